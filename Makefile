@@ -1,0 +1,45 @@
+# Every target sets up .venv by itself, where it is missing or older than the files that decide it.
+
+PYTHON_CANDIDATES := python3.13 python3.12 python3.11 python3 python
+IS_SUPPORTED := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+BIN := .venv/bin
+STAMP := .venv/.set-up
+REPRODUCE_DIR := build/reproduce
+
+.PHONY: setup demo check test reproduce clean
+
+setup: $(STAMP)
+
+# A virtual environment whose interpreter has gone is as good as none.
+ifeq ($(shell $(BIN)/python -c pass 2>/dev/null && echo works),)
+.PHONY: $(STAMP)
+endif
+
+$(STAMP): pyproject.toml constraints.txt
+	@for python in $(PYTHON_CANDIDATES); do \
+	    if $$python -c '$(IS_SUPPORTED)' 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then echo "clrbench needs Python 3.11, 3.12 or 3.13 with venv; none was found on PATH." >&2; exit 1; fi; \
+	echo "Setting up .venv with $$($$found --version)"; \
+	$$found -m venv --clear .venv
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/clrbench compare
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/pytest -n 2
+
+reproduce: $(STAMP)
+	$(BIN)/python experiments/reproduce.py --out $(REPRODUCE_DIR)
+
+clean:
+	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

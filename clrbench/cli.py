@@ -1,0 +1,252 @@
+"""The command line: parse, one call, print; the one place that turns errors into exit codes."""
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import click
+
+from clrbench import __version__
+from clrbench.errors import ClrbenchError, SpecError
+
+if TYPE_CHECKING:
+    pass
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_NO_ANSWER = 3
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+SPEC = click.Path(path_type=Path, dir_okay=False)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Answer(Protocol):
+    """What a command has to say."""
+
+    @property
+    def text(self) -> str:
+        """In words, the answer first."""
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """As plain data for JSON."""
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether there is one."""
+
+
+class _Group(click.Group):
+    """A group that turns errors into one message on stderr and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        signal.signal(signal.SIGTERM, _terminate)
+        try:
+            return super().invoke(ctx)
+        except ClrbenchError as err:
+            click.echo(f"Error: {err}", err=True)
+            ctx.exit(EXIT_USAGE if isinstance(err, SpecError) else EXIT_FAILED)
+        except KeyboardInterrupt:
+            click.echo("Stopped. Finished runs are kept; the same command goes on from there.", err=True)
+            ctx.exit(EXIT_INTERRUPTED)
+        except _Terminated:
+            click.echo("Terminated. Finished runs are kept; the same command goes on from there.", err=True)
+            ctx.exit(EXIT_TERMINATED)
+
+
+class _Terminated(BaseException):
+    """SIGTERM came; not an Exception, so that nothing on the way up takes it for an error."""
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise _Terminated
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="clrbench")
+def main() -> None:
+    """What learning rate should I use, and does a cyclical one beat my constant one?"""
+
+
+def _running_options(command: F) -> F:
+    """Add the options that say how runs are made."""
+    options = [
+        click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: as the processors allow]"),
+        click.option("--threads", type=click.IntRange(1), help="Threads of each run.  [default: 1]"),
+        click.option(
+            "--executor", type=click.Choice(["local"]), default="local", show_default=True, help="What makes the runs."
+        ),
+        click.option(
+            "--device",
+            type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+            default="auto",
+            show_default=True,
+            help="What runs are made on; auto takes an accelerator where there is one.",
+        ),
+        click.option("--redo", is_flag=True, help="Make finished runs again."),
+        click.option("--dry-run", is_flag=True, help="Only say what would be done, and what it would cost."),
+        click.option("--quiet", is_flag=True, help="Show no progress."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _out_option(command: F) -> F:
+    return click.option(
+        "--out",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("results"),
+        show_default=True,
+        help="The folder that holds a folder for each experiment.",
+    )(command)
+
+
+def _json_option(command: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="Print the answer as one JSON document.")(command)
+
+
+def _answering(command: Callable[..., Answer]) -> Callable[..., None]:
+    """Print what a command returns, and exit with 3 where it has no answer."""
+
+    @_json_option
+    @wraps(command)
+    def printing(*, as_json: bool, **arguments: Any) -> None:
+        answer = command(**arguments)
+        click.echo(json.dumps(answer.data, indent=2) if as_json else answer.text)
+        if not answer.has_answer:
+            sys.exit(EXIT_NO_ANSWER)
+
+    return printing
+
+
+@main.command()
+@click.argument("spec", type=SPEC, required=False)
+@_out_option
+@_running_options
+@_answering
+def compare(spec: Path | None, out: Path, dry_run: bool, quiet: bool, **options: Any) -> Answer:
+    """Train every arm of SPEC, in pairs, and say which is better.
+
+    Runs that are finished are not made again. Without SPEC: the packaged demo on MNIST.
+    """
+    from clrbench.experiment import compare, preview
+
+    fleet = _fleet(spec, out, quiet=quiet, **options)
+    if dry_run:
+        return preview.dry_run(fleet.experiment, fleet.options)
+    if spec is None:
+        fleet.display.note(preview.demo_line(fleet.experiment, fleet.options))
+    return compare.compare(fleet)
+
+
+@main.command("range-test")
+@click.argument("spec", type=SPEC, required=False)
+@_out_option
+@_running_options
+@_answering
+def range_test(spec: Path | None, out: Path, dry_run: bool, quiet: bool, **options: Any) -> Answer:
+    """Find base_lr and max_lr for SPEC with the LR range test, or refuse and say why.
+
+    Also known as LR finder or lr_find. Without SPEC: that of the packaged demo on MNIST.
+    """
+    from clrbench.experiment import preview, range_test
+
+    fleet = _fleet(spec, out, quiet=quiet, **options)
+    if dry_run:
+        return preview.dry_run(fleet.experiment, fleet.options, range_test_only=True)
+    if spec is None:
+        fleet.display.note(preview.demo_line(fleet.experiment, fleet.options, range_test_only=True))
+    return range_test.run_range_tests(fleet)
+
+
+def _fleet(spec: Path | None, out: Path, *, quiet: bool, **options: Any) -> Any:
+    from clrbench.experiment.fleet import Fleet, Options
+    from clrbench.experiment.opening import open_experiment
+    from clrbench.progress import Display
+
+    del options["executor"]
+    fleet = Fleet(open_experiment(spec, out), Options(**options), Display(quiet=quiet))
+    for warning in fleet.experiment.warnings:
+        fleet.display.note(f"Mind: {warning}")
+    return fleet
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@_answering
+def report(folder: Path) -> Answer:
+    """Rebuild the tables and plots of the experiment in FOLDER from its runs; needs no framework."""
+    from clrbench.experiment.reporting import rebuild
+
+    return rebuild(folder)
+
+
+@main.command()
+@click.argument("spec", type=SPEC)
+@_out_option
+@_answering
+def schedule(spec: Path, out: Path) -> Answer:
+    """Preview the learning rate of each arm of SPEC: as text, table and plot; trains nothing."""
+    from clrbench.experiment.opening import open_experiment
+    from clrbench.experiment.preview import preview_schedules
+
+    return preview_schedules(open_experiment(spec, out))
+
+
+@main.command()
+@click.argument("specs", type=SPEC, nargs=-1)
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of a spec, for editors.")
+def validate(specs: tuple[Path, ...], schema: bool) -> None:
+    """Check SPECS against what is allowed and against their data; trains nothing."""
+    if schema:
+        from clrbench.spec import json_schema
+
+        click.echo(json.dumps(json_schema(), indent=2))
+        return
+    if not specs:
+        raise click.UsageError("Missing argument 'SPECS...', or --schema.")
+    from clrbench.experiment.opening import DEFAULT_RESULTS, open_experiment
+
+    errors: list[SpecError] = []
+    for path in specs:
+        try:
+            experiment = open_experiment(path, DEFAULT_RESULTS)
+        except SpecError as err:
+            errors.append(err)
+            continue
+        click.echo(f"{path}: good")
+        for warning in experiment.warnings:
+            click.echo(f"{path}: mind: {warning}")
+    if errors:
+        raise SpecError("\n".join(str(err) for err in errors))
+
+
+@main.command()
+@click.argument("name", default="experiment")
+def init(name: str) -> None:
+    """Write a commented spec to start from, as NAME.yaml."""
+    from clrbench.experiment.starting import write_starter
+
+    path = write_starter(name)
+    click.echo(f"{path} written; run clrbench compare {path}")
+
+
+@main.command()
+@click.argument("spec", type=SPEC)
+@click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Updates to set side by side.")
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of each run.")
+@_answering
+def parity(spec: Path, steps: int, threads: int) -> Answer:
+    """Train the first steps of SPEC on torch and on Keras from the same weights, and set the losses side by side."""
+    from clrbench.experiment.opening import DEFAULT_RESULTS, open_experiment
+    from clrbench.experiment.parity import compare_backends
+
+    return compare_backends(open_experiment(spec, DEFAULT_RESULTS), steps, threads)

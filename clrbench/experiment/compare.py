@@ -1,0 +1,41 @@
+"""The comparison of an experiment's arms."""
+
+from clrbench.errors import SpecError
+from clrbench.experiment.fleet import Fleet
+from clrbench.experiment.opening import Experiment
+from clrbench.experiment.range_test import RangeTests, find_bounds
+from clrbench.report import SPEC_FILE, Report, write_report
+from clrbench.runs import training_runs
+from clrbench.spec import to_yaml
+
+
+def compare(fleet: Fleet) -> Report | RangeTests:
+    """Make every run of an experiment that is not there yet, and write its tables, plots and verdict.
+
+    Returns:
+        The report; or the range tests that gave no answer, where arms take their rates from them.
+
+    Raises:
+        SpecError: If the spec names no arm, or does not fit the data.
+        ClrbenchError: If a run fails; those that are done stay on disk.
+    """
+    experiment = fleet.experiment
+    check_has_arms(experiment)
+    bounds, refusals = find_bounds(fleet)
+    if refusals.reports:
+        return refusals
+    with experiment.locating():
+        runs = training_runs(experiment.spec, experiment.sizes, experiment.backends, bounds)
+    experiment.folder.update_index({"warnings": experiment.warnings})
+    experiment.folder.write_text(SPEC_FILE, to_yaml(experiment.spec))
+    fleet.make(experiment.folder, runs, "runs")
+    return write_report(experiment.folder, experiment.spec, experiment.warnings)
+
+
+def check_has_arms(experiment: Experiment) -> None:
+    """Raise SpecError unless the spec names an arm."""
+    if not experiment.spec.arms:
+        with experiment.locating():
+            raise SpecError(
+                "names no arm; add one, such as {constant: {schedule: {name: constant, lr: 0.03}}}", key=("arms",)
+            )

@@ -1,0 +1,158 @@
+"""All runs of an experiment that are not there yet, made on worker processes."""
+
+import subprocess
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from typing import Any
+
+from clrbench import data
+from clrbench.errors import SpecError
+from clrbench.executors import LocalWorkers, Progress, available_cpus, local_workers
+from clrbench.experiment.opening import Experiment
+from clrbench.plan import PROTOCOL, run_identity
+from clrbench.progress import Display
+from clrbench.records import Dataset
+from clrbench.spec import RunSpec
+from clrbench.store import ResultsFolder
+from clrbench.training import Task
+
+SETTINGS = ("protocol", "threads", "devices")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How runs are made, as the command line says.
+
+    Attributes:
+        workers: Worker processes; None for as many as the processors allow.
+        threads: Threads of each run; None for what the experiment was started with, or 1.
+        device: auto, cpu, cuda or mps.
+        redo: Whether finished runs are made again.
+    """
+
+    workers: int | None = None
+    threads: int | None = None
+    device: str = "auto"
+    redo: bool = False
+
+
+@dataclass
+class Fleet:
+    """Makes runs of one experiment, on the devices and with the threads it was first started with.
+
+    Attributes:
+        experiment: The experiment.
+        options: How to make the runs.
+        display: Shows how far they are.
+    """
+
+    experiment: Experiment
+    options: Options
+    display: Display
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The data set, read and checked once."""
+        return data.load(self.experiment.spec.data.dataset)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What the experiment was first started with: threads, and the device of each backend."""
+        found = {key: value for key, value in self.experiment.folder.index().items() if key in SETTINGS}
+        settings = {"protocol": PROTOCOL, "threads": self.options.threads or 1, "devices": {}, **found}
+        self._check_unchanged("threads", settings["threads"], self.options.threads)
+        return settings
+
+    def make(self, folder: ResultsFolder, runs: list[RunSpec], what: str) -> list[str]:
+        """Make the runs that are not in a folder yet, and return the ids of all of them.
+
+        Args:
+            folder: Where they go: the experiment's, or that of a range test.
+            runs: Those of a backend next to each other.
+            what: What they are called while they are made.
+
+        Raises:
+            ClrbenchError: If a run fails; those that are done stay in the folder.
+        """
+        with self.display.showing(what, len(runs), sum(_work(run) * run.num_steps for run in runs)):
+            return [
+                run_id
+                for backend, group in groupby(runs, key=lambda run: run.backend)
+                for run_id in self._make_on(backend, folder, list(group))
+            ]
+
+    def _make_on(self, backend: str, folder: ResultsFolder, runs: list[RunSpec]) -> list[str]:
+        threads = self.settings["threads"]
+        num_workers = min(self.options.workers or max(1, available_cpus() // threads), len(runs))
+        with local_workers(backend, num_workers, threads) as workers:
+            device = self._device(backend, workers)
+            tasks = [self._task(folder, run, device) for run in runs]
+            self._remember(folder, backend, device, [task.run_id for task in tasks])
+            pending = [task for task in tasks if task.redo or not folder.is_finished(task.run_id)]
+            for task in tasks:
+                if task not in pending:
+                    self.display.skip(_work(task.run) * task.run.num_steps)
+            work = {task.run_id: _work(task.run) for task in pending}
+
+            def show(news: Progress) -> None:
+                if news.finished:
+                    self.display.finish(news.run_id)
+                else:
+                    self.display.advance(work[news.run_id] * news.steps)
+
+            workers.run(pending, show)
+        return [task.run_id for task in tasks]
+
+    def _device(self, backend: str, workers: LocalWorkers) -> str:
+        fixed: str | None = self.settings["devices"].get(backend)
+        if fixed is None:
+            return workers.find_device(self.options.device)
+        self._check_unchanged("device", fixed, None if self.options.device == "auto" else self.options.device)
+        return fixed
+
+    def _check_unchanged(self, name: str, fixed: object, wanted: object) -> None:
+        if wanted not in {None, fixed}:
+            raise SpecError(
+                f"--{name}: got {wanted}, but {self.experiment.folder.root} was started with {name} {fixed}, and another value "
+                f"can change the last digits; leave --{name} out, or name another folder with --out"
+            )
+
+    def _task(self, folder: ResultsFolder, run: RunSpec, device: str) -> Task:
+        threads = self.settings["threads"]
+        identity = run_identity(run, self.dataset, device, threads)
+        return Task(
+            run_id=f"{run.backend}-{run.arm}-s{run.seed}-{identity[:8]}",
+            identity=identity,
+            run=run,
+            root=folder.root,
+            device=device,
+            threads=threads,
+            data_checksum=self.dataset.checksum,
+            executor=LocalWorkers.name,
+            git_commit=self._git_commit,
+            redo=self.options.redo,
+        )
+
+    def _remember(self, folder: ResultsFolder, backend: str, device: str, run_ids: list[str]) -> None:
+        """Keep what later commands need: settings that must not change, and which runs belong to the experiment."""
+        self.settings["devices"][backend] = device
+        self.experiment.folder.update_index(self.settings)
+        folder.update_index({"runs": {backend: run_ids}})
+
+    @cached_property
+    def _git_commit(self) -> str | None:
+        """The commit that the folder of the spec is at, or None."""
+        folder = self.experiment.file.path.resolve().parent
+        try:
+            found = subprocess.run(
+                ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False, timeout=10
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return found.stdout.strip() or None
+
+
+def _work(run: RunSpec) -> float:
+    """Return about how much longer than others an update of a run takes: a fixed part, and one for each image."""
+    return 200 + run.batch_size

@@ -1,0 +1,90 @@
+"""A spec file -> an experiment with nothing left open, before anything is read or trained."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from clrbench import backends, data
+from clrbench.advice import comparisons, warnings
+from clrbench.data import DatasetSizes
+from clrbench.errors import BackendError
+from clrbench.models import build_layers
+from clrbench.spec import BACKEND_NAMES, BackendName, Spec, SpecFile, load_spec
+from clrbench.store import ResultsFolder
+
+DEFAULT_RESULTS = Path("results")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A spec with every default filled in, the size of its data, and where its results go.
+
+    Attributes:
+        file: The spec as it was read.
+        spec: The spec, resolved.
+        sizes: Of its data set.
+        backends: What it runs on.
+        folder: Where its results go.
+        warnings: What may mislead in its outcome.
+    """
+
+    file: SpecFile
+    spec: Spec
+    sizes: DatasetSizes
+    backends: tuple[BackendName, ...]
+    folder: ResultsFolder
+    warnings: list[str]
+
+    @property
+    def comparisons(self) -> list[tuple[str, str]]:
+        """Each candidate and its baseline."""
+        return comparisons(self.spec)
+
+    def locating(self) -> AbstractContextManager[None]:
+        """Put the file and line in front of errors about the spec."""
+        return self.file.locating()
+
+
+def open_experiment(path: Path | None, out: Path) -> Experiment:
+    """Return the experiment of a spec file, or the packaged demo.
+
+    Args:
+        path: Of the spec; None for the demo.
+        out: The folder that holds a folder for each experiment.
+
+    Raises:
+        SpecError: If anything in the spec is not allowed, or does not fit the data.
+        DataError: If the data cannot be read.
+        BackendError: If a backend is not installed.
+    """
+    file = load_spec(path or demo_path())
+    with file.locating():
+        sizes = data.measure(file.spec.data.dataset)
+        # Only the shapes matter here: a model that does not fit the images is an error of the spec.
+        build_layers(file.spec.model.settings(), sizes.image_shape, num_classes=2)
+        chosen = _chosen_backends(file.spec)
+        baseline = file.spec.baseline or next(iter(file.spec.arms), None)
+        spec = file.spec.model_copy(update={"backends": chosen, "baseline": baseline})
+        found = warnings(spec, sizes, chosen)
+    return Experiment(file, spec, sizes, chosen, ResultsFolder(out / spec.name), found)
+
+
+def demo_path() -> Path:
+    """Return the path of the packaged demo."""
+    return Path(str(files("clrbench") / "demo.yaml"))
+
+
+def _chosen_backends(spec: Spec) -> tuple[BackendName, ...]:
+    there = backends.installed()
+    installed = tuple(name for name in BACKEND_NAMES if name in there)
+    if spec.backends == "installed":
+        if not installed:
+            raise BackendError(
+                "no backend is installed; run pip install 'clrbench[torch]' or pip install 'clrbench[keras]'"
+            )
+        return installed
+    for name in spec.backends:
+        if name not in installed:
+            raise BackendError(f"backend {name} is not installed; run pip install 'clrbench[{name}]'")
+    return spec.backends

@@ -1,0 +1,219 @@
+"""What an experiment will do, before anything is trained: its rates, its size, its cost."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clrbench.executors import available_cpus
+from clrbench.experiment.compare import check_has_arms
+from clrbench.experiment.fleet import Options
+from clrbench.experiment.opening import Experiment
+from clrbench.models import build_layers, forward_multiply_adds, num_parameters
+from clrbench.report.plot_style import to_png
+from clrbench.report.plots import schedule_figure
+from clrbench.report.tables import thinned_steps
+from clrbench.report.text_curve import text_curve
+from clrbench.runs import (
+    LrBounds,
+    RangeTestGroup,
+    arm_clock,
+    lr_table,
+    needed_range_tests,
+    range_test_runs,
+    split_sizes,
+    training_runs,
+)
+from clrbench.spec import RunSpec
+from clrbench.stats import pairs_needed, smallest_detectable_difference
+
+STEP_SECONDS = {"torch": 0.4e-3, "keras": 0.6e-3}
+"""About what an update costs beside its arithmetic."""
+
+MULTIPLY_ADDS_PER_SECOND = 8e9
+"""About what one thread of a present-day processor does in float32, a backward pass counted as two forward ones."""
+
+WORKER_START_SECONDS = 8.0
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The rates of an experiment's arms.
+
+    Attributes:
+        experiment: The experiment.
+        table: arm, step, epoch, lr: a row an update.
+        left_out: Arms whose rates a range test has yet to find.
+    """
+
+    experiment: Experiment
+    table: pd.DataFrame
+    left_out: list[str]
+    has_answer = True
+
+    @property
+    def text(self) -> str:
+        """A text curve of each arm, then the warnings."""
+        parts = [
+            f"{arm}: learning rate against epoch\n{text_curve(rates['epoch'].to_numpy(), {arm: rates['lr'].to_numpy()})}"
+            for arm, rates in self.table.groupby("arm", sort=False)
+        ]
+        parts += [f"{arm}: takes its rates from a range test; they are not known before it" for arm in self.left_out]
+        parts += [f"Mind: {warning}" for warning in self.experiment.warnings]
+        return "\n\n".join([*parts, f"Table and plot: {self.experiment.folder.root / 'schedule'}"])
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """First, highest and last rate of each arm, and the warnings."""
+        arms = {
+            str(arm): {"steps": len(rates), "first_lr": first, "highest_lr": float(rates["lr"].max()), "last_lr": last}
+            for arm, rates in self.table.groupby("arm", sort=False)
+            for first, last in [(float(rates["lr"].iloc[0]), float(rates["lr"].iloc[-1]))]
+        }
+        return {"arms": arms, "left_out": self.left_out, "warnings": self.experiment.warnings}
+
+
+def preview_schedules(experiment: Experiment) -> Preview:
+    """Write the rate of every update of every arm, as a table and a plot, and return them.
+
+    Raises:
+        SpecError: If a schedule does not fit into its run.
+        ResultsError: If the disk does not take the files.
+    """
+    check_has_arms(experiment)
+    spec = experiment.spec
+    tables, left_out = [], []
+    with experiment.locating():
+        train_rows = split_sizes(spec, experiment.sizes).train
+        for name in spec.arms:
+            arm, clock = spec.resolved_arm(name), arm_clock(spec, name, train_rows)
+            if arm.schedule.needs_range_test:
+                left_out.append(name)
+                continue
+            step = np.arange(1, clock.num_steps + 1)
+            lr = lr_table(arm, clock).astype(np.float32)
+            tables.append(pd.DataFrame({"arm": name, "step": step, "epoch": step / clock.steps_per_epoch, "lr": lr}))
+    columns = ["arm", "step", "epoch", "lr"]
+    table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+    experiment.folder.write_table("schedule/schedule.csv", table)
+    if tables:
+        thinned = pd.concat([rates.iloc[thinned_steps(rates["lr"].to_numpy())] for rates in tables], ignore_index=True)
+        figure = schedule_figure(thinned.assign(backend=""), list(spec.arms))
+        experiment.folder.write_bytes("schedule/lr_schedule.png", to_png(figure))
+    return Preview(experiment, table, left_out)
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What an experiment will cost, roughly, and what it can show.
+
+    Attributes:
+        experiment: The experiment.
+        num_runs: Runs in all, those of range tests among them.
+        num_steps: Updates in all.
+        minutes: About how long they take, were none there yet.
+        memory_gigabytes: About what the workers take together, in 1e9 bytes.
+        workers: Worker processes.
+        detectable_sds: The smallest difference that this many pairs show four times in five, in standard deviations of
+            the paired differences; None where no difference can be shown.
+    """
+
+    experiment: Experiment
+    num_runs: int
+    num_steps: int
+    minutes: float
+    memory_gigabytes: float
+    workers: int
+    detectable_sds: float | None
+    has_answer = True
+
+    @property
+    def text(self) -> str:
+        """All of it in words."""
+        spec = self.experiment.spec
+        pairs = len(spec.seeds)
+        shown = (
+            f"{pairs} pairs show a difference of {self.detectable_sds:.2g} standard deviations of the paired differences, four "
+            "times in five"
+            if self.detectable_sds is not None
+            else f"{pairs} pairs cannot show any difference at alpha {spec.verdict.alpha:g}; "
+            f"{pairs_needed(spec.verdict.alpha)} can"
+        )
+        lines = [
+            f"{spec.name}: {self.num_runs} runs, {self.num_steps} steps in all, on {', '.join(self.experiment.backends)}",
+            f"about {max(1, round(self.minutes))} min with {self.workers} workers, about {self.memory_gigabytes:.1f} GB of memory",
+            shown,
+            *(f"Mind: {warning}" for warning in self.experiment.warnings),
+        ]
+        return "\n".join(lines)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        names = ("num_runs", "num_steps", "minutes", "memory_gigabytes", "workers", "detectable_sds")
+        return {"experiment": self.experiment.spec.name, **{name: getattr(self, name) for name in names}} | {
+            "warnings": self.experiment.warnings
+        }
+
+
+def dry_run(experiment: Experiment, options: Options, *, range_test_only: bool = False) -> DryRun:
+    """Return what an experiment will cost, and what it can show.
+
+    Args:
+        experiment: The experiment.
+        options: How its runs would be made.
+        range_test_only: Whether only its range tests would be made.
+    """
+    spec = experiment.spec
+    groups = needed_range_tests(spec)
+    if range_test_only:
+        groups = groups or [RangeTestGroup(None, spec.optimizer, spec.batch_size)]
+    with experiment.locating():
+        runs = [run for group in groups for run in range_test_runs(spec, group, experiment.sizes, experiment.backends)]
+        if not range_test_only:
+            check_has_arms(experiment)
+            # Which rates the range test will find does not change the cost.
+            stand_in = {(name, group.arm): LrBounds(0.01, 0.1) for name in experiment.backends for group in groups}
+            runs += training_runs(spec, experiment.sizes, experiment.backends, stand_in)
+    workers = min(options.workers or max(1, available_cpus() // (options.threads or 1)), len(runs))
+    seconds = sum(_seconds(experiment, run) for run in runs) / workers
+    starts = WORKER_START_SECONDS * len(experiment.backends) * (1 + (bool(groups) and not range_test_only))
+    detectable = smallest_detectable_difference(1.0, len(spec.seeds), alpha=spec.verdict.alpha)
+    return DryRun(
+        experiment=experiment,
+        num_runs=len(runs),
+        num_steps=sum(run.num_steps for run in runs),
+        minutes=(seconds + starts) / 60,
+        memory_gigabytes=workers * max(_bytes(experiment, run) for run in runs) / 1e9,
+        workers=workers,
+        detectable_sds=detectable if np.isfinite(detectable) else None,
+    )
+
+
+def _seconds(experiment: Experiment, run: RunSpec) -> float:
+    layers = build_layers(run.model.settings(), experiment.sizes.image_shape, num_classes=10)
+    forward = forward_multiply_adds(layers, experiment.sizes.image_shape)
+    splits = split_sizes(experiment.spec, experiment.sizes)
+    rows = {"validation": splits.validation, "test": splits.test}
+    evaluated = len(run.evaluation_steps) * sum(rows[name] for name in run.evaluated_splits)
+    trained = run.num_steps * run.batch_size
+    arithmetic = (3 * trained + evaluated) * forward / MULTIPLY_ADDS_PER_SECOND
+    return arithmetic + run.num_steps * STEP_SECONDS[run.backend]
+
+
+def _bytes(experiment: Experiment, run: RunSpec) -> float:
+    sizes = experiment.sizes
+    images = (sizes.train_rows + sizes.test_rows) * float(np.prod(sizes.image_shape))
+    weights = 16.0 * num_parameters(build_layers(run.model.settings(), sizes.image_shape, 10), sizes.image_shape)
+    framework = {"torch": 3e8, "keras": 6e8}[run.backend]
+    return framework + 2 * images + weights + 4.0 * run.num_steps * (run.batch_size + 12)
+
+
+def demo_line(experiment: Experiment, options: Options, *, range_test_only: bool = False) -> str:
+    """Return the line that says what a command without a spec is about to do."""
+    cost = dry_run(experiment, options, range_test_only=range_test_only)
+    return (
+        f"No spec given, so this is the packaged demo: {cost.num_runs} runs of a small network on MNIST, on "
+        f"{' and '.join(experiment.backends)}, about {max(1, round(cost.minutes))} min; clrbench init writes a spec of your own."
+    )

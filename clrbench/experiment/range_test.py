@@ -1,0 +1,77 @@
+"""The range tests of an experiment."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from clrbench.experiment.fleet import Fleet
+from clrbench.experiment.opening import Experiment
+from clrbench.report.bounds import RangeTestReport, write_range_test
+from clrbench.runs import BoundsTable, LrBounds, RangeTestGroup, needed_range_tests, range_test_runs
+from clrbench.spec import BackendName
+
+
+@dataclass(frozen=True)
+class RangeTests:
+    """All range tests of an experiment: usually one, more where arms override optimizer, batch size or duration."""
+
+    reports: list[RangeTestReport]
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether every one has bounds."""
+        return all(report.has_answer for report in self.reports)
+
+    @property
+    def text(self) -> str:
+        """What each says."""
+        return "\n\n".join(report.text for report in self.reports)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What each says, as plain data."""
+        return {"range_tests": [report.data for report in self.reports]}
+
+
+def run_range_tests(fleet: Fleet) -> RangeTests:
+    """Make the range tests of an experiment: those its arms take their rates from, or else the spec's own.
+
+    Raises:
+        SpecError: If the data or the test's length does not allow what the spec asks for.
+        ClrbenchError: If a run fails.
+    """
+    spec = fleet.experiment.spec
+    groups = needed_range_tests(spec) or [RangeTestGroup(None, spec.optimizer, spec.batch_size)]
+    return RangeTests([_run_range_test(fleet, group) for group in groups])
+
+
+def find_bounds(fleet: Fleet) -> tuple[BoundsTable, RangeTests]:
+    """Make the range tests that arms take their rates from; return the bounds, and those tests that refuse."""
+    experiment = fleet.experiment
+    bounds: dict[tuple[BackendName, str | None], LrBounds] = {}
+    refusals = []
+    for group in needed_range_tests(experiment.spec):
+        report = _run_range_test(fleet, group)
+        if not report.has_answer:
+            refusals.append(report)
+            continue
+        for backend in experiment.backends:
+            found = report.bounds[backend]
+            bounds[backend, group.arm] = LrBounds(found["base_lr"], found["max_lr"])
+    return bounds, RangeTests(refusals)
+
+
+def _run_range_test(fleet: Fleet, group: RangeTestGroup) -> RangeTestReport:
+    experiment = fleet.experiment
+    with experiment.locating():
+        runs = range_test_runs(experiment.spec, group, experiment.sizes, experiment.backends)
+    folder = experiment.folder.range_test(group.arm)
+    fleet.make(folder, runs, "range test")
+    return write_range_test(folder, next_command(experiment))
+
+
+def next_command(experiment: Experiment) -> str:
+    """Return what to try where a range test gives no answer."""
+    return (
+        f"change start_lr, end_lr or duration under range_test in {experiment.file.path}, "
+        f"then run clrbench range-test {experiment.file.path}"
+    )

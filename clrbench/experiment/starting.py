@@ -1,0 +1,32 @@
+"""A spec to start from."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+from clrbench.errors import SpecError
+from clrbench.spec import NAME_PATTERN
+
+
+def write_starter(name: str) -> Path:
+    """Write the packaged starter spec as `NAME.yaml` in the current folder, and return its path.
+
+    Args:
+        name: Of the experiment; a trailing `.yaml` is not part of it.
+
+    Raises:
+        SpecError: If the name is not allowed, or the file is there already.
+    """
+    stem = name.removesuffix(".yaml")
+    if not re.fullmatch(NAME_PATTERN, stem):
+        raise SpecError(f"got {name!r}; allowed: a name of letters, digits, '.', '_' and '-', not starting with '.'")
+    path = Path(f"{stem}.yaml")
+    text = (files("clrbench") / "starter.yaml").read_text(encoding="utf-8")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text.replace("name: experiment", f"name: {stem}", 1))
+    except FileExistsError as err:
+        raise SpecError(f"{path}: is there already and is left as it is; choose another name") from err
+    except OSError as err:
+        raise SpecError(f"{path}: cannot be written ({err.strerror}); go to a folder you may write to") from err
+    return path

@@ -1,0 +1,131 @@
+"""Run spec + data set -> all the numbers of a run that are fixed before it: a pure function, the same on every backend."""
+
+import hashlib
+import json
+from functools import cache
+
+import numpy as np
+
+from clrbench.models import build_layers, initial_weights
+from clrbench.records import Dataset, IntArray, Split, SplitRows, TrainPlan
+from clrbench.spec import Clock, RunSpec
+from clrbench.spec.model import Data, Model
+
+PROTOCOL = 1
+"""Raised by hand whenever the same spec would give other numbers, so that old runs are not taken for new ones."""
+
+WEIGHTS_STREAM, BATCHES_STREAM, DROPOUT_STREAM, SPLIT_STREAM = range(4)
+"""Each purpose draws from a random stream of its own, so that none of them shifts another."""
+
+SPLIT_SEED = 0
+"""The validation rows are the same ones for every run, so they do not depend on its seed."""
+
+
+def make_plan(run: RunSpec, dataset: Dataset) -> TrainPlan:
+    """Return the plan of a run.
+
+    Two runs that differ in their schedule only have plans that differ in `lr` only.
+
+    Raises:
+        SpecError: If the model does not fit the images.
+    """
+    layers = build_layers(run.model.settings(), dataset.image_shape, dataset.num_classes)
+    rows = split_rows(run.data, dataset)
+    clock = Clock(run.steps_per_epoch, run.num_steps)
+    return TrainPlan(
+        layers=layers,
+        weights=initial_weights(layers, dataset.image_shape, _stream(run.seed, WEIGHTS_STREAM)),
+        optimizer=run.optimizer.settings(),
+        batches=batch_order(rows.train, run, _stream(run.seed, BATCHES_STREAM)),
+        lr=run.schedule.table(clock).astype(np.float32),
+        rows=rows,
+        evaluation_steps=np.array(run.evaluation_steps, dtype=np.int32),
+        evaluated_splits=tuple(Split(name) for name in run.evaluated_splits),
+        steps_per_epoch=run.steps_per_epoch,
+        dropout_seed=int(_stream(run.seed, DROPOUT_STREAM).integers(2**31)),
+    )
+
+
+def run_identity(run: RunSpec, dataset: Dataset, device: str, threads: int) -> str:
+    """Return the sha256, in hex, of everything that decides the numbers of a run.
+
+    Where the data set lies is left out: its checksum stands for it.
+    """
+    spec = run.model_dump(mode="json", exclude={"data": {"dataset"}})
+    everything = {
+        "protocol": PROTOCOL,
+        "run": spec,
+        "data": dataset.checksum,
+        "weights": _weights_digest(run.model, run.seed, dataset.image_shape, dataset.num_classes),
+        "device": device,
+        "threads": threads,
+    }
+    return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def _weights_digest(model: Model, seed: int, image_shape: tuple[int, int, int], num_classes: int) -> str:
+    layers = build_layers(model.settings(), image_shape, num_classes)
+    digest = hashlib.sha256()
+    for name, values in initial_weights(layers, image_shape, _stream(seed, WEIGHTS_STREAM)).items():
+        digest.update(name.encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+def split_rows(data: Data, dataset: Dataset) -> SplitRows:
+    """Return the rows of each split, drawn so that every class keeps its share in each.
+
+    Args:
+        data: How many rows the splits have.
+        dataset: Where they are drawn from.
+    """
+    rng = _stream(SPLIT_SEED, SPLIT_STREAM)
+    every_row = np.arange(len(dataset.y_train), dtype=np.int32)
+    validation = stratified(every_row, dataset.y_train, data.validation.rows(len(every_row)), rng)
+    train = np.setdiff1d(every_row, validation, assume_unique=True)
+    if data.train_rows is not None:
+        train = stratified(train, dataset.y_train[train], data.train_rows, rng)
+    test = np.arange(len(dataset.y_test), dtype=np.int32)
+    if data.test_rows is not None:
+        test = stratified(test, dataset.y_test, data.test_rows, rng)
+    return SplitRows(train, validation, test)
+
+
+def stratified(rows: IntArray, labels: IntArray, num_rows: int, rng: np.random.Generator) -> IntArray:
+    """Return `num_rows` of `rows`, ascending, each class with its share to within one row.
+
+    Args:
+        rows: int32[n], what to choose from.
+        labels: int32[n], their classes.
+        num_rows: How many to choose (0 to n).
+        rng: Decides which.
+    """
+    shuffled = rng.permutation(len(rows))
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    # Equal steps through rows sorted by class meet each class in proportion to its size.
+    chosen = by_class[np.arange(num_rows) * len(rows) // max(num_rows, 1)]
+    return np.sort(rows[chosen])
+
+
+def batch_order(train: IntArray, run: RunSpec, rng: np.random.Generator) -> IntArray:
+    """Return the rows of every batch: a new permutation each epoch, cut into full batches.
+
+    Args:
+        train: int32[n], the training rows.
+        run: Gives batch size and number of steps.
+        rng: Decides the permutations.
+
+    Returns:
+        int32[num_steps, batch_size]; a longer run begins with the batches of a shorter one.
+    """
+    used = run.steps_per_epoch * run.batch_size
+    num_epochs = -(-run.num_steps // run.steps_per_epoch)
+    order = np.empty((num_epochs, used), dtype=np.int32)
+    for epoch in range(num_epochs):
+        order[epoch] = rng.permutation(train)[:used]
+    return order.reshape(-1, run.batch_size)[: run.num_steps]
+
+
+def _stream(seed: int, purpose: int) -> np.random.Generator:
+    return np.random.default_rng([seed, purpose])

@@ -1,0 +1,96 @@
+"""Live progress on stderr: a bar with the time left on a terminal, plain lines elsewhere, or nothing."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+PLAIN_LINES_SECONDS = 10.0
+"""Without a terminal a line is written at most so often, and for the last run."""
+
+
+class Display:
+    """Shows how far a number of runs are.
+
+    Args:
+        quiet: Whether to show nothing.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        self._last_line = 0.0
+        self._begin("", 0, 0.0)
+
+    def note(self, text: str) -> None:
+        """Write a line."""
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    @contextmanager
+    def showing(self, what: str, num_runs: int, work: float) -> Iterator[None]:
+        """Show progress while runs are made.
+
+        Args:
+            what: What the runs are called.
+            num_runs: How many there are.
+            work: What they add up to, in the unit that `advance` and `skip` use.
+        """
+        self._begin(what, num_runs, work)
+        if not self._console.is_terminal:
+            yield
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[left]}"),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=self._console, transient=True) as self._bar:
+            self._task = self._bar.add_task(what, total=max(work, 1.0), left="")
+            yield
+        self._bar = None
+
+    def skip(self, work: float) -> None:
+        """Count a run that was there already."""
+        self._finished += 1
+        self._skipped_work += work
+        self._update()
+
+    def advance(self, work: float) -> None:
+        """Count work that was done."""
+        self._work_done += work
+        self._update()
+
+    def finish(self, run_id: str) -> None:
+        """Count a run that has been made."""
+        self._finished += 1
+        self._update()
+        now = time.monotonic()
+        if self._bar is None and (now - self._last_line >= PLAIN_LINES_SECONDS or self._finished == self._num_runs):
+            self._last_line = now
+            self.note(f"{self._what}: {self._finished} of {self._num_runs} runs, last {run_id}; {self._time_left()}")
+
+    def _begin(self, what: str, num_runs: int, work: float) -> None:
+        self._what, self._num_runs, self._work = what, num_runs, work
+        self._finished = 0
+        self._work_done = self._skipped_work = 0.0
+        self._started = time.monotonic()
+        self._last_line = -PLAIN_LINES_SECONDS
+
+    def _update(self) -> None:
+        if self._bar is not None:
+            left = f"{self._finished} of {self._num_runs} runs, {self._time_left()}"
+            self._bar.update(self._task, completed=self._skipped_work + self._work_done, left=left)
+
+    def _time_left(self) -> str:
+        if self._finished == self._num_runs:
+            return "done"
+        if self._work_done == 0:
+            return "starting"
+        elapsed = time.monotonic() - self._started
+        left = max(0.0, self._work - self._skipped_work - self._work_done) / self._work_done * elapsed
+        return f"about {timedelta(seconds=round(left))} left"

@@ -1,0 +1,289 @@
+"""The frozen records that travel between the rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray: TypeAlias = npt.NDArray[np.float32]
+DoubleArray: TypeAlias = npt.NDArray[np.float64]
+IntArray: TypeAlias = npt.NDArray[np.int32]
+Images: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+Weights: TypeAlias = Mapping[str, FloatArray]
+
+
+class Split(StrEnum):
+    """Which rows of a data set are meant."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images and labels, whole, as they were read.
+
+    Attributes:
+        name: What the spec calls it: `mnist`, or the path of a file.
+        x_train: uint8[rows, height, width, channels] in 0..255, or float32 of the same shape, used as it is.
+        y_train: int32[rows], classes 0..num_classes-1.
+        x_test: As `x_train`, of the test rows.
+        y_test: As `y_train`, of the test rows.
+        num_classes: How many classes there are.
+        checksum: sha256 of the content, in hex; part of the identity of every run that used it.
+    """
+
+    name: str
+    x_train: Images
+    y_train: IntArray
+    x_test: Images
+    y_test: IntArray
+    num_classes: int
+    checksum: str
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of one image."""
+        height, width, channels = self.x_train.shape[1:]
+        return height, width, channels
+
+
+@dataclass(frozen=True)
+class SplitRows:
+    """Which rows a run trains, validates and tests on.
+
+    Attributes:
+        train: int32[n], rows of `x_train`.
+        validation: int32[n], rows of `x_train`, none of them in `train`; may be empty.
+        test: int32[n], rows of `x_test`.
+    """
+
+    train: IntArray
+    validation: IntArray
+    test: IntArray
+
+
+ActivationName: TypeAlias = Literal["relu", "tanh", "sigmoid", "softmax", "elu", "gelu", "linear"]
+Padding: TypeAlias = Literal["same", "valid"]
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A fully connected layer with a bias."""
+
+    units: int
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A square convolution; `same` pads kernel_size // 2 pixels on every side, whatever the stride."""
+
+    filters: int
+    kernel_size: int
+    stride: int = 1
+    padding: Padding = "same"
+    bias: bool = True
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """Maximum over size x size windows that do not overlap; a rest at the edge is dropped."""
+
+    size: int = 2
+
+
+@dataclass(frozen=True)
+class AveragePool:
+    """Mean over size x size windows that do not overlap; a rest at the edge is dropped."""
+
+    size: int = 2
+
+
+@dataclass(frozen=True)
+class GlobalAveragePool:
+    """Mean of each channel over all pixels."""
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """Height, width and channels as one axis, in that order, on every backend."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An elementwise activation, or a softmax over the channels."""
+
+    name: ActivationName
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Batch normalisation over all axes but the channels."""
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Sets a fraction `rate` of the values to zero while training and scales up the others."""
+
+    rate: float
+
+
+@dataclass(frozen=True)
+class Residual:
+    """The sum of what `body` and `shortcut` make of one input; an empty shortcut is the input itself."""
+
+    body: tuple[Layer, ...]
+    shortcut: tuple[Layer, ...] = ()
+
+
+Layer: TypeAlias = (
+    Dense | Conv | MaxPool | AveragePool | GlobalAveragePool | Flatten | Activation | BatchNorm | Dropout | Residual
+)
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Which architecture, and its options.
+
+    Attributes:
+        name: mlp, cnn, lenet5 or resnet8.
+        hidden: Units of each hidden layer of the mlp.
+        activation: Activation of every hidden layer.
+        dropout: Fraction of hidden values dropped while training; 0 is none.
+        batch_norm: Whether mlp and cnn normalise before each hidden activation.
+    """
+
+    name: Literal["mlp", "cnn", "lenet5", "resnet8"]
+    hidden: tuple[int, ...] = (100, 50)
+    activation: ActivationName = "relu"
+    dropout: float = 0.0
+    batch_norm: bool = False
+
+
+OptimizerName: TypeAlias = Literal["sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta"]
+UpdateRule: TypeAlias = Literal["native", "shared"]
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """Which optimizer, and its constants; those not named here are the same fixed values on every backend.
+
+    Attributes:
+        name: The optimizer.
+        momentum: Fraction of the last update kept (sgd only).
+        nesterov: Whether sgd looks ahead along its momentum.
+        weight_decay: Decoupled in adamw, an L2 term of the gradient elsewhere.
+        update_rule: `native`, each framework's own arithmetic, or `shared`, Keras's (the paper's) on both.
+    """
+
+    name: OptimizerName = "sgd"
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    update_rule: UpdateRule = "native"
+
+
+@dataclass(frozen=True)
+class TrainPlan:
+    """All that decides the numbers of one run, drawn up in numpy before any training.
+
+    Attributes:
+        layers: The network, from the images to the logits.
+        weights: Initial value of every trainable weight, by name; see `models.initial_weights`.
+        optimizer: The update rule and its constants.
+        batches: int32[num_steps, batch_size], rows of `Dataset.x_train` of every update.
+        lr: float32[num_steps], the rate of every update.
+        rows: The rows of the three splits.
+        evaluation_steps: int32[num_evaluations], after how many updates to evaluate, ascending.
+        evaluated_splits: What is evaluated there.
+        steps_per_epoch: Updates in one pass over the training rows.
+        dropout_seed: Seed of the backend's own dropout draws.
+    """
+
+    layers: tuple[Layer, ...]
+    weights: Weights
+    optimizer: OptimizerSettings
+    batches: IntArray
+    lr: FloatArray
+    rows: SplitRows
+    evaluation_steps: IntArray
+    evaluated_splits: tuple[Split, ...]
+    steps_per_epoch: int
+    dropout_seed: int
+
+    @property
+    def num_steps(self) -> int:
+        """How many updates the run makes."""
+        return len(self.lr)
+
+
+@dataclass(frozen=True)
+class StepLog:
+    """What a stretch of updates left behind, one entry an update.
+
+    Attributes:
+        lr: float32[k], the rate read back from the optimizer.
+        loss: float32[k], mean cross-entropy of the mini-batch before its update, in nats.
+        accuracy: float32[k], fraction of the mini-batch classified rightly before its update.
+    """
+
+    lr: FloatArray
+    loss: FloatArray
+    accuracy: FloatArray
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Mean cross-entropy (nats) and accuracy (fraction) over the rows of a split."""
+
+    loss: float
+    accuracy: float
+
+
+RunStatus: TypeAlias = Literal["finished", "diverged"]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Where the time of a run went, each purse apart from the others.
+
+    Attributes:
+        train_seconds: In updates.
+        evaluation_seconds: In evaluations.
+        compile_seconds: In building and compiling the model.
+        load_seconds: In reading the data and drawing up the plan.
+        num_images: Images trained on, an image counted once for each update that saw it.
+    """
+
+    train_seconds: float
+    evaluation_seconds: float
+    compile_seconds: float
+    load_seconds: float
+    num_images: int
+
+
+@dataclass(frozen=True)
+class RunLog:
+    """All that a run left behind.
+
+    Attributes:
+        steps: Of all planned updates; nan from the update after a divergence on.
+        evaluation_steps: int32[num_evaluations], after how many updates it was evaluated.
+        evaluations: Of each evaluated split, one a planned evaluation; nan after a divergence.
+        status: `finished` where every update was made, else `diverged`.
+        reason: Why it diverged, or None.
+        timing: Where the time went.
+    """
+
+    steps: StepLog
+    evaluation_steps: IntArray
+    evaluations: Mapping[Split, tuple[Evaluation, ...]]
+    status: RunStatus
+    reason: str | None
+    timing: Timing

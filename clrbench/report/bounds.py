@@ -1,0 +1,149 @@
+"""Runs of a range test -> its curve, the bounds they suggest, and what to say of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clrbench.errors import ResultsError
+from clrbench.range_test import suggest_bounds
+from clrbench.report.plot_style import to_png
+from clrbench.report.range_test_plot import range_test_figure
+from clrbench.report.tables import metrics_table
+from clrbench.report.text_curve import text_curve
+from clrbench.store import ResultsFolder, StoredRun
+
+CURVE_COLUMNS = (
+    "backend",
+    "seed",
+    "step",
+    "lr",
+    "train_loss",
+    "train_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+)
+
+
+def curve_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
+    """Return every update's raw loss and accuracy, and the validation values where there are any, else nan."""
+    return pd.concat([_run_curve(run) for run in runs], ignore_index=True)
+
+
+def _run_curve(run: StoredRun) -> pd.DataFrame:
+    validation = run.evaluations.set_index("step")[["validation_loss", "validation_accuracy"]]
+    steps = run.steps.astype({"lr": np.float32, "train_loss": np.float32, "train_accuracy": np.float32})
+    table = steps.join(validation, on="step")
+    spec = run.info["spec"]
+    return table.assign(backend=spec["backend"], seed=spec["seed"])[list(CURVE_COLUMNS)]
+
+
+@dataclass(frozen=True)
+class RangeTestReport:
+    """What a range test came to.
+
+    Attributes:
+        folder: Where its results lie.
+        curve: Its curve, all backends and seeds.
+        bounds: By backend, what `bounds.json` says.
+        next_command: What to try where there is no answer.
+    """
+
+    folder: ResultsFolder
+    curve: pd.DataFrame
+    bounds: dict[str, dict[str, Any]]
+    next_command: str
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether every backend has bounds."""
+        return all(found["reason"] is None for found in self.bounds.values())
+
+    @property
+    def text(self) -> str:
+        """The bounds or the refusal of each backend, then the curve as text."""
+        lines = [self._sentence(backend, found) for backend, found in self.bounds.items()]
+        if not self.has_answer:
+            lines.append(f"Next: {self.next_command}")
+        for backend in self.bounds:
+            lines += ["", *self._curve_lines(backend)]
+        return "\n".join([*lines, "", f"Curve, bounds and plot: {self.folder.root}"])
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The bounds as plain data."""
+        return {"backends": self.bounds, "results": str(self.folder.root)}
+
+    def _sentence(self, backend: str, found: dict[str, Any]) -> str:
+        if found["reason"] is not None:
+            return f"{backend}: no bounds can be named: {found['reason']}"
+        return (
+            f"{backend}: base_lr {found['base_lr']:g}, max_lr {found['max_lr']:g}; as a constant rate "
+            f"{found['constant_lr']:g}. From {found['seeds']} seeds."
+        )
+
+    def _curve_lines(self, backend: str) -> list[str]:
+        curve = self.curve[self.curve["backend"] == backend]
+        points = _accuracy_column(curve)
+        mean = curve.dropna(subset=[points]).groupby("lr", sort=True)[points].mean()
+        name = f"{backend}: {points.replace('_', ' ')} (fraction) against learning rate"
+        return [name, text_curve(mean.index.to_numpy(), {points: mean.to_numpy()})]
+
+
+def write_range_test(folder: ResultsFolder, next_command: str) -> RangeTestReport:
+    """Write curve, bounds and plot of a range test from its run files, and return what they say.
+
+    Args:
+        folder: Of the range test.
+        next_command: What to try where there is no answer.
+
+    Raises:
+        ResultsError: If no run is finished, or the disk does not take the files.
+    """
+    with folder.tables_lock():
+        runs = folder.indexed_runs()
+        if not runs:
+            raise ResultsError(f"{folder.root}: no run is finished; run `clrbench range-test` again")
+        curve = curve_table(runs)
+        backends = dict.fromkeys(curve["backend"])
+        bounds = {name: _bounds([run for run in runs if run.info["spec"]["backend"] == name]) for name in backends}
+        folder.write_table("curve.csv", curve)
+        folder.write_json("bounds.json", bounds)
+        folder.write_bytes("range_test.png", to_png(range_test_figure(curve, bounds)))
+    return RangeTestReport(folder, curve, bounds, next_command)
+
+
+def _bounds(runs: list[StoredRun]) -> dict[str, Any]:
+    """Return what the seeds of one backend suggest, rates to three significant digits."""
+    points = [metrics_table("", [run]) for run in runs]
+    longest = max(points, key=lambda table: table["lr"].notna().sum())
+    accuracy = _accuracy_column(pd.concat(points))
+    found = suggest_bounds(
+        longest["lr"].to_numpy(np.float64),
+        np.array([table["train_loss"] for table in points]),
+        np.array([table[accuracy] for table in points]),
+    )
+    return {
+        "base_lr": _rounded(found.base_lr),
+        "max_lr": _rounded(found.max_lr),
+        "reason": found.reason,
+        "constant_lr": _rounded(found.suggested_constant),
+        "seeds": len(runs),
+        "accuracy": accuracy,
+        "seed_base_lr": [_rounded(value) for value in found.seed_base_lr],
+        "seed_max_lr": [_rounded(value) for value in found.seed_max_lr],
+        "loss_rules": {name: _rounded(value) for name, value in found.rules.items()},
+        "stopped": [
+            {"seed": run.info["spec"]["seed"], "reason": run.info["reason"]} for run in runs if run.info["reason"]
+        ],
+    }
+
+
+def _accuracy_column(table: pd.DataFrame) -> str:
+    return "validation_accuracy" if table["validation_accuracy"].notna().any() else "train_accuracy"
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.3g}")

@@ -1,0 +1,133 @@
+"""What all figures share: colours, scales, captions and the way to PNG."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+MEAN_WIDTH = 1.8
+LINE_STYLES = ("-", "--", ":", "-.")
+_WIDTH_INCHES = 8.0
+_PNG_WIDTH_PIXELS = 1600
+_CAPTION_CHARACTERS = 132
+_LEGEND_CHARACTERS = 112
+# Okabe and Ito's colour-blind-safe set without its yellow, which is lost on white.
+_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+# "default" first: a matplotlibrc of the user must not change the figures.
+house_style = style.context(
+    [
+        "default",
+        {
+            "font.size": 9,
+            "axes.titlesize": 10,
+            "axes.titleweight": "bold",
+            "axes.titlelocation": "left",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.edgecolor": "#555555",
+            "axes.grid": True,
+            "axes.axisbelow": True,
+            "axes.formatter.useoffset": False,
+            "grid.color": "#e4e4e4",
+            "grid.linewidth": 0.7,
+            "legend.frameon": False,
+            "xtick.color": "#333333",
+            "ytick.color": "#333333",
+            "lines.solid_capstyle": "round",
+        },
+    ]
+)
+
+
+def arm_colours(arms: Sequence[str]) -> dict[str, str]:
+    """Return the colour of each arm, the same in every figure.
+
+    Args:
+        arms: Names in the order of the spec.
+
+    Returns:
+        By arm, an Okabe-Ito colour as `#rrggbb`; from the eighth arm on the colours repeat, see `arm_line_styles`.
+    """
+    return {arm: _PALETTE[i % len(_PALETTE)] for i, arm in enumerate(arms)}
+
+
+def arm_line_styles(arms: Sequence[str]) -> dict[str, str]:
+    """Return the line style of each arm: solid while the colours last, then another one for each round of them."""
+    return {arm: LINE_STYLES[i // len(_PALETTE) % len(LINE_STYLES)] for i, arm in enumerate(arms)}
+
+
+@house_style
+def to_png(figure: Figure) -> bytes:
+    """Return the figure as a PNG 1600 pixels wide, for display at 800; equal figures give equal bytes."""
+    buffer = io.BytesIO()
+    # The layout starts from the one before, so that it must not be solved again by a second call.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    # Software: by default the file names the version of matplotlib that drew it.
+    figure.savefig(buffer, format="png", dpi="figure", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def new_figure(height_inches: float) -> Figure:
+    """Return an empty figure of the common width whose layout keeps labels, legend and caption apart."""
+    return Figure(figsize=(_WIDTH_INCHES, height_inches), dpi=_PNG_WIDTH_PIXELS / _WIDTH_INCHES, layout="constrained")
+
+
+def write_caption(figure: Figure, sentences: Sequence[str]) -> None:
+    """Write the sentences in small type under the figure, wrapped to its width."""
+    text = textwrap.fill("; ".join(filter(None, sentences)), _CAPTION_CHARACTERS)
+    # The label of the whole figure is the one text that the layout makes room for at the bottom.
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=7.5, color="#444444", linespacing=1.3)
+
+
+def write_legend(figure: Figure, handles: Sequence[Line2D], title: str | None = None) -> None:
+    """Write a legend above all panels, in as many columns as fit side by side."""
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    columns = min(len(handles), max(1, _LEGEND_CHARACTERS // (longest + 8)))
+    figure.legend(
+        handles=list(handles),
+        loc="outside upper left",
+        ncols=columns,
+        title=title,
+        title_fontproperties={"size": 12, "weight": "bold"},
+        alignment="left",
+        columnspacing=1.6,
+    )
+
+
+def decades(values: np.typing.ArrayLike) -> float:
+    """Return how many powers of ten the finite values > 0 span; 0 without any."""
+    array = np.asarray(values, np.float64)
+    positive = array[np.isfinite(array) & (array > 0)]
+    return float(np.log10(positive.max() / positive.min())) if len(positive) else 0.0
+
+
+def log_scale(axes: Axes, which: str, span_decades: float) -> None:
+    """Make the x or y axis logarithmic, with plain numbers at its ticks.
+
+    Args:
+        axes: The panel.
+        which: `x` or `y`.
+        span_decades: How many powers of ten the axis shows; few ones get ticks at 1, 2 and 5.
+    """
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axes.set(**{f"{which}scale": "log"})
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if span_decades <= 2 else (1.0,)))
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def epoch_axis(axes: Axes, last_epoch: float) -> None:
+    """Label the x axis with epochs, from 0 to the last one."""
+    axes.set_xlabel("epoch")
+    axes.set_xlim(0, last_epoch * 1.01)
+    axes.xaxis.set_major_locator(MaxNLocator(7, integer=last_epoch >= 2))

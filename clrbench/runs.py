@@ -1,0 +1,270 @@
+"""Spec -> the runs of an experiment; nothing is trained or read here."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from clrbench.data import DatasetSizes
+from clrbench.errors import ScheduleError, SpecError
+from clrbench.records import Split
+from clrbench.schedules import cycle_end_steps
+from clrbench.spec import (
+    OVERRIDES,
+    BackendName,
+    BaseCyclic,
+    Clock,
+    Constant,
+    Length,
+    Optimizer,
+    ResolvedArm,
+    RunSpec,
+    Schedule,
+    Spec,
+)
+
+MOST_STEPS = 20_000_000
+"""A longer run is taken for a mistake: its tables alone would fill the memory."""
+
+RANGE_TEST_ARM = "range-test"
+RANGE_TEST_POINTS = 100
+"""A range test is evaluated so often, evenly spaced, where it has that many steps."""
+
+TRAINING_DIVERGENCE_FACTOR = 1000.0
+RANGE_TEST_DIVERGENCE_FACTOR = 10.0
+"""A run has diverged once the loss of a mini-batch exceeds so many times ln(classes), the loss of a blind guess.
+
+A training run may recover from a spike; a range test has nothing more to tell after one.
+"""
+
+
+@dataclass(frozen=True)
+class SplitSizes:
+    """How many rows each split of an experiment has."""
+
+    train: int
+    validation: int
+    test: int
+
+
+@dataclass(frozen=True)
+class RangeTestGroup:
+    """The arms that share one range test: those with the same optimizer, batch size and duration.
+
+    Attributes:
+        arm: The arm that overrides one of these, or None for the spec's own.
+        optimizer: Of the range test.
+        batch_size: Of the range test.
+    """
+
+    arm: str | None
+    optimizer: Optimizer
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class LrBounds:
+    """What a range test suggests: base_lr and max_lr."""
+
+    base_lr: float
+    max_lr: float
+
+
+BoundsTable: TypeAlias = Mapping[tuple[BackendName, str | None], LrBounds]
+"""Bounds by backend and `RangeTestGroup.arm`."""
+
+
+def split_sizes(spec: Spec, sizes: DatasetSizes) -> SplitSizes:
+    """Return how many rows each split has.
+
+    Raises:
+        SpecError: If the data has not as many rows as the spec asks for.
+    """
+    validation = spec.data.validation.rows(sizes.train_rows)
+    left = sizes.train_rows - validation
+    if left < 1 or (validation < 1 and spec.data.validation.amount > 0):
+        raise SpecError(
+            f"got '{spec.data.validation}' of {sizes.train_rows} training rows; allowed: what leaves at least one row for "
+            "validation and one for training, or '0 rows' for no validation",
+            key=("data", "validation"),
+        )
+    for key, wanted, there in (
+        ("train_rows", spec.data.train_rows, left),
+        ("test_rows", spec.data.test_rows, sizes.test_rows),
+    ):
+        if wanted is not None and wanted > there:
+            raise SpecError(f"got {wanted}; allowed: at most {there}, the rows there are", key=("data", key))
+    return SplitSizes(spec.data.train_rows or left, validation, spec.data.test_rows or sizes.test_rows)
+
+
+def arm_clock(spec: Spec, name: str, train_rows: int) -> Clock:
+    """Return the steps of an epoch and of the whole run of an arm.
+
+    Raises:
+        SpecError: If a batch has more rows than there are, or the run is longer than `MOST_STEPS`.
+    """
+    arm = spec.resolved_arm(name)
+    overrides_batch = spec.arms[name].batch_size is not None
+    steps_per_epoch = _steps_per_epoch(
+        arm.batch_size, train_rows, ("arms", name, "batch_size") if overrides_batch else ("batch_size",)
+    )
+    clock = Clock(steps_per_epoch, num_steps=0)
+    if arm.duration.unit == "cycles" and isinstance(arm.schedule, BaseCyclic):
+        cycle_steps = 2 * arm.schedule.step_size_steps(clock)
+        num_steps = round(arm.duration.amount * cycle_steps) + arm.schedule.warmup_steps(clock)
+    else:
+        num_steps = clock.steps(arm.duration)
+    key = ("arms", name, "duration") if spec.arms[name].duration else ("duration",)
+    return Clock(steps_per_epoch, _checked_steps(num_steps, arm.duration, key))
+
+
+def lr_table(arm: ResolvedArm, clock: Clock) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Return the rate of every update of an arm, float64[num_steps].
+
+    Raises:
+        SpecError: If the schedule does not fit into the run.
+    """
+    try:
+        return arm.schedule.table(clock)
+    except ScheduleError as err:
+        raise SpecError(str(err), key=("arms", arm.name, "schedule")) from err
+
+
+def training_runs(
+    spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...], bounds: BoundsTable
+) -> list[RunSpec]:
+    """Return every run of an experiment: backend by backend, seed by seed, arm by arm.
+
+    Args:
+        spec: The experiment.
+        sizes: Of its data set.
+        backends: What it runs on.
+        bounds: Of its range tests, where an arm takes its rates from one.
+
+    Raises:
+        SpecError: If the data or a run's length does not allow what the spec asks for.
+    """
+    splits = split_sizes(spec, sizes)
+    clocks = {name: arm_clock(spec, name, splits.train) for name in spec.arms}
+    points = _evaluation_epochs(spec, clocks)
+    evaluated = _evaluated_splits(splits)
+    return [
+        RunSpec(
+            backend=backend,
+            arm=name,
+            seed=seed,
+            data=spec.data,
+            model=spec.model,
+            optimizer=arm.optimizer,
+            batch_size=arm.batch_size,
+            schedule=_with_bounds(spec, arm, backend, bounds),
+            num_steps=clocks[name].num_steps,
+            steps_per_epoch=clocks[name].steps_per_epoch,
+            evaluation_steps=_steps_at(points, clocks[name]),
+            evaluated_splits=evaluated,
+            divergence_factor=TRAINING_DIVERGENCE_FACTOR,
+        )
+        for backend in backends
+        for seed in spec.seeds
+        for name, arm in ((name, spec.resolved_arm(name)) for name in spec.arms)
+    ]
+
+
+def range_test_runs(
+    spec: Spec, group: RangeTestGroup, sizes: DatasetSizes, backends: tuple[BackendName, ...]
+) -> list[RunSpec]:
+    """Return every run of a range test: backend by backend, seed by seed.
+
+    Raises:
+        SpecError: If the data or the test's length does not allow what the spec asks for.
+    """
+    splits = split_sizes(spec, sizes)
+    key = ("batch_size",) if group.arm is None else ("arms", group.arm, "batch_size")
+    steps_per_epoch = _steps_per_epoch(group.batch_size, splits.train, key)
+    duration = spec.range_test.duration
+    clock = Clock(steps_per_epoch, 0)
+    num_steps = _checked_steps(clock.steps(duration), duration, ("range_test", "duration"))
+    if num_steps < 2:
+        raise SpecError(f"got {duration}; allowed: at least 2 steps", key=("range_test", "duration"))
+    points = np.linspace(0, num_steps, min(RANGE_TEST_POINTS, num_steps) + 1)[1:]
+    return [
+        RunSpec(
+            backend=backend,
+            arm=RANGE_TEST_ARM,
+            seed=seed,
+            data=spec.data,
+            model=spec.model,
+            optimizer=group.optimizer,
+            batch_size=group.batch_size,
+            schedule=spec.range_test.schedule(),
+            num_steps=num_steps,
+            steps_per_epoch=steps_per_epoch,
+            evaluation_steps=tuple(np.rint(points).astype(int).tolist()),
+            evaluated_splits=("validation",) if splits.validation else (),
+            divergence_factor=RANGE_TEST_DIVERGENCE_FACTOR,
+        )
+        for backend in backends
+        for seed in spec.range_test.seeds
+    ]
+
+
+def range_test_group(spec: Spec, name: str) -> RangeTestGroup:
+    """Return the range test that an arm takes its rates from."""
+    arm = spec.resolved_arm(name)
+    overrides = any(getattr(spec.arms[name], key) not in {None, getattr(spec, key)} for key in OVERRIDES)
+    return RangeTestGroup(name if overrides else None, arm.optimizer, arm.batch_size)
+
+
+def needed_range_tests(spec: Spec) -> list[RangeTestGroup]:
+    """Return the range tests that the arms of a spec take their rates from, each once."""
+    groups = [range_test_group(spec, name) for name, arm in spec.arms.items() if arm.schedule.needs_range_test]
+    return [group for i, group in enumerate(groups) if group not in groups[:i]]
+
+
+def _with_bounds(spec: Spec, arm: ResolvedArm, backend: BackendName, bounds: BoundsTable) -> Schedule:
+    if isinstance(arm.schedule, BaseCyclic | Constant) and arm.schedule.needs_range_test:
+        found = bounds[backend, range_test_group(spec, arm.name).arm]
+        return arm.schedule.with_bounds(found.base_lr, found.max_lr)
+    return arm.schedule
+
+
+def cycle_end_epochs(schedule: Schedule, clock: Clock) -> Iterator[float]:
+    """Yield where the cycles of a schedule end, in epochs; nothing for a schedule without cycles."""
+    if isinstance(schedule, BaseCyclic):
+        warmup_steps = schedule.warmup_steps(clock)
+        main = Clock(clock.steps_per_epoch, clock.num_steps - warmup_steps)
+        for step in cycle_end_steps(main.num_steps, schedule.step_size_steps(main)):
+            yield (warmup_steps + int(step)) / clock.steps_per_epoch
+
+
+def _evaluation_epochs(spec: Spec, clocks: Mapping[str, Clock]) -> list[float]:
+    """Return where every arm is evaluated: each epoch, and each cycle end of any arm with cycles of an epoch or more."""
+    longest = max((clock.num_steps / clock.steps_per_epoch for clock in clocks.values()), default=0.0)
+    points = {float(epoch) for epoch in range(1, int(longest) + 1)}
+    for name, clock in clocks.items():
+        ends = list(cycle_end_epochs(spec.arms[name].schedule, clock))
+        if len(ends) > 0 and ends[0] >= 1 and np.diff(ends, prepend=0.0).min() >= 1 - 1 / clock.steps_per_epoch:
+            points.update(ends)
+    return sorted(points)
+
+
+def _steps_at(epochs: list[float], clock: Clock) -> tuple[int, ...]:
+    steps = {round(epoch * clock.steps_per_epoch) for epoch in epochs} | {clock.num_steps}
+    return tuple(sorted(step for step in steps if 1 <= step <= clock.num_steps))
+
+
+def _evaluated_splits(splits: SplitSizes) -> tuple[Split, ...]:
+    return (Split.VALIDATION, Split.TEST) if splits.validation else (Split.TEST,)
+
+
+def _steps_per_epoch(batch_size: int, train_rows: int, key: tuple[str, ...]) -> int:
+    if batch_size > train_rows:
+        raise SpecError(f"got {batch_size}; allowed: at most {train_rows}, the training rows", key=key)
+    return train_rows // batch_size
+
+
+def _checked_steps(num_steps: int, length: Length, key: tuple[str, ...]) -> int:
+    if num_steps > MOST_STEPS:
+        raise SpecError(f"got {length}, which is {num_steps} steps; allowed: at most {MOST_STEPS} steps", key=key)
+    return num_steps

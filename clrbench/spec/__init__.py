@@ -1,0 +1,95 @@
+"""YAML -> frozen pydantic models: the only parser of the house."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from clrbench.errors import SpecError
+from clrbench.spec.messages import messages
+from clrbench.spec.model import OVERRIDES, Optimizer, ResolvedArm, Spec
+from clrbench.spec.names import BACKEND_NAMES, METRICS, BackendName, Metric
+from clrbench.spec.quantities import NAME_PATTERN, Clock, Length, Share
+from clrbench.spec.reader import KeyPath, locate, read_yaml, write_yaml
+from clrbench.spec.run import RunSpec
+from clrbench.spec.schedules import BaseCyclic, Constant, Ramp, Schedule
+
+__all__ = [
+    "BACKEND_NAMES",
+    "METRICS",
+    "NAME_PATTERN",
+    "OVERRIDES",
+    "BackendName",
+    "BaseCyclic",
+    "Clock",
+    "Constant",
+    "Length",
+    "Metric",
+    "Optimizer",
+    "Ramp",
+    "ResolvedArm",
+    "RunSpec",
+    "Schedule",
+    "Share",
+    "Spec",
+    "SpecFile",
+    "json_schema",
+    "load_spec",
+    "to_yaml",
+]
+
+
+@dataclass(frozen=True)
+class SpecFile:
+    """A spec, and where it was read from.
+
+    Attributes:
+        spec: What it says.
+        path: Of the file.
+        lines: The line (from 1) of every key in the file.
+    """
+
+    spec: Spec
+    path: Path
+    lines: Mapping[KeyPath, int] = field(repr=False)
+
+    @contextmanager
+    def locating(self) -> Iterator[None]:
+        """Put the file, line and key in front of every SpecError that names a key."""
+        try:
+            yield
+        except SpecError as err:
+            if not err.key:
+                raise
+            raise SpecError(locate(self.path, self.lines, err.key, str(err))) from err
+
+
+def load_spec(path: Path) -> SpecFile:
+    """Return the spec in a YAML file.
+
+    Raises:
+        SpecError: If anything in it is not allowed; the message has one line for each thing found.
+    """
+    data, lines = read_yaml(path)
+    if not isinstance(data, dict):
+        raise SpecError(f"{path}: got no mapping of keys to values; `clrbench init` writes a spec to start from")
+    try:
+        spec = Spec.model_validate(data, context={"folder": path.parent})
+    except ValidationError as err:
+        found = dict.fromkeys(locate(path, lines, key, text) for key, text in messages(err, data))
+        raise SpecError("\n".join(found)) from err
+    return SpecFile(spec, path, lines)
+
+
+def to_yaml(spec: Spec) -> str:
+    """Return a spec as YAML text that `load_spec` reads back as the same spec."""
+    return write_yaml(spec.model_dump(mode="json", exclude_none=True))
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a spec, for editors that complete and check as one types."""
+    schema = Spec.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "clrbench spec"}

@@ -1,0 +1,261 @@
+"""The spec as frozen pydantic models: every key, its type, its default, and what must hold between keys."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self, TypeAlias, cast
+
+from pydantic import Field, model_validator
+
+from clrbench.records import ActivationName, ModelSettings, OptimizerSettings, UpdateRule
+from clrbench.spec.messages import nearest
+from clrbench.spec.names import Backends, DatasetName, Metric, Published, Seeds, Targets
+from clrbench.spec.quantities import (
+    Duration,
+    Flag,
+    Fraction,
+    Length,
+    Name,
+    Number,
+    Part,
+    Rate,
+    ShareOfRows,
+    Span,
+    Whole,
+    at_key,
+    at_name,
+)
+from clrbench.spec.schedules import BaseCyclic, Ramp, Schedule
+
+Rows: TypeAlias = Annotated[Whole, Field(ge=1)]
+
+
+class Data(Part):
+    """Which images, and how they are split."""
+
+    dataset: DatasetName
+    validation: ShareOfRows = Field(default="10 %", validate_default=True)
+    train_rows: Rows | None = None
+    test_rows: Rows | None = None
+
+
+class BaseModelChoice(Part):
+    """What all models have in common."""
+
+    name: str
+
+    def settings(self) -> ModelSettings:
+        """Return the choice as a record."""
+        return ModelSettings(**self.model_dump())
+
+
+class _Deep(BaseModelChoice):
+    activation: ActivationName = "relu"
+    dropout: Fraction = 0.0
+    batch_norm: Flag = False
+
+
+class Mlp(_Deep):
+    """Dense layers only."""
+
+    name: Literal["mlp"]
+    hidden: Annotated[tuple[Annotated[Whole, Field(ge=1, le=100_000)], ...], Field(max_length=100)] = (100, 50)
+
+
+class Cnn(_Deep):
+    """Two convolutions with pooling, and a dense layer."""
+
+    name: Literal["cnn"]
+
+
+class Lenet5(BaseModelChoice):
+    """LeCun's LeNet-5."""
+
+    name: Literal["lenet5"]
+    activation: ActivationName = "relu"
+
+
+class Resnet8(BaseModelChoice):
+    """Three residual stages with batch norm."""
+
+    name: Literal["resnet8"]
+
+
+Model: TypeAlias = Annotated[Mlp | Cnn | Lenet5 | Resnet8, Field(discriminator="name")]
+
+
+class BaseOptimizer(Part):
+    """What all optimizers have in common."""
+
+    name: str
+    weight_decay: Annotated[Number, Field(ge=0, le=1e6)] = 0.0
+    update_rule: UpdateRule = "native"
+
+    def settings(self) -> OptimizerSettings:
+        """Return the choice as a record."""
+        return OptimizerSettings(**self.model_dump())
+
+
+class Sgd(BaseOptimizer):
+    """Stochastic gradient descent, with momentum where asked for."""
+
+    name: Literal["sgd"]
+    momentum: Fraction = 0.0
+    nesterov: Flag = False
+
+    @model_validator(mode="after")
+    def _check_nesterov(self) -> Self:
+        if self.nesterov and self.momentum == 0:
+            raise at_key(("nesterov",), "true only with a momentum greater than 0")
+        return self
+
+
+class Adaptive(BaseOptimizer):
+    """An optimizer with a step size for each weight."""
+
+    name: Literal["adam", "adamw", "rmsprop", "adagrad", "adadelta"]
+
+
+Optimizer: TypeAlias = Annotated[Sgd | Adaptive, Field(discriminator="name")]
+BatchSize: TypeAlias = Annotated[Whole, Field(ge=1, le=10_000_000)]
+
+
+class Arm(Part):
+    """One way to train: a schedule, and what it overrides of the spec."""
+
+    schedule: Schedule
+    batch_size: BatchSize | None = None
+    optimizer: Optimizer | None = None
+    duration: Duration | None = None
+    baseline: str | None = None
+    published: Published = {}
+
+
+class Verdict(Part):
+    """The question fixed beforehand: one metric, one time, one margin, one risk."""
+
+    metric: Metric = "test_accuracy"
+    at: Literal["end"] = "end"
+    margin: Annotated[Number, Field(ge=0)] = 0.001
+    alpha: Annotated[Number, Field(gt=0, lt=1)] = 0.05
+
+
+class RangeTest(Part):
+    """The LR range test: how the rate rises, for how long, and over which seeds."""
+
+    start_lr: Rate = 1e-3
+    end_lr: Rate = 1.0
+    ramp: Literal["linear", "exponential"] = "linear"
+    duration: Span = Field(default="5 epochs", validate_default=True)
+    seeds: Seeds = (0, 1, 2)
+
+    @model_validator(mode="after")
+    def _check_rise(self) -> Self:
+        if self.start_lr >= self.end_lr:
+            raise at_key(("start_lr",), f"a rate below end_lr, which is {self.end_lr:g}")
+        return self
+
+    def schedule(self) -> Ramp:
+        """Return the rising rate as a schedule."""
+        return Ramp(start_lr=self.start_lr, end_lr=self.end_lr, kind=self.ramp)
+
+
+class Spec(Part):
+    """A whole experiment."""
+
+    name: Name
+    data: Data
+    model: Model
+    optimizer: Optimizer = Sgd(name="sgd")
+    batch_size: BatchSize
+    duration: Duration | None = None
+    seeds: Seeds = tuple(range(10))
+    backends: Backends = "installed"
+    baseline: str | None = None
+    arms: dict[Name, Arm] = {}
+    targets: Targets = {}
+    verdict: Verdict = Verdict()
+    range_test: RangeTest = Field(default_factory=RangeTest)
+
+    @model_validator(mode="after")
+    def _check_between_keys(self) -> Self:
+        if not self.arms and "range_test" not in self.model_fields_set:
+            raise at_key(("arms",), "at least one arm, such as {constant: {schedule: {name: constant, lr: 0.03}}}")
+        lower_case: dict[str, str] = {}
+        for name in self.arms:
+            other = lower_case.setdefault(name.lower(), name)
+            if other != name:
+                raise at_name(("arms", name), f"a name that differs from {other!r} in more than upper and lower case")
+        if self.baseline is not None:
+            self._check_arm_name(("baseline",), self.baseline)
+        for name, arm in self.arms.items():
+            self._check_arm(name, arm)
+        if self.data.validation.amount == 0:
+            self._check_no_validation_metric()
+        return self
+
+    def _check_no_validation_metric(self) -> None:
+        used: list[tuple[tuple[str, ...], str]] = [(("verdict", "metric"), self.verdict.metric)]
+        used += [(("targets", metric), metric) for metric in self.targets]
+        used += [(("arms", name, "published", m), m) for name, arm in self.arms.items() for m in arm.published]
+        for key, metric in used:
+            if metric.startswith("validation_"):
+                raise at_key(key, f"no validation metric while data.validation is '{self.data.validation}'")
+
+    def _check_arm_name(self, key: tuple[str, ...], name: str) -> None:
+        if name not in self.arms:
+            raise at_key(
+                key, f"the name of an arm: {', '.join(self.arms) or 'there is none'}{nearest(name, self.arms)}"
+            )
+
+    def _check_arm(self, name: str, arm: Arm) -> None:
+        if arm.baseline is not None:
+            self._check_arm_name(("arms", name, "baseline"), arm.baseline)
+            if arm.baseline == name:
+                raise at_key(("arms", name, "baseline"), "another arm than itself")
+        duration = arm.duration or self.duration
+        if duration is None:
+            raise at_key(("duration",), "a length with a unit (epochs, steps, cycles), such as '12 epochs'")
+        cyclic = isinstance(arm.schedule, BaseCyclic) and arm.schedule.step_size is not None
+        if duration.unit == "cycles" and not cyclic:
+            key = ("arms", name, "duration") if arm.duration else ("duration",)
+            raise at_key(key, f"cycles only where the schedule has a step_size (that of arm {name} has none)")
+
+    def resolved_arm(self, name: str) -> "ResolvedArm":
+        """Return an arm with what it does not override filled in from the spec."""
+        arm = self.arms[name]
+        default_baseline = self.baseline or next(iter(self.arms))
+        return ResolvedArm(
+            name=name,
+            schedule=arm.schedule,
+            batch_size=arm.batch_size or self.batch_size,
+            optimizer=arm.optimizer or self.optimizer,
+            duration=cast(Length, arm.duration or self.duration),
+            baseline=arm.baseline or (default_baseline if default_baseline != name else None),
+        )
+
+
+@dataclass(frozen=True)
+class ResolvedArm:
+    """An arm with nothing left open.
+
+    Attributes:
+        name: Of the arm.
+        schedule: Its rate.
+        batch_size: Rows an update.
+        optimizer: Its update rule.
+        duration: How long it trains.
+        baseline: The arm it is compared with, or None.
+    """
+
+    name: str
+    schedule: Schedule
+    batch_size: int
+    optimizer: Optimizer
+    duration: Length
+    baseline: str | None
+
+    def overrides(self, other: "ResolvedArm") -> list[str]:
+        """Return the keys, other than the schedule, in which this arm differs from another one."""
+        return [key for key in OVERRIDES if getattr(self, key) != getattr(other, key)]
+
+
+OVERRIDES = ("batch_size", "optimizer", "duration")

@@ -1,0 +1,119 @@
+"""What a spec names or lists: data sets, backends, metrics, seeds."""
+
+from collections import Counter
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
+
+from clrbench.data import NAMES as DATASET_NAMES
+from clrbench.spec.messages import nearest
+from clrbench.spec.quantities import Number, Whole, as_number, at_key
+
+BackendName: TypeAlias = Literal["torch", "keras"]
+BACKEND_NAMES: tuple[BackendName, ...] = get_args(BackendName)
+Metric: TypeAlias = Literal[
+    "test_accuracy", "test_loss", "validation_accuracy", "validation_loss", "train_accuracy", "train_loss"
+]
+METRICS: tuple[Metric, ...] = get_args(Metric)
+
+
+def _resolve_dataset(value: Any, info: ValidationInfo) -> str:
+    if value in DATASET_NAMES:
+        return str(value)
+    if not isinstance(value, str) or not value.endswith(".npz") or "\0" in value:
+        raise ValueError(f"{', '.join(DATASET_NAMES)}, or the path of an .npz file{nearest(value, DATASET_NAMES)}")
+    folder: Path = (info.context or {}).get("folder", Path())
+    try:
+        return str((folder / value).resolve())
+    except (OSError, RuntimeError) as err:
+        raise ValueError(f"a path that can be followed ({err})") from err
+
+
+DatasetName: TypeAlias = Annotated[
+    str,
+    PlainValidator(_resolve_dataset),
+    WithJsonSchema({"anyOf": [{"enum": list(DATASET_NAMES)}, {"type": "string", "pattern": r"\.npz$"}]}),
+]
+
+
+def _seed_list(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return value
+    allowed = f"how many seeds (1 to {MAX_SEEDS}), or a list of them such as [0, 1, 2]"
+    count = as_number(value, allowed)
+    if not isinstance(count, int) or not 1 <= count <= MAX_SEEDS:
+        raise ValueError(allowed)
+    return tuple(range(count))
+
+
+Item = TypeVar("Item", bound=Hashable)
+
+
+def _distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
+    if not values:
+        raise ValueError("a list of at least one entry")
+    value, times = Counter(values).most_common(1)[0]
+    if times > 1:
+        raise ValueError(f"a list without duplicates ({value} stands there {times} times)")
+    return values
+
+
+MAX_SEEDS = 10_000
+Seeds: TypeAlias = Annotated[
+    tuple[Annotated[Whole, Field(ge=0, lt=2**63)], ...],
+    Field(max_length=MAX_SEEDS),
+    AfterValidator(_distinct),
+    BeforeValidator(_seed_list),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": MAX_SEEDS},
+                {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True},
+            ]
+        }
+    ),
+]
+
+
+def _parse_backends(value: Any) -> Any:
+    if value == "installed":
+        return value
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"a list such as [torch, keras], or installed{nearest(value, ['installed'])}")
+    for item in value:
+        if item not in BACKEND_NAMES:
+            raise ValueError(f"a list of {', '.join(BACKEND_NAMES)}, or installed{nearest(item, BACKEND_NAMES)}")
+    return _distinct(tuple(value))
+
+
+Backends: TypeAlias = Annotated[
+    Literal["installed"] | tuple[BackendName, ...],
+    PlainValidator(_parse_backends),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": "installed"},
+                {"type": "array", "items": {"enum": list(BACKEND_NAMES)}, "minItems": 1, "uniqueItems": True},
+            ]
+        }
+    ),
+]
+
+
+ByMetric = TypeVar("ByMetric", bound=Mapping[Metric, tuple[float, ...] | float])
+
+
+def _check_fractions(by_metric: ByMetric) -> ByMetric:
+    for metric, value in by_metric.items():
+        values = value if isinstance(value, tuple) else (value,)
+        if metric.endswith("_accuracy") and not all(0 <= number <= 1 for number in values):
+            raise at_key((metric,), "fractions from 0 to 1, such as 0.95 for 95 %")
+    return by_metric
+
+
+Targets: TypeAlias = Annotated[
+    dict[Metric, Annotated[tuple[Number, ...], AfterValidator(_distinct)]], AfterValidator(_check_fractions)
+]
+Published: TypeAlias = Annotated[dict[Metric, Number], AfterValidator(_check_fractions)]

@@ -1,0 +1,220 @@
+"""The values a spec is made of: lengths with a unit, rates, fractions and names."""
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any, Literal, TypeAlias, cast
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from clrbench.spec.messages import nearest
+
+Unit: TypeAlias = Literal["epochs", "steps", "cycles"]
+
+
+def _plain_number(amount: float) -> str:
+    return str(amount).removesuffix(".0")
+
+
+@dataclass(frozen=True)
+class Length:
+    """How long something lasts: an amount (> 0) and its unit."""
+
+    amount: float
+    unit: Unit
+
+    def __str__(self) -> str:
+        """Return the length as a spec writes it, such as `2.5 epochs`."""
+        return f"{_plain_number(self.amount)} {self.unit}"
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What turns lengths into steps.
+
+    Attributes:
+        steps_per_epoch: Updates in one pass over the training rows.
+        num_steps: Updates in the whole run, or in the part of it that a schedule covers.
+    """
+
+    steps_per_epoch: int
+    num_steps: int
+
+    def steps(self, length: Length) -> int:
+        """Return a length in epochs or steps as a whole number of steps, at least 1."""
+        per_unit = self.steps_per_epoch if length.unit == "epochs" else 1
+        return max(1, round(length.amount * per_unit))
+
+
+def at_key(key: tuple[str, ...], allowed: str) -> PydanticCustomError:
+    """Return an error about the value of a key at or below the part that finds it, to be raised in a validator.
+
+    Args:
+        key: From the part on, downwards.
+        allowed: What is allowed there.
+    """
+    return PydanticCustomError("at_key", "", {"key": key, "allowed": allowed})
+
+
+def at_name(key: tuple[str, ...], allowed: str) -> PydanticCustomError:
+    """Return an error as `at_key` does, about the last key itself."""
+    return PydanticCustomError("at_name", "", {"key": key, "allowed": allowed})
+
+
+class Part(BaseModel):
+    """A part of a spec: frozen, and with no key that is not declared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_unknown_keys(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            for key in value:
+                if key not in cls.model_fields:
+                    raise PydanticCustomError("unknown_key", "", {"key": key, "allowed": list(cls.model_fields)})
+        return value
+
+
+def as_number(value: Any, kind: str = "a number") -> Any:
+    """Return a number as it is, or what PyYAML made text of, such as `1e-3`; leave all else to be refused.
+
+    Args:
+        value: What the file holds.
+        kind: What an error message asks for.
+    """
+    if isinstance(value, bool):
+        raise ValueError(kind)
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            raise ValueError(kind) from None
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Number: TypeAlias = Annotated[float, BeforeValidator(as_number), Field(allow_inf_nan=False)]
+Whole: TypeAlias = Annotated[int, BeforeValidator(partial(as_number, kind="a whole number"))]
+Flag: TypeAlias = Annotated[bool, Field(strict=True)]
+
+
+def _fits_float32(value: float) -> float:
+    if not SMALLEST_LR <= value <= LARGEST_LR:
+        raise ValueError(f"a learning rate from {SMALLEST_LR:g} to {LARGEST_LR:g}, which float32 can hold")
+    return value
+
+
+SMALLEST_LR = 1e-30
+LARGEST_LR = 1e30
+Rate: TypeAlias = Annotated[Number, Field(gt=0), AfterValidator(_fits_float32)]
+FROM_RANGE_TEST: Literal["range_test"] = "range_test"
+
+
+def _parse_rate_or_test(value: Any) -> float | str:
+    if value == FROM_RANGE_TEST:
+        return FROM_RANGE_TEST
+    allowed = f"a number greater than 0, or {FROM_RANGE_TEST}"
+    number = as_number(value, f"{allowed}{nearest(value, [FROM_RANGE_TEST])}")
+    if not isinstance(number, int | float) or not number > 0:
+        raise ValueError(allowed)
+    return _fits_float32(float(number))
+
+
+RateOrRangeTest: TypeAlias = Annotated[
+    float | Literal["range_test"],
+    PlainValidator(_parse_rate_or_test),
+    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"const": FROM_RANGE_TEST}]}),
+]
+Fraction: TypeAlias = Annotated[Number, Field(ge=0, lt=1)]
+NAME_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$"
+Name: TypeAlias = Annotated[str, Field(pattern=NAME_PATTERN)]
+
+_NUMBER = r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*"
+_QUANTITY = re.compile(rf"(?P<amount>{_NUMBER})(?P<unit>[A-Za-z%]+)\s*")
+_SINGULAR = {"epoch": "epochs", "step": "steps", "cycle": "cycles", "row": "rows"}
+
+
+def _parse(value: Any, units: tuple[str, ...], allowed: str) -> tuple[float, str]:
+    match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(allowed)
+    unit = _SINGULAR.get(match["unit"], match["unit"])
+    if unit not in units:
+        raise ValueError(f"{allowed}{nearest(unit, units)}")
+    return float(match["amount"]), unit
+
+
+def _parse_length(value: Any, units: tuple[Unit, ...]) -> Length:
+    if isinstance(value, Length):
+        return value
+    amount, unit = _parse(value, units, f"a length with a unit ({', '.join(units)}), such as '2 {units[0]}'")
+    if not 0 < amount <= LONGEST or (unit == "steps" and not amount.is_integer()):
+        raise ValueError(f"a length greater than 0 and at most {LONGEST:g}, steps in whole numbers")
+    return Length(amount, cast(Unit, unit))
+
+
+def _length_schema(*units: Unit) -> WithJsonSchema:
+    names = "|".join(f"{unit[:-1]}s?" for unit in units)
+    pattern = rf"^{_NUMBER}({names})\s*$"
+    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [f"2 {unit}" for unit in units]})
+
+
+LONGEST = 1e8
+Duration: TypeAlias = Annotated[
+    Length,
+    PlainValidator(partial(_parse_length, units=("epochs", "steps", "cycles"))),
+    PlainSerializer(str, return_type=str),
+    _length_schema("epochs", "steps", "cycles"),
+]
+Span: TypeAlias = Annotated[
+    Length,
+    PlainValidator(partial(_parse_length, units=("epochs", "steps"))),
+    PlainSerializer(str, return_type=str),
+    _length_schema("epochs", "steps"),
+]
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of the training rows: so many rows, or so many per cent of them."""
+
+    amount: float
+    unit: Literal["rows", "%"]
+
+    def __str__(self) -> str:
+        """Return the share as a spec writes it, such as `5000 rows`."""
+        return f"{_plain_number(self.amount)} {self.unit}"
+
+    def rows(self, num_rows: int) -> int:
+        """Return how many of `num_rows` rows this is."""
+        return round(self.amount if self.unit == "rows" else num_rows * self.amount / 100)
+
+
+def _parse_share(value: Any) -> Share:
+    if isinstance(value, Share):
+        return value
+    amount, unit = _parse(value, ("rows", "%"), "a number of rows or a percentage, such as '5000 rows' or '10 %'")
+    if unit == "rows" and amount >= 0 and amount.is_integer() and amount <= LONGEST:
+        return Share(amount, "rows")
+    if unit == "%" and 0 <= amount < 100:
+        return Share(amount, "%")
+    raise ValueError("a whole number of rows, 0 or more, or a percentage from 0 to below 100")
+
+
+ShareOfRows: TypeAlias = Annotated[
+    Share,
+    PlainValidator(_parse_share),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": rf"^{_NUMBER}(rows?|%)\s*$", "examples": ["5000 rows", "10 %"]}),
+]

@@ -1,0 +1,142 @@
+"""YAML text -> plain data, and the line on which each key stands."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+
+from clrbench.errors import SpecError
+
+KeyPath: TypeAlias = tuple[str | int, ...]
+
+MAX_BYTES = 1_000_000
+"""A longer spec is taken for a mistake."""
+
+MAX_NODES = 20_000
+"""Aliases can make a short text stand for billions of nodes; a spec never needs as many as this."""
+
+LONGEST_SHOWN = 80
+"""So many characters of a key or a value are shown in a message."""
+
+_TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
+
+
+class _Reader(yaml.SafeLoader):
+    """PyYAML's safe loader, which names the line of every value that it cannot make sense of."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            value = super().construct_object(node, deep)
+            if isinstance(value, int):
+                float(value)  # raises on a number too large for arithmetic
+        # PyYAML leaves these uncaught on values such as `2024-99-99`, `!!bool x` and `!!int ""`.
+        except (ValueError, LookupError, AttributeError, OverflowError) as err:
+            problem = f"a value that cannot be read as {node.tag.rpartition(':')[2]}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from err
+        return value
+
+
+def read_yaml(path: Path) -> tuple[Any, dict[KeyPath, int]]:
+    """Return the content of a YAML file, and the line (from 1) of every key and list item in it.
+
+    Raises:
+        SpecError: If the file is missing, too large, not UTF-8 or not YAML, or holds a key twice or one that is not text.
+    """
+    text = _read_text(path)
+    try:
+        loader = _Reader(text)
+        try:
+            node = loader.get_single_node()
+            lines = {} if node is None else _lines(path, node)
+            return (None if node is None else loader.construct_document(node)), lines
+        finally:
+            loader.dispose()
+    except yaml.reader.ReaderError as err:
+        line = text.count("\n", 0, err.position) + 1
+        raise _not_yaml(path, line, f"the character U+{err.character:04X} must not stand in it") from err
+    except yaml.MarkedYAMLError as err:
+        raise _not_yaml(path, err.problem_mark.line + 1 if err.problem_mark else 1, str(err.problem)) from err
+    except RecursionError as err:
+        raise _not_yaml(path, 1, "too many brackets inside each other") from err
+
+
+def write_yaml(data: dict[str, Any]) -> str:
+    """Return plain data as YAML text, keys in the order given."""
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
+
+
+def locate(path: Path, lines: Mapping[KeyPath, int], key: KeyPath, text: str) -> str:
+    """Return a message with its file, line and key in front.
+
+    Args:
+        path: Of the file.
+        lines: Where its keys stand; for a key that it lacks, the line of the part that should hold it is named.
+        key: From the top; empty for the spec as a whole.
+        text: The message.
+    """
+    known = next((key[:length] for length in range(len(key), -1, -1) if key[:length] in lines), ())
+    dotted = "".join(map(_shown, key)).removeprefix(".")
+    return f"{path}:{lines.get(known, 1)}: {dotted or 'spec'}: {text}"
+
+
+def _shown(key: str | int) -> str:
+    if isinstance(key, str) and re.fullmatch(rf"[\w-][\w.-]{{0,{LONGEST_SHOWN}}}", key):
+        return f".{key}"
+    return f"[{shortened(repr(key))}]"
+
+
+def shortened(text: str) -> str:
+    """Return a text, cut where it is too long for a message."""
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
+def _not_yaml(path: Path, line: int, problem: str) -> SpecError:
+    return SpecError(f"{path}:{line}: not valid YAML ({problem}); `clrbench init` writes a spec to start from")
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
+            raise SpecError(f"{path}: got more than {MAX_BYTES} bytes; a spec has at most so many")
+        return raw.decode()
+    except (OSError, UnicodeDecodeError) as err:
+        reason = err.strerror if isinstance(err, OSError) else "not UTF-8 text"
+        raise SpecError(f"{path}: cannot be read ({reason}); give the path of a YAML file") from err
+
+
+def _lines(path: Path, root: yaml.Node) -> dict[KeyPath, int]:
+    lines: dict[KeyPath, int] = {(): root.start_mark.line + 1}
+    waiting: list[tuple[KeyPath, yaml.Node]] = [((), root)]
+    while waiting:
+        if len(lines) > MAX_NODES:
+            raise SpecError(
+                f"{path}: more than {MAX_NODES} entries once its aliases are followed; write a smaller spec"
+            )
+        parent, node = waiting.pop()
+        if isinstance(node, yaml.MappingNode):
+            entries = [(_key(path, parent, key), key.start_mark.line + 1, value) for key, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            entries = [(i, item.start_mark.line + 1, item) for i, item in enumerate(node.value)]
+        else:
+            continue
+        for name, line, value in entries:
+            child = (*parent, name)
+            if child in lines:
+                again = f"got this key twice; allowed: once (it stands on line {lines[child]} already)"
+                raise SpecError(locate(path, {child: line}, child, again))
+            lines[child] = line
+            waiting.append((child, value))
+    return lines
+
+
+def _key(path: Path, parent: KeyPath, key: yaml.Node) -> str:
+    if key.tag in {_TEXT, _MERGE}:
+        return str(key.value)
+    got = shortened(key.value) if isinstance(key, yaml.ScalarNode) else "[...]"
+    kind = key.tag.rpartition(":")[2]
+    text = f"got the key {got}, which YAML reads as {kind}; allowed: text, in quotes if need be"
+    raise SpecError(locate(path, {parent: key.start_mark.line + 1}, parent, text))

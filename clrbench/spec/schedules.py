@@ -1,0 +1,243 @@
+"""Schedules as a spec names them: one class a kind, which hands its lengths in steps to `clrbench.schedules`.
+
+A new schedule needs a function there and a class here.
+"""
+
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from pydantic import Field, model_validator
+
+from clrbench.records import DoubleArray
+from clrbench.schedules import SCHEDULES, ramp, warmup
+from clrbench.spec.quantities import Clock, Length, Number, Part, Rate, RateOrRangeTest, Span, Whole, at_key
+
+Gamma: TypeAlias = Annotated[Number, Field(gt=0, le=1)]
+
+
+class BaseSchedule(Part):
+    """What all schedules have in common."""
+
+    name: str
+    warmup: Span | None = None
+
+    @property
+    def needs_range_test(self) -> bool:
+        """Whether a rate is to be taken from the range test of the same spec."""
+        return False
+
+    def arguments(self, clock: Clock) -> dict[str, Any]:
+        """Return the arguments of this kind's function in `clrbench.schedules`, lengths in steps."""
+        return self.model_dump(exclude={"name", "warmup"}, exclude_none=True)
+
+    def warmup_steps(self, clock: Clock) -> int:
+        """Return the length of the warm-up in steps; 0 where there is none."""
+        return 0 if self.warmup is None else clock.steps(self.warmup)
+
+    def table(self, clock: Clock) -> DoubleArray:
+        """Return the rate of every update.
+
+        Returns:
+            float64[clock.num_steps]
+
+        Raises:
+            ScheduleError: If an argument does not fit this number of steps.
+        """
+
+        def after_warmup(num_steps: int) -> DoubleArray:
+            return SCHEDULES[self.name](num_steps, **self.arguments(Clock(clock.steps_per_epoch, num_steps)))
+
+        return warmup(clock.num_steps, warmup_steps=self.warmup_steps(clock), schedule=after_warmup)
+
+
+class Constant(BaseSchedule):
+    """The same rate throughout; `lr: range_test` takes the suggestion of the range test."""
+
+    name: Literal["constant"]
+    lr: RateOrRangeTest
+
+    @property
+    def needs_range_test(self) -> bool:
+        """Whether `lr` is to be taken from the range test."""
+        return self.lr == "range_test"
+
+    def with_bounds(self, base_lr: float, max_lr: float) -> Self:
+        """Return this schedule with the geometric mean of the bounds as its rate."""
+        return self.model_copy(update={"lr": (base_lr * max_lr) ** 0.5})
+
+
+class BaseCyclic(BaseSchedule):
+    """A rate that cycles between two bounds; `bounds: range_test` takes both from the range test."""
+
+    base_lr: Rate | None = None
+    max_lr: Rate | None = None
+    bounds: Literal["range_test"] | None = None
+    step_size: Span | None = None
+    cycles: Annotated[Number, Field(gt=0, le=1e6)] | None = None
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> Self:
+        given = [key for key in ("base_lr", "max_lr") if getattr(self, key) is not None]
+        if self.bounds is not None and given:
+            raise at_key((given[0],), "no such key beside bounds: range_test, which gives base_lr and max_lr")
+        if self.bounds is None and len(given) < 2:
+            missing = "base_lr" if self.base_lr is None else "max_lr"
+            raise at_key((missing,), "both base_lr and max_lr, or bounds: range_test")
+        if self.base_lr is not None and self.max_lr is not None and self.max_lr < self.base_lr:
+            raise at_key(("max_lr",), f"a rate of at least base_lr, which is {self.base_lr:g}")
+        if (self.step_size is None) == (self.cycles is None):
+            raise at_key(
+                ("step_size",),
+                "either step_size (half a cycle, such as '2 epochs') or cycles (how many), exactly one of them",
+            )
+        return self
+
+    @property
+    def needs_range_test(self) -> bool:
+        """Whether both bounds are to be taken from the range test."""
+        return self.bounds is not None
+
+    def with_bounds(self, base_lr: float, max_lr: float) -> Self:
+        """Return this schedule between the bounds given."""
+        return self.model_copy(update={"base_lr": base_lr, "max_lr": max_lr, "bounds": None})
+
+    def step_size_steps(self, clock: Clock) -> float:
+        """Return half a cycle in steps, fractional where `cycles` does not divide the run evenly.
+
+        Args:
+            clock: Of the part after the warm-up.
+        """
+        if self.cycles is not None:
+            return clock.num_steps / (2 * self.cycles)
+        return clock.steps(self.step_size or Length(1, "steps"))
+
+    def arguments(self, clock: Clock) -> dict[str, Any]:
+        """Return the bounds, half a cycle in steps, and gamma where the kind has one."""
+        rest = self.model_dump(include={"base_lr", "max_lr", "gamma"}, exclude_none=True)
+        return {**rest, "step_size": self.step_size_steps(clock)}
+
+
+class Triangular(BaseCyclic):
+    """Linear up and down between the bounds, every cycle alike."""
+
+    name: Literal["triangular"]
+
+
+class Triangular2(BaseCyclic):
+    """As triangular, the amplitude halved at the end of each cycle."""
+
+    name: Literal["triangular2"]
+
+
+class ExpRange(BaseCyclic):
+    """As triangular, the amplitude times `gamma` each step, as the widespread implementations do."""
+
+    name: Literal["exp_range"]
+    gamma: Gamma
+
+
+class ExpRangePaper(BaseCyclic):
+    """As triangular, both bounds times `gamma` each step, as the paper's text says."""
+
+    name: Literal["exp_range_paper"]
+    gamma: Gamma
+
+
+class OneCycle(BaseSchedule):
+    """One rise and one long fall, as torch's `OneCycleLR`."""
+
+    name: Literal["one_cycle"]
+    max_lr: Rate
+    pct_start: Annotated[Number, Field(gt=0, lt=1)] = 0.3
+    div_factor: Annotated[Number, Field(ge=1)] = 25.0
+    final_div_factor: Annotated[Number, Field(ge=1)] = 1e4
+    anneal: Literal["cos", "linear"] = "cos"
+
+
+class _Decay(BaseSchedule):
+    lr: Rate
+    end_lr: Rate | None = None
+
+    @model_validator(mode="after")
+    def _check_end(self) -> Self:
+        if self.end_lr is not None and self.end_lr > self.lr:
+            raise at_key(("end_lr",), f"a rate of at most lr, which is {self.lr:g}")
+        return self
+
+
+class LinearDecay(_Decay):
+    """Linear from `lr` to `end_lr`."""
+
+    name: Literal["linear_decay"]
+
+
+class Cosine(_Decay):
+    """Half a cosine from `lr` to `end_lr`."""
+
+    name: Literal["cosine"]
+
+
+class StepDecay(BaseSchedule):
+    """Times `factor` after every so many epochs or steps."""
+
+    name: Literal["step_decay"]
+    lr: Rate
+    factor: Gamma
+    every: Span
+
+    def arguments(self, clock: Clock) -> dict[str, Any]:
+        """Return the rate, the factor, and how often it applies in steps."""
+        return {"lr": self.lr, "factor": self.factor, "every_steps": clock.steps(self.every)}
+
+
+class ExponentialDecay(BaseSchedule):
+    """Times `gamma` an epoch, smoothly."""
+
+    name: Literal["exponential_decay"]
+    lr: Rate
+    gamma: Gamma
+
+    def arguments(self, clock: Clock) -> dict[str, Any]:
+        """Return the rate, gamma and the steps of an epoch."""
+        return {"lr": self.lr, "gamma": self.gamma, "steps_per_epoch": clock.steps_per_epoch}
+
+
+class CosineRestarts(_Decay):
+    """Half cosines that start again, each `multiplier` times as long as the one before."""
+
+    name: Literal["cosine_restarts"]
+    period: Span
+    multiplier: Annotated[Whole, Field(ge=1, le=1000)] = 1
+
+    def arguments(self, clock: Clock) -> dict[str, Any]:
+        """Return the rates, the multiplier, and the first period in steps."""
+        rates = self.model_dump(include={"lr", "end_lr", "multiplier"}, exclude_none=True)
+        return {**rates, "period_steps": clock.steps(self.period)}
+
+
+class Ramp(Part):
+    """The rising rate of a range test; no arm can name it."""
+
+    name: Literal["ramp"] = "ramp"
+    start_lr: Rate
+    end_lr: Rate
+    kind: Literal["linear", "exponential"]
+
+    def table(self, clock: Clock) -> DoubleArray:
+        """Return the rate of every update, float64[clock.num_steps]."""
+        return ramp(clock.num_steps, start_lr=self.start_lr, end_lr=self.end_lr, kind=self.kind)
+
+
+Schedule: TypeAlias = Annotated[
+    Constant
+    | Triangular
+    | Triangular2
+    | ExpRange
+    | ExpRangePaper
+    | OneCycle
+    | LinearDecay
+    | Cosine
+    | StepDecay
+    | ExponentialDecay
+    | CosineRestarts,
+    Field(discriminator="name"),
+]

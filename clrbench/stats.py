@@ -1,0 +1,238 @@
+"""The statistics of a paired comparison: one exact test, and the interval that is its inversion."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special, stats
+
+from clrbench.records import DoubleArray
+
+_EXACT_PAIRS = 16
+_DRAWS = 2**16
+_DRAWS_SEED = 1506_01186
+# Sums of rounded differences miss an exact tie by about 1e-12 of the largest one.
+_TIE_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """What the paired differences candidate - baseline show.
+
+    Attributes:
+        pairs: How many pairs there are.
+        mean_difference: Mean of candidate - baseline, in the unit of the metric; nan without pairs.
+        ci_low: Smallest shift that the test does not reject, itself included; -inf when it never rejects.
+        ci_high: Largest such shift, itself included; inf when the test never rejects.
+        p_value: Two-sided p of "the differences are symmetric about 0".
+        wins: Pairs in which the candidate has the better value.
+        ties: Pairs with equal values.
+        losses: Pairs in which the candidate has the worse value.
+    """
+
+    pairs: int
+    mean_difference: float
+    ci_low: float
+    ci_high: float
+    p_value: float
+    wins: int
+    ties: int
+    losses: int
+
+
+def smallest_p_value(pairs: int) -> float:
+    """Return the smallest two-sided p that the exact sign-flip test can reach.
+
+    Args:
+        pairs: How many pairs there are (>= 0).
+
+    Returns:
+        2 / 2**pairs; 1.0 without pairs.
+
+    >>> smallest_p_value(6)
+    0.03125
+    """
+    return min(1.0, 2.0 ** (1 - pairs))
+
+
+def pairs_needed(alpha: float, comparisons: int = 1) -> int:
+    """Return how many pairs the sign-flip test needs to reach alpha in each of several comparisons.
+
+    Args:
+        alpha: Level of the whole family, 0 < alpha < 1.
+        comparisons: Size of the family that Holm's correction covers (>= 1).
+
+    Returns:
+        The smallest number of pairs with comparisons * smallest_p_value(pairs) <= alpha.
+
+    >>> pairs_needed(0.05), pairs_needed(0.05, comparisons=3)
+    (6, 7)
+    """
+    return max(1, math.ceil(math.log2(2 * comparisons / alpha)))
+
+
+def compare_paired(
+    candidate: npt.ArrayLike, baseline: npt.ArrayLike, *, alpha: float = 0.05, higher_is_better: bool = True
+) -> PairedComparison:
+    """Compare two arms over their seeds by the paired sign-flip test on the mean.
+
+    p is the share of the 2**pairs sign vectors s with |sum(s * d)| >= |sum(d)|, d = candidate - baseline: all of
+    them up to 16 pairs, beyond that 2**16 fixed ones with the observed one among them. The interval is the closed set
+    of shifts delta for which the same test of d - delta has p > alpha, so that it holds 0 if and only if p > alpha.
+    It is unbounded where the pairs are too few to reach alpha (fewer than 6 at 0.05), equal differences included;
+    with enough pairs equal differences d give [d, d].
+
+    Args:
+        candidate: float[pairs], finite; the metric of the candidate arm.
+        baseline: float[pairs], finite; the metric of the baseline arm for the same seeds.
+        alpha: Level of the test, 0 < alpha < 1; the confidence is 1 - alpha.
+        higher_is_better: Whether a win is the higher value (accuracy) or the lower one (loss).
+
+    Returns:
+        The comparison; p = 1 and an unbounded interval without pairs.
+
+    Raises:
+        ValueError: If the lengths differ or a value is nan or inf.
+
+    >>> compare_paired([0.95, 0.97, 0.96, 0.97, 0.96, 0.98], [0.94] * 6).p_value
+    0.03125
+    """
+    candidate, baseline = np.asarray(candidate, np.float64), np.asarray(baseline, np.float64)
+    if candidate.ndim != 1 or candidate.shape != baseline.shape:
+        raise ValueError(f"got shapes {candidate.shape} and {baseline.shape}; both must be [pairs]")
+    differences = candidate - baseline
+    if not np.isfinite(differences).all():
+        raise ValueError("got nan or inf; leave pairs with a diverged run out before comparing")
+    gains = differences if higher_is_better else -differences
+    mean, low, high, p_value = _sign_flip(differences, alpha)
+    return PairedComparison(
+        pairs=len(differences),
+        mean_difference=mean,
+        ci_low=low,
+        ci_high=high,
+        p_value=p_value,
+        wins=int((gains > 0).sum()),
+        ties=int((gains == 0).sum()),
+        losses=int((gains < 0).sum()),
+    )
+
+
+def smallest_detectable_difference(sd: float, pairs: int, *, alpha: float, power: float = 0.8) -> float:
+    """Return the mean difference that this many pairs would show with the given power, about.
+
+    The paired t test at the largest p <= alpha that the sign-flip test has with so many pairs stands in for it
+    (noncentral t); the differences are taken to be normal.
+
+    Args:
+        sd: Standard deviation of the differences (>= 0).
+        pairs: How many pairs there are.
+        alpha: Level of the test, 0 < alpha < 1.
+        power: Probability of p <= alpha, alpha < power < 1.
+
+    Returns:
+        The difference, in the unit of sd; inf where so few pairs cannot reach alpha.
+    """
+    if smallest_p_value(pairs) > alpha:
+        return math.inf
+    steps = 2 ** min(pairs - 1, 52)
+    attained = math.floor(alpha * steps) / steps
+    critical = stats.t.isf(attained / 2, pairs - 1)
+    return float(special.nctdtrinc(pairs - 1, 1 - power, critical)) * sd / math.sqrt(pairs)
+
+
+def mean_band(
+    values: npt.ArrayLike, axis: int, confidence: float = 0.95
+) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+    """Return a mean and its t interval, as plots show them.
+
+    Args:
+        values: float[...]; entries that are not finite (diverged runs) are left out.
+        axis: The axis to average over: the runs.
+        confidence: Coverage of the interval, 0 < confidence < 1.
+
+    Returns:
+        Mean, lower and upper bound, of the shape without `axis`; the mean is nan where no value is left, the bounds
+        are nan where fewer than two are.
+    """
+    finite = np.ma.masked_invalid(np.asarray(values, np.float64))
+    count = finite.count(axis)
+    mean = np.ma.filled(finite.mean(axis), np.nan)
+    sd = np.ma.filled(finite.std(axis, ddof=1), np.nan)
+    quantile = stats.t.ppf((1 + confidence) / 2, np.maximum(count - 1, 1))
+    half = quantile * sd / np.sqrt(np.maximum(count, 1))
+    return mean, mean - half, mean + half
+
+
+def holm(p_values: npt.ArrayLike) -> DoubleArray:
+    """Adjust a family of p values by Holm's step-down procedure.
+
+    Args:
+        p_values: float[comparisons], each in 0..1.
+
+    Returns:
+        float64[comparisons] in the same order; reject where it is <= alpha.
+
+    Source: Holm 1979, A simple sequentially rejective multiple test procedure.
+
+    >>> holm([0.01, 0.04, 0.03]).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    p_values = np.asarray(p_values, np.float64)
+    order = np.argsort(p_values)
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
+    return adjusted.clip(max=1.0)
+
+
+def _sign_flip(differences: DoubleArray, alpha: float) -> tuple[float, float, float, float]:
+    """Return mean, interval and p of the test; all from the same shifts, so that they agree to the last bit."""
+    if len(differences) == 0:
+        return math.nan, -math.inf, math.inf, 1.0
+    flipped = _sign_vectors(len(differences))
+    # Relative to one of them, equal differences have equal subset means exactly.
+    origin = differences[0]
+    mean = float(origin + (differences - origin).mean())
+    lower = origin + _shifts_where_extreme(differences - origin, flipped)
+    upper = origin - _shifts_where_extreme(origin - differences, flipped)
+    tolerance = _TIE_TOLERANCE * np.abs(differences).max()
+    for shifts in (lower, upper):
+        shifts[np.abs(shifts) <= tolerance] = 0.0
+        shifts.sort()
+    rows = len(flipped)
+    # The smallest count of sign vectors whose share of all exceeds alpha.
+    count = int(np.searchsorted(np.arange(rows + 1) / rows, alpha, side="right"))
+    extreme = lower <= 0 if mean > 0 else upper >= 0
+    p_value = 1.0 if abs(mean) <= tolerance else float(extreme.mean())
+    return mean, float(lower[count - 1]), float(upper[rows - count]), p_value
+
+
+def _shifts_where_extreme(differences: DoubleArray, flipped: npt.NDArray[np.bool_]) -> DoubleArray:
+    """Return, for each sign vector, the smallest shift at which it is as extreme as the observed one.
+
+    With A the pairs whose sign is flipped and delta below the mean, |sum(s * (d - delta))| >= |sum(d - delta)| holds if
+    and only if A or its complement has a mean <= delta; the observed one (A empty) always counts. So p(delta) is the
+    share of entries <= delta.
+    """
+    size = flipped.sum(axis=1)
+    flipped_sum = flipped @ differences
+    flipped_mean = np.divide(flipped_sum, size, out=np.full(len(size), -np.inf), where=size > 0)
+    rest_mean = (differences.sum() - flipped_sum) / (len(differences) - size)
+    smallest: DoubleArray = np.minimum(flipped_mean, rest_mean)
+    return smallest
+
+
+def _sign_vectors(pairs: int) -> npt.NDArray[np.bool_]:
+    """Return bool[rows, pairs], true where a sign is flipped; row 0 flips none and no row flips the first.
+
+    A sign vector and its negative have the same |sum|, so that half of them stand for all.
+    """
+    if pairs <= _EXACT_PAIRS:
+        bits = 2 * np.arange(2 ** (pairs - 1))[:, None] >> np.arange(pairs)
+        return np.asarray(bits % 2, np.bool_)
+    flipped = np.random.default_rng(_DRAWS_SEED).random((_DRAWS, pairs)) < 0.5
+    flipped[:, 0] = False
+    flipped[0] = False
+    return flipped

@@ -1,0 +1,85 @@
+"""Run every experiment beside this file, and say how the outcome differs from the committed results."""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from clrbench.spec import load_spec
+
+EXPERIMENTS = Path(__file__).parent
+COMMITTED = EXPERIMENTS.parent / "results"
+REFUSED = 3
+
+
+def main() -> None:
+    """Run them all; exit with 1 if one of them fails."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="where the new results go")
+    out = parser.parse_args().out
+    failed = []
+    lines = []
+    for path in sorted(EXPERIMENTS.glob("*.yaml")):
+        spec = load_spec(path).spec
+        command = "compare" if spec.arms else "range-test"
+        print(f"\n=== clrbench {command} {path.relative_to(EXPERIMENTS.parent)}", flush=True)
+        started = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", "clrbench", command, str(path), "--out", str(out)], check=False
+        )
+        minutes = (time.monotonic() - started) / 60
+        if done.returncode not in {0, REFUSED}:
+            failed.append(path.name)
+            continue
+        lines += [f"{spec.name} ({minutes:.1f} min):", *_differences(out / spec.name, COMMITTED / spec.name)]
+    print("\n=== Against the committed results", *lines, sep="\n")
+    if failed:
+        sys.exit(f"Failed: {', '.join(failed)}")
+
+
+def _differences(new: Path, old: Path) -> Iterator[str]:
+    if not old.is_dir():
+        yield "  no committed results to set it against"
+        return
+    for name in ("summary.csv", "comparison.csv"):
+        if (new / name).exists() and (old / name).exists():
+            same = (new / name).read_bytes() == (old / name).read_bytes()
+            yield f"  {name}: {'identical' if same else 'differs'}"
+    if (new / "summary.csv").exists():
+        yield from _accuracy_differences(new, old)
+    for path in sorted(new.glob("range-test/**/bounds.json")):
+        yield from _bounds_differences(path, old / path.relative_to(new))
+
+
+def _accuracy_differences(new: Path, old: Path) -> Iterator[str]:
+    keys = ["backend", "arm"]
+    both = pd.read_csv(new / "summary.csv").merge(pd.read_csv(old / "summary.csv"), on=keys, suffixes=("", "_committed"))
+    for row in both.to_dict("records"):
+        mean, committed = row["test_accuracy_mean"], row["test_accuracy_mean_committed"]
+        yield f"  {row['backend']} {row['arm']}: test accuracy {mean:.4f}, committed {committed:.4f} ({mean - committed:+.4f})"
+    keys = ["backend", "metric", "candidate", "baseline"]
+    both = pd.read_csv(new / "comparison.csv").merge(
+        pd.read_csv(old / "comparison.csv"), on=keys, suffixes=("", "_committed")
+    )
+    for row in both[both["metric"] == "test_accuracy"].to_dict("records"):
+        same = "as committed" if row["verdict"] == row["verdict_committed"] else f"committed: {row['verdict_committed']}"
+        yield f"  {row['backend']} {row['candidate']} against {row['baseline']}: {row['verdict']} ({same})"
+
+
+def _bounds_differences(new: Path, old: Path) -> Iterator[str]:
+    committed = json.loads(old.read_text()) if old.exists() else {}
+    for backend, found in json.loads(new.read_text()).items():
+        there = committed.get(backend, {})
+        yield (
+            f"  {backend} range test: base_lr {found['base_lr']}, max_lr {found['max_lr']}; committed {there.get('base_lr')}, "
+            f"{there.get('max_lr')}"
+        )
+
+
+if __name__ == "__main__":
+    main()
