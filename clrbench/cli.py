@@ -15,7 +15,7 @@ from clrbench import __version__
 from clrbench.errors import ClrbenchError, SpecError
 
 if TYPE_CHECKING:
-    pass
+    from clrbench.experiment.fleet import Fleet
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -167,12 +167,12 @@ def range_test(spec: Path | None, out: Path, dry_run: bool, quiet: bool, **optio
     return range_test.run_range_tests(fleet)
 
 
-def _fleet(spec: Path | None, out: Path, *, quiet: bool, **options: Any) -> Any:
+def _fleet(spec: Path | None, out: Path, *, quiet: bool, **options: Any) -> "Fleet":
     from clrbench.experiment.fleet import Fleet, Options
     from clrbench.experiment.opening import open_experiment
     from clrbench.progress import Display
 
-    del options["executor"]
+    options.pop("executor", None)
     fleet = Fleet(open_experiment(spec, out), Options(**options), Display(quiet=quiet))
     for warning in fleet.experiment.warnings:
         fleet.display.note(f"Mind: {warning}")
@@ -241,12 +241,15 @@ def init(name: str) -> None:
 
 @main.command()
 @click.argument("spec", type=SPEC)
+@_out_option
 @click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Updates to set side by side.")
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Threads of each run.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 @_answering
-def parity(spec: Path, steps: int, threads: int) -> Answer:
-    """Train the first steps of SPEC on torch and on Keras from the same weights, and set the losses side by side."""
-    from clrbench.experiment.opening import DEFAULT_RESULTS, open_experiment
+def parity(spec: Path, out: Path, steps: int, quiet: bool) -> Answer:
+    """Train the first steps of SPEC on torch and on Keras from the same weights, and set the losses side by side.
+
+    The control is each backend against itself, every weight moved by one float32 rounding.
+    """
     from clrbench.experiment.parity import compare_backends
 
-    return compare_backends(open_experiment(spec, DEFAULT_RESULTS), steps, threads)
+    return compare_backends(_fleet(spec, out, quiet=quiet), steps)

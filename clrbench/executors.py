@@ -74,13 +74,14 @@ class LocalWorkers:
         Raises:
             ClrbenchError: What the first run to fail raised; runs that are done stay on disk.
         """
-        waiting: set[Future[None]] = {self._pool.submit(_execute, task) for task in tasks}
+        run_ids = {self._pool.submit(_execute, task): task.run_id for task in tasks}
+        waiting = set(run_ids)
         while waiting:
             done, waiting = wait(waiting, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             self._tell(on_progress)
             for future in done:
                 _result(future)
-        self._tell(on_progress)
+                on_progress(Progress(run_ids[future], 0, finished=True))
 
     def close(self, *, at_once: bool) -> None:
         """End the workers, after what they are doing or at once."""
@@ -175,4 +176,3 @@ def _execute(task: Task) -> None:
     _load_backend()
     (worker,) = _this_worker
     execute(task, lambda steps: worker.news.put(Progress(task.run_id, steps, finished=False)))
-    worker.news.put(Progress(task.run_id, 0, finished=True))

@@ -46,8 +46,9 @@ def build_layers(model: ModelSettings, image_shape: tuple[int, int, int], num_cl
     if not _fits(layers, image_shape):
         smallest = next(size for size in range(1, 1000) if _fits(layers, (size, size, image_shape[2])))
         raise SpecError(
-            f"model.name: {model.name} takes images of at least {smallest} x {smallest} pixels, "
-            f"got {image_shape[0]} x {image_shape[1]}; choose mlp, or a data set with larger images"
+            f"{model.name} takes images of at least {smallest} x {smallest} pixels, and these are "
+            f"{image_shape[0]} x {image_shape[1]}; choose mlp, or a data set with larger images",
+            key=("model", "name"),
         )
     return layers
 

@@ -7,20 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import interpolate, ndimage, optimize, special
+from scipy import ndimage, optimize, special
 
 from clrbench.records import DoubleArray
 
 _FEWEST_POINTS = 12
-_MOST_POINTS = 400
-_LARGEST_SPREAD_DECADES = 0.5
-_POWERS = (1.0, 1.5, 2.0, 3.0, 4.0, 8.0, 16.0, 32.0)
+EDGE = 0.75
+_MOST_POINTS = 200
+_LARGEST_GAP_DECADES = 0.25
+_POWERS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 8.0, 16.0, 32.0)
 
-FLAT = "flat: accuracy never rises clearly above its start; raise end_lr, or check that the model learns at all"
+# What stands before the colon is stable.
+FLAT = "flat: accuracy never rises clearly above its start; raise end_lr, or lower start_lr if the loss is high"
 STARTS_DIVERGED = "starts diverged: the first rates are already too high; lower start_lr"
 NEVER_STOPS = "never stops rising: accuracy still rises at the last rate; raise end_lr"
 SEEDS_DISAGREE = "seeds disagree: their bounds lie too far apart; use a longer range test or more seeds"
-TOO_FEW_POINTS = f"too few points: at least {_FEWEST_POINTS} are needed; evaluate more often"
+TOO_FEW_POINTS = f"too few points: at least {_FEWEST_POINTS} are needed; use more steps"
 NAN_FROM_START = "nan from the start: no finite value at the first rate; lower start_lr"
 
 
@@ -33,9 +35,9 @@ class Bounds:
         max_lr: Rate at which accuracy peaks, then slows, turns ragged or falls; None if the test refuses.
         reason: None, or why there is no answer: a stable phrase, a colon and what to do.
         seed_base_lr: `base_lr` of each seed's own curve; None where that curve alone gives no answer.
-        seed_max_lr: `max_lr` of each seed's own curve; None where that curve alone gives no answer.
-        base_lr_spread_decades: log10 of largest over smallest `seed_base_lr`; None below two answers.
-        max_lr_spread_decades: log10 of largest over smallest `seed_max_lr`; None below two answers.
+        seed_max_lr: Likewise for `max_lr`.
+        base_lr_spread_decades: log10 of the largest over the smallest `seed_base_lr`; None below two answers.
+        max_lr_spread_decades: Likewise for `seed_max_lr`.
         rules: What the rules that read the loss say, each a rate or None: `steepest` (d loss / d log lr is smallest),
             `valley` (midway, in log lr, down to the minimum), `minimum_tenth` (a tenth of the rate of the minimum).
     """
@@ -56,10 +58,19 @@ class Bounds:
 
 
 @dataclass(frozen=True)
+class _Place:
+    """Where on the log10 lr axis something lies: the median and the ends of the 90 % range of its posterior."""
+
+    low: float
+    median: float
+    high: float
+
+
+@dataclass(frozen=True)
 class _Answer:
-    base_lr: float | None
-    max_lr: float | None
-    reason: str | None
+    base: _Place | None = None
+    peak: _Place | None = None
+    reason: str | None = None
 
 
 def suggest_bounds(lr: npt.ArrayLike, loss: npt.ArrayLike, accuracy: npt.ArrayLike) -> Bounds:
@@ -74,8 +85,8 @@ def suggest_bounds(lr: npt.ArrayLike, loss: npt.ArrayLike, accuracy: npt.ArrayLi
         accuracy: As `loss`, fractions; of validation rows, or of raw mini-batches.
 
     Returns:
-        The bounds, or None and the reason, with the evidence. Seeds disagree when their `max_lr` spread over more than
-        half a decade or their `base_lr` over more than twice that, or when one has no answer and another one has.
+        The bounds, or None and the reason, with the evidence. Seeds disagree when the 90 % ranges of two of them lie
+        more than 0.25 decades apart in `max_lr` or 0.5 in `base_lr`, or when one of them has no answer alone.
 
     Raises:
         ValueError: If the shapes do not fit.
@@ -84,199 +95,220 @@ def suggest_bounds(lr: npt.ArrayLike, loss: npt.ArrayLike, accuracy: npt.ArrayLi
     """
     lr = np.asarray(lr, np.float64)
     losses, accuracies = np.atleast_2d(np.asarray(loss, np.float64)), np.atleast_2d(np.asarray(accuracy, np.float64))
-    if lr.ndim != 1 or losses.shape != accuracies.shape or accuracies.shape[1:] != lr.shape:
-        raise ValueError(f"got shapes {lr.shape}, {losses.shape}, {accuracies.shape}; see suggest_bounds")
+    if losses.ndim != 2 or losses.shape != accuracies.shape or accuracies.shape[1:] != lr.shape:
+        raise ValueError(
+            f"lr {lr.shape}, loss {losses.shape}, accuracy {accuracies.shape}: need [points], [seeds, points]"
+        )
     answer = _answer(lr, losses, accuracies)
     seeds = [_answer(lr, losses[[i]], accuracies[[i]]) for i in range(len(losses))] if len(losses) > 1 else [answer]
-    base_spread = _spread_decades([seed.base_lr for seed in seeds])
-    max_spread = _spread_decades([seed.max_lr for seed in seeds])
-    too_far = (max_spread or 0) > _LARGEST_SPREAD_DECADES or (base_spread or 0) > 2 * _LARGEST_SPREAD_DECADES
-    if too_far or len({seed.max_lr is None for seed in seeds}) > 1:
-        answer = _Answer(None, None, SEEDS_DISAGREE)
+    if answer.reason is None and _disagree(seeds, math.log10(lr[-1])):
+        answer = _Answer(reason=SEEDS_DISAGREE)
+    seed_base_lr, seed_max_lr = tuple(_rate(seed.base) for seed in seeds), tuple(_rate(seed.peak) for seed in seeds)
     return Bounds(
-        base_lr=answer.base_lr,
-        max_lr=answer.max_lr,
+        base_lr=_rate(answer.base),
+        max_lr=_rate(answer.peak),
         reason=answer.reason,
-        seed_base_lr=tuple(seed.base_lr for seed in seeds),
-        seed_max_lr=tuple(seed.max_lr for seed in seeds),
-        base_lr_spread_decades=base_spread,
-        max_lr_spread_decades=max_spread,
+        seed_base_lr=seed_base_lr,
+        seed_max_lr=seed_max_lr,
+        base_lr_spread_decades=_spread_decades(seed_base_lr),
+        max_lr_spread_decades=_spread_decades(seed_max_lr),
         rules=_loss_rules(lr, losses),
     )
 
 
-def _spread_decades(rates: list[float | None]) -> float | None:
+def _rate(place: _Place | None) -> float | None:
+    return None if place is None else float(10**place.median)
+
+
+def _spread_decades(rates: tuple[float | None, ...]) -> float | None:
     found = np.log10([rate for rate in rates if rate is not None])
     return float(np.ptp(found)) if len(found) > 1 else None
 
 
+def _disagree(seeds: list[_Answer], last: float) -> bool:
+    """Return whether some seed has no answer, or two have bounds that lie apart by more than their own doubt."""
+    beyond = _Place(last, last, math.inf)
+    peaks = [beyond if seed.reason == NEVER_STOPS else seed.peak for seed in seeds]
+    found = [peak for peak in peaks if peak is not None]
+    onsets = [seed.base for seed in seeds if seed.base is not None]
+    return len(found) < len(seeds) or _gap(found) > _LARGEST_GAP_DECADES or _gap(onsets) > 2 * _LARGEST_GAP_DECADES
+
+
+def _gap(places: list[_Place]) -> float:
+    return max((place.low for place in places), default=0.0) - min((place.high for place in places), default=0.0)
+
+
 def _answer(lr: DoubleArray, losses: DoubleArray, accuracies: DoubleArray) -> _Answer:
     """Return the bounds of the mean curve of these seeds."""
-    finite = np.isfinite(losses) & np.isfinite(accuracies)
-    alive = np.logical_and.accumulate(finite, axis=1)
+    alive = np.logical_and.accumulate(np.isfinite(losses) & np.isfinite(accuracies), axis=1)
     points = int(alive.any(axis=0).sum())
     if len(lr) < _FEWEST_POINTS:
-        return _Answer(None, None, TOO_FEW_POINTS)
-    if points == 0:
-        return _Answer(None, None, NAN_FROM_START)
+        return _Answer(reason=TOO_FEW_POINTS)
     if points < _FEWEST_POINTS:
-        return _Answer(None, None, STARTS_DIVERGED)
+        return _Answer(reason=STARTS_DIVERGED if points else NAN_FROM_START)
     lowest = np.where(alive, accuracies, np.inf).min(axis=1, keepdims=True)
     lowest[np.isinf(lowest)] = lowest.min()
     # A few points past the end, where all seeds have diverged, make divergence a fall like any other.
     shown = slice(0, points + max(3, points // 20))
-    accuracy = np.where(alive, accuracies, lowest).mean(axis=0)[shown]
-    bin_size = -(-len(accuracy) // _MOST_POINTS)
-    log_lr, accuracy = _binned(np.log10(lr[shown]), bin_size), _binned(accuracy, bin_size)
-    smooth = _smoothed(accuracy)
-    peak = int(smooth.argmax())
-    floor = smooth[: peak + 1].min()
-    # Six standard errors: the range of the mean of pure noise over all windows.
-    clear = max(0.02, 6 * _noise(accuracy) / math.sqrt(_window(len(accuracy))))
-    if smooth[peak] - floor < clear:
-        # Untrained, -log(accuracy) is about the loss of guessing.
-        guessing = -math.log(float(np.clip(floor, 1e-3, 0.9)))
-        diverged = smooth[peak] - smooth[peak:].min() > clear or np.median(losses[alive]) > 2 * guessing
-        return _Answer(None, None, STARTS_DIVERGED if diverged else FLAT)
-    max_log_lr = _peak(log_lr, accuracy)
-    if max_log_lr is None:
-        return _Answer(None, None, NEVER_STOPS)
-    base_log_lr = min(_onset(log_lr, accuracy), max_log_lr)
-    return _Answer(float(10**base_log_lr), float(10**max_log_lr), None)
+    curve = _Curve(np.log10(lr[shown]), np.where(alive, accuracies, lowest).mean(axis=0)[shown])
+    # Six standard errors: the range of the running mean of pure noise.
+    clear = max(0.02, 6 * curve.noise / math.sqrt(curve.window))
+    if curve.rise < clear or _is_noise(curve.accuracy) or curve.top < 2:
+        # -log(accuracy) is about the loss of guessing.
+        guessing = -math.log(float(np.clip(curve.floor, 1e-3, 0.9)))
+        falls = curve.floor + curve.rise - curve.smooth[curve.top :].min() > clear
+        return _Answer(reason=STARTS_DIVERGED if falls or np.median(losses[alive]) > 2 * guessing else FLAT)
+    peak = _peak(curve)
+    return _Answer(reason=NEVER_STOPS) if peak is None else _Answer(_onset(curve), peak)
 
 
-def _binned(values: DoubleArray, size: int) -> DoubleArray:
-    rest = len(values) % size
-    binned: DoubleArray = values[rest:].reshape(-1, size).mean(axis=1)
-    return binned
+class _Curve:
+    """Accuracy against log10 lr in at most 200 points, and what is read off its running mean."""
 
-
-def _window(points: int) -> int:
-    return max(3, points // 20 | 1)
-
-
-def _smoothed(values: DoubleArray) -> DoubleArray:
-    smooth: DoubleArray = ndimage.uniform_filter1d(values, _window(len(values)), mode="nearest")
-    return smooth
+    def __init__(self, log_lr: DoubleArray, accuracy: DoubleArray) -> None:
+        size = -(-len(accuracy) // _MOST_POINTS)
+        rest = len(accuracy) % size
+        self.log_lr: DoubleArray = log_lr[rest:].reshape(-1, size).mean(axis=1)
+        self.accuracy: DoubleArray = accuracy[rest:].reshape(-1, size).mean(axis=1)
+        self.window = max(3, len(self.accuracy) // 20 | 1)
+        self.smooth: DoubleArray = ndimage.uniform_filter1d(self.accuracy, self.window, mode="nearest")
+        self.noise = _noise(self.accuracy)
+        self.top = int(self.smooth.argmax())
+        self.floor = float(self.smooth[: self.top + 1].min())
+        self.rise = float(self.smooth[self.top]) - self.floor
 
 
 def _noise(values: DoubleArray) -> float:
     """Return the standard deviation of the noise on a smooth curve, in spite of a few jumps."""
-    second = np.diff(values, 2) / math.sqrt(6)
-    return float(1.4826 * np.median(np.abs(second))) + 1e-4
+    return float(1.4826 * np.median(np.abs(np.diff(values, 2))) / math.sqrt(6)) + 1e-4
 
 
-def _peak(log_lr: DoubleArray, accuracy: DoubleArray) -> float | None:
-    """Return log10 of the rate at which accuracy peaks, or None if it still rises at the end.
+def _is_noise(values: DoubleArray) -> bool:
+    """Return whether neighbours differ as much as any two do: von Neumann's ratio, 2 +- 2 / sqrt(n) of pure noise."""
+    ratio = (np.diff(values) ** 2).sum() / ((values - values.mean()) ** 2).sum()
+    return bool(ratio > 2 - 3 * 2 / math.sqrt(len(values)))
+
+
+def _peak(curve: _Curve) -> _Place | None:
+    """Return where accuracy peaks, or None if it still rises at the end.
 
     The top of the curve is fitted, for every candidate peak, by nonnegative powers of the distance that lead up to it
-    and down from it, with a noise of their own behind it. The answer is the median of the posterior over candidates;
-    where nothing falls behind it, the first candidate that fits as well as the best: there accuracy stops improving.
+    and down from it, with a noise of their own behind it. Where nothing falls behind the peak, it is the first
+    candidate that fits as well as the best: there accuracy stops improving. The fractions of the rise, here and below,
+    were chosen on simulated curves and confirmed on others.
     """
-    smooth, noise = _smoothed(accuracy), _noise(accuracy)
-    top = smooth.max()
-    rise = top - smooth[: smooth.argmax() + 1].min()
-    left_level, right_level = top - max(0.35 * rise, 4 * noise), top - max(0.4 * rise, 4 * noise)
+    accuracy, smooth, noise, rise = curve.accuracy, curve.smooth, curve.noise, curve.rise
+    left_level, right_level = (smooth[curve.top] - max(part * rise, 4 * noise) for part in (0.35, 0.4))
     start = max(int((smooth > left_level).argmax()) - 1, 0)
     stop = int(np.flatnonzero(smooth > right_level)[-1])
     while stop > start + 4 and accuracy[stop] < right_level:
         stop -= 1
     x = np.arange(start, stop + 1.0)
-    y = accuracy[start : stop + 1].clip(min=min(left_level, right_level) - 2 * noise)
-    before = accuracy[max(0, start - 10) : max(int(smooth.argmax()) + 1, start + 5)]
+    y = accuracy[start : stop + 1].clip(min=right_level - 2 * noise)
+    expected_noise = _noise(accuracy[max(0, start - 10) : max(curve.top + 1, start + 5)])
     candidates = np.arange(start, stop + 0.01, 0.5)
-    fits = np.array([_log_evidence(x, y, candidate, _noise(before)) for candidate in candidates])
-    candidate_log_lr = np.interp(candidates, np.arange(len(log_lr)), log_lr)
-    good = fits > fits.max() - 0.75
-    first = candidates[good.argmax()]
-    if stop == len(accuracy) - 1 and not _falls_behind(accuracy, int(first), 0.02 * rise):
-        still_rising = _rises_to_the_end(accuracy, 0.02 * rise) or len(accuracy) - first < 0.05 * len(accuracy)
-        return None if still_rising else float(candidate_log_lr[good.argmax()])
-    return _median(candidate_log_lr, fits)
+    fits = np.array([_log_evidence(x, y, candidate, expected_noise) for candidate in candidates])
+    log_lr = np.interp(candidates, np.arange(len(accuracy)), curve.log_lr)
+    place = _posterior(log_lr, fits)
+    first = int((fits > fits.max() - 0.75).argmax())
+    behind = accuracy[int(candidates[first]) :]
+    if stop < len(accuracy) - 1 and fits[-1] > fits.max() - EDGE:
+        return _Place(place.low, float(log_lr[-1]), max(place.high, float(log_lr[-1])))
+    if stop < len(accuracy) - 1 or _falls(behind, 0.02 * rise):
+        return place
+    turns_ragged = len(behind) >= 8 and _noise(behind) > 2.5 * expected_noise
+    climb = 0.35 * rise / max(candidates[first] - start, 1)
+    if not turns_ragged and not _is_level(behind, 0.2 * climb):
+        return None
+    return _Place(min(place.low, float(log_lr[first])), float(log_lr[first]), place.high)
 
 
-def _falls_behind(accuracy: DoubleArray, peak: int, least: float) -> bool:
-    behind = accuracy[peak:]
-    tail = behind[-max(3, len(behind) // 3) :]
+def _falls(accuracy: DoubleArray, least: float) -> bool:
+    """Return whether the last third lies clearly below the median, and by so much at least."""
+    tail = accuracy[-max(3, len(accuracy) // 3) :]
     error = 1.25 * tail.std() / math.sqrt(len(tail))
-    return bool(np.median(behind) - tail.mean() > max(2 * error, least))
+    return bool(np.median(accuracy) - tail.mean() > max(2 * error, least))
 
 
-def _rises_to_the_end(accuracy: DoubleArray, least: float) -> bool:
-    tail = accuracy[-max(8, len(accuracy) // 4) :]
-    x = np.linspace(0, 1, len(tail))
-    (slope, _), covariance = np.polyfit(x, tail, 1, cov=True)
-    return bool(slope > max(3 * math.sqrt(covariance[0, 0]), least))
+def _is_level(accuracy: DoubleArray, steepest: float) -> bool:
+    """Return whether there are enough points to say that accuracy climbs by less than this from point to point."""
+    if len(accuracy) < 5:
+        return False
+    (slope, _), covariance = np.polyfit(np.arange(len(accuracy)), accuracy, 1, cov=True)
+    return bool(slope + 2 * math.sqrt(covariance[0, 0]) < steepest)
+
+
+def _onset(curve: _Curve) -> _Place:
+    """Return where accuracy leaves its floor: a constant, then a parabola up to half the rise; at least the first rate."""
+    risen = int((curve.smooth[: curve.top + 1] > curve.floor + curve.rise / 2).argmax())
+    if risen < 3:
+        return _Place(curve.log_lr[0], curve.log_lr[0], curve.log_lr[risen])
+    x, y = np.arange(risen + 1.0), curve.accuracy[: risen + 1]
+    distances = ((x - onset).clip(0) / (risen - onset) for onset in x[:-1])
+    fits = [_log_marginal(_squares(y, [distance, distance**2]), 6, _noise(y)) for distance in distances]
+    return _posterior(curve.log_lr[:risen], np.array(fits))
 
 
 def _log_evidence(x: DoubleArray, y: DoubleArray, peak: float, noise: float) -> float:
     """Return the log evidence, up to a constant, for a peak of y at this place."""
     up = (peak - x).clip(0) / max(peak - x[0], 1)
     down = (x - peak).clip(0) / max(x[-1] - peak, 1)
-    columns = [np.ones(len(x)), *(-(up**power) for power in _POWERS), *(-(down**power) for power in _POWERS)]
-    design = np.column_stack(columns)
-    squares = (y - design @ optimize.nnls(design, y)[0]) ** 2
-    ahead = x <= peak
-    one = _log_marginal(squares, 6, noise)
-    two = _log_marginal(squares[ahead], 6, noise) + _log_marginal(squares[~ahead], 2, 3 * noise)
-    return float(np.logaddexp(one, two))
+    squares = _squares(y, [-(side**power) for side in (up, down) for power in _POWERS])
+    even = _log_marginal(squares, 6, noise)
+    ragged = _log_marginal(squares[x <= peak], 6, noise) + _log_marginal(squares[x > peak], 2, 3 * noise)
+    return float(np.logaddexp(even, ragged))
+
+
+def _squares(y: DoubleArray, columns: list[DoubleArray]) -> DoubleArray:
+    """Return the squared residuals of the best nonnegative combination of a constant and the columns."""
+    design = np.column_stack([np.ones(len(y)), *columns])
+    squares: DoubleArray = (y - design @ optimize.nnls(design, y, maxiter=1000)[0]) ** 2
+    return squares
 
 
 def _log_marginal(squares: DoubleArray, weight: float, noise: float) -> float:
-    """Return the log likelihood of residuals, their variance integrated out.
+    """Return the log likelihood of normal residuals, their variance integrated out.
 
-    Its prior is the scaled inverse chi-squared one: `weight` earlier residuals of standard deviation `noise`.
+    Its prior is worth `weight` earlier residuals of standard deviation `noise` (scaled inverse chi-squared).
     """
-    before = weight * noise**2
-    n = len(squares)
-    gammas = special.gammaln((n + weight) / 2) - special.gammaln(weight / 2)
-    powers = weight / 2 * np.log(before) - (n + weight) / 2 * np.log(before + squares.sum())
-    return float(gammas + powers - n / 2 * math.log(math.pi))
+    prior, n = weight * noise**2, len(squares)
+    gammas = special.gammaln((n + weight) / 2) - special.gammaln(weight / 2) - n / 2 * math.log(math.pi)
+    return float(gammas + weight / 2 * math.log(prior) - (n + weight) / 2 * math.log(prior + squares.sum()))
 
 
-def _median(log_lr: DoubleArray, log_evidence: DoubleArray) -> float:
-    """Return the median of the posterior over rates, under a prior that is even in log lr."""
-    weight = np.exp(log_evidence - log_evidence.max()) * np.gradient(log_lr)
-    cumulative = weight.cumsum() / weight.sum()
-    return float(np.interp(0.5, cumulative, log_lr))
+def _posterior(log_lr: DoubleArray, log_evidence: DoubleArray) -> _Place:
+    """Return the posterior over rates, under a prior that is even in log lr.
 
-
-def _onset(log_lr: DoubleArray, accuracy: DoubleArray) -> float:
-    """Return log10 of the rate at which accuracy leaves its floor, at the earliest the first rate."""
-    smooth = _smoothed(accuracy)
-    peak = int(smooth.argmax())
-    floor = smooth[: peak + 1].min()
-    risen = int((smooth[: peak + 1] > (floor + smooth[peak]) / 2).argmax())
-    if risen < 3:
-        return float(log_lr[0])
-    x, y = np.arange(risen + 1.0), accuracy[: risen + 1]
-    fits = []
-    for onset in x[:-1]:
-        distance = (x - onset).clip(0) / (risen - onset)
-        design = np.column_stack([np.ones(len(x)), distance, distance**2])
-        squares = (y - design @ optimize.nnls(design, y)[0]) ** 2
-        fits.append(_log_marginal(squares, 6, _noise(y)))
-    return _median(log_lr[:risen], np.array(fits))
+    Half the evidence counts: the noise of neighbouring points of one run is related, which the fits do not know.
+    """
+    weight = np.exp((log_evidence - log_evidence.max()) / 2) * np.gradient(log_lr)
+    low, median, high = np.interp([0.05, 0.5, 0.95], weight.cumsum() / weight.sum(), log_lr)
+    return _Place(float(low), float(median), float(high))
 
 
 def _loss_rules(lr: DoubleArray, losses: DoubleArray) -> dict[str, float | None]:
-    """Return what the loss rules suggest, from a smoothing spline over log lr of the mean loss up to a divergence."""
-    rules: dict[str, float | None] = {"steepest": None, "valley": None, "minimum_tenth": None}
+    """Return what the loss rules suggest, from the mean loss up to a divergence, smoothed over even steps of log lr."""
+    none: dict[str, float | None] = {"steepest": None, "valley": None, "minimum_tenth": None}
     points = int(np.logical_and.accumulate(np.isfinite(losses).all(axis=0)).sum())
     if points < _FEWEST_POINTS:
-        return rules
+        return none
     loss = losses[:, :points].mean(axis=0)
     loss = loss.clip(max=1.5 * loss[:3].mean())
-    x = np.log10(lr[:points])
-    spline = interpolate.make_smoothing_spline(x, loss)
-    grid = np.linspace(x[0], x[-1], 500)
-    smooth = spline(grid)
+    log_lr = np.log10(lr[:points])
+    counts, edges = np.histogram(log_lr, bins=200)
+    sums, _ = np.histogram(log_lr, bins=edges, weights=loss)
+    centers = (edges[:-1] + edges[1:]) / 2
+    even = np.interp(centers, centers[counts > 0], sums[counts > 0] / counts[counts > 0])
+    smooth = ndimage.gaussian_filter1d(even, 8, mode="nearest")
     minimum = int(smooth.argmin())
     if minimum == 0:
-        return rules
-    start = int(smooth[:minimum].argmax())
-    steepest = start + int(spline(grid[start : minimum + 1], 1).argmin())
-    rules["steepest"] = float(10 ** grid[steepest])
-    rules["valley"] = float(10 ** ((grid[start] + grid[minimum]) / 2))
-    rules["minimum_tenth"] = float(10 ** grid[minimum] / 10)
-    return rules
+        return none
+    before = smooth[:minimum]
+    drop = before.max() - smooth[minimum]
+    start = int(np.flatnonzero(before >= before.max() - drop / 20)[-1])
+    slope = np.gradient(smooth, centers)
+    return {
+        "steepest": float(10 ** centers[start + slope[start : minimum + 1].argmin()]),
+        "valley": float(10 ** ((centers[start] + centers[minimum]) / 2)),
+        "minimum_tenth": float(10 ** centers[minimum] / 10),
+    }

@@ -102,21 +102,20 @@ def arm_clock(spec: Spec, name: str, train_rows: int) -> Clock:
     """Return the steps of an epoch and of the whole run of an arm.
 
     Raises:
-        SpecError: If a batch has more rows than there are, or the run is longer than `MOST_STEPS`.
+        SpecError: If a batch has more rows than there are, the run is longer than `MOST_STEPS`, or its warm-up or cycles
+            do not fit into it.
     """
     arm = spec.resolved_arm(name)
-    overrides_batch = spec.arms[name].batch_size is not None
-    steps_per_epoch = _steps_per_epoch(
-        arm.batch_size, train_rows, ("arms", name, "batch_size") if overrides_batch else ("batch_size",)
-    )
+    steps_per_epoch = _steps_per_epoch(arm.batch_size, train_rows, _key_of(spec, name, "batch_size"))
     clock = Clock(steps_per_epoch, num_steps=0)
     if arm.duration.unit == "cycles" and isinstance(arm.schedule, BaseCyclic):
         cycle_steps = 2 * arm.schedule.step_size_steps(clock)
-        num_steps = round(arm.duration.amount * cycle_steps) + arm.schedule.warmup_steps(clock)
+        num_steps = max(1, round(arm.duration.amount * cycle_steps)) + arm.schedule.warmup_steps(clock)
     else:
         num_steps = clock.steps(arm.duration)
-    key = ("arms", name, "duration") if spec.arms[name].duration else ("duration",)
-    return Clock(steps_per_epoch, _checked_steps(num_steps, arm.duration, key))
+    clock = Clock(steps_per_epoch, _checked_steps(num_steps, arm.duration, _key_of(spec, name, "duration")))
+    _check_fits(arm, clock)
+    return clock
 
 
 def lr_table(arm: ResolvedArm, clock: Clock) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -180,7 +179,7 @@ def range_test_runs(
         SpecError: If the data or the test's length does not allow what the spec asks for.
     """
     splits = split_sizes(spec, sizes)
-    key = ("batch_size",) if group.arm is None else ("arms", group.arm, "batch_size")
+    key = ("batch_size",) if group.arm is None else _key_of(spec, group.arm, "batch_size")
     steps_per_epoch = _steps_per_epoch(group.batch_size, splits.train, key)
     duration = spec.range_test.duration
     clock = Clock(steps_per_epoch, 0)
@@ -232,10 +231,13 @@ def _with_bounds(spec: Spec, arm: ResolvedArm, backend: BackendName, bounds: Bou
 def cycle_end_epochs(schedule: Schedule, clock: Clock) -> Iterator[float]:
     """Yield where the cycles of a schedule end, in epochs; nothing for a schedule without cycles."""
     if isinstance(schedule, BaseCyclic):
-        warmup_steps = schedule.warmup_steps(clock)
-        main = Clock(clock.steps_per_epoch, clock.num_steps - warmup_steps)
+        main = _after_warmup(schedule, clock)
         for step in cycle_end_steps(main.num_steps, schedule.step_size_steps(main)):
-            yield (warmup_steps + int(step)) / clock.steps_per_epoch
+            yield (clock.num_steps - main.num_steps + int(step)) / clock.steps_per_epoch
+
+
+def _after_warmup(schedule: Schedule, clock: Clock) -> Clock:
+    return Clock(clock.steps_per_epoch, clock.num_steps - schedule.warmup_steps(clock))
 
 
 def _evaluation_epochs(spec: Spec, clocks: Mapping[str, Clock]) -> list[float]:
@@ -243,9 +245,10 @@ def _evaluation_epochs(spec: Spec, clocks: Mapping[str, Clock]) -> list[float]:
     longest = max((clock.num_steps / clock.steps_per_epoch for clock in clocks.values()), default=0.0)
     points = {float(epoch) for epoch in range(1, int(longest) + 1)}
     for name, clock in clocks.items():
-        ends = list(cycle_end_epochs(spec.arms[name].schedule, clock))
-        if len(ends) > 0 and ends[0] >= 1 and np.diff(ends, prepend=0.0).min() >= 1 - 1 / clock.steps_per_epoch:
-            points.update(ends)
+        schedule = spec.arms[name].schedule
+        if isinstance(schedule, BaseCyclic):
+            cycle_steps = 2 * schedule.step_size_steps(_after_warmup(schedule, clock))
+            points.update(cycle_end_epochs(schedule, clock) if cycle_steps >= clock.steps_per_epoch else ())
     return sorted(points)
 
 
@@ -262,6 +265,27 @@ def _steps_per_epoch(batch_size: int, train_rows: int, key: tuple[str, ...]) -> 
     if batch_size > train_rows:
         raise SpecError(f"got {batch_size}; allowed: at most {train_rows}, the training rows", key=key)
     return train_rows // batch_size
+
+
+def _key_of(spec: Spec, name: str, key: str) -> tuple[str, ...]:
+    """Return where a value that an arm may override stands."""
+    return (key,) if getattr(spec.arms[name], key) is None else ("arms", name, key)
+
+
+def _check_fits(arm: ResolvedArm, clock: Clock) -> None:
+    schedule, main = arm.schedule, _after_warmup(arm.schedule, clock)
+    if main.num_steps < 1:
+        raise SpecError(
+            f"got {schedule.warmup}, which is {schedule.warmup_steps(clock)} steps; allowed: less than the run, which has "
+            f"{clock.num_steps} steps",
+            key=("arms", arm.name, "schedule", "warmup"),
+        )
+    if isinstance(schedule, BaseCyclic) and schedule.step_size_steps(main) < 1:
+        raise SpecError(
+            f"got {schedule.cycles:g}; allowed: at most {main.num_steps / 2:g}, as a cycle has at least 2 steps and the run "
+            f"{main.num_steps} after its warm-up",
+            key=("arms", arm.name, "schedule", "cycles"),
+        )
 
 
 def _checked_steps(num_steps: int, length: Length, key: tuple[str, ...]) -> int:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
 
 from clrbench.records import DoubleArray
 
@@ -139,7 +138,9 @@ def smallest_detectable_difference(sd: float, pairs: int, *, alpha: float, power
         return math.inf
     steps = 2 ** min(pairs - 1, 52)
     attained = math.floor(alpha * steps) / steps
-    critical = stats.t.isf(attained / 2, pairs - 1)
+    from scipy import special
+
+    critical = special.stdtrit(pairs - 1, 1 - attained / 2)
     return float(special.nctdtrinc(pairs - 1, 1 - power, critical)) * sd / math.sqrt(pairs)
 
 
@@ -161,7 +162,9 @@ def mean_band(
     count = finite.count(axis)
     mean = np.ma.filled(finite.mean(axis), np.nan)
     sd = np.ma.filled(finite.std(axis, ddof=1), np.nan)
-    quantile = stats.t.ppf((1 + confidence) / 2, np.maximum(count - 1, 1))
+    from scipy import special
+
+    quantile = special.stdtrit(np.maximum(count - 1, 1), (1 + confidence) / 2)
     half = quantile * sd / np.sqrt(np.maximum(count, 1))
     return mean, mean - half, mean + half
 

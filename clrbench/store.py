@@ -229,7 +229,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, usecols=list(columns), float_precision="round_trip")
+        return pd.read_csv(path, usecols=list(columns))
     except (OSError, ValueError) as err:
         raise ResultsError(
             f"{path}: cannot be read ({err}); remove its folder and run `clrbench compare` again"

@@ -29,9 +29,7 @@ def main() -> None:
         command = "compare" if spec.arms else "range-test"
         print(f"\n=== clrbench {command} {path.relative_to(EXPERIMENTS.parent)}", flush=True)
         started = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-m", "clrbench", command, str(path), "--out", str(out)], check=False
-        )
+        done = subprocess.run([sys.executable, "-m", "clrbench", command, str(path), "--out", str(out)], check=False)
         minutes = (time.monotonic() - started) / 60
         if done.returncode not in {0, REFUSED}:
             failed.append(path.name)
@@ -58,7 +56,9 @@ def _differences(new: Path, old: Path) -> Iterator[str]:
 
 def _accuracy_differences(new: Path, old: Path) -> Iterator[str]:
     keys = ["backend", "arm"]
-    both = pd.read_csv(new / "summary.csv").merge(pd.read_csv(old / "summary.csv"), on=keys, suffixes=("", "_committed"))
+    both = pd.read_csv(new / "summary.csv").merge(
+        pd.read_csv(old / "summary.csv"), on=keys, suffixes=("", "_committed")
+    )
     for row in both.to_dict("records"):
         mean, committed = row["test_accuracy_mean"], row["test_accuracy_mean_committed"]
         yield f"  {row['backend']} {row['arm']}: test accuracy {mean:.4f}, committed {committed:.4f} ({mean - committed:+.4f})"
@@ -67,7 +67,9 @@ def _accuracy_differences(new: Path, old: Path) -> Iterator[str]:
         pd.read_csv(old / "comparison.csv"), on=keys, suffixes=("", "_committed")
     )
     for row in both[both["metric"] == "test_accuracy"].to_dict("records"):
-        same = "as committed" if row["verdict"] == row["verdict_committed"] else f"committed: {row['verdict_committed']}"
+        same = (
+            "as committed" if row["verdict"] == row["verdict_committed"] else f"committed: {row['verdict_committed']}"
+        )
         yield f"  {row['backend']} {row['candidate']} against {row['baseline']}: {row['verdict']} ({same})"
 
 

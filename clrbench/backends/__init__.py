@@ -7,7 +7,6 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol, TypeAlias, cast
 
-import numpy as np
 import numpy.typing as npt
 
 from clrbench.errors import BackendError
@@ -17,6 +16,16 @@ State: TypeAlias = Mapping[str, npt.NDArray[Any]]
 
 _PACKAGES = {"torch": ("torch",), "keras": ("keras", "tensorflow")}
 BACKENDS = tuple(_PACKAGES)
+
+# The constants that a spec does not name, the same on every backend.
+ADAM_BETAS = (0.9, 0.999)
+EPSILON = 1e-7
+RMSPROP_RHO = 0.9
+ADADELTA_RHO = 0.95
+ADAGRAD_ACCUMULATOR = 0.1
+BATCH_NORM_MOMENTUM = 0.9  # share of the moving statistics that is kept at every step
+BATCH_NORM_EPSILON = 1e-3
+EVALUATION_ROWS = 2000  # evaluated at once
 
 
 class Trainer(Protocol):
@@ -127,8 +136,3 @@ def choose_device(wanted: str, present: tuple[str, ...]) -> str:
 
 def _missing(packages: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(package for package in packages if find_spec(package) is None)
-
-
-def empty_log() -> StepLog:
-    """Return the log of a stretch without steps."""
-    return StepLog(*(np.empty(0, np.float32) for _ in range(3)))

@@ -11,12 +11,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from clrbench.backends import State, choose_device
+from clrbench.backends import EVALUATION_ROWS, State, choose_device
 from clrbench.backends.torch_network import Network, to_array, to_tensor
 from clrbench.backends.torch_optimizers import CARRIED, make_optimizer
 from clrbench.records import Dataset, Evaluation, FloatArray, Images, IntArray, Split, StepLog, TrainPlan
 
-EVALUATION_ROWS = 2000
 GATHERED_BYTES = 2**21  # of float32 images; what a core's cache holds, about
 
 
@@ -27,7 +26,7 @@ def set_threads(num_threads: int) -> None:
 
 def find_device(wanted: str) -> str:
     """Return the device to use; see `Backend`."""
-    present = ("cuda",) if torch.cuda.is_available() else ()
+    present: tuple[str, ...] = ("cuda",) if torch.cuda.is_available() else ()
     present += ("mps",) if torch.backends.mps.is_available() else ()
     return choose_device(wanted, (*present, "cpu"))
 
@@ -57,7 +56,7 @@ class TorchTrainer:
             plan.weights,
             device=device,
             dropout_seed=plan.dropout_seed,
-            biased_variance=plan.optimizer.update_rule == "shared",
+            keras_batch_norm=plan.optimizer.update_rule == "shared",
         )
         self._weights = list(self._network.weights.values())
         self._optimizer = make_optimizer(plan.optimizer, self._weights)
@@ -74,7 +73,7 @@ class TorchTrainer:
         steps_at_once = max(1, GATHERED_BYTES // (4 * images[0].numel() * batches.shape[1]))
         gather = _Gather(images, steps_at_once * batches.shape[1])
         values = iter(lr.tolist())
-        for chunk in rows.split(steps_at_once):
+        for chunk in torch.split(rows, steps_at_once):
             classes = labels[chunk]
             logits = []
             for batch, targets in zip(gather(chunk).unbind(), classes.unbind(), strict=True):
@@ -93,7 +92,7 @@ class TorchTrainer:
         loss = F.cross_entropy(logits, labels)
         for weight in self._weights:
             weight.grad = None
-        loss.backward()
+        torch.autograd.backward(loss)
         self._optimizer.step()
         return loss.detach(), logits.detach()
 
@@ -107,7 +106,7 @@ class TorchTrainer:
         images, labels = self._test_set if split is Split.TEST else self._train_set
         gather = _Gather(images, EVALUATION_ROWS)
         losses, hits = [], []
-        for chunk in torch.tensor(rows, device=self._device).split(EVALUATION_ROWS):
+        for chunk in torch.split(torch.tensor(rows, device=self._device), EVALUATION_ROWS):
             logits = self._network(gather(chunk))
             losses.append(F.cross_entropy(logits, labels[chunk], reduction="none"))
             hits.append(logits.argmax(1) == labels[chunk])

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from clrbench.backends import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
 from clrbench.models import tagged
 from clrbench.records import (
     Activation,
@@ -30,8 +31,9 @@ from clrbench.records import (
 
 Function: TypeAlias = Callable[[Tensor], Tensor]
 
-BATCH_NORM_MOMENTUM = 0.1  # the new batch's share, which Keras calls 0.9
-BATCH_NORM_EPSILON = 1e-3
+
+# The share of the new batch, which torch calls momentum.
+UPDATE_SHARE = 1 - BATCH_NORM_MOMENTUM
 
 _ACTIVATIONS: Mapping[str, Function] = {
     "relu": torch.relu,
@@ -55,7 +57,7 @@ class Network:
     """
 
     def __init__(
-        self, layers: tuple[Layer, ...], weights: Weights, *, device: str, dropout_seed: int, biased_variance: bool
+        self, layers: tuple[Layer, ...], weights: Weights, *, device: str, dropout_seed: int, keras_batch_norm: bool
     ) -> None:
         """Build the network.
 
@@ -64,13 +66,14 @@ class Network:
             weights: Initial values; see `models.weight_shapes`.
             device: Where the tensors live.
             dropout_seed: Seed of `generator`.
-            biased_variance: Whether the moving variance takes the mean over n, as Keras's, or over n - 1, as torch's.
+            keras_batch_norm: Whether batch norm is in Keras's arithmetic, whose moving variance is the mean over n (torch's
+                own is over n - 1, and its sums over images are ten times less exact).
         """
         self.weights = {name: to_tensor(weight, device).requires_grad_() for name, weight in weights.items()}
         self.statistics: dict[str, Tensor] = {}
         self.generator = torch.Generator(device).manual_seed(dropout_seed)
         self.training = True
-        self._biased_variance = biased_variance
+        self._keras_batch_norm = keras_batch_norm
         self._function = self._chain(layers, "")
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -130,18 +133,21 @@ class Network:
         variance = self.statistics[f"{tag}batch_norm.moving_variance"] = torch.ones_like(gamma, requires_grad=False)
 
         def normalise(values: Tensor) -> Tensor:
-            if not (self.training and self._biased_variance):
-                return F.batch_norm(
-                    values, mean, variance, gamma, beta, self.training, BATCH_NORM_MOMENTUM, BATCH_NORM_EPSILON
-                )
-            batch_mean, batch_variance = torch.zeros_like(mean), torch.zeros_like(variance)
-            values = F.batch_norm(values, batch_mean, batch_variance, gamma, beta, True, 1.0, BATCH_NORM_EPSILON)
-            rows = values.numel() // values.shape[1]
-            mean.lerp_(batch_mean, BATCH_NORM_MOMENTUM)
-            variance.lerp_(batch_variance.mul_((rows - 1) / rows), BATCH_NORM_MOMENTUM)
-            return values
+            return F.batch_norm(values, mean, variance, gamma, beta, self.training, UPDATE_SHARE, BATCH_NORM_EPSILON)
 
-        return normalise
+        def normalise_as_keras(values: Tensor) -> Tensor:
+            if not self.training:
+                return normalise(values)
+            axes = [axis for axis in range(values.ndim) if axis != 1]
+            batch_variance, batch_mean = torch.var_mean(values, axes, correction=0)
+            mean.lerp_(batch_mean.detach(), UPDATE_SHARE)
+            variance.lerp_(batch_variance.detach(), UPDATE_SHARE)
+            scale = gamma * torch.rsqrt(batch_variance + BATCH_NORM_EPSILON)
+            shift = beta - batch_mean * scale
+            over_channels = [-1] + [1] * (values.ndim - 2)
+            return values * scale.view(over_channels) + shift.view(over_channels)
+
+        return normalise_as_keras if self._keras_batch_norm else normalise
 
 
 def to_tensor(array: npt.NDArray[Any], device: str) -> Tensor:

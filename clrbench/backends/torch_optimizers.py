@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from clrbench.backends import ADADELTA_RHO, ADAGRAD_ACCUMULATOR, ADAM_BETAS, EPSILON, RMSPROP_RHO
 from clrbench.records import OptimizerSettings
-
-BETAS = (0.9, 0.999)
-EPSILON = 1e-7
-RMSPROP_RHO = 0.9
-ADADELTA_RHO = 0.95
-ADAGRAD_ACCUMULATOR = 0.1
 
 CARRIED = ("last_lr", "num_steps")  # what the classes below keep in their parameter group from step to step
 
@@ -38,12 +33,12 @@ def make_optimizer(settings: OptimizerSettings, weights: list[Tensor]) -> Optimi
         case "sgd":
             sgd = KerasMomentum if shared and settings.momentum else torch.optim.SGD
             return sgd(weights, momentum=settings.momentum, nesterov=settings.nesterov, **common, **fast)
+        case "adam" | "adamw" as name if shared:
+            return KerasAdam(weights, decoupled=name == "adamw", **common)
         case "adam":
-            adam = KerasAdam if shared else torch.optim.Adam
-            return adam(weights, betas=BETAS, eps=EPSILON, **common, **fast)
+            return torch.optim.Adam(weights, betas=ADAM_BETAS, eps=EPSILON, **common, **fast)
         case "adamw":
-            adamw = KerasAdamW if shared else torch.optim.AdamW
-            return adamw(weights, betas=BETAS, eps=EPSILON, **common, **fast)
+            return torch.optim.AdamW(weights, betas=ADAM_BETAS, eps=EPSILON, **common, **fast)
         case "rmsprop":
             if shared:
                 return KerasRMSprop(weights, **common)
@@ -77,80 +72,90 @@ class KerasMomentum(torch.optim.SGD):
         super().step(closure)
 
 
-class KerasAdam(torch.optim.Adam):
-    """Adam with epsilon added to the uncorrected root of the second moment, as in Keras; torch corrects the root first.
+class _KerasForm(Optimizer):
+    """An optimizer written out in Keras's arithmetic, for where no option of torch's gives it.
 
-    Source: Kingma and Ba 2015, the efficient form at the end of section 2.
+    Attributes:
+        slots: Names of what it keeps for every weight, zero at first.
     """
 
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Update the weights once."""
-        _uncorrect_epsilon(self.param_groups[0])
-        super().step(closure)
-
-
-class KerasAdamW(torch.optim.AdamW):
-    """AdamW with epsilon where `KerasAdam` has it."""
-
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Update the weights once."""
-        _uncorrect_epsilon(self.param_groups[0])
-        super().step(closure)
-
-
-def _uncorrect_epsilon(group: dict[str, Any]) -> None:
-    # Counted here because reading Adam's own count would wait for a GPU at every step.
-    group["num_steps"] = group.get("num_steps", 0) + 1
-    group["eps"] = EPSILON / math.sqrt(1 - BETAS[1] ** group["num_steps"])
-
-
-class _SlotOptimizer(Optimizer):
-    """An optimizer with one slot a weight, zero at first."""
-
-    slot: str
+    slots: tuple[str, ...] = ("velocity",)
 
     def __init__(self, weights: Iterable[Tensor], **defaults: float) -> None:
+        """Make the optimizer.
+
+        Args:
+            weights: All trainable weights.
+            **defaults: Constants of the parameter group, among them `lr` and `weight_decay`.
+        """
         super().__init__(weights, defaults)
-
-    def _gather(self) -> tuple[list[Tensor], list[Tensor], list[Tensor], dict[str, Any]]:
-        """Return weights, gradients with their L2 term, slots, and the group's constants."""
-        (group,) = self.param_groups
-        weights = group["params"]
-        gradients = [weight.grad for weight in weights]
-        if group["weight_decay"]:
-            gradients = list(torch._foreach_add(gradients, weights, alpha=group["weight_decay"]))
-        for weight in weights:
-            if self.slot not in self.state[weight]:
-                self.state[weight][self.slot] = torch.zeros_like(weight)
-        return weights, gradients, [self.state[weight][self.slot] for weight in weights], group
-
-
-class KerasNesterov(_SlotOptimizer):
-    """SGD with Nesterov's look-ahead as Keras has it: `v = momentum * v - lr * g; w += momentum * v - lr * g`."""
-
-    slot = "velocity"
+        for weight in self.param_groups[0]["params"]:
+            self.state[weight] = {slot: torch.zeros_like(weight) for slot in self.slots}
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Update the weights once."""
-        weights, gradients, velocities, group = self._gather()
+        (group,) = self.param_groups
+        weights = group["params"]
+        gradients = [weight.grad for weight in weights]
+        self._update(weights, gradients, *([self.state[weight][slot] for weight in weights] for slot in self.slots))
+
+    def _update(self, weights: list[Tensor], gradients: list[Tensor], *slots: list[Tensor]) -> None:
+        raise NotImplementedError
+
+
+class KerasNesterov(_KerasForm):
+    """SGD with Nesterov's look-ahead: `v = momentum * v - lr * g; w += momentum * v - lr * g`."""
+
+    def _update(self, weights: list[Tensor], gradients: list[Tensor], *slots: list[Tensor]) -> None:
+        ((velocities,), (group,)) = slots, self.param_groups
+        gradients = _with_l2(gradients, weights, group)
         torch._foreach_mul_(velocities, group["momentum"])
         torch._foreach_add_(velocities, gradients, alpha=-group["lr"])
         torch._foreach_add_(weights, velocities, alpha=group["momentum"])
         torch._foreach_add_(weights, gradients, alpha=-group["lr"])
 
 
-class KerasRMSprop(_SlotOptimizer):
-    """RMSprop with epsilon inside the root, as Keras has it: `w -= lr * g / sqrt(v + epsilon)`."""
+class KerasRMSprop(_KerasForm):
+    """RMSprop with epsilon inside the root: `w -= lr * g / sqrt(v + epsilon)`."""
 
-    slot = "velocity"
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Update the weights once."""
-        weights, gradients, velocities, group = self._gather()
+    def _update(self, weights: list[Tensor], gradients: list[Tensor], *slots: list[Tensor]) -> None:
+        ((velocities,), (group,)) = slots, self.param_groups
+        gradients = _with_l2(gradients, weights, group)
         torch._foreach_mul_(velocities, RMSPROP_RHO)
         torch._foreach_addcmul_(velocities, gradients, gradients, value=1 - RMSPROP_RHO)
         roots = torch._foreach_add(velocities, EPSILON)
         torch._foreach_sqrt_(roots)
-        torch._foreach_addcdiv_(weights, gradients, list(roots), value=-group["lr"])
+        torch._foreach_addcdiv_(weights, gradients, roots, value=-group["lr"])
+
+
+class KerasAdam(_KerasForm):
+    """Adam with epsilon added to the uncorrected root of the second moment; torch corrects the root first.
+
+    Keras takes the powers of the betas in float32, which at 0.999 leaves 5 digits of 1 - beta ** step; so does this.
+
+    Source: Kingma and Ba 2015, the efficient form at the end of section 2.
+    """
+
+    slots = ("momentum", "velocity")
+
+    def _update(self, weights: list[Tensor], gradients: list[Tensor], *slots: list[Tensor]) -> None:
+        ((momenta, velocities), (group,)) = slots, self.param_groups
+        if group["decoupled"]:
+            torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+        else:
+            gradients = _with_l2(gradients, weights, group)
+        group["num_steps"] = group.get("num_steps", 0) + 1
+        first, second = 1 - np.array(ADAM_BETAS, np.float32) ** np.float32(group["num_steps"])
+        torch._foreach_lerp_(momenta, gradients, 1 - ADAM_BETAS[0])
+        torch._foreach_lerp_(velocities, torch._foreach_mul(gradients, gradients), 1 - ADAM_BETAS[1])
+        roots = torch._foreach_sqrt(velocities)
+        torch._foreach_add_(roots, EPSILON)
+        rate = group["lr"] * float(np.sqrt(second)) / float(first)
+        torch._foreach_addcdiv_(weights, momenta, roots, value=-rate)
+
+
+def _with_l2(gradients: list[Tensor], weights: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
+    if not group["weight_decay"]:
+        return gradients
+    return list(torch._foreach_add(gradients, weights, alpha=group["weight_decay"]))

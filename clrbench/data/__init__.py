@@ -45,7 +45,11 @@ def load(dataset: str) -> Dataset:
 
 def _existing_file(dataset: str) -> Path:
     path = Path(dataset)
-    if not path.is_file():
+    try:
+        exists = path.is_file()
+    except OSError:
+        exists = False  # such as a name too long for the file system
+    if not exists:
         raise SpecError(
             f"got {dataset!r}, and no such file exists; allowed: {', '.join(NAMES)}, or the path of an .npz file with "
             "the arrays x_train, y_train, x_test, y_test",

@@ -25,7 +25,7 @@ def image_shape(where: str, shape: tuple[int, ...]) -> tuple[int, int, int]:
     Raises:
         DataError: If the array is not [rows, height, width] or [rows, height, width, channels], or is empty.
     """
-    if len(shape) not in {3, 4} or 0 in shape:
+    if len(shape) not in {3, 4} or min(shape) < 1:
         raise DataError(
             f"{where}: got an array of shape {shape}; allowed: [rows, height, width] or "
             "[rows, height, width, channels], each at least 1"
@@ -61,9 +61,9 @@ def make_dataset(name: str, where: str, arrays: dict[str, npt.NDArray[np.generic
         _labels(f"{where}: {key}", arrays[key], len(images))
         for key, images in (("y_train", x_train), ("y_test", x_test))
     )
+    if y_train.min() == y_train.max():
+        raise DataError(f"{where}: y_train: got class {y_train[0]} only; allowed: at least two classes to tell apart")
     num_classes = int(max(y_train.max(), y_test.max())) + 1
-    if num_classes < 2:
-        raise DataError(f"{where}: got a single class; at least two are needed to classify anything")
     return Dataset(name, x_train, y_train, x_test, y_test, num_classes, _checksum(x_train, y_train, x_test, y_test))
 
 
@@ -72,7 +72,8 @@ def _images(where: str, images: npt.NDArray[np.generic]) -> Images:
     shape = image_shape(where, images.shape)
     if images.dtype == np.uint8:
         return np.ascontiguousarray(images, dtype=np.uint8).reshape(len(images), *shape)
-    floats = np.ascontiguousarray(images, dtype=np.float32).reshape(len(images), *shape)
+    with np.errstate(over="ignore"):  # a pixel too large for float32 becomes infinite, which is refused here
+        floats = np.ascontiguousarray(images, dtype=np.float32).reshape(len(images), *shape)
     if not np.isfinite(floats).all():
         raise DataError(f"{where}: got nan or infinite pixels; every pixel must be a finite float32")
     return floats

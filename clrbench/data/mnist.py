@@ -5,6 +5,7 @@ Source: Y. LeCun and C. Cortes, CC BY-SA 3.0; the idx format is described in the
 
 import gzip
 import hashlib
+import zlib
 from importlib.resources import files
 
 import numpy as np
@@ -45,7 +46,7 @@ def _read(name: str) -> npt.NDArray[np.generic]:
     source = files("clrbench.data") / "mnist" / f"{name}.gz"
     try:
         raw = gzip.decompress(source.read_bytes())
-    except (OSError, EOFError) as err:
+    except (OSError, EOFError, zlib.error) as err:
         raise DataError(f"{source}: cannot be read ({err}); install clrbench again") from err
     got = hashlib.sha256(raw).hexdigest()
     if got != _SHA256[name]:

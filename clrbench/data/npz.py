@@ -1,9 +1,12 @@
 """A user's own data: an `.npz` file with the arrays x_train, y_train, x_test, y_test."""
 
+import tokenize
 import zipfile
 import zlib
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import numpy as np
 
@@ -11,7 +14,15 @@ from clrbench.data.content import DatasetSizes, check_image_type, image_shape, m
 from clrbench.errors import DataError
 from clrbench.records import Dataset
 
+Content = TypeVar("Content")
+
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
+
+_ZIP_ERRORS = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What zipfile raises on damaged, encrypted or unknown content; NotImplementedError is a RuntimeError."""
+
+_HEADER_ERRORS = (ValueError, TypeError, SyntaxError, OverflowError, MemoryError, tokenize.TokenError)
+"""What numpy raises on a header that is no header, or promises more than there can be."""
 
 
 def measure(path: Path) -> DatasetSizes:
@@ -20,15 +31,7 @@ def measure(path: Path) -> DatasetSizes:
     Raises:
         DataError: If the file is not an `.npz` with the four arrays, or its images have no usable shape or type.
     """
-    headers = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _check_names(path, [name.removesuffix(".npy") for name in archive.namelist()])
-            for key in ("x_train", "x_test"):
-                with archive.open(f"{key}.npy") as member:
-                    headers[key] = _read_header(member)
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as err:
-        raise _unreadable(path, err) from err
+    headers = _read(path, ("x_train", "x_test"), _read_header)
     for key, (shape, dtype) in headers.items():
         image_shape(f"{path}: {key}", shape)
         check_image_type(f"{path}: {key}", dtype)
@@ -42,22 +45,32 @@ def load(path: Path) -> Dataset:
     Raises:
         DataError: If the file is unreadable, lacks an array, or its arrays do not fit together.
     """
+    arrays = _read(path, _KEYS, partial(np.lib.format.read_array, allow_pickle=False))
+    return make_dataset(str(path), str(path), arrays)
+
+
+def _read(path: Path, keys: Iterable[str], read: Callable[[IO[bytes]], Content]) -> dict[str, Content]:
+    content = {}
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_names(path, [name.removesuffix(".npy") for name in archive.namelist()])
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in _KEYS}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as err:
-        raise _unreadable(path, err) from err
-    return make_dataset(path.stem, str(path), arrays)
-
-
-def _check_names(path: Path, names: list[str]) -> None:
-    missing = [key for key in _KEYS if key not in names]
-    if missing:
+            _check_names(path, archive.namelist())
+            for key in keys:
+                with archive.open(f"{key}.npy") as member:
+                    content[key] = read(member)
+    except (*_ZIP_ERRORS, *_HEADER_ERRORS) as err:
         raise DataError(
-            f"{path}: got the arrays {', '.join(sorted(names)) or 'none'}; {', '.join(missing)} missing; save them "
-            "with numpy.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)"
+            f"{path}: cannot be read as an .npz of plain arrays ({err}); allowed: what numpy.savez writes"
+        ) from err
+    return content
+
+
+def _check_names(path: Path, members: list[str]) -> None:
+    missing = [key for key in _KEYS if f"{key}.npy" not in members]
+    if missing:
+        there = ", ".join(sorted(name.removesuffix(".npy") for name in members))
+        raise DataError(
+            f"{path}: got the arrays {there or 'none'}; {', '.join(missing)} missing; save them with "
+            "numpy.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)"
         )
 
 
@@ -66,7 +79,3 @@ def _read_header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generi
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(member)
     return shape, dtype
-
-
-def _unreadable(path: Path, err: Exception) -> DataError:
-    return DataError(f"{path}: cannot be read as an .npz of plain arrays ({err}); allowed: what numpy.savez writes")

@@ -26,10 +26,10 @@ def compare(fleet: Fleet) -> Report | RangeTests:
         return refusals
     with experiment.locating():
         runs = training_runs(experiment.spec, experiment.sizes, experiment.backends, bounds)
-    experiment.folder.update_index({"warnings": experiment.warnings})
-    experiment.folder.write_text(SPEC_FILE, to_yaml(experiment.spec))
-    fleet.make(experiment.folder, runs, "runs")
-    return write_report(experiment.folder, experiment.spec, experiment.warnings)
+    fleet.folder.update_index({"warnings": experiment.warnings})
+    fleet.folder.write_text(SPEC_FILE, to_yaml(experiment.spec))
+    fleet.make(fleet.folder, runs, "runs")
+    return write_report(fleet.folder, experiment.spec, experiment.warnings)
 
 
 def check_has_arms(experiment: Experiment) -> None:

@@ -52,6 +52,11 @@ class Fleet:
     display: Display
 
     @cached_property
+    def folder(self) -> ResultsFolder:
+        """Where the results of the experiment go."""
+        return ResultsFolder(self.experiment.root)
+
+    @cached_property
     def dataset(self) -> Dataset:
         """The data set, read and checked once."""
         return data.load(self.experiment.spec.data.dataset)
@@ -59,7 +64,7 @@ class Fleet:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What the experiment was first started with: threads, and the device of each backend."""
-        found = {key: value for key, value in self.experiment.folder.index().items() if key in SETTINGS}
+        found = {key: value for key, value in self.folder.index().items() if key in SETTINGS}
         settings = {"protocol": PROTOCOL, "threads": self.options.threads or 1, "devices": {}, **found}
         self._check_unchanged("threads", settings["threads"], self.options.threads)
         return settings
@@ -114,7 +119,7 @@ class Fleet:
     def _check_unchanged(self, name: str, fixed: object, wanted: object) -> None:
         if wanted not in {None, fixed}:
             raise SpecError(
-                f"--{name}: got {wanted}, but {self.experiment.folder.root} was started with {name} {fixed}, and another value "
+                f"--{name}: got {wanted}, but {self.experiment.root} was started with {name} {fixed}, and another value "
                 f"can change the last digits; leave --{name} out, or name another folder with --out"
             )
 
@@ -137,7 +142,7 @@ class Fleet:
     def _remember(self, folder: ResultsFolder, backend: str, device: str, run_ids: list[str]) -> None:
         """Keep what later commands need: settings that must not change, and which runs belong to the experiment."""
         self.settings["devices"][backend] = device
-        self.experiment.folder.update_index(self.settings)
+        self.folder.update_index(self.settings)
         folder.update_index({"runs": {backend: run_ids}})
 
     @cached_property

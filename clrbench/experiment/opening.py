@@ -11,7 +11,6 @@ from clrbench.data import DatasetSizes
 from clrbench.errors import BackendError
 from clrbench.models import build_layers
 from clrbench.spec import BACKEND_NAMES, BackendName, Spec, SpecFile, load_spec
-from clrbench.store import ResultsFolder
 
 DEFAULT_RESULTS = Path("results")
 
@@ -25,7 +24,7 @@ class Experiment:
         spec: The spec, resolved.
         sizes: Of its data set.
         backends: What it runs on.
-        folder: Where its results go.
+        root: The folder for its results.
         warnings: What may mislead in its outcome.
     """
 
@@ -33,7 +32,7 @@ class Experiment:
     spec: Spec
     sizes: DatasetSizes
     backends: tuple[BackendName, ...]
-    folder: ResultsFolder
+    root: Path
     warnings: list[str]
 
     @property
@@ -67,7 +66,7 @@ def open_experiment(path: Path | None, out: Path) -> Experiment:
         baseline = file.spec.baseline or next(iter(file.spec.arms), None)
         spec = file.spec.model_copy(update={"backends": chosen, "baseline": baseline})
         found = warnings(spec, sizes, chosen)
-    return Experiment(file, spec, sizes, chosen, ResultsFolder(out / spec.name), found)
+    return Experiment(file, spec, sizes, chosen, out / spec.name, found)
 
 
 def demo_path() -> Path:

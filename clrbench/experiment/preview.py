@@ -14,7 +14,7 @@ from clrbench.models import build_layers, forward_multiply_adds, num_parameters
 from clrbench.report.plot_style import to_png
 from clrbench.report.plots import schedule_figure
 from clrbench.report.tables import thinned_steps
-from clrbench.report.text_curve import text_curve
+from clrbench.report.text_curve import TextAxis, text_curve
 from clrbench.runs import (
     LrBounds,
     RangeTestGroup,
@@ -27,6 +27,7 @@ from clrbench.runs import (
 )
 from clrbench.spec import RunSpec
 from clrbench.stats import pairs_needed, smallest_detectable_difference
+from clrbench.store import ResultsFolder
 
 STEP_SECONDS = {"torch": 0.4e-3, "keras": 0.6e-3}
 """About what an update costs beside its arithmetic."""
@@ -55,13 +56,14 @@ class Preview:
     @property
     def text(self) -> str:
         """A text curve of each arm, then the warnings."""
+        x_axis, y_axis = TextAxis("epoch"), TextAxis("learning rate")
         parts = [
-            f"{arm}: learning rate against epoch\n{text_curve(rates['epoch'].to_numpy(), {arm: rates['lr'].to_numpy()})}"
+            text_curve(rates["epoch"].to_numpy(), {str(arm): rates["lr"].to_numpy()}, x_axis=x_axis, y_axis=y_axis)
             for arm, rates in self.table.groupby("arm", sort=False)
         ]
         parts += [f"{arm}: takes its rates from a range test; they are not known before it" for arm in self.left_out]
         parts += [f"Mind: {warning}" for warning in self.experiment.warnings]
-        return "\n\n".join([*parts, f"Table and plot: {self.experiment.folder.root / 'schedule'}"])
+        return "\n\n".join([*parts, f"Table and plot: {self.experiment.root / 'schedule'}"])
 
     @property
     def data(self) -> dict[str, Any]:
@@ -96,11 +98,12 @@ def preview_schedules(experiment: Experiment) -> Preview:
             tables.append(pd.DataFrame({"arm": name, "step": step, "epoch": step / clock.steps_per_epoch, "lr": lr}))
     columns = ["arm", "step", "epoch", "lr"]
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
-    experiment.folder.write_table("schedule/schedule.csv", table)
+    folder = ResultsFolder(experiment.root)
+    folder.write_table("schedule/schedule.csv", table)
     if tables:
         thinned = pd.concat([rates.iloc[thinned_steps(rates["lr"].to_numpy())] for rates in tables], ignore_index=True)
         figure = schedule_figure(thinned.assign(backend=""), list(spec.arms))
-        experiment.folder.write_bytes("schedule/lr_schedule.png", to_png(figure))
+        folder.write_bytes("schedule/lr_schedule.png", to_png(figure))
     return Preview(experiment, table, left_out)
 
 
@@ -134,15 +137,15 @@ class DryRun:
         spec = self.experiment.spec
         pairs = len(spec.seeds)
         shown = (
-            f"{pairs} pairs show a difference of {self.detectable_sds:.2g} standard deviations of the paired differences, four "
-            "times in five"
+            f"{pairs} pairs show a difference of {self.detectable_sds:.2g} standard deviations of the paired differences, "
+            "four times in five"
             if self.detectable_sds is not None
             else f"{pairs} pairs cannot show any difference at alpha {spec.verdict.alpha:g}; "
             f"{pairs_needed(spec.verdict.alpha)} can"
         )
         lines = [
             f"{spec.name}: {self.num_runs} runs, {self.num_steps} steps in all, on {', '.join(self.experiment.backends)}",
-            f"about {max(1, round(self.minutes))} min with {self.workers} workers, about {self.memory_gigabytes:.1f} GB of memory",
+            f"about {max(1, round(self.minutes))} min with {self.workers} workers, {self.memory_gigabytes:.1f} GB of memory",
             shown,
             *(f"Mind: {warning}" for warning in self.experiment.warnings),
         ]

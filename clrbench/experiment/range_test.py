@@ -64,7 +64,7 @@ def _run_range_test(fleet: Fleet, group: RangeTestGroup) -> RangeTestReport:
     experiment = fleet.experiment
     with experiment.locating():
         runs = range_test_runs(experiment.spec, group, experiment.sizes, experiment.backends)
-    folder = experiment.folder.range_test(group.arm)
+    folder = fleet.folder.range_test(group.arm)
     fleet.make(folder, runs, "range test")
     return write_range_test(folder, next_command(experiment))
 

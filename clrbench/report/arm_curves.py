@@ -12,12 +12,13 @@ from matplotlib.lines import Line2D
 
 from clrbench.records import DoubleArray
 from clrbench.report import plot_style
-from clrbench.report.plot_style import MEAN_WIDTH, arm_colours, arm_line_styles
+from clrbench.report.plot_style import MEAN_WIDTH, LineStyle, arm_colours, arm_line_styles
 from clrbench.stats import mean_band
 
 _LOG_LOSS_DECADES = 1.0
 _SETTLED_FRACTION = 0.25
-_CUT_FRACTION = 1 / 3
+_CUT_ACCURACY = 0.5
+_CUT_LOSS = 0.25
 _LISTED_SEEDS = 8
 
 
@@ -54,7 +55,8 @@ class ArmCurves:
     @property
     def settled(self) -> DoubleArray:
         """The part of `drawn` after the first quarter of the epochs, where arms are worth telling apart."""
-        return self.drawn[self.epochs >= _SETTLED_FRACTION * self.epochs.max()]
+        late = self.epochs >= _SETTLED_FRACTION * self.epochs.max()
+        return np.asarray(self.drawn[late], np.float64)
 
 
 def arm_curves(metrics: pd.DataFrame, metric: str, arms: Sequence[str]) -> list[ArmCurves]:
@@ -74,12 +76,17 @@ def arm_curves(metrics: pd.DataFrame, metric: str, arms: Sequence[str]) -> list[
     return curves
 
 
+def metric_unit(metric: str) -> str:
+    """Return the unit of a metric by its column name."""
+    return "nats" if metric.endswith("loss") else "fraction"
+
+
 def metric_label(metric: str) -> str:
     """Return the name of a metric with its unit, for an axis."""
-    return f"{metric.replace('_', ' ')} ({'nats' if metric.endswith('loss') else 'fraction'})"
+    return f"{metric.replace('_', ' ')} ({metric_unit(metric)})"
 
 
-def draw_mean(axes: Axes, curve: ArmCurves, arms: Sequence[str], line_style: str | None = None) -> None:
+def draw_mean(axes: Axes, curve: ArmCurves, arms: Sequence[str], line_style: LineStyle | None = None) -> None:
     """Draw the mean line of an arm, labelled with its name, and its band.
 
     Args:
@@ -92,24 +99,51 @@ def draw_mean(axes: Axes, curve: ArmCurves, arms: Sequence[str], line_style: str
     mean, low, high = curve.band
     style = line_style or arm_line_styles(arms)[curve.arm]
     axes.fill_between(curve.epochs, low, high, color=colour, alpha=0.2, linewidth=0)
-    axes.plot(curve.epochs, mean, color=colour, linewidth=MEAN_WIDTH, linestyle=style, label=curve.arm)
+    marker = "o" if len(curve.epochs) == 1 else ""
+    axes.plot(curve.epochs, mean, color=colour, linewidth=MEAN_WIDTH, linestyle=style, marker=marker, label=curve.arm)
 
 
 def draw_seeds(axes: Axes, curve: ArmCurves, arms: Sequence[str]) -> None:
     """Draw each run of an arm as a faint line, with a cross where a run that diverged ends."""
     colour = arm_colours(arms)[curve.arm]
     if len(curve.seeds) > 1:
-        axes.plot(curve.epochs, curve.values, color=colour, linewidth=0.6, alpha=0.28, label="_seed")
+        axes.plot(curve.epochs, curve.values, color=colour, linewidth=0.6, alpha=0.35, zorder=1.5, label="_seed")
     for values in curve.values.T[curve.diverged]:
         last = np.flatnonzero(np.isfinite(values))[-1:]
-        axes.plot(curve.epochs[last], values[last], "x", color=colour, markersize=7, label="_diverged")
+        axes.plot(
+            curve.epochs[last],
+            values[last],
+            "X",
+            color=colour,
+            markersize=8,
+            markeredgecolor="white",
+            label="_diverged",
+        )
+
+
+def draw_published(axes: Axes, rows: pd.DataFrame, arms: Sequence[str]) -> None:
+    """Draw a dashed line for each value published for an arm, the lowest labelled below it and the others above."""
+    for rank, (arm, value) in enumerate(sorted(zip(rows["arm"], rows["value"], strict=True), key=lambda row: row[1])):
+        colour = arm_colours(arms)[arm]
+        axes.axhline(value, color=colour, linewidth=1.1, linestyle=(0, (5, 3)), label="_published")
+        below = rank == 0 and len(rows) > 1
+        axes.annotate(
+            f"published {value:.4g}",
+            (0, value),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, -2 if below else 2),
+            textcoords="offset points",
+            va="top" if below else "bottom",
+            color=colour,
+            fontsize=8,
+        )
 
 
 def scale_values(axes: Axes, curves: Sequence[ArmCurves], metric: str, published: DoubleArray) -> str:
     """Scale the y axis to the settled values and the best ones of all; losses over more than a decade get a log axis.
 
-    The bad end (low accuracy, high loss) is cut only where that leaves less than a third of the range, so that the first
-    epochs do not flatten the rest.
+    The bad end (low accuracy, high loss) is cut only where that leaves less than half the range of an accuracy or a
+    quarter of that of a loss, so that the first epochs do not flatten the rest.
 
     Args:
         axes: The panel; those that share its y axis follow.
@@ -127,15 +161,18 @@ def scale_values(axes: Axes, curves: Sequence[ArmCurves], metric: str, published
 
     def goodness(parts: list[DoubleArray]) -> DoubleArray:
         array = np.concatenate([part.ravel() for part in parts])
-        array = array[np.isfinite(array) & (array > 0 if log else True)]
-        return sign * (np.log10(array) if log else array)
+        array = array[np.isfinite(array) & (array > (0 if log else -np.inf))]
+        # The band may leave the fractions that an accuracy can be.
+        better = -np.log10(array) if log else -array if is_loss else array.clip(0, 1)
+        return np.asarray(better, np.float64)
 
     everything = goodness([curve.drawn for curve in curves] + [published])
     if not len(everything):
         return ""
     best, worst = everything.max(), everything.min()
-    settled = min([np.quantile(goodness([curve.settled for curve in curves]), 0.01), *goodness([published])])
-    if best - settled < _CUT_FRACTION * (best - worst):
+    late = goodness([curve.settled for curve in curves])
+    settled = min([*np.quantile(late, [0.01] if len(late) else []), *goodness([published])], default=worst)
+    if best - settled < (_CUT_LOSS if is_loss else _CUT_ACCURACY) * (best - worst):
         worst = settled
     margin = 0.04 * (best - worst) or 0.01
     low, high = sorted(sign * np.array([best + margin, worst - margin]))
@@ -170,9 +207,10 @@ def arm_handle(arm: str, arms: Sequence[str], label: str) -> Line2D:
 
 def line_caption(curves: Sequence[ArmCurves], *, with_seeds: bool) -> str:
     """Say what line, band and faint lines are, and over which seeds."""
+    faint = ", faint: single seeds" if with_seeds else ""
     all_seeds = {curve.seeds for curve in curves}
     if len(all_seeds) > 1:
-        return "line: mean over the n seeds, band: 95 % interval of the mean" + ", faint: single seeds" * with_seeds
+        return "line: mean over the n seeds, band: 95 % interval of the mean" + faint
     seeds = next(iter(all_seeds))
     if len(seeds) == 1:
         return f"line: the only seed ({seeds[0]})"
@@ -181,16 +219,16 @@ def line_caption(curves: Sequence[ArmCurves], *, with_seeds: bool) -> str:
         listed = f"{seeds[0]} to {seeds[-1]}"
     elif len(seeds) > _LISTED_SEEDS:
         listed = f"between {seeds[0]} and {seeds[-1]}"
-    text = f"line: mean of {len(seeds)} seeds ({listed}), band: 95 % interval of the mean"
-    return text + ", faint: single seeds" * with_seeds
+    return f"line: mean of {len(seeds)} seeds ({listed}), band: 95 % interval of the mean" + faint
 
 
 def divergence_caption(curves: Sequence[ArmCurves]) -> str:
-    """Count the runs that diverged, by arm and backend; empty when none did."""
+    """Count the runs that diverged, by arm and backend, and say what that does to the lines; empty when none did."""
     several = len({curve.backend for curve in curves}) > 1
     counts = [
-        f"{curve.diverged.sum()} of {len(curve.seeds)} runs of {curve.arm}" + f" ({curve.backend})" * several
+        f"{curve.diverged.sum()} of {len(curve.seeds)} runs of {curve.arm} diverged" + f" ({curve.backend})" * several
         for curve in curves
         if curve.diverged.any()
     ]
-    return f"diverged: {', '.join(counts)}; the mean goes on without them" if counts else ""
+    some_left = any(0 < curve.diverged.sum() < len(curve.seeds) for curve in curves)
+    return ", ".join(counts) + (", the mean goes on without them" if some_left else "")

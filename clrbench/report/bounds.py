@@ -12,7 +12,7 @@ from clrbench.range_test import suggest_bounds
 from clrbench.report.plot_style import to_png
 from clrbench.report.range_test_plot import range_test_figure
 from clrbench.report.tables import metrics_table
-from clrbench.report.text_curve import text_curve
+from clrbench.report.text_curve import TextAxis, text_curve
 from clrbench.store import ResultsFolder, StoredRun
 
 CURVE_COLUMNS = (
@@ -88,8 +88,12 @@ class RangeTestReport:
         curve = self.curve[self.curve["backend"] == backend]
         points = _accuracy_column(curve)
         mean = curve.dropna(subset=[points]).groupby("lr", sort=True)[points].mean()
-        name = f"{backend}: {points.replace('_', ' ')} (fraction) against learning rate"
-        return [name, text_curve(mean.index.to_numpy(), {points: mean.to_numpy()})]
+        rates = mean.index.to_numpy()
+        # Evenly spaced ratios, not differences, are what an exponential ramp has.
+        log = bool(rates[len(rates) // 2] < rates[-1] / 3)
+        x_axis = TextAxis("learning rate", log=log)
+        y_axis = TextAxis(f"{points.replace('_', ' ')} (fraction)")
+        return [text_curve(rates, {backend: mean.to_numpy()}, x_axis=x_axis, y_axis=y_axis)]
 
 
 def write_range_test(folder: ResultsFolder, next_command: str) -> RangeTestReport:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import io
 import textwrap
 from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
 import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+LineStyle: TypeAlias = Literal["-", "--", ":", "-."]
+
 MEAN_WIDTH = 1.8
-LINE_STYLES = ("-", "--", ":", "-.")
+LINE_STYLES: tuple[LineStyle, ...] = ("-", "--", ":", "-.")
 _WIDTH_INCHES = 8.0
 _PNG_WIDTH_PIXELS = 1600
-_CAPTION_CHARACTERS = 132
+_CAPTION_CHARACTERS = 144
 _LEGEND_CHARACTERS = 112
 # Okabe and Ito's colour-blind-safe set without its yellow, which is lost on white.
 _PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -60,7 +65,7 @@ def arm_colours(arms: Sequence[str]) -> dict[str, str]:
     return {arm: _PALETTE[i % len(_PALETTE)] for i, arm in enumerate(arms)}
 
 
-def arm_line_styles(arms: Sequence[str]) -> dict[str, str]:
+def arm_line_styles(arms: Sequence[str]) -> dict[str, LineStyle]:
     """Return the line style of each arm: solid while the colours last, then another one for each round of them."""
     return {arm: LINE_STYLES[i // len(_PALETTE) % len(LINE_STYLES)] for i, arm in enumerate(arms)}
 
@@ -69,17 +74,20 @@ def arm_line_styles(arms: Sequence[str]) -> dict[str, str]:
 def to_png(figure: Figure) -> bytes:
     """Return the figure as a PNG 1600 pixels wide, for display at 800; equal figures give equal bytes."""
     buffer = io.BytesIO()
-    # The layout starts from the one before, so that it must not be solved again by a second call.
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        # Only once: it starts from where it ended before, so that a second call would move things a little.
+        engine.execute(figure)
+        figure.set_layout_engine("none")
     # Software: by default the file names the version of matplotlib that drew it.
-    figure.savefig(buffer, format="png", dpi="figure", metadata={"Software": None})
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return buffer.getvalue()
 
 
 def new_figure(height_inches: float) -> Figure:
     """Return an empty figure of the common width whose layout keeps labels, legend and caption apart."""
-    return Figure(figsize=(_WIDTH_INCHES, height_inches), dpi=_PNG_WIDTH_PIXELS / _WIDTH_INCHES, layout="constrained")
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.06)
+    return Figure(figsize=(_WIDTH_INCHES, height_inches), dpi=_PNG_WIDTH_PIXELS / _WIDTH_INCHES, layout=layout)
 
 
 def write_caption(figure: Figure, sentences: Sequence[str]) -> None:
@@ -91,8 +99,10 @@ def write_caption(figure: Figure, sentences: Sequence[str]) -> None:
 
 def write_legend(figure: Figure, handles: Sequence[Line2D], title: str | None = None) -> None:
     """Write a legend above all panels, in as many columns as fit side by side."""
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    columns = min(len(handles), max(1, _LEGEND_CHARACTERS // (longest + 8)))
+    # The line before a label takes the room of about 8 characters.
+    widths = [len(str(handle.get_label())) + 8 for handle in handles]
+    fits = sum(widths) <= _LEGEND_CHARACTERS
+    columns = len(handles) if fits else max(1, _LEGEND_CHARACTERS // max(widths))
     figure.legend(
         handles=list(handles),
         loc="outside upper left",
@@ -121,7 +131,7 @@ def log_scale(axes: Axes, which: str, span_decades: float) -> None:
     """
     axis = axes.xaxis if which == "x" else axes.yaxis
     axes.set(**{f"{which}scale": "log"})
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if span_decades <= 2 else (1.0,)))
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if span_decades <= 2.5 else (1.0,)))
     axis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.set_minor_formatter(NullFormatter())
 

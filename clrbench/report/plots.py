@@ -11,13 +11,28 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from clrbench.report import arm_curves as curve_parts
 from clrbench.report import plot_style
-from clrbench.report.arm_curves import arm_curves, metric_label
-from clrbench.report.plot_style import LINE_STYLES, MEAN_WIDTH, arm_colours, arm_line_styles, house_style, to_png
-from clrbench.report.range_test_plot import range_test_figure
-
-__all__ = ["arm_colours", "metric_figure", "overview_figure", "range_test_figure", "schedule_figure", "to_png"]
+from clrbench.report.arm_curves import (
+    arm_curves,
+    arm_handle,
+    arm_handles,
+    divergence_caption,
+    draw_mean,
+    draw_published,
+    draw_seeds,
+    line_caption,
+    metric_label,
+    metric_unit,
+    scale_values,
+)
+from clrbench.report.plot_style import (
+    LINE_STYLES,
+    MEAN_WIDTH,
+    LineStyle,
+    arm_colours,
+    arm_line_styles,
+    house_style,
+)
 
 _LOG_LR_DECADES = 1.5
 _GREY = "#444444"
@@ -44,20 +59,21 @@ def metric_figure(
     values: list[float] = []
     for axes, backend in zip(panels, backends, strict=True):
         for curve in (curve for curve in curves if curve.backend == backend):
-            curve_parts.draw_seeds(axes, curve, arms)
-            curve_parts.draw_mean(axes, curve, arms)
+            draw_seeds(axes, curve, arms)
+            draw_mean(axes, curve, arms)
         if published is not None:
             rows = published[(published["backend"] == backend) & (published["metric"] == metric)]
-            _draw_published(axes, rows, arms)
+            draw_published(axes, rows, arms)
             values.extend(rows["value"])
         axes.set_title(backend)
         plot_style.epoch_axis(axes, max(curve.epochs.max() for curve in curves))
     panels[0].set_ylabel(metric_label(metric))
-    outside = curve_parts.scale_values(panels[0], curves, metric, np.asarray(values, np.float64))
-    plot_style.write_legend(figure, curve_parts.arm_handles(curves, arms))
-    crosses = "cross: a run ends, diverged" if any(curve.diverged.any() for curve in curves) else ""
-    line = curve_parts.line_caption(curves, with_seeds=True)
-    plot_style.write_caption(figure, [line, crosses, curve_parts.divergence_caption(curves), outside])
+    outside = scale_values(panels[0], curves, metric, np.asarray(values, np.float64))
+    plot_style.write_legend(figure, arm_handles(curves, arms))
+    ended = any(np.isfinite(curve.values[:, curve.diverged]).any() for curve in curves)
+    crosses = ", cross: where a run diverged" if ended else ""
+    line = line_caption(curves, with_seeds=True) + crosses
+    plot_style.write_caption(figure, [line, divergence_caption(curves), outside])
     return figure
 
 
@@ -81,7 +97,7 @@ def schedule_figure(schedule: pd.DataFrame, arms: Sequence[str]) -> Figure:
     _scale_lr(panels[0], schedule)
     panels[0].set_ylabel("learning rate")
     present = [arm for arm in arms if (schedule["arm"] == arm).any()]
-    plot_style.write_legend(figure, [curve_parts.arm_handle(arm, arms, arm) for arm in present])
+    plot_style.write_legend(figure, [arm_handle(arm, arms, arm) for arm in present])
     return figure
 
 
@@ -110,8 +126,12 @@ def overview_figure(
         The figure; `plot_style.to_png` makes bytes of it.
     """
     comparison = comparison[comparison["metric"] == metric].reset_index(drop=True)
-    figure = plot_style.new_figure(6.2 + 0.3 * max(0, len(comparison) - 4))
-    (lr_panel, loss_panel), (metric_panel, difference_panel) = figure.subplots(2, 2)
+    # Every row of differences has a label of two lines.
+    extra_inches = max(0.0, 0.36 * len(comparison) - 2)
+    figure = plot_style.new_figure(6.2 + extra_inches)
+    (lr_panel, loss_panel), (metric_panel, difference_panel) = figure.subplots(
+        2, 2, height_ratios=(2, 2 + extra_inches)
+    )
     backends = list(metrics["backend"].unique())
     lr_backends = _backends_that_differ(schedule)
     for backend in lr_backends:
@@ -124,21 +144,23 @@ def overview_figure(
     for axes, name in ((loss_panel, "train_loss"), (metric_panel, metric)):
         curves = arm_curves(metrics, name, arms)
         for curve in curves:
-            curve_parts.draw_mean(axes, curve, arms, _backend_style(curve.backend, backends))
+            draw_mean(axes, curve, arms, _backend_style(curve.backend, backends))
         plot_style.epoch_axis(axes, max(curve.epochs.max() for curve in curves))
         axes.set_title(metric_label(name))
-        outside = curve_parts.scale_values(axes, curves, name, np.empty(0))
+        outside = scale_values(axes, curves, name, np.empty(0))
         captions.append(outside.replace("values", f"{name.replace('_', ' ')} values"))
     _draw_differences(difference_panel, comparison, differences[differences["metric"] == metric], arms)
     difference_panel.set_title(f"difference in {metric.replace('_', ' ')}")
-    handles = curve_parts.arm_handles(curves, arms)
+    handles = arm_handles(curves, arms)
     if len(backends) > 1:
         styles = [(backend, _backend_style(backend, backends)) for backend in backends]
         handles += [Line2D([], [], color=_GREY, linewidth=1.5, linestyle=style, label=name) for name, style in styles]
     plot_style.write_legend(figure, handles, title=str(metrics["experiment"].iloc[0]))
     pairs = "dot: one pair of runs, bar: mean difference and its interval" if len(comparison) else ""
-    line = curve_parts.line_caption(curves, with_seeds=False)
-    plot_style.write_caption(figure, [line, pairs, curve_parts.divergence_caption(curves), *captions])
+    if np.isinf(comparison["ci_high"]).any():
+        pairs += " (from edge to edge: unbounded)"
+    line = line_caption(curves, with_seeds=False)
+    plot_style.write_caption(figure, [line, pairs, divergence_caption(curves), *captions])
     return figure
 
 
@@ -147,27 +169,8 @@ def _row_of_panels(height_inches: float, number: int) -> tuple[Figure, list[Axes
     return figure, list(figure.subplots(1, number, sharex=True, sharey=True, squeeze=False)[0])
 
 
-def _backend_style(backend: str, backends: Sequence[str]) -> str:
+def _backend_style(backend: str, backends: Sequence[str]) -> LineStyle:
     return LINE_STYLES[backends.index(backend) % len(LINE_STYLES)]
-
-
-def _draw_published(axes: Axes, rows: pd.DataFrame, arms: Sequence[str]) -> None:
-    """Draw a dashed line a value, the lowest labelled below it and the others above."""
-    for rank, (arm, value) in enumerate(sorted(zip(rows["arm"], rows["value"], strict=True), key=lambda row: row[1])):
-        colour = arm_colours(arms)[arm]
-        axes.axhline(value, color=colour, linewidth=1.1, linestyle=(0, (5, 3)), label="_published")
-        below = rank == 0 and len(rows) > 1
-        axes.annotate(
-            f"published {value:.4g}",
-            (1, value),
-            xycoords=("axes fraction", "data"),
-            xytext=(-2, -2 if below else 2),
-            textcoords="offset points",
-            ha="right",
-            va="top" if below else "bottom",
-            color=colour,
-            fontsize=8,
-        )
 
 
 def _backends_that_differ(schedule: pd.DataFrame) -> list[str]:
@@ -180,7 +183,9 @@ def _backends_that_differ(schedule: pd.DataFrame) -> list[str]:
     return backends if any(not tables[backends[0]].equals(table) for table in tables.values()) else backends[:1]
 
 
-def _draw_schedule(axes: Axes, schedule: pd.DataFrame, arms: Sequence[str], line_style: str | None = None) -> None:
+def _draw_schedule(
+    axes: Axes, schedule: pd.DataFrame, arms: Sequence[str], line_style: LineStyle | None = None
+) -> None:
     """Draw the LR of each arm of one backend, labelled with its name."""
     drawn: list[pd.DataFrame] = []
     for arm in arms:
@@ -206,7 +211,7 @@ def _draw_differences(axes: Axes, comparison: pd.DataFrame, differences: pd.Data
     axes.grid(axis="y", visible=False)
     if comparison.empty:
         axes.set_axis_off()
-        axes.text(0.5, 0.5, "one arm: nothing to compare", ha="center", transform=axes.transAxes)
+        axes.text(0.5, 0.5, "no pairs to compare", ha="center", transform=axes.transAxes)
         return
     shown = np.concatenate([differences["difference"], comparison[["ci_low", "ci_high"]].to_numpy().ravel(), [0.0]])
     shown = shown[np.isfinite(shown)]
@@ -215,20 +220,21 @@ def _draw_differences(axes: Axes, comparison: pd.DataFrame, differences: pd.Data
     axes.axvline(0, color="#777777", linewidth=1)
     grouped = differences.groupby(["backend", "candidate", "baseline"])["difference"]
     pairs = {key: values.to_numpy(np.float64) for key, values in grouped}
+    baselines = comparison["baseline"].unique()
     labels = []
-    for y, row in enumerate(comparison.itertuples(index=False)):
-        colour = arm_colours(arms)[row.candidate]
-        dots = pairs[row.backend, row.candidate, row.baseline]
+    for y, row in enumerate(comparison.to_dict("records")):
+        colour = arm_colours(arms)[row["candidate"]]
+        dots = pairs[row["backend"], row["candidate"], row["baseline"]]
         # Multiples of the golden ratio keep dots of equal value apart, the same way every time.
         offsets = (np.arange(len(dots)) * 0.618 % 1 - 0.5) * 0.5
         axes.plot(dots, y + offsets, "o", color=colour, markersize=4.5, alpha=0.5, markeredgewidth=0, label="_pairs")
-        axes.hlines(y, max(row.ci_low, left), min(row.ci_high, right), color="black", linewidth=2)
-        axes.plot(row.mean_difference, y, "D", color="black", markersize=5.5, label="_mean")
-        versus = f" - {row.baseline}" if comparison["baseline"].nunique() > 1 else ""
-        labels.append(f"{row.candidate}{versus}, {row.backend}\n{row.verdict}")
+        axes.hlines(y, max(row["ci_low"], left), min(row["ci_high"], right), color="black", linewidth=2)
+        axes.plot(row["mean_difference"], y, "D", color="black", markersize=5.5, label="_mean")
+        versus = f" - {row['baseline']}" if len(baselines) > 1 else ""
+        labels.append(f"{row['candidate']}{versus}, {row['backend']}\n{row['verdict']}")
     axes.set_yticks(range(len(labels)), labels)
     axes.set(xlim=(left, right), ylim=(len(labels) - 0.4, -0.6))
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    baselines = " or ".join(comparison["baseline"].unique())
-    axes.set_xlabel(f"candidate - {baselines if comparison['baseline'].nunique() == 1 else 'baseline'}")
+    unit = metric_unit(str(comparison["metric"].iloc[0]))
+    axes.set_xlabel(f"candidate - {baselines[0] if len(baselines) == 1 else 'baseline'} ({unit})")

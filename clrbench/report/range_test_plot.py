@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping
 from typing import Any
@@ -13,12 +14,13 @@ from matplotlib.figure import Figure
 
 from clrbench.records import DoubleArray
 from clrbench.report import plot_style
+from clrbench.report.arm_curves import metric_label
 from clrbench.report.plot_style import MEAN_WIDTH, house_style
 
 _ACCURACY_COLOUR = "#0072B2"
 _LOSS_COLOUR = "#D55E00"
 _BOUND_COLOUR = "#00734F"
-_SMOOTHED_FRACTION = 0.02
+_SMOOTHED_FRACTION = 0.03
 _HIGHEST_LOSS = 3.0
 _REASON_CHARACTERS = 108
 
@@ -43,18 +45,20 @@ def range_test_figure(curve: pd.DataFrame, bounds: Mapping[str, Mapping[str, Any
         rows = curve[curve["backend"] == backend]
         _draw_curve(accuracy_panel, rows, metric, _ACCURACY_COLOUR)
         losses.append(_draw_curve(loss_panel, rows, "train_loss", _LOSS_COLOUR))
-        accuracy_panel.set_title(_title(backend, bounds[backend], _REASON_CHARACTERS // len(backends)))
+        _write_title(accuracy_panel, backend, bounds[backend]["reason"], _REASON_CHARACTERS // len(backends))
         loss_panel.set_xlabel("learning rate")
     exponential = _is_exponential(curve)
+    # The others share the axes of these two.
+    top, bottom = panels[:, 0]
     if exponential:
-        plot_style.log_scale(panels[0, 0], "x", plot_style.decades(curve["lr"]))
-    panels[0, 0].set_xlim(curve["lr"].min(), curve["lr"].max())
-    panels[0, 0].set_ylabel(f"{metric.replace('_', ' ')} (fraction)")
-    panels[1, 0].set_ylabel("train loss (nats)")
-    outside = _scale_loss(panels[1, 0], np.concatenate(losses), curve["train_loss"].to_numpy(np.float64))
+        plot_style.log_scale(top, "x", plot_style.decades(curve["lr"]))
+    top.set(xlim=(curve["lr"].min(), curve["lr"].max()), ylabel=metric_label(metric))
+    bottom.set_ylabel(metric_label("train_loss"))
+    outside = _scale_loss(bottom, np.concatenate(losses), curve)
+    low, high = top.get_ylim()
+    top.set_yticks([tick for tick in top.get_yticks() if low <= tick <= high])
     # Room for the label of base_lr above the curve.
-    low, high = panels[0, 0].get_ylim()
-    panels[0, 0].set_ylim(low, high + 0.15 * (high - low))
+    top.set_ylim(low, high + 0.15 * (high - low))
     for column, backend in zip(panels.T, backends, strict=True):
         if bounds[backend]["base_lr"] is not None:
             _draw_bounds(column, bounds[backend]["base_lr"], bounds[backend]["max_lr"])
@@ -62,10 +66,11 @@ def range_test_figure(curve: pd.DataFrame, bounds: Mapping[str, Mapping[str, Any
     return figure
 
 
-def _title(backend: str, found: Mapping[str, Any], characters: int) -> str:
-    if found["base_lr"] is not None:
-        return backend
-    return f"{backend}\n" + textwrap.fill(f"no bounds: {found['reason']}", characters)
+def _write_title(axes: Axes, backend: str, reason: str | None, characters: int) -> None:
+    """Write the backend above the panel and, between them, why there are no bounds."""
+    lines = textwrap.wrap(f"no bounds: {reason}", characters) if reason else []
+    axes.set_title(backend, pad=6 + 12 * len(lines))
+    axes.annotate("\n".join(lines), (0, 1), xycoords="axes fraction", xytext=(0, 5), textcoords="offset points")
 
 
 def _draw_curve(axes: Axes, rows: pd.DataFrame, metric: str, colour: str) -> DoubleArray:
@@ -73,7 +78,7 @@ def _draw_curve(axes: Axes, rows: pd.DataFrame, metric: str, colour: str) -> Dou
     table = rows.pivot(index="step", columns="seed", values=metric).dropna(how="all")
     lr = rows.groupby("step")["lr"].first().loc[table.index]
     raw = metric.startswith("train")
-    line = table.mean(axis=1).rolling(_window(rows) if raw else 1, center=True, min_periods=1).mean()
+    line = table.mean(axis=1).rolling(_window(rows) if raw else 1, center=True, min_periods=1).median()
     if raw or table.shape[1] > 1:
         axes.plot(lr, table, color=colour, linewidth=0.4 if raw else 0.7, alpha=0.25 if raw else 0.4, label="_seed")
     axes.plot(lr, line, color=colour, linewidth=MEAN_WIDTH, label="mean")
@@ -81,21 +86,26 @@ def _draw_curve(axes: Axes, rows: pd.DataFrame, metric: str, colour: str) -> Dou
 
 
 def _window(curve: pd.DataFrame) -> int:
-    """Return over how many steps raw values are smoothed: an odd number, 2 % of the ramp."""
-    return 2 * round(_SMOOTHED_FRACTION * curve["step"].max() / 2) + 1
+    """Return over how many steps raw values are smoothed: an odd number, 3 % of the ramp."""
+    return 2 * round(_SMOOTHED_FRACTION * int(curve["step"].max()) / 2) + 1
 
 
 def _is_exponential(curve: pd.DataFrame) -> bool:
     """Tell whether the rate at half the steps is nearer the geometric than the arithmetic mean of the ends."""
-    lr = curve.groupby("step")["lr"].first().to_numpy(np.float64)
+    lr = curve.groupby("step")["lr"].first().dropna().to_numpy(np.float64)
     middle = float(np.interp((len(lr) - 1) / 2, np.arange(len(lr)), lr))
-    return abs(np.log(middle / np.sqrt(lr[0] * lr[-1]))) < abs(np.log(middle / (lr[0] + lr[-1]) * 2))
+    geometric, arithmetic = float(np.sqrt(lr[0] * lr[-1])), float(lr[0] + lr[-1]) / 2
+    return abs(math.log(middle / geometric)) < abs(math.log(middle / arithmetic))
 
 
-def _scale_loss(axes: Axes, line: DoubleArray, losses: DoubleArray) -> str:
-    """Scale the y axis to the smoothed line, up to a few times its start; say how many values lie outside."""
-    line = line[np.isfinite(line)]
-    low, high = 0.8 * line.min(), min(1.1 * line.max(), _HIGHEST_LOSS * line[0])
+def _scale_loss(axes: Axes, line: DoubleArray, curve: pd.DataFrame) -> str:
+    """Scale the y axis to nearly all values, up to a few times the untrained loss; say how many lie outside."""
+    losses = curve["train_loss"].to_numpy(np.float64)
+    untrained = curve.loc[curve["step"] == curve["step"].min(), "train_loss"].mean()
+    if not np.isfinite(untrained):
+        return ""
+    low, high = np.nanquantile(losses, [0.002, 0.998])
+    low, high = min(low, np.nanmin(line)), min(max(high, np.nanmax(line)), _HIGHEST_LOSS * untrained)
     if high > 10 * low:
         plot_style.log_scale(axes, "y", np.log10(high / low))
     axes.set_ylim(low, high)
@@ -130,11 +140,13 @@ def _draw_bounds(column: np.typing.NDArray[np.object_], base_lr: float, max_lr: 
 
 def _captions(curve: pd.DataFrame, metric: str, *, exponential: bool) -> list[str]:
     seeds = list(curve["seed"].unique())
-    # Not the last entry that is not nan, which groupby's own `last` would give.
-    stopped = int(curve.groupby(["backend", "seed"])["train_loss"].apply(lambda losses: np.isnan(losses.iloc[-1])).sum())
+    ends = [run["train_loss"].iloc[-1] for _, run in curve.groupby(["backend", "seed"])]
+    diverged = int(np.isnan(ends).sum())
     return [
-        f"{'exponential' if exponential else 'linear'} ramp of {curve['step'].max()} steps",
-        f"line: mean of {len(seeds)} seeds, faint: single seeds" if len(seeds) > 1 else f"the only seed ({seeds[0]})",
-        f"{'accuracy and loss' if metric == 'train_accuracy' else 'loss'}: moving average of {_window(curve)} steps",
-        f"{stopped} runs diverged before the end of the ramp" if stopped else "",
+        f"LR range test, {'exponential' if exponential else 'linear'} ramp of {curve['step'].max()} steps",
+        f"line: mean of {len(seeds)} seeds, faint: single seeds"
+        if len(seeds) > 1
+        else f"line: the only seed ({seeds[0]})",
+        f"{'accuracy and loss' if metric == 'train_accuracy' else 'loss'}: moving median of {_window(curve)} steps",
+        f"{diverged} of {len(ends)} runs diverged before the end of the ramp" if diverged else "",
     ]

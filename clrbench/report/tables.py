@@ -257,9 +257,9 @@ def published_table(metrics: pd.DataFrame, spec: Spec) -> pd.DataFrame:
 
 
 def schedule_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
-    """Return the rate of each arm over its steps, thinned, as its first run used it."""
+    """Return the rate of each arm over its steps, thinned, as its first run used it; one that did not diverge, if any."""
     first: dict[tuple[str, str], StoredRun] = {}
-    for run in runs:
+    for run in sorted(runs, key=lambda run: bool(run.info["status"] != "finished")):
         first.setdefault(_key(run)[:2], run)
     return pd.concat([_thinned(*key, run) for key, run in first.items()], ignore_index=True)
 

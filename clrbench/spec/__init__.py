@@ -91,5 +91,15 @@ def to_yaml(spec: Spec) -> str:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of a spec, for editors that complete and check as one types."""
-    schema = Spec.model_json_schema()
+    schema = _with_standard_bounds(Spec.model_json_schema())
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "clrbench spec"}
+
+
+_BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+
+
+def _with_standard_bounds(schema: Any) -> Any:
+    """Rename the bounds that pydantic leaves under its own names wherever a validator stands before them."""
+    if isinstance(schema, dict):
+        return {_BOUNDS.get(key, key): _with_standard_bounds(value) for key, value in schema.items()}
+    return [_with_standard_bounds(item) for item in schema] if isinstance(schema, list) else schema

@@ -170,7 +170,7 @@ class Spec(Part):
     seeds: Seeds = tuple(range(10))
     backends: Backends = "installed"
     baseline: str | None = None
-    arms: dict[Name, Arm] = {}
+    arms: dict[Name, Arm] = Field(default={}, json_schema_extra={"additionalProperties": False})
     targets: Targets = {}
     verdict: Verdict = Verdict()
     range_test: RangeTest = Field(default_factory=RangeTest)

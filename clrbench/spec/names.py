@@ -77,7 +77,7 @@ Seeds: TypeAlias = Annotated[
 ]
 
 
-def _parse_backends(value: Any) -> Any:
+def _check_backends(value: Any) -> Any:
     if value == "installed":
         return value
     if not isinstance(value, list | tuple):
@@ -90,7 +90,7 @@ def _parse_backends(value: Any) -> Any:
 
 Backends: TypeAlias = Annotated[
     Literal["installed"] | tuple[BackendName, ...],
-    PlainValidator(_parse_backends),
+    BeforeValidator(_check_backends),
     WithJsonSchema(
         {
             "anyOf": [
@@ -113,7 +113,10 @@ def _check_fractions(by_metric: ByMetric) -> ByMetric:
     return by_metric
 
 
-Targets: TypeAlias = Annotated[
-    dict[Metric, Annotated[tuple[Number, ...], AfterValidator(_distinct)]], AfterValidator(_check_fractions)
+TargetList: TypeAlias = Annotated[
+    tuple[Number, ...],
+    AfterValidator(_distinct),
+    Field(json_schema_extra={"minItems": 1, "uniqueItems": True}),
 ]
+Targets: TypeAlias = Annotated[dict[Metric, TargetList], AfterValidator(_check_fractions)]
 Published: TypeAlias = Annotated[dict[Metric, Number], AfterValidator(_check_fractions)]

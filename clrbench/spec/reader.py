@@ -14,8 +14,8 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 MAX_BYTES = 1_000_000
 """A longer spec is taken for a mistake."""
 
-MAX_NODES = 20_000
-"""Aliases can make a short text stand for billions of nodes; a spec never needs as many as this."""
+MAX_NODES, MAX_DEPTH = 20_000, 50
+"""Aliases can make a short text stand for billions of entries, inside each other without end; a spec has far fewer."""
 
 LONGEST_SHOWN = 80
 """So many characters of a key or a value are shown in a message."""
@@ -112,11 +112,11 @@ def _lines(path: Path, root: yaml.Node) -> dict[KeyPath, int]:
     lines: dict[KeyPath, int] = {(): root.start_mark.line + 1}
     waiting: list[tuple[KeyPath, yaml.Node]] = [((), root)]
     while waiting:
-        if len(lines) > MAX_NODES:
-            raise SpecError(
-                f"{path}: more than {MAX_NODES} entries once its aliases are followed; write a smaller spec"
-            )
         parent, node = waiting.pop()
+        if len(lines) > MAX_NODES or len(parent) > MAX_DEPTH:
+            limit = f"{MAX_NODES} entries or {MAX_DEPTH} levels"
+            raise SpecError(f"{path}: got more than {limit} once its aliases are followed; write a smaller spec")
+        entries: list[tuple[str | int, int, yaml.Node]]
         if isinstance(node, yaml.MappingNode):
             entries = [(_key(path, parent, key), key.start_mark.line + 1, value) for key, value in node.value]
         elif isinstance(node, yaml.SequenceNode):

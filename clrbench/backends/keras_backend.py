@@ -1,0 +1,98 @@
+"""The Keras backend, on TensorFlow: a stretch of steps is one compiled loop over images that stay on the device."""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clrbench.backends import EVALUATION_ROWS, State, choose_device
+from clrbench.backends.keras_import import keras, tf
+from clrbench.backends.keras_program import Program
+from clrbench.errors import BackendError
+from clrbench.records import Dataset, Evaluation, FloatArray, IntArray, Split, StepLog, TrainPlan
+
+KEPT_PROGRAMS = 4
+
+_TF_DEVICES = {"cpu": "/CPU:0", "cuda": "/GPU:0", "mps": "/GPU:0"}
+
+# Programs that no trainer uses, by what was compiled into them: runs that differ in seed or schedule compile once.
+_idle_programs: dict[tuple[object, ...], Program] = {}
+
+
+def set_threads(num_threads: int) -> None:
+    """Fix the CPU threads of this process; see `Backend`."""
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(num_threads)
+        # More would run operations side by side, on more cores than asked for.
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError as err:
+        raise BackendError(f"--threads {num_threads}: TensorFlow has already started in this process") from err
+
+
+def find_device(wanted: str) -> str:
+    """Return the device to use; see `Backend`."""
+    gpu = "mps" if sys.platform == "darwin" else "cuda"
+    present = (gpu,) if tf.config.list_physical_devices("GPU") else ()
+    return choose_device(wanted, (*present, "cpu"))
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of keras and tensorflow."""
+    return {"keras": keras.__version__, "tensorflow": tf.__version__}
+
+
+def make_trainer(plan: TrainPlan, dataset: Dataset, device: str) -> KerasTrainer:
+    """Return a trainer that stands before the first step of `plan`; see `Backend`."""
+    if device != "cpu":
+        tf.config.experimental.enable_op_determinism()
+    return KerasTrainer(plan, dataset, device)
+
+
+class KerasTrainer:
+    """A `Trainer` on Keras and TensorFlow."""
+
+    def __init__(self, plan: TrainPlan, dataset: Dataset, device: str) -> None:
+        """Put images and weights on the device; see `Backend.make_trainer`."""
+        self._rows = plan.rows
+        image_type = dataset.x_train.dtype.name
+        made_of = (plan.layers, plan.optimizer, plan.batches.shape[1], dataset.image_shape, image_type)
+        with tf.device(_TF_DEVICES[device]):
+            self._train_set = tf.constant(dataset.x_train), tf.constant(dataset.y_train, tf.int32)
+            self._test_set = tf.constant(dataset.x_test), tf.constant(dataset.y_test, tf.int32)
+            idle = _idle_programs.pop((*made_of, device), None)
+            self._program = Program(*made_of) if idle is None else idle
+        self._program.reset(plan.weights, plan.dropout_seed)
+        weakref.finalize(self, _keep, (*made_of, device), self._program).atexit = False
+
+    def train(self, batches: IntArray, lr: FloatArray) -> StepLog:
+        """Make one update for every row of `batches`; see `Trainer`."""
+        rates, losses, accuracies = self._program.stretch(*self._train_set, batches, lr)
+        return StepLog(rates.numpy(), losses.numpy(), accuracies.numpy())
+
+    def evaluate(self, split: Split) -> Evaluation:
+        """Return loss and accuracy over a split; see `Trainer`."""
+        rows: IntArray = getattr(self._rows, split)
+        if not len(rows):
+            return Evaluation(float("nan"), float("nan"))
+        images_and_labels = self._test_set if split is Split.TEST else self._train_set
+        chunks = np.split(rows, range(EVALUATION_ROWS, len(rows), EVALUATION_ROWS))
+        loss, hits = np.sum([self._program.score(*images_and_labels, chunk) for chunk in chunks], axis=0)
+        return Evaluation(float(loss / len(rows)), float(hits / len(rows)))
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all that the next step depends on; see `Trainer`."""
+        return self._program.state()
+
+    def restore(self, state: State) -> None:
+        """Continue where `state` was taken; see `Trainer`."""
+        self._program.restore(state)
+
+
+def _keep(made_of: tuple[object, ...], program: Program) -> None:
+    _idle_programs[made_of] = program
+    if len(_idle_programs) > KEPT_PROGRAMS:
+        del _idle_programs[next(iter(_idle_programs))]

@@ -1,0 +1,50 @@
+"""The optimizers of the Keras backend, whose arithmetic is also the `shared` one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from clrbench.backends import ADADELTA_RHO, ADAGRAD_ACCUMULATOR, ADAM_BETAS, EPSILON, RMSPROP_RHO
+from clrbench.backends.keras_import import keras
+from clrbench.records import OptimizerSettings
+
+
+def make_optimizer(settings: OptimizerSettings, weights: list[keras.Variable]) -> keras.optimizers.Optimizer:
+    """Return the optimizer of `weights`, built, with a rate that is set before every step.
+
+    Args:
+        settings: The update rule and its constants.
+        weights: All trainable weights.
+    """
+    optimizer = _make(settings)
+    optimizer.build(weights)
+    return optimizer
+
+
+def decayed(settings: OptimizerSettings, gradients: list[Any], weights: list[keras.Variable]) -> list[Any]:
+    """Return the gradients with the L2 term that Keras has no option for; adamw decays by itself.
+
+    Args:
+        settings: The update rule and its constants.
+        gradients: One tensor a weight.
+        weights: All trainable weights.
+    """
+    if not settings.weight_decay or settings.name == "adamw":
+        return gradients
+    return [gradient + settings.weight_decay * weight for gradient, weight in zip(gradients, weights, strict=True)]
+
+
+def _make(settings: OptimizerSettings) -> keras.optimizers.Optimizer:
+    match settings.name:
+        case "sgd":
+            return keras.optimizers.SGD(1.0, momentum=settings.momentum, nesterov=settings.nesterov)
+        case "adam":
+            return keras.optimizers.Adam(1.0, *ADAM_BETAS, epsilon=EPSILON)
+        case "adamw":
+            return keras.optimizers.AdamW(1.0, settings.weight_decay, *ADAM_BETAS, epsilon=EPSILON)
+        case "rmsprop":
+            return keras.optimizers.RMSprop(1.0, RMSPROP_RHO, momentum=0.0, epsilon=EPSILON)
+        case "adagrad":
+            return keras.optimizers.Adagrad(1.0, ADAGRAD_ACCUMULATOR, epsilon=EPSILON)
+        case "adadelta":
+            return keras.optimizers.Adadelta(1.0, ADADELTA_RHO, epsilon=EPSILON)

@@ -1,0 +1,123 @@
+"""What TensorFlow compiles: a stretch of training steps, and the score of a chunk of rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clrbench.backends import State
+from clrbench.backends.keras_import import keras, tf
+from clrbench.backends.keras_network import Network
+from clrbench.backends.keras_optimizers import decayed, make_optimizer
+from clrbench.records import Layer, OptimizerSettings
+
+
+class Program:
+    """A network and its optimizer, compiled: independent of data, weights and seeds, so that many runs can share it.
+
+    Attributes:
+        stretch: (images, labels, batches, lr) to the rates, losses and accuracies of the steps, as `Trainer.train`.
+        score: (images, labels, rows) to float64[2], the summed losses and hits of the rows.
+    """
+
+    def __init__(
+        self,
+        layers: tuple[Layer, ...],
+        optimizer: OptimizerSettings,
+        batch_size: int,
+        image_shape: tuple[int, int, int],
+        image_type: str,
+    ) -> None:
+        """Build the network; the functions compile at their first call.
+
+        Args:
+            layers: From the images to the logits.
+            optimizer: The update rule and its constants.
+            batch_size: Rows of a mini-batch.
+            image_shape: Height, width and channels.
+            image_type: uint8 or float32.
+        """
+        self._network = Network(layers, image_shape, exact_batch_norm=optimizer.update_rule == "shared")
+        self._weights = list(self._network.weights.values())
+        self._settings = optimizer
+        self._optimizer = make_optimizer(optimizer, self._weights)
+        self._fresh = self.state()
+        images, ints = tf.TensorSpec([None, *image_shape], image_type), tf.TensorSpec([None], tf.int32)
+        batches, rates = tf.TensorSpec([None, batch_size], tf.int32), tf.TensorSpec([None], tf.float32)
+        # A fixed signature: one compilation for every length of a stretch or a chunk.
+        self.stretch = tf.function(self._stretch, input_signature=[images, ints, batches, rates], autograph=False)
+        self.score = tf.function(self._score, input_signature=[images, ints, ints], autograph=False)
+
+    def reset(self, weights: State, dropout_seed: int) -> None:
+        """Go back to before the first step.
+
+        Args:
+            weights: Initial values; see `models.weight_shapes`.
+            dropout_seed: Seed of the dropout layers, each of which draws numbers of its own.
+        """
+        rng = np.random.default_rng(dropout_seed)
+        seeds = {name: np.array([rng.integers(2**31), 0]) for name in self._network.seeds}
+        self.restore({**self._fresh, **weights, **seeds})
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return a copy of every variable by name."""
+        return {name: np.array(variable) for name, variable in self._variables().items()}
+
+    def restore(self, state: State) -> None:
+        """Set every variable.
+
+        Args:
+            state: As `state` returned it.
+        """
+        for name, variable in self._variables().items():
+            variable.assign(state[name])
+
+    def _variables(self) -> dict[str, keras.Variable]:
+        network = self._network
+        slots = {f"optimizer.{index:03d}": variable for index, variable in enumerate(self._optimizer.variables)}
+        return network.weights | network.statistics | network.seeds | slots
+
+    def _stretch(self, images: Any, labels: Any, batches: Any, lr: Any) -> tuple[Any, ...]:
+        num_steps = tf.shape(lr)[0]
+
+        def step(index: Any, *logs: Any) -> tuple[Any, ...]:
+            rows = batches[index]
+            values = self._update(tf.gather(images, rows), tf.gather(labels, rows), lr[index])
+            return index + 1, *(log.write(index, value) for log, value in zip(logs, values, strict=True))
+
+        logs = [tf.TensorArray(tf.float32, num_steps, element_shape=[]) for _ in range(3)]
+        _, *logs = tf.while_loop(lambda index, *_: index < num_steps, step, [0, *logs], parallel_iterations=1)
+        return tuple(log.stack() for log in logs)
+
+    def _update(self, images: Any, labels: Any, rate: Any) -> tuple[Any, Any, Any]:
+        """Make one update; return its rate as the optimizer has it, and loss and accuracy from before it."""
+        with tf.GradientTape() as tape:
+            logits = self._network.model(_scaled(images), training=True)
+            loss = tf.reduce_mean(_losses(logits, labels))
+        accuracy = tf.reduce_mean(tf.cast(_hits(logits, labels), tf.float32))
+        gradients = tape.gradient(loss, [weight.value for weight in self._weights])
+        self._optimizer.learning_rate.assign(rate)
+        self._optimizer.apply(decayed(self._settings, gradients, self._weights), self._weights)
+        return tf.convert_to_tensor(self._optimizer.learning_rate), loss, accuracy
+
+    def _score(self, images: Any, labels: Any, rows: Any) -> Any:
+        labels = tf.gather(labels, rows)
+        logits = self._network.model(_scaled(tf.gather(images, rows)), training=False)
+        sums = [
+            tf.reduce_sum(tf.cast(values, tf.float64)) for values in (_losses(logits, labels), _hits(logits, labels))
+        ]
+        return tf.stack(sums)
+
+
+def _scaled(images: Any) -> Any:
+    return tf.cast(images, tf.float32) / 255 if images.dtype == tf.uint8 else images
+
+
+def _losses(logits: Any, labels: Any) -> Any:
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+
+
+def _hits(logits: Any, labels: Any) -> Any:
+    return tf.equal(tf.argmax(logits, 1, tf.int32), labels)

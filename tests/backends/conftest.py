@@ -1,0 +1,96 @@
+import multiprocessing
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import jobs
+
+from clrbench import data
+from clrbench.backends import BACKENDS
+from clrbench.models import build_layers, initial_weights
+from clrbench.records import OptimizerSettings, Split, SplitRows, TrainPlan
+
+NUM_ROWS = 3000
+
+
+@pytest.fixture(scope="session")
+def dataset():
+    mnist = data.load("mnist")
+    return replace(
+        mnist,
+        x_train=mnist.x_train[:NUM_ROWS],
+        y_train=mnist.y_train[:NUM_ROWS],
+        x_test=mnist.x_test[:500],
+        y_test=mnist.y_test[:500],
+    )
+
+
+@pytest.fixture(scope="session")
+def ask():
+    """Ask a backend's process, by the backend's name, to do one of `jobs`."""
+    spawn = multiprocessing.get_context("spawn")
+    processes = {
+        name: ProcessPoolExecutor(1, mp_context=spawn, initializer=jobs.start, initargs=(name,)) for name in BACKENDS
+    }
+
+    def do(name, job, *arguments, **options):
+        return processes[name].submit(job, *arguments, **options).result()
+
+    yield do
+    for process in processes.values():
+        process.shutdown()
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def backend(request, ask):
+    """Ask each backend in turn."""
+
+    def do(job, *arguments, **options):
+        return ask(request.param, job, *arguments, **options)
+
+    do.name = request.param
+    return do
+
+
+@pytest.fixture(scope="session")
+def make_plan(dataset):
+    """Draw up a plan for the data set."""
+
+    def make(model, optimizer, lr, *, batch_size=100, seed=0):
+        layers = build_layers(model, dataset.image_shape, dataset.num_classes)
+        batches = np.random.default_rng([seed, 1]).integers(0, NUM_ROWS - 500, (len(lr), batch_size), np.int32)
+        return TrainPlan(
+            layers=layers,
+            weights=initial_weights(layers, dataset.image_shape, np.random.default_rng([seed, 0])),
+            optimizer=optimizer,
+            batches=batches,
+            lr=np.asarray(lr, np.float32),
+            rows=SplitRows(
+                train=np.arange(NUM_ROWS - 500, dtype=np.int32),
+                validation=np.arange(NUM_ROWS - 500, NUM_ROWS, dtype=np.int32),
+                test=np.arange(450, dtype=np.int32),
+            ),
+            evaluation_steps=np.array([len(lr)], np.int32),
+            evaluated_splits=(Split.TEST,),
+            steps_per_epoch=(NUM_ROWS - 500) // batch_size,
+            dropout_seed=seed,
+        )
+
+    return make
+
+
+def triangular(num_steps, step_size):
+    """Return the triangular policy between 0.01 and 0.1."""
+    step = np.arange(num_steps)
+    return (0.01 + 0.09 * (1 - abs(step % (2 * step_size) / step_size - 1))).astype(np.float32)
+
+
+def shared(name, **options):
+    """Return settings with Keras's arithmetic on every backend."""
+    return OptimizerSettings(name, update_rule="shared", **options)

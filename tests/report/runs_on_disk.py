@@ -1,0 +1,54 @@
+"""Run folders with known values, written through the store."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from clrbench.records import Evaluation, RunLog, Split, StepLog, Timing
+from clrbench.store import ResultsFolder
+
+EVALUATION_STEPS = np.array([2, 4, 5], np.int32)
+STEPS_PER_EPOCH = 2
+
+
+def write_run(
+    folder: ResultsFolder,
+    arm: str,
+    seed: int,
+    accuracy: Sequence[float],
+    *,
+    backend: str = "torch",
+    version: str = "1",
+    status: str = "finished",
+) -> str:
+    """Write a run of five updates whose test accuracy after 2, 4 and 5 of them is given, and return its id."""
+    values = np.array([5, 4, 3, 2, 1], np.float32)
+    if status == "diverged":
+        values[3:] = np.nan
+    evaluations = tuple(Evaluation(1 - value, value) for value in accuracy)
+    log = RunLog(
+        StepLog(values / 10, values, values / 5),
+        EVALUATION_STEPS,
+        {Split.TEST: evaluations},
+        "diverged" if status == "diverged" else "finished",
+        None,
+        Timing(1.0, 0.5, 0.0, 0.0, 500),
+    )
+    run_id = f"{backend}-{arm}-s{seed}-00000000"
+    info = {
+        "status": status,
+        "reason": None,
+        "num_classes": 4,
+        "spec": {"backend": backend, "arm": arm, "seed": seed, "steps_per_epoch": STEPS_PER_EPOCH},
+        "provenance": {"versions": {backend: version}, "threads": 1, "device": "cpu", "executor": "local"},
+        "timing": {
+            "train_seconds": 1.0,
+            "evaluation_seconds": 0.5,
+            "compile_seconds": 0.0,
+            "load_seconds": 0.0,
+            "images_per_second": 500.0,
+        },
+    }
+    folder.write_run(run_id, STEPS_PER_EPOCH, log, info)
+    folder.update_index({"runs": {backend: [*folder.index().get("runs", {}).get(backend, []), run_id]}})
+    return run_id

@@ -1,0 +1,193 @@
+"""The JSON Schema says what the reader says, checked by a validator of the keywords that it uses."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from clrbench.errors import SpecError
+from clrbench.spec import METRICS, Spec, json_schema, load_spec
+from clrbench.spec.model import Arm, Data, Model, Optimizer, RangeTest, Verdict
+from clrbench.spec.schedules import Schedule
+
+SCHEMA = json_schema()
+ANNOTATIONS = {"$schema", "$defs", "title", "description", "default", "examples", "discriminator"}
+TYPES: dict[str, Any] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+    "null": type(None),
+}
+PARTS: tuple[type[BaseModel], ...] = tuple(
+    part for union in (Schedule, Model, Optimizer) for part in get_args(get_args(union)[0])
+)
+EXAMPLE = """\
+name: mnist-mlp
+data: {dataset: mnist, validation: 5000 rows, train_rows: 10000}
+model: {name: mlp, hidden: [100, 50], activation: relu}
+optimizer: {name: sgd, momentum: 0.9}
+batch_size: 100
+duration: 12 epochs
+seeds: 10
+backends: [torch, keras]
+baseline: constant
+arms:
+  constant: {schedule: {name: constant, lr: 0.03}}
+  clr: {schedule: {name: triangular, base_lr: 0.01, max_lr: 0.1, cycles: 3, warmup: 1 epochs}}
+  found: {schedule: {name: constant, lr: range_test}, batch_size: 20, duration: 100 steps, baseline: clr}
+targets: {test_accuracy: [0.95, 0.97]}
+verdict: {metric: test_accuracy, at: end, margin: 0.001, alpha: 0.05}
+range_test: {start_lr: 0.001, end_lr: 1.0, ramp: linear, duration: 5 epochs, seeds: [0, 4]}
+"""
+
+
+def fits(value: Any, schema: dict[str, Any]) -> bool:
+    """Return whether a value satisfies a schema; a keyword that is not checked here is an error."""
+    checks = {
+        "$ref": lambda ref: fits(value, SCHEMA["$defs"][ref.removeprefix("#/$defs/")]),
+        "type": lambda name: isinstance(value, TYPES[name]) and (isinstance(value, bool) <= (name == "boolean")),
+        "const": lambda expected: value == expected,
+        "enum": lambda allowed: value in allowed,
+        "anyOf": lambda options: any(fits(value, option) for option in options),
+        "oneOf": lambda options: sum(fits(value, option) for option in options) == 1,
+        "minimum": lambda limit: not is_number(value) or value >= limit,
+        "maximum": lambda limit: not is_number(value) or value <= limit,
+        "exclusiveMinimum": lambda limit: not is_number(value) or value > limit,
+        "exclusiveMaximum": lambda limit: not is_number(value) or value < limit,
+        "pattern": lambda pattern: not isinstance(value, str) or re.search(pattern, value) is not None,
+        "items": lambda item: not isinstance(value, list) or all(fits(entry, item) for entry in value),
+        "minItems": lambda count: not isinstance(value, list) or len(value) >= count,
+        "maxItems": lambda count: not isinstance(value, list) or len(value) <= count,
+        "uniqueItems": lambda _: not isinstance(value, list) or len(set(map(str, value))) == len(value),
+        "required": lambda keys: not isinstance(value, dict) or set(keys) <= set(value),
+        "properties": lambda parts: (
+            not isinstance(value, dict) or all(fits(value[key], part) for key, part in parts.items() if key in value)
+        ),
+        "patternProperties": lambda parts: (
+            not isinstance(value, dict)
+            or all(
+                fits(entry, part)
+                for pattern, part in parts.items()
+                for key, entry in value.items()
+                if re.search(pattern, key)
+            )
+        ),
+        "propertyNames": lambda names: not isinstance(value, dict) or all(fits(key, names) for key in value),
+        "additionalProperties": lambda rest: (
+            not isinstance(value, dict)
+            or all(rest is not False and fits(value[key], rest) for key in unlisted(value, schema))
+        ),
+    }
+    return all(checks[keyword](argument) for keyword, argument in schema.items() if keyword not in ANNOTATIONS)
+
+
+def unlisted(value: dict[str, Any], schema: dict[str, Any]) -> list[str]:
+    patterns = schema.get("patternProperties", ())
+    return [
+        key
+        for key in value
+        if key not in schema.get("properties", ()) and not any(re.search(pattern, key) for pattern in patterns)
+    ]
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def subschemas(schema: Any) -> list[dict[str, Any]]:
+    parts = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    return [schema] * isinstance(schema, dict) + [found for part in parts for found in subschemas(part)]
+
+
+@pytest.mark.parametrize("part", [Arm, Data, RangeTest, Verdict, *PARTS], ids=lambda part: part.__name__)
+def test_every_key_of_every_part_is_listed_and_no_other_is_allowed(part: type[BaseModel]) -> None:
+    schema = SCHEMA["$defs"][part.__name__]
+    assert list(schema["properties"]) == list(part.model_fields)
+    assert schema["additionalProperties"] is False
+    required = [name for name, field in part.model_fields.items() if field.is_required()]
+    assert schema.get("required", []) == required
+
+
+def test_every_key_of_a_spec_is_listed() -> None:
+    assert list(SCHEMA["properties"]) == list(Spec.model_fields)
+    assert SCHEMA["required"] == ["name", "data", "model", "batch_size"]
+    assert SCHEMA["properties"]["targets"]["propertyNames"] == {"enum": list(METRICS)}
+    assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+def test_every_default_satisfies_its_own_schema() -> None:
+    defaults = [schema for schema in subschemas(SCHEMA) if "default" in schema]
+    assert len(defaults) > 40
+    assert [schema for schema in defaults if not fits(schema["default"], schema)] == []
+
+
+def test_every_pattern_reference_and_example_is_sound() -> None:
+    patterns = [schema["pattern"] for schema in subschemas(SCHEMA) if isinstance(schema.get("pattern"), str)]
+    assert len(patterns) > 10
+    assert all(re.compile(pattern) for pattern in patterns)
+    references = {schema["$ref"].removeprefix("#/$defs/") for schema in subschemas(SCHEMA) if "$ref" in schema}
+    assert references == set(SCHEMA["$defs"])
+    examples = [(example, schema) for schema in subschemas(SCHEMA) for example in schema.get("examples", ())]
+    assert len(examples) > 20
+    assert [example for example, schema in examples if not fits(example, schema)] == []
+
+
+def test_the_example_satisfies_the_schema() -> None:
+    assert fits(yaml.safe_load(EXAMPLE), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("batch_size: 100", "batchsize: 100"),
+        ("batch_size: 100", "batch_size: 0"),
+        ("batch_size: 100", "batch_size: true"),
+        ("batch_size: 100\n", ""),
+        ("name: mnist-mlp", "name: a/b"),
+        ("name: mnist-mlp", f"name: {'n' * 101}"),
+        ("  clr:", "  .clr:"),
+        ("  clr:", "  a b:"),
+        ("dataset: mnist", "dataset: minst"),
+        ("5000 rows", "5000"),
+        ("5000 rows", "5000 apples"),
+        ("12 epochs", "twelve epochs"),
+        ("12 epochs", "12 minutes"),
+        ("5 epochs", "5 cycles"),
+        ("seeds: 10", "seeds: 0"),
+        ("seeds: 10", "seeds: []"),
+        ("seeds: 10", "seeds: [1, 1]"),
+        ("[torch, keras]", "[jax]"),
+        ("[torch, keras]", "torch"),
+        ("[torch, keras]", "[torch, torch]"),
+        ("name: triangular", "name: trianguler"),
+        ("name: triangular", "name: one_cycle"),
+        ("lr: 0.03", "lr: 0"),
+        ("lr: 0.03", "lr: found"),
+        ("base_lr: 0.01", "base_lr: -1"),
+        ("cycles: 3", "cycles: 0"),
+        ("momentum: 0.9", "momentum: 1"),
+        ("name: sgd", "name: adam"),
+        ("hidden: [100, 50]", "hidden: [100, 0]"),
+        ("test_accuracy: [", "accuracy: ["),
+        ("alpha: 0.05", "alpha: 0"),
+        ("margin: 0.001", "margin: -1"),
+        ("at: end", "at: best"),
+        ("[0.95, 0.97]", "[]"),
+    ],
+)
+def test_schema_refuses_what_the_reader_refuses(old: str, new: str, tmp_path: Path) -> None:
+    assert EXAMPLE.count(old) >= 1
+    text = EXAMPLE.replace(old, new, 1)
+    path = tmp_path / "spec.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SpecError):
+        load_spec(path)
+    assert not fits(yaml.safe_load(text), SCHEMA)

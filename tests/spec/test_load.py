@@ -1,0 +1,259 @@
+"""What the design allows is read as it is meant."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from clrbench.errors import SpecError
+from clrbench.spec import Length, Share, Spec, load_spec, to_yaml
+from clrbench.spec.model import Adaptive, Cnn, Mlp, ResolvedArm, Sgd
+from clrbench.spec.schedules import Constant, Triangular
+
+EXAMPLE = """\
+name: mnist-mlp                 # results go to results/<name>/
+data:
+  dataset: mnist
+  validation: 5000 rows
+  train_rows: 10000
+model:
+  name: mlp
+  hidden: [100, 50]
+  activation: relu
+optimizer: {name: sgd, momentum: 0.9}
+batch_size: 100
+duration: 12 epochs
+seeds: 10
+backends: [torch, keras]
+baseline: constant
+arms:
+  constant: {schedule: {name: constant, lr: 0.03}}
+  clr:      {schedule: {name: triangular, base_lr: 0.01, max_lr: 0.1, cycles: 3}}     # or step_size: 2 epochs
+targets: {test_accuracy: [0.95, 0.97]}
+verdict: {metric: test_accuracy, at: end, margin: 0.001, alpha: 0.05}
+range_test: {start_lr: 1e-3, end_lr: 1.0, ramp: linear, duration: 5 epochs, seeds: 3}
+"""
+
+SHORTEST = """\
+name: shortest
+data: {dataset: mnist}
+model: {name: cnn}
+batch_size: 8
+duration: 1 epoch
+arms: {only: {schedule: {name: constant, lr: 0.1}}}
+"""
+
+
+def load(folder: Path, text: str) -> Spec:
+    path = folder / "spec.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_spec(path).spec
+
+
+def changed(folder: Path, **changes: Any) -> Spec:
+    return load(folder, yaml.safe_dump(yaml.safe_load(SHORTEST) | changes, sort_keys=False))
+
+
+def test_the_example_of_the_design(tmp_path: Path) -> None:
+    spec = load(tmp_path, EXAMPLE)
+    assert (spec.name, spec.data.dataset, spec.data.train_rows, spec.data.test_rows) == (
+        "mnist-mlp",
+        "mnist",
+        10_000,
+        None,
+    )
+    assert spec.data.validation == Share(5000, "rows")
+    assert spec.model == Mlp(name="mlp", hidden=(100, 50), activation="relu", dropout=0.0, batch_norm=False)
+    assert spec.optimizer == Sgd(name="sgd", momentum=0.9, nesterov=False, weight_decay=0.0, update_rule="native")
+    assert (spec.batch_size, spec.duration) == (100, Length(12, "epochs"))
+    assert (spec.seeds, spec.backends, spec.baseline) == (tuple(range(10)), ("torch", "keras"), "constant")
+    assert [arm.schedule for arm in spec.arms.values()] == [
+        Constant(name="constant", lr=0.03),
+        Triangular(name="triangular", base_lr=0.01, max_lr=0.1, cycles=3),
+    ]
+    assert spec.targets == {"test_accuracy": (0.95, 0.97)}
+    assert spec.verdict.model_dump() == {"metric": "test_accuracy", "at": "end", "margin": 0.001, "alpha": 0.05}
+    test = spec.range_test
+    assert (test.start_lr, test.end_lr, test.ramp, test.duration, test.seeds) == (
+        0.001,
+        1.0,
+        "linear",
+        Length(5, "epochs"),
+        (0, 1, 2),
+    )
+
+
+def test_defaults(tmp_path: Path) -> None:
+    spec = load(tmp_path, SHORTEST)
+    assert spec.data.validation == Share(10, "%")
+    assert spec.model == Cnn(name="cnn", activation="relu", dropout=0.0, batch_norm=False)
+    assert spec.optimizer == Sgd(name="sgd", momentum=0.0, nesterov=False, weight_decay=0.0, update_rule="native")
+    assert (spec.seeds, spec.backends, spec.baseline, spec.targets) == (tuple(range(10)), "installed", None, {})
+    assert spec.verdict.model_dump() == {"metric": "test_accuracy", "at": "end", "margin": 0.001, "alpha": 0.05}
+    test = spec.range_test
+    assert (test.start_lr, test.end_lr, test.ramp, str(test.duration), test.seeds) == (
+        0.001,
+        1.0,
+        "linear",
+        "5 epochs",
+        (0, 1, 2),
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [("1e-3", 0.001), ("1e-05", 1e-5), ("5", 5.0), ("0.1", 0.1), (".5", 0.5), ("1_0", 10.0), ("'0.2'", 0.2)],
+)
+def test_rate_in_any_notation(written: str, expected: float, tmp_path: Path) -> None:
+    schedule = load(tmp_path, SHORTEST.replace("lr: 0.1", f"lr: {written}")).arms["only"].schedule
+    assert schedule == Constant(name="constant", lr=expected)
+
+
+@pytest.mark.parametrize(("written", "expected"), [("1e3", 1000), ("1e+2", 100), ("64.0", 64), ("0x10", 16)])
+def test_whole_number_in_any_notation(written: str, expected: int, tmp_path: Path) -> None:
+    size = load(tmp_path, SHORTEST.replace("batch_size: 8", f"batch_size: {written}")).batch_size
+    assert (size, type(size)) == (expected, int)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (1, (0,)),
+        (3, (0, 1, 2)),
+        ("1e1", tuple(range(10))),
+        (4.0, (0, 1, 2, 3)),
+        ([7], (7,)),
+        ([9, 3.0, "1e2"], (9, 3, 100)),
+    ],
+)
+def test_seeds_as_a_count_or_a_list(written: object, expected: tuple[int, ...], tmp_path: Path) -> None:
+    assert changed(tmp_path, seeds=written).seeds == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("1 epoch", Length(1, "epochs")),
+        ("1 step", Length(1, "steps")),
+        ("2.5 epochs", Length(2.5, "epochs")),
+        ("1e3 steps", Length(1000, "steps")),
+        ("  4  epochs ", Length(4, "epochs")),
+        ("4epochs", Length(4, "epochs")),
+        (".5epoch", Length(0.5, "epochs")),
+    ],
+)
+def test_length_with_its_unit(written: str, expected: Length, tmp_path: Path) -> None:
+    assert changed(tmp_path, duration=written).duration == expected
+
+
+def test_duration_in_cycles_with_a_step_size(tmp_path: Path) -> None:
+    arm = {"schedule": {"name": "triangular", "base_lr": 0.1, "max_lr": 1, "step_size": "2 epochs"}}
+    assert changed(tmp_path, duration="3 cycles", arms={"clr": arm}).duration == Length(3, "cycles")
+    spec = changed(
+        tmp_path, arms={"a": {"schedule": {"name": "constant", "lr": 1}}, "b": arm | {"duration": "1 cycle"}}
+    )
+    assert spec.resolved_arm("b").duration == Length(1, "cycles")
+
+
+def test_rates_from_the_range_test(tmp_path: Path) -> None:
+    arms = {
+        "clr": {"schedule": {"name": "triangular2", "bounds": "range_test", "cycles": 4}},
+        "constant": {"schedule": {"name": "constant", "lr": "range_test"}},
+        "fixed": {"schedule": {"name": "constant", "lr": 0.1}},
+    }
+    spec = changed(tmp_path, arms=arms)
+    assert [arm.schedule.needs_range_test for arm in spec.arms.values()] == [True, True, False]
+
+
+def test_range_test_alone_needs_no_arms_and_no_duration(tmp_path: Path) -> None:
+    data = yaml.safe_load(SHORTEST) | {"range_test": {"end_lr": 3}}
+    del data["arms"], data["duration"]
+    spec = load(tmp_path, yaml.safe_dump(data))
+    assert (spec.arms, spec.range_test.end_lr) == ({}, 3)
+
+
+def test_arm_takes_what_it_does_not_override_from_the_spec(tmp_path: Path) -> None:
+    schedule = {"name": "constant", "lr": 1}
+    spec = changed(
+        tmp_path,
+        arms={
+            "plain": {"schedule": schedule},
+            "other": {"schedule": schedule, "batch_size": 4, "optimizer": {"name": "adam"}, "duration": "9 steps"},
+            "last": {"schedule": schedule, "baseline": "other"},
+        },
+    )
+    constant = Constant(name="constant", lr=1)
+    sgd, adam = Sgd(name="sgd"), Adaptive(name="adam")
+    plain, other, last = (spec.resolved_arm(name) for name in spec.arms)
+    assert plain == ResolvedArm("plain", constant, 8, sgd, Length(1, "epochs"), baseline=None)
+    assert other == ResolvedArm("other", constant, 4, adam, Length(9, "steps"), baseline="plain")
+    assert last == ResolvedArm("last", constant, 8, sgd, Length(1, "epochs"), baseline="other")
+    assert other.overrides(plain) == ["batch_size", "optimizer", "duration"]
+    assert last.overrides(plain) == []
+
+
+def test_named_baseline_replaces_the_first_arm(tmp_path: Path) -> None:
+    schedule = {"schedule": {"name": "constant", "lr": 1}}
+    spec = changed(tmp_path, baseline="b", arms={"a": schedule, "b": schedule, "c": schedule})
+    assert [spec.resolved_arm(name).baseline for name in spec.arms] == ["b", None, "b"]
+
+
+def test_dataset_path_is_resolved_from_the_folder_of_the_spec(tmp_path: Path) -> None:
+    folder = tmp_path / "specs"
+    folder.mkdir()
+    spec = load(folder, SHORTEST.replace("mnist", "../data/own.npz"))
+    assert spec.data.dataset == str(tmp_path / "data" / "own.npz")
+    absolute = load(folder, SHORTEST.replace("mnist", "/data/own.npz"))
+    assert absolute.data.dataset == "/data/own.npz"
+
+
+def test_dataset_path_that_leads_in_a_circle_is_refused_or_left_for_later(tmp_path: Path) -> None:
+    loop = tmp_path / "loop.npz"
+    loop.symlink_to(loop)
+    try:
+        spec = load(tmp_path, SHORTEST.replace("mnist", "loop.npz"))
+    except SpecError as err:
+        assert "spec.yaml:2: data.dataset: got 'loop.npz'; allowed: a path that can be followed" in str(err)  # noqa: PT017
+    else:
+        assert spec.data.dataset == str(loop)
+
+
+def test_names_of_one_path_component(tmp_path: Path) -> None:
+    arms = {name: {"schedule": {"name": "constant", "lr": 1}} for name in ("a", "1cycle", "-x", "_y", "a.b", "n" * 100)}
+    spec = changed(tmp_path, arms=arms, name="v1.2_final-3")
+    assert (spec.name, list(spec.arms)) == ("v1.2_final-3", list(arms))
+    assert all(os.sep not in name for name in spec.arms)
+
+
+def test_resolved_spec_is_written_with_every_default(tmp_path: Path) -> None:
+    text = to_yaml(load(tmp_path, SHORTEST))
+    assert yaml.safe_load(text) == {
+        "name": "shortest",
+        "data": {"dataset": "mnist", "validation": "10 %"},
+        "model": {"name": "cnn", "activation": "relu", "dropout": 0.0, "batch_norm": False},
+        "optimizer": {
+            "name": "sgd",
+            "weight_decay": 0.0,
+            "update_rule": "native",
+            "momentum": 0.0,
+            "nesterov": False,
+        },
+        "batch_size": 8,
+        "duration": "1 epochs",
+        "seeds": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+        "backends": "installed",
+        "arms": {"only": {"schedule": {"name": "constant", "lr": 0.1}, "published": {}}},
+        "targets": {},
+        "verdict": {"metric": "test_accuracy", "at": "end", "margin": 0.001, "alpha": 0.05},
+        "range_test": {
+            "start_lr": 0.001,
+            "end_lr": 1.0,
+            "ramp": "linear",
+            "duration": "5 epochs",
+            "seeds": [0, 1, 2],
+        },
+    }

@@ -1,0 +1,178 @@
+"""What is no readable YAML mapping is refused with the file's name, and its line wherever there is one."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from clrbench.errors import SpecError
+from clrbench.spec import load_spec
+from clrbench.spec.reader import MAX_BYTES, read_yaml, write_yaml
+
+NO_MAPPING = ["", "\n\n", "# only a comment\n", "---\n", "- name: x\n- data: y\n", "hello", "3", "null"]
+
+NOT_YAML = [
+    ("tab", "name: x\ndata:\n\tdataset: mnist\n", 3, "'\\t'"),
+    ("open bracket", "name: x\nhidden: [100, 50\nbatch_size: 3\n", 3, "expected ',' or ']'"),
+    ("open quote", "name: x\nmodel: 'mlp\n", 3, "unexpected end"),
+    ("bad indent", "name: x\n  data: y\n", 2, "mapping values are not allowed here"),
+    ("undefined alias", "name: x\ndata: *other\n", 2, "undefined alias 'other'"),
+    ("two documents", "name: x\n---\nname: y\n", 2, "another document"),
+    ("python tag", "name: x\ndata: !!python/object/apply:os.system [ls]\n", 2, "python/object/apply:os.system"),
+    ("own tag", "name: x\ndata: !mine y\n", 2, "'!mine'"),
+    ("no such date", "name: x\ndata: 2024-99-99\n", 2, "cannot be read as timestamp"),
+    ("tagged date", "name: x\ndata: !!timestamp y\n", 2, "cannot be read as timestamp"),
+    ("tagged bool", "name: x\ndata: !!bool y\n", 2, "cannot be read as bool"),
+    ("tagged int", "name: x\ndata: !!int ''\n", 2, "cannot be read as int"),
+    ("tagged float", "name: x\ndata: !!float y\n", 2, "cannot be read as float"),
+    ("tagged mapping", "name: x\ndata: !!map y\n", 2, "expected a mapping node"),
+    ("int of 5,000 digits", f"name: x\nbatch_size: {'9' * 5_000}\n", 2, "cannot be read as int"),
+    ("int beyond float64", f"name: x\nbatch_size: {'9' * 400}\n", 2, "cannot be read as int"),
+    ("hexadecimal beyond float64", f"name: x\nbatch_size: 0x{'f' * 9_000}\n", 2, "cannot be read as int"),
+    ("merge of a number", "name: x\ndata:\n  <<: 3\n", 3, "expected a mapping"),
+    ("control character", "name: x\ndata: a\0b\n", 2, "U+0000"),
+    ("escape character", "name: x\n\ndata: \x1b[0m\n", 3, "U+001B"),
+    ("deep nesting", "name: " + "[" * 5_000, 1, "too many brackets"),
+]
+
+BAD_KEYS = [
+    ("number", "name: x\n3: y\n", "2: spec: got the key 3, which YAML reads as int"),
+    ("switch", "name: x\narms:\n  on: y\n", "3: arms: got the key on, which YAML reads as bool"),
+    ("nothing", "data:\n  ~: y\n", "2: data: got the key ~, which YAML reads as null"),
+    ("date", "data: {2024-05-06: y}\n", "1: data: got the key 2024-05-06, which YAML reads as timestamp"),
+    ("list", "name: x\n? [a, b]\n: y\n", "2: spec: got the key [...], which YAML reads as seq"),
+    ("mapping", "seeds:\n- {{a: b}: c}\n", "2: seeds[0]: got the key [...], which YAML reads as map"),
+]
+
+DUPLICATE_KEYS = [
+    ("top", "name: x\ndata: y\nname: z\n", "3: name: got this key twice; allowed: once (it stands on line 1 already)"),
+    ("arm", "arms:\n  clr: 1\n  'clr': 2\n", "3: arms.clr: got this key twice; allowed: once (it stands on line 2"),
+    ("flow", "model: {name: mlp, name: cnn}\n", "1: model.name: got this key twice; allowed: once"),
+    ("list", "a:\n- b: 1\n  b: 2\n", "3: a[0].b: got this key twice; allowed: once (it stands on line 2 already)"),
+]
+
+LEVELS = "\n".join(f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 9)}]" for i in range(9))
+BOMBS = {
+    "lists": f"a: &a [x, x, x, x, x, x, x, x, x]\n{LEVELS}\n",
+    "itself in a list": "a: &a [*a]\n",
+    "itself in a mapping": "&a\nname: x\ndata: *a\n",
+    "itself merged": "a: &a\n  <<: *a\n",
+}
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(SpecError) as caught:
+        load_spec(path)
+    return str(caught.value)
+
+
+def written(folder: Path, content: str | bytes) -> Path:
+    path = folder / "spec.yaml"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+@pytest.mark.parametrize("text", NO_MAPPING)
+def test_content_that_is_no_mapping(text: str, tmp_path: Path) -> None:
+    path = written(tmp_path, text)
+    expected = "got no mapping of keys to values; `clrbench init` writes a spec to start from"
+    assert refusal(path) == f"{path}: {expected}"
+
+
+@pytest.mark.parametrize(("text", "line", "problem"), [case[1:] for case in NOT_YAML], ids=[c[0] for c in NOT_YAML])
+def test_invalid_yaml_names_its_line(text: str, line: int, problem: str, tmp_path: Path) -> None:
+    path = written(tmp_path, text)
+    message = refusal(path)
+    assert message.startswith(f"{path}:{line}: not valid YAML (")
+    assert problem in message
+    assert message.endswith("); `clrbench init` writes a spec to start from")
+    assert message.isprintable()
+
+
+def test_python_tags_run_nothing(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    refusal(written(tmp_path, f"name: !!python/object/apply:pathlib.Path.touch [{victim}]\n"))
+    assert not victim.exists()
+
+
+@pytest.mark.parametrize(("text", "expected"), [case[1:] for case in BAD_KEYS], ids=[case[0] for case in BAD_KEYS])
+def test_key_that_is_not_text(text: str, expected: str, tmp_path: Path) -> None:
+    path = written(tmp_path, text)
+    assert refusal(path) == f"{path}:{expected}; allowed: text, in quotes if need be"
+
+
+@pytest.mark.parametrize(("text", "expected"), [c[1:] for c in DUPLICATE_KEYS], ids=[c[0] for c in DUPLICATE_KEYS])
+def test_key_given_twice_names_both_lines(text: str, expected: str, tmp_path: Path) -> None:
+    path = written(tmp_path, text)
+    assert refusal(path).startswith(f"{path}:{expected}")
+
+
+@pytest.mark.parametrize("text", BOMBS.values(), ids=BOMBS.keys())
+def test_alias_bomb_is_refused_at_once(text: str, tmp_path: Path) -> None:
+    path = written(tmp_path, text)
+    start = time.perf_counter()
+    message = refusal(path)
+    assert time.perf_counter() - start < 1
+    limit = "20000 entries or 50 levels"
+    assert message == f"{path}: got more than {limit} once its aliases are followed; write a smaller spec"
+
+
+def test_large_file_is_refused_unread(tmp_path: Path) -> None:
+    path = written(tmp_path, b"#" * 2 * MAX_BYTES)
+    assert refusal(path) == f"{path}: got more than 1000000 bytes; a spec has at most so many"
+
+
+def test_endless_file_is_refused() -> None:
+    assert refusal(Path("/dev/zero")).startswith("/dev/zero: got more than 1000000 bytes")
+
+
+@pytest.mark.parametrize("content", [b"name: \xff\xfe", "name: mnist".encode("utf-16"), "name: é".encode("latin-1")])
+def test_file_that_is_not_utf8(content: bytes, tmp_path: Path) -> None:
+    path = written(tmp_path, content)
+    assert refusal(path) == f"{path}: cannot be read (not UTF-8 text); give the path of a YAML file"
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    missing = tmp_path / "no.yaml"
+    assert refusal(missing) == f"{missing}: cannot be read (No such file or directory); give the path of a YAML file"
+    assert refusal(tmp_path) == f"{tmp_path}: cannot be read (Is a directory); give the path of a YAML file"
+
+
+def test_every_key_and_item_has_its_line(tmp_path: Path) -> None:
+    text = "# comment\nname: x\r\n\nmodel:\n  hidden:\n  - 100\n  - 50\narms: {a: {b: 1},\n  c: 2}\n"
+    data, lines = read_yaml(written(tmp_path, text))
+    assert data == {"name": "x", "model": {"hidden": [100, 50]}, "arms": {"a": {"b": 1}, "c": 2}}
+    assert lines == {
+        (): 2,
+        ("name",): 2,
+        ("model",): 4,
+        ("model", "hidden"): 5,
+        ("model", "hidden", 0): 6,
+        ("model", "hidden", 1): 7,
+        ("arms",): 8,
+        ("arms", "a"): 8,
+        ("arms", "a", "b"): 8,
+        ("arms", "c"): 9,
+    }
+
+
+def test_anchors_and_merges_are_followed(tmp_path: Path) -> None:
+    text = "a: &a {x: 1, y: 2}\nb:\n  <<: *a\n  y: 3\nc: *a\n"
+    assert read_yaml(written(tmp_path, text))[0] == {
+        "a": {"x": 1, "y": 2},
+        "b": {"x": 1, "y": 3},
+        "c": {"x": 1, "y": 2},
+    }
+
+
+def test_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    assert read_yaml(written(tmp_path, b"\xef\xbb\xbfname: x\n"))[0] == {"name": "x"}
+
+
+def test_written_yaml_keeps_order_and_text_that_looks_like_something_else(tmp_path: Path) -> None:
+    data = {"z": "1e-3", "a": ["no", "2024-05-06", "0x1f", "null", "=", "é"], "m": {"lr": 1e-05, "big": 1e22}}
+    text = write_yaml(data)
+    assert read_yaml(written(tmp_path, text))[0] == data
+    assert [line[0] for line in text.splitlines() if line[0].isalpha()] == ["z", "a", "m"]

@@ -1,0 +1,122 @@
+"""Every schedule of a spec hands its lengths, in steps, to the function of the same name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter
+
+from clrbench import schedules
+from clrbench.errors import ScheduleError
+from clrbench.spec import BaseCyclic, Clock, Constant, Ramp, Schedule
+
+PARSED: TypeAdapter[Any] = TypeAdapter(Schedule)
+CLOCK = Clock(steps_per_epoch=20, num_steps=100)
+WARMUP_STEPS = 15
+BOUNDS = {"base_lr": 0.01, "max_lr": 0.1}
+
+# Keys in the spec, and the arguments they become for the 85 steps after a warm-up of 15.
+EVERY_KIND: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("constant", {"lr": 0.03}, {"lr": 0.03}),
+    ("triangular", {**BOUNDS, "step_size": "2 epochs"}, {**BOUNDS, "step_size": 40}),
+    ("triangular", {**BOUNDS, "cycles": 2.5}, {**BOUNDS, "step_size": 17}),
+    ("triangular2", {**BOUNDS, "step_size": "30 steps"}, {**BOUNDS, "step_size": 30}),
+    ("exp_range", {**BOUNDS, "step_size": "0.5 epochs", "gamma": 0.99}, {**BOUNDS, "step_size": 10, "gamma": 0.99}),
+    ("exp_range_paper", {**BOUNDS, "cycles": 1, "gamma": 0.99}, {**BOUNDS, "step_size": 42.5, "gamma": 0.99}),
+    (
+        "one_cycle",
+        {"max_lr": 0.3},
+        {"max_lr": 0.3, "pct_start": 0.3, "div_factor": 25, "final_div_factor": 1e4, "anneal": "cos"},
+    ),
+    (
+        "one_cycle",
+        {"max_lr": 0.3, "anneal": "linear", "pct_start": 0.5},
+        {"max_lr": 0.3, "anneal": "linear", "pct_start": 0.5},
+    ),
+    ("linear_decay", {"lr": 0.1}, {"lr": 0.1, "end_lr": 0.0001}),
+    ("cosine", {"lr": 0.1, "end_lr": 0.01}, {"lr": 0.1, "end_lr": 0.01}),
+    ("step_decay", {"lr": 0.1, "factor": 0.5, "every": "1.5 epochs"}, {"lr": 0.1, "factor": 0.5, "every_steps": 30}),
+    ("exponential_decay", {"lr": 0.1, "gamma": 0.9}, {"lr": 0.1, "gamma": 0.9, "steps_per_epoch": 20}),
+    (
+        "cosine_restarts",
+        {"lr": 0.1, "period": "1 epoch", "multiplier": 2},
+        {"lr": 0.1, "end_lr": 0.0001, "period_steps": 20, "multiplier": 2},
+    ),
+]
+
+
+def test_every_schedule_can_be_named_in_a_spec() -> None:
+    assert {name for name, _, _ in EVERY_KIND} == set(schedules.SCHEDULES)
+    assert len(schedules.SCHEDULES) == 11
+
+
+@pytest.mark.parametrize(("name", "keys", "arguments"), EVERY_KIND)
+def test_table_is_that_of_the_function_of_the_same_name(
+    name: str, keys: dict[str, Any], arguments: dict[str, Any]
+) -> None:
+    table = PARSED.validate_python({"name": name, **keys}).table(Clock(steps_per_epoch=20, num_steps=85))
+    np.testing.assert_array_equal(table, schedules.SCHEDULES[name](85, **arguments))
+
+
+@pytest.mark.parametrize(("name", "keys", "arguments"), EVERY_KIND)
+def test_warmup_rises_to_the_first_rate_and_the_schedule_covers_the_rest(
+    name: str, keys: dict[str, Any], arguments: dict[str, Any]
+) -> None:
+    schedule = PARSED.validate_python({"name": name, **keys, "warmup": "15 steps"})
+    main = schedules.SCHEDULES[name](85, **arguments)
+    rise = main[0] * np.arange(1, 16) / 16
+    assert schedule.warmup_steps(CLOCK) == WARMUP_STEPS
+    np.testing.assert_allclose(schedule.table(CLOCK), np.concatenate([rise, main]), rtol=1e-15)
+
+
+@pytest.mark.parametrize(("name", "keys", "arguments"), EVERY_KIND)
+def test_warmup_in_epochs(name: str, keys: dict[str, Any], arguments: dict[str, Any]) -> None:
+    del arguments
+    in_epochs = PARSED.validate_python({"name": name, **keys, "warmup": "0.75 epochs"})
+    in_steps = PARSED.validate_python({"name": name, **keys, "warmup": "15 steps"})
+    np.testing.assert_array_equal(in_epochs.table(CLOCK), in_steps.table(CLOCK))
+
+
+@pytest.mark.parametrize("name", ["triangular", "triangular2"])
+@pytest.mark.parametrize("cycles", [1, 3, 4.5])
+def test_training_ends_where_a_cycle_ends(name: str, cycles: float) -> None:
+    schedule = PARSED.validate_python({"name": name, **BOUNDS, "cycles": cycles})
+    assert schedule.step_size_steps(CLOCK) * 2 * cycles == CLOCK.num_steps
+
+
+def test_bounds_of_a_range_test_replace_the_word() -> None:
+    keys = {"name": "triangular", "cycles": 3, "warmup": "1 epoch"}
+    unbounded = PARSED.validate_python({**keys, "bounds": "range_test"})
+    assert isinstance(unbounded, BaseCyclic)
+    assert unbounded.needs_range_test
+    bounded = unbounded.with_bounds(0.02, 0.5)
+    assert bounded == PARSED.validate_python({**keys, "base_lr": 0.02, "max_lr": 0.5})
+    assert not bounded.needs_range_test
+
+
+def test_constant_takes_the_geometric_mean_of_the_bounds() -> None:
+    bounded = Constant(name="constant", lr="range_test").with_bounds(0.02, 0.5)
+    assert bounded == Constant(name="constant", lr=0.1)
+    assert not bounded.needs_range_test
+
+
+@pytest.mark.parametrize("kind", ["linear", "exponential"])
+def test_ramp_of_a_range_test(kind: Any) -> None:
+    table = Ramp(start_lr=0.001, end_lr=1, kind=kind).table(CLOCK)
+    np.testing.assert_array_equal(table, schedules.ramp(100, start_lr=0.001, end_lr=1, kind=kind))
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"name": "constant", "lr": 0.1, "warmup": "5 epochs"},
+        {"name": "one_cycle", "max_lr": 0.1, "pct_start": 0.01},
+        {"name": "exp_range_paper", **BOUNDS, "step_size": "1 epoch", "gamma": 0.1},
+        {"name": "triangular", **BOUNDS, "cycles": 51},
+    ],
+)
+def test_schedule_that_does_not_fit_the_run(keys: dict[str, Any]) -> None:
+    with pytest.raises(ScheduleError, match="allowed: "):
+        PARSED.validate_python(keys).table(CLOCK)
