@@ -30,7 +30,8 @@ def warnings(spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...])
         clock = arm_clock(spec, name, train_rows)
         if isinstance(arm.schedule, BaseCyclic):
             found += (f"arm {name}: {text}" for text in _cycle_warnings(arm.schedule, clock))
-        elif not arm.schedule.needs_range_test:
+        if not arm.schedule.needs_range_test:
+            # Finds what no single key shows, such as a rate that sinks below what float32 can hold.
             lr_table(arm, clock)
         found += _confounding(spec, arm)
     found += _too_few_seeds(spec)

@@ -12,10 +12,11 @@ from scipy import ndimage, optimize, special
 from clrbench.records import DoubleArray
 
 _FEWEST_POINTS = 12
-EDGE = 0.75
 _MOST_POINTS = 200
 _LARGEST_GAP_DECADES = 0.25
-_POWERS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 8.0, 16.0, 32.0)
+# Of the distance to the peak: high powers make a plateau, low ones set in at once.
+_LOW_POWERS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
+_POWERS = (*_LOW_POWERS, 8.0, 16.0, 32.0)
 
 # What stands before the colon is stable.
 FLAT = "flat: accuracy never rises clearly above its start; raise end_lr, or lower start_lr if the loss is high"
@@ -68,7 +69,7 @@ class _Place:
 
 @dataclass(frozen=True)
 class _Answer:
-    base: _Place | None = None
+    base: _Place | None = None  # both are also there when accuracy never stops rising
     peak: _Place | None = None
     reason: str | None = None
 
@@ -101,13 +102,13 @@ def suggest_bounds(lr: npt.ArrayLike, loss: npt.ArrayLike, accuracy: npt.ArrayLi
         )
     answer = _answer(lr, losses, accuracies)
     seeds = [_answer(lr, losses[[i]], accuracies[[i]]) for i in range(len(losses))] if len(losses) > 1 else [answer]
-    if answer.reason is None and _disagree(seeds, math.log10(lr[-1])):
-        answer = _Answer(reason=SEEDS_DISAGREE)
-    seed_base_lr, seed_max_lr = tuple(_rate(seed.base) for seed in seeds), tuple(_rate(seed.peak) for seed in seeds)
+    reason = SEEDS_DISAGREE if answer.reason is None and _disagree(seeds) else answer.reason
+    seed_base_lr = tuple(_rate(seed.base, seed.reason) for seed in seeds)
+    seed_max_lr = tuple(_rate(seed.peak, seed.reason) for seed in seeds)
     return Bounds(
-        base_lr=_rate(answer.base),
-        max_lr=_rate(answer.peak),
-        reason=answer.reason,
+        base_lr=_rate(answer.base, reason),
+        max_lr=_rate(answer.peak, reason),
+        reason=reason,
         seed_base_lr=seed_base_lr,
         seed_max_lr=seed_max_lr,
         base_lr_spread_decades=_spread_decades(seed_base_lr),
@@ -116,8 +117,8 @@ def suggest_bounds(lr: npt.ArrayLike, loss: npt.ArrayLike, accuracy: npt.ArrayLi
     )
 
 
-def _rate(place: _Place | None) -> float | None:
-    return None if place is None else float(10**place.median)
+def _rate(place: _Place | None, reason: str | None) -> float | None:
+    return None if place is None or reason is not None else float(10**place.median)
 
 
 def _spread_decades(rates: tuple[float | None, ...]) -> float | None:
@@ -125,17 +126,15 @@ def _spread_decades(rates: tuple[float | None, ...]) -> float | None:
     return float(np.ptp(found)) if len(found) > 1 else None
 
 
-def _disagree(seeds: list[_Answer], last: float) -> bool:
-    """Return whether some seed has no answer, or two have bounds that lie apart by more than their own doubt."""
-    beyond = _Place(last, last, math.inf)
-    peaks = [beyond if seed.reason == NEVER_STOPS else seed.peak for seed in seeds]
-    found = [peak for peak in peaks if peak is not None]
+def _disagree(seeds: list[_Answer]) -> bool:
+    """Return whether a seed shows no bounds, or two show bounds that lie apart by more than their own doubt."""
     onsets = [seed.base for seed in seeds if seed.base is not None]
-    return len(found) < len(seeds) or _gap(found) > _LARGEST_GAP_DECADES or _gap(onsets) > 2 * _LARGEST_GAP_DECADES
+    peaks = [seed.peak for seed in seeds if seed.peak is not None]
+    return len(peaks) < len(seeds) or _gap(peaks) > _LARGEST_GAP_DECADES or _gap(onsets) > 2 * _LARGEST_GAP_DECADES
 
 
 def _gap(places: list[_Place]) -> float:
-    return max((place.low for place in places), default=0.0) - min((place.high for place in places), default=0.0)
+    return max(place.low for place in places) - min(place.high for place in places)
 
 
 def _answer(lr: DoubleArray, losses: DoubleArray, accuracies: DoubleArray) -> _Answer:
@@ -158,8 +157,8 @@ def _answer(lr: DoubleArray, losses: DoubleArray, accuracies: DoubleArray) -> _A
         guessing = -math.log(float(np.clip(curve.floor, 1e-3, 0.9)))
         falls = curve.floor + curve.rise - curve.smooth[curve.top :].min() > clear
         return _Answer(reason=STARTS_DIVERGED if falls or np.median(losses[alive]) > 2 * guessing else FLAT)
-    peak = _peak(curve)
-    return _Answer(reason=NEVER_STOPS) if peak is None else _Answer(_onset(curve), peak)
+    peak, stops = _peak(curve)
+    return _Answer(_onset(curve), peak, None if stops else NEVER_STOPS)
 
 
 class _Curve:
@@ -189,16 +188,17 @@ def _is_noise(values: DoubleArray) -> bool:
     return bool(ratio > 2 - 3 * 2 / math.sqrt(len(values)))
 
 
-def _peak(curve: _Curve) -> _Place | None:
-    """Return where accuracy peaks, or None if it still rises at the end.
+def _peak(curve: _Curve) -> tuple[_Place, bool]:
+    """Return where accuracy peaks, and whether it does: false if it still rises at the end.
 
     The top of the curve is fitted, for every candidate peak, by nonnegative powers of the distance that lead up to it
     and down from it, with a noise of their own behind it. Where nothing falls behind the peak, it is the first
-    candidate that fits as well as the best: there accuracy stops improving. The fractions of the rise, here and below,
+    candidate that fits as well as the best: there accuracy stops improving, if it then turns ragged or stays level for
+    a tenth of a decade. The fractions of the rise, here and below,
     were chosen on simulated curves and confirmed on others.
     """
     accuracy, smooth, noise, rise = curve.accuracy, curve.smooth, curve.noise, curve.rise
-    left_level, right_level = (smooth[curve.top] - max(part * rise, 4 * noise) for part in (0.35, 0.4))
+    left_level, right_level = (smooth[curve.top] - max(part * rise, 4 * noise) for part in (0.4, 0.6))
     start = max(int((smooth > left_level).argmax()) - 1, 0)
     stop = int(np.flatnonzero(smooth > right_level)[-1])
     while stop > start + 4 and accuracy[stop] < right_level:
@@ -212,15 +212,13 @@ def _peak(curve: _Curve) -> _Place | None:
     place = _posterior(log_lr, fits)
     first = int((fits > fits.max() - 0.75).argmax())
     behind = accuracy[int(candidates[first]) :]
-    if stop < len(accuracy) - 1 and fits[-1] > fits.max() - EDGE:
-        return _Place(place.low, float(log_lr[-1]), max(place.high, float(log_lr[-1])))
     if stop < len(accuracy) - 1 or _falls(behind, 0.02 * rise):
-        return place
+        return place, True
     turns_ragged = len(behind) >= 8 and _noise(behind) > 2.5 * expected_noise
-    climb = 0.35 * rise / max(candidates[first] - start, 1)
-    if not turns_ragged and not _is_level(behind, 0.2 * climb):
-        return None
-    return _Place(min(place.low, float(log_lr[first])), float(log_lr[first]), place.high)
+    climb = 0.4 * rise / max(candidates[first] - start, 1)
+    stops = log_lr[-1] - log_lr[first] > 0.1 and (turns_ragged or _is_level(behind, 0.2 * climb))
+    first_log_lr = float(log_lr[first])
+    return _Place(min(place.low, first_log_lr), first_log_lr, place.high if stops else math.inf), bool(stops)
 
 
 def _falls(accuracy: DoubleArray, least: float) -> bool:
@@ -250,13 +248,20 @@ def _onset(curve: _Curve) -> _Place:
 
 
 def _log_evidence(x: DoubleArray, y: DoubleArray, peak: float, noise: float) -> float:
-    """Return the log evidence, up to a constant, for a peak of y at this place."""
+    """Return the log evidence, up to a constant, for a peak of y at this place.
+
+    Either the fall sets in at once behind it, with or without a plateau before, or, less likely a priori, the rise
+    lasts right up to it. A place amid a plateau is neither.
+    """
     up = (peak - x).clip(0) / max(peak - x[0], 1)
     down = (x - peak).clip(0) / max(x[-1] - peak, 1)
-    squares = _squares(y, [-(side**power) for side in (up, down) for power in _POWERS])
-    even = _log_marginal(squares, 6, noise)
-    ragged = _log_marginal(squares[x <= peak], 6, noise) + _log_marginal(squares[x > peak], 2, 3 * noise)
-    return float(np.logaddexp(even, ragged))
+    evidence = []
+    for prior, up_powers, down_powers in ((0.0, _POWERS, _LOW_POWERS), (-2.0, _LOW_POWERS, _POWERS)):
+        squares = _squares(y, [*(-(up**power) for power in up_powers), *(-(down**power) for power in down_powers)])
+        even = _log_marginal(squares, 6, noise)
+        ragged = _log_marginal(squares[x <= peak], 6, noise) + _log_marginal(squares[x > peak], 2, 3 * noise)
+        evidence += [prior + even, prior + ragged]
+    return float(np.logaddexp.reduce(evidence))
 
 
 def _squares(y: DoubleArray, columns: list[DoubleArray]) -> DoubleArray:

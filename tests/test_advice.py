@@ -113,6 +113,13 @@ def test_a_schedule_that_does_not_fit_its_run_is_an_error_that_names_the_arm(tmp
     assert caught.value.key[:2] == ("arms", "b")
 
 
+def test_a_rate_that_sinks_below_float32_is_an_error_that_names_the_arm(tmp_path: Path) -> None:
+    sinking = {"name": "exp_range_paper", "base_lr": 0.001, "max_lr": 0.1, "cycles": 3, "gamma": 0.9}
+    with pytest.raises(SpecError) as caught:
+        warnings(make_spec(tmp_path, {"a": CONSTANT, "b": {"schedule": sinking}}), SIZES, ("torch",))
+    assert caught.value.key == ("arms", "b", "schedule")
+
+
 def test_comparisons_follow_the_baselines(tmp_path: Path) -> None:
     arms = {"a": CONSTANT, "b": CONSTANT, "c": CONSTANT | {"baseline": "a"}}
     assert comparisons(make_spec(tmp_path, arms, baseline="b")) == [("a", "b"), ("c", "a")]

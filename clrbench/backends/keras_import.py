@@ -28,13 +28,16 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with _silent_stderr():
     import keras
-    import tensorflow as tf
 
 if keras.config.backend() != "tensorflow":
     raise BackendError(
         f"keras has already been imported on its {keras.config.backend()} backend; "
         "set KERAS_BACKEND=tensorflow before anything imports it"
     )
+
+with _silent_stderr():
+    import tensorflow as tf
+
 keras.config.set_floatx("float32")
 keras.config.set_image_data_format("channels_last")
 tf.get_logger().setLevel("ERROR")

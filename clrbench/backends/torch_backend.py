@@ -22,6 +22,8 @@ GATHERED_BYTES = 2**21  # of float32 images; what a core's cache holds, about
 def set_threads(num_threads: int) -> None:
     """Fix the CPU threads of this process; see `Backend`."""
     torch.set_num_threads(num_threads)
+    # As TensorFlow does: arithmetic on denormal numbers is slow on many processors, and momentum decays into them.
+    torch.set_flush_denormal(True)
 
 
 def find_device(wanted: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from clrbench.advice import comparisons
 from clrbench.errors import ResultsError
+from clrbench.report.arm_curves import bands_table
 from clrbench.report.plot_style import to_png
 from clrbench.report.plots import metric_figure, overview_figure, schedule_figure
 from clrbench.report.tables import Tables, make_tables, mixed_provenance
@@ -75,6 +76,7 @@ def write_report(folder: ResultsFolder, spec: Spec, warnings: list[str]) -> Repo
             found.append(f"{num_missing} runs are not finished; run `clrbench compare` again to make them")
         for name, table in tables.files():
             folder.write_table(name, table)
+        folder.write_table("bands.csv", bands_table(tables.metrics, list(spec.arms)))
         for name, png in _plots(spec, tables):
             folder.write_bytes(f"plots/{name}.png", png)
     return Report(spec, folder, tables, found, num_missing)

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from clrbench.records import DoubleArray
 from clrbench.report import plot_style
 from clrbench.report.plot_style import MEAN_WIDTH, LineStyle, arm_colours, arm_line_styles
+from clrbench.spec import METRICS
 from clrbench.stats import mean_band
 
 _LOG_LOSS_DECADES = 1.0
@@ -74,6 +75,19 @@ def arm_curves(metrics: pd.DataFrame, metric: str, arms: Sequence[str]) -> list[
             diverged = np.isin(seeds, rows.loc[rows["status"] == "diverged", "seed"])
             curves.append(ArmCurves(str(backend), arm, seeds, table.index.to_numpy(np.float64), values, diverged))
     return curves
+
+
+def bands_table(metrics: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """Return what the figures draw of every metric: mean and 95 % interval over the seeds, a row an evaluation."""
+    tables = []
+    for metric in METRICS:
+        for curve in arm_curves(metrics, metric, arms):
+            mean, low, high = curve.band
+            runs = np.isfinite(curve.values).sum(axis=1)
+            values = {"epoch": curve.epochs, "runs": runs, "mean": mean, "ci_low": low, "ci_high": high}
+            names = {"backend": curve.backend, "arm": curve.arm, "metric": metric}
+            tables.append(pd.DataFrame({**names, **values}))
+    return pd.concat(tables, ignore_index=True)
 
 
 def metric_unit(metric: str) -> str:

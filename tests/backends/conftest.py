@@ -1,4 +1,5 @@
 import multiprocessing
+import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -10,11 +11,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import jobs
+import reference
 
 from clrbench import data
 from clrbench.backends import BACKENDS
 from clrbench.models import build_layers, initial_weights
-from clrbench.records import OptimizerSettings, Split, SplitRows, TrainPlan
+from clrbench.records import Split, SplitRows, TrainPlan
 
 NUM_ROWS = 3000
 
@@ -35,6 +37,7 @@ def dataset():
 def ask():
     """Ask a backend's process, by the backend's name, to do one of `jobs`."""
     spawn = multiprocessing.get_context("spawn")
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     processes = {
         name: ProcessPoolExecutor(1, mp_context=spawn, initializer=jobs.start, initargs=(name,)) for name in BACKENDS
     }
@@ -45,6 +48,19 @@ def ask():
     yield do
     for process in processes.values():
         process.shutdown()
+
+
+@pytest.fixture(scope="session")
+def expect(ask, dataset):
+    """Return what numpy makes of a plan, worked out once; in a backend's process, which has one thread."""
+    known = {}
+
+    def do(plan):
+        if plan.optimizer not in known:
+            known[plan.optimizer] = ask("torch", reference.train, plan, dataset)
+        return known[plan.optimizer]
+
+    return do
 
 
 @pytest.fixture(scope="session", params=BACKENDS)
@@ -83,14 +99,3 @@ def make_plan(dataset):
         )
 
     return make
-
-
-def triangular(num_steps, step_size):
-    """Return the triangular policy between 0.01 and 0.1."""
-    step = np.arange(num_steps)
-    return (0.01 + 0.09 * (1 - abs(step % (2 * step_size) / step_size - 1))).astype(np.float32)
-
-
-def shared(name, **options):
-    """Return settings with Keras's arithmetic on every backend."""
-    return OptimizerSettings(name, update_rule="shared", **options)

@@ -1,6 +1,10 @@
 """What the tests ask of a backend; runs in that backend's own process, because two frameworks fight over threads."""
 
+import os
+import sys
+import tempfile
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -12,9 +16,22 @@ _loaded = []
 
 
 def start(name):
-    """Load a backend in this process."""
-    _loaded.append(backends.load(name))
-    _loaded[0].set_threads(1)
+    """Load a backend in this process; what it writes to stderr meanwhile is kept."""
+    os.environ["KERAS_BACKEND"] = "torch"
+    with tempfile.TemporaryFile() as file:
+        stderr = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        _loaded.append(backends.load(name))
+        _loaded[0].set_threads(1)
+        _loaded[0].find_device("auto")
+        os.dup2(stderr, 2)
+        file.seek(0)
+        _loaded.append(file.read().decode())
+
+
+def describe():
+    """Return what was written to stderr at the start, and the backend that Keras came up on."""
+    return _loaded[1], "keras" in sys.modules and sys.modules["keras"].config.backend()
 
 
 @dataclass(frozen=True)
@@ -30,8 +47,7 @@ def train(plan, dataset, cuts=(), splits=()):
     """Train a plan; at every cut, a step, a fresh trainer takes over the state of the one before."""
     trainer = _loaded[0].make_trainer(plan, dataset, "cpu")
     logs = []
-    bounds = [0, *cuts, plan.num_steps]
-    for begin, end in zip(bounds, bounds[1:], strict=False):
+    for begin, end in pairwise([0, *cuts, plan.num_steps]):
         if begin:
             state = trainer.state()
             # The one before must not be idle yet, lest its memory be taken over with its state.

@@ -32,7 +32,7 @@ def gradients(weights, images, labels):
     return losses.mean(), (logits.argmax(1) == labels).mean(), found
 
 
-def update(settings, slots, gradient, weight, lr, step):  # noqa: PLR0913
+def update(settings, slots, gradient, weight, lr, step):
     """Return the weight after one update; `slots` is what the optimizer keeps for it, and changes."""
     if settings.name == "adamw":
         weight = weight - settings.weight_decay * lr * weight

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from runs_on_disk import write_run
 
 from clrbench.errors import ResultsError
 from clrbench.report import write_report
+from clrbench.report.arm_curves import bands_table
 from clrbench.report.tables import Tables, make_tables, mixed_provenance, thinned_steps, verdict_word
 from clrbench.report.verdict import verdict_data, verdict_text
 from clrbench.spec import Spec
@@ -239,3 +241,13 @@ def test_no_finished_run_is_an_error(folder: ResultsFolder) -> None:
     (folder.root / "runs").mkdir()
     with pytest.raises(ResultsError, match="no run is finished"):
         write_report(folder, make_spec(), [])
+
+
+def test_bands_are_the_means_and_intervals_that_the_figures_draw(folder: ResultsFolder) -> None:
+    ends = [0.71, 0.74, 0.72, 0.75, 0.73, 0.76]
+    bands = bands_table(six_pairs(folder, ends).metrics, ["constant", "clr"])
+    assert list(bands) == ["backend", "arm", "metric", "epoch", "runs", "mean", "ci_low", "ci_high"]
+    row = bands[(bands["arm"] == "clr") & (bands["metric"] == "test_accuracy")].iloc[-1]
+    expected = scipy.stats.t.interval(0.95, 5, np.mean(ends), scipy.stats.sem(ends))
+    assert (row["epoch"], row["runs"]) == (2.5, 6)
+    np.testing.assert_allclose(row[["mean", "ci_low", "ci_high"]].astype(float), [np.mean(ends), *expected], rtol=1e-9)

@@ -21,7 +21,7 @@ from clrbench.spec import METRICS, load_spec, to_yaml
 TRAIN_ROWS = 2_000
 INTERNALS = ("function-", "[key]", "tagged", "literal[", "Input should", "Value error", "Length(")
 
-property_test = settings(deadline=None, derandomize=True, database=None, max_examples=60)
+property_test = settings(deadline=None, derandomize=True, database=None, max_examples=40)
 
 rates = st.floats(1e-6, 10.0)
 rate_pairs = st.tuples(rates, rates).map(sorted)
@@ -236,7 +236,7 @@ def test_a_mutated_spec_loads_or_is_refused_with_its_lines(path: Path, data: dic
         assert to_yaml(spec)
 
 
-@settings(property_test, max_examples=200)
+@settings(property_test, max_examples=100)
 @given(text=st.text(st.sampled_from("abname:{}[]-*&!|>'\"#%@`,? \n\t0123.e~<é\x00\x1b\ud800"), max_size=60))
 def test_any_text_is_a_spec_error(path: Path, text: str) -> None:
     path.write_bytes(text.encode("utf-8", "surrogatepass"))

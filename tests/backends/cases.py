@@ -1,0 +1,43 @@
+"""What both the contract and the parity tests train."""
+
+import numpy as np
+
+from clrbench.records import ModelSettings, OptimizerSettings
+
+MLP = ModelSettings("mlp", hidden=(100, 50))
+
+
+def shared(name, **options):
+    """Return settings with Keras's arithmetic on every backend."""
+    return OptimizerSettings(name, update_rule="shared", **options)
+
+
+def triangular(num_steps, step_size=20):
+    """Return the triangular policy between 0.01 and 0.1."""
+    step = np.arange(num_steps)
+    return 0.01 + 0.09 * (1 - abs(step % (2 * step_size) / step_size - 1))
+
+
+ADAPTIVE = [
+    shared("sgd", momentum=0.9, nesterov=True),
+    shared("adam"),
+    shared("adamw", weight_decay=1.0),
+    shared("rmsprop"),
+    shared("adagrad"),
+    shared("adadelta"),
+    shared("sgd", momentum=0.9, weight_decay=0.1),
+    shared("sgd", momentum=0.9, nesterov=True, weight_decay=0.1),
+    shared("adam", weight_decay=0.1),
+    shared("rmsprop", weight_decay=0.1),
+]
+
+
+def rates(settings, num_steps):
+    """Return a triangular policy of a height that suits the optimizer."""
+    return triangular(num_steps) * (0.01 if settings.name in ("adam", "adamw", "rmsprop") else 1)
+
+
+def label(settings):
+    """Name a case."""
+    options = [settings.name, "nesterov" * settings.nesterov, "decay" * bool(settings.weight_decay)]
+    return "-".join(filter(None, [*options, settings.update_rule]))

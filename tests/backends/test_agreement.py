@@ -1,0 +1,88 @@
+"""Torch against Keras: the same weights, batches and rates must give the same losses, up to rounding."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from cases import ADAPTIVE, MLP, label, rates, shared, triangular
+from jobs import train
+
+from clrbench.backends import BACKENDS
+from clrbench.parity import Judgement, judge, nudged
+from clrbench.records import ModelSettings, OptimizerSettings
+
+CNN = ModelSettings("cnn")
+MOMENTUM = shared("sgd", momentum=0.9)
+
+
+@pytest.fixture(scope="session")
+def compare(ask, dataset):
+    """Train a plan on both backends, and on each once more from nudged weights, and judge the losses."""
+
+    def do(plan, tolerance):
+        plans = (plan, replace(plan, weights=nudged(plan.weights)))
+        losses, control = (tuple(ask(name, train, each, dataset).log.loss for name in BACKENDS) for each in plans)
+        return judge(losses, control, tolerance=tolerance)
+
+    return do
+
+
+@pytest.mark.parametrize("optimizer", [shared("sgd"), MOMENTUM], ids=["plain", "momentum"])
+def test_sgd_agrees_for_a_hundred_steps_of_a_changing_rate(compare, make_plan, optimizer):
+    parity = compare(make_plan(MLP, optimizer, triangular(100)), 1e-5)
+    assert parity.judgement is Judgement.SAME
+    assert parity.largest_ratio <= 10
+
+
+@pytest.mark.parametrize("optimizer", ADAPTIVE, ids=label)
+def test_other_rules_agree(compare, make_plan, optimizer):
+    parity = compare(make_plan(MLP, optimizer, rates(optimizer, 20)), 1e-5)
+    assert parity.judgement is Judgement.SAME
+    assert parity.largest_ratio <= 10
+
+
+def test_cnn_agrees(compare, make_plan):
+    parity = compare(make_plan(CNN, MOMENTUM, triangular(20)), 1e-5)
+    assert parity.judgement is Judgement.SAME
+    assert parity.largest_ratio <= 10
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ModelSettings("lenet5", activation="tanh"),
+        ModelSettings("resnet8", activation="tanh"),
+        ModelSettings("resnet8"),
+        ModelSettings("cnn", batch_norm=True, activation="elu"),
+        ModelSettings("mlp", batch_norm=True, activation="gelu"),
+        ModelSettings("mlp", activation="sigmoid"),
+        ModelSettings("mlp", activation="softmax"),
+    ],
+    ids=lambda model: f"{model.name}-{model.activation}",
+)
+def test_architectures_part_no_faster_than_a_rounding_grows(compare, make_plan, model):
+    parity = compare(make_plan(model, MOMENTUM, triangular(15), batch_size=20), 1e-5)
+    assert parity.difference[0] < 1e-6
+    assert parity.judgement is not Judgement.BUG
+    assert parity.largest_ratio <= 10
+
+
+def test_native_momentum_differs_where_the_rate_changes_and_nowhere_else(compare, make_plan):
+    native = OptimizerSettings("sgd", momentum=0.9)
+    assert compare(make_plan(MLP, native, triangular(20)), 1e-5).judgement is Judgement.BUG
+    assert compare(make_plan(MLP, native, np.full(20, 0.03)), 1e-5).judgement is Judgement.SAME
+
+
+@pytest.mark.parametrize("name", ["adam", "rmsprop"])
+def test_native_epsilons_differ(compare, make_plan, name):
+    assert compare(make_plan(MLP, OptimizerSettings(name), np.full(20, 1e-3)), 1e-5).judgement is Judgement.BUG
+
+
+@pytest.mark.parametrize(("update_rule", "factor"), [("native", 20 / 19), ("shared", 1.0)])
+def test_moving_variances_of_torch_are_over_n_minus_one_unless_shared(ask, make_plan, dataset, update_rule, factor):
+    model = ModelSettings("mlp", hidden=(30,), batch_norm=True)
+    plan = make_plan(model, OptimizerSettings("sgd", update_rule=update_rule), np.full(1, 0.01), batch_size=20)
+    torch, keras = (
+        ask(name, train, plan, dataset).state["02.batch_norm.moving_variance"].astype(float) for name in BACKENDS
+    )
+    np.testing.assert_allclose(torch - 0.9, factor * (keras - 0.9), rtol=1e-4)
