@@ -29,13 +29,13 @@ from clrbench.spec import RunSpec
 from clrbench.stats import pairs_needed, smallest_detectable_difference
 from clrbench.store import ResultsFolder
 
-STEP_SECONDS = {"torch": 0.4e-3, "keras": 0.6e-3}
+STEP_SECONDS = {"torch": 0.3e-3, "keras": 0.25e-3}
 """About what an update costs beside its arithmetic."""
 
-MULTIPLY_ADDS_PER_SECOND = 8e9
+MULTIPLY_ADDS_PER_SECOND = 2e10
 """About what one thread of a present-day processor does in float32, a backward pass counted as two forward ones."""
 
-WORKER_START_SECONDS = 8.0
+WORKER_START_SECONDS = 5.0
 
 
 @dataclass(frozen=True)

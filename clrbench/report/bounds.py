@@ -10,7 +10,7 @@ import pandas as pd
 from clrbench.errors import ResultsError
 from clrbench.range_test import suggest_bounds
 from clrbench.report.plot_style import to_png
-from clrbench.report.range_test_plot import range_test_figure
+from clrbench.report.range_test_plot import is_exponential, range_test_figure
 from clrbench.report.tables import metrics_table
 from clrbench.report.text_curve import TextAxis, text_curve
 from clrbench.store import ResultsFolder, StoredRun
@@ -89,9 +89,7 @@ class RangeTestReport:
         points = _accuracy_column(curve)
         mean = curve.dropna(subset=[points]).groupby("lr", sort=True)[points].mean()
         rates = mean.index.to_numpy()
-        # Evenly spaced ratios, not differences, are what an exponential ramp has.
-        log = bool(rates[len(rates) // 2] < rates[-1] / 3)
-        x_axis = TextAxis("learning rate", log=log)
+        x_axis = TextAxis("learning rate", log=is_exponential(curve))
         y_axis = TextAxis(f"{points.replace('_', ' ')} (fraction)")
         return [text_curve(rates, {backend: mean.to_numpy()}, x_axis=x_axis, y_axis=y_axis)]
 

@@ -47,7 +47,7 @@ def range_test_figure(curve: pd.DataFrame, bounds: Mapping[str, Mapping[str, Any
         losses.append(_draw_curve(loss_panel, rows, "train_loss", _LOSS_COLOUR))
         _write_title(accuracy_panel, backend, bounds[backend]["reason"], _REASON_CHARACTERS // len(backends))
         loss_panel.set_xlabel("learning rate")
-    exponential = _is_exponential(curve)
+    exponential = is_exponential(curve)
     # The others share the axes of these two.
     top, bottom = panels[:, 0]
     if exponential:
@@ -90,7 +90,7 @@ def _window(curve: pd.DataFrame) -> int:
     return 2 * round(_SMOOTHED_FRACTION * int(curve["step"].max()) / 2) + 1
 
 
-def _is_exponential(curve: pd.DataFrame) -> bool:
+def is_exponential(curve: pd.DataFrame) -> bool:
     """Tell whether the rate at half the steps is nearer the geometric than the arithmetic mean of the ends."""
     lr = curve.groupby("step")["lr"].first().dropna().to_numpy(np.float64)
     middle = float(np.interp((len(lr) - 1) / 2, np.arange(len(lr)), lr))

@@ -1,0 +1,76 @@
+"""What README claims, held against the committed results and the command line."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from clrbench.cli import main
+from clrbench.report.tables import Tables
+from clrbench.report.verdict import verdict_text
+from clrbench.spec import load_spec
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.yaml"))
+
+
+def committed_verdict(name: str) -> str:
+    folder = ROOT / "results" / name
+    names = Tables.__dataclass_fields__
+    tables = Tables(**{table: pd.read_csv(folder / f"{table}.csv") for table in names})
+    return verdict_text(load_spec(folder / "spec.yaml").spec, tables, [])
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_verdict_in_readme_is_that_of_the_committed_tables() -> None:
+    assert blocks("text")[0].strip() == committed_verdict("mnist-fair")
+
+
+def test_the_articles_numbers_in_readme_are_those_of_the_committed_tables() -> None:
+    lines = blocks("text")[1].strip().splitlines()
+    assert len(lines) == 4
+    assert set(lines) <= set(committed_verdict("mnist-article").splitlines())
+
+
+def test_every_picture_in_readme_is_there() -> None:
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
+    assert len(pictures) >= 3
+    for path in pictures:
+        assert (ROOT / path).is_file(), path
+
+
+def test_every_link_in_readme_leads_somewhere() -> None:
+    for target in re.findall(r"(?<!!)\[[^]]+\]\(([^)]+)\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+def test_the_spec_in_readme_is_good(tmp_path: Path) -> None:
+    (spec,) = blocks("yaml")
+    path = tmp_path / "spec.yaml"
+    path.write_text(spec)
+    assert set(load_spec(path).spec.arms) == {"constant", "clr"}
+
+
+def test_every_command_is_in_readme_and_has_help() -> None:
+    listed = set(re.findall(r"^\| `clrbench ([a-z-]+)", README, flags=re.MULTILINE))
+    assert listed == set(main.commands)
+    assert all(command.help for command in main.commands.values())
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_has_its_results_committed(name: str) -> None:
+    spec = load_spec(ROOT / "experiments" / f"{name}.yaml").spec
+    folder = ROOT / "results" / name
+    if spec.arms:
+        committed = load_spec(folder / "spec.yaml").spec
+        assert committed == spec.model_copy(update={"baseline": spec.baseline or next(iter(spec.arms))})
+        summary = pd.read_csv(folder / "summary.csv")
+        assert len(summary) == len(spec.backends) * len(spec.arms)
+        assert (summary["runs"] == len(spec.seeds)).all()
+    else:
+        assert (folder / "range-test" / "bounds.json").is_file()
