@@ -1,10 +1,11 @@
 """What a spec is warned about before anything is trained."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 
 from clrbench.data import DatasetSizes
 from clrbench.runs import arm_clock, lr_table, split_sizes
-from clrbench.spec import BackendName, BaseCyclic, Clock, Length, ResolvedArm, Spec
+from clrbench.spec import BackendName, BaseCyclic, Clock, ResolvedArm, Spec
 from clrbench.stats import pairs_needed, smallest_p_value
 
 FEWEST_CYCLES = 3
@@ -25,15 +26,15 @@ def warnings(spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...])
     """
     found: list[str] = []
     train_rows = split_sizes(spec, sizes).train
-    for name in spec.arms:
+    clocks = {name: arm_clock(spec, name, train_rows) for name in spec.arms}
+    for name, clock in clocks.items():
         arm = spec.resolved_arm(name)
-        clock = arm_clock(spec, name, train_rows)
         if isinstance(arm.schedule, BaseCyclic):
             found += (f"arm {name}: {text}" for text in _cycle_warnings(arm.schedule, clock))
         if not arm.schedule.needs_range_test:
             # Finds what no single key shows, such as a rate that sinks below what float32 can hold.
             lr_table(arm, clock)
-        found += _confounding(spec, arm)
+        found += _confounding(spec, arm, clocks)
     found += _too_few_seeds(spec)
     found += _different_update_rules(spec, backends)
     return found
@@ -64,25 +65,35 @@ def _cycle_warnings(schedule: BaseCyclic, clock: Clock) -> Iterator[str]:
         yield f"training ends mid-cycle, after {cycles:.3g} cycles; the rate is lowest, and the model best, at the end of one"
 
 
-def _confounding(spec: Spec, arm: ResolvedArm) -> Iterator[str]:
+def _confounding(spec: Spec, arm: ResolvedArm, clocks: Mapping[str, Clock]) -> Iterator[str]:
     if arm.baseline is None:
         return
     baseline = spec.resolved_arm(arm.baseline)
-    differing = arm.overrides(baseline)
+    differing = _differing_keys(arm, baseline)
+    epochs, baseline_epochs = (
+        clock.num_steps / clock.steps_per_epoch for clock in (clocks[arm.name], clocks[baseline.name])
+    )
+    if abs(epochs - baseline_epochs) >= 1 / min(
+        clocks[arm.name].steps_per_epoch, clocks[baseline.name].steps_per_epoch
+    ):
+        differing.append(f"duration {epochs:.3g} epochs against {baseline_epochs:.3g} epochs")
     if differing:
-        details = "; ".join(
-            f"{key} {_plain(getattr(arm, key))} against {_plain(getattr(baseline, key))}" for key in differing
-        )
         yield (
-            f"arm {arm.name}: confounded with its baseline {arm.baseline}: it differs in more than its schedule ({details}), "
-            "so a difference in the outcome cannot be put down to the learning rate"
+            f"arm {arm.name}: confounded with its baseline {arm.baseline}: it differs in more than its schedule "
+            f"({'; '.join(differing)}), so a difference in the outcome cannot be put down to the learning rate"
         )
 
 
-def _plain(value: object) -> str:
-    if isinstance(value, int | Length):
-        return str(value)
-    return str(getattr(value, "name", value))
+def _differing_keys(arm: ResolvedArm, baseline: ResolvedArm) -> list[str]:
+    """Return what differs between two arms besides schedule and duration, each with both values."""
+    values, others = (
+        {
+            "batch_size": one.batch_size,
+            **{f"optimizer.{key}": value for key, value in asdict(one.optimizer.settings()).items()},
+        }
+        for one in (arm, baseline)
+    )
+    return [f"{key} {value} against {others[key]}" for key, value in values.items() if value != others[key]]
 
 
 def _too_few_seeds(spec: Spec) -> Iterator[str]:

@@ -215,18 +215,19 @@ def validate(specs: tuple[Path, ...], schema: bool) -> None:
         raise click.UsageError("Missing argument 'SPECS...', or --schema.")
     from clrbench.experiment.opening import DEFAULT_RESULTS, open_experiment
 
-    errors: list[SpecError] = []
+    errors: list[ClrbenchError] = []
     for path in specs:
         try:
             experiment = open_experiment(path, DEFAULT_RESULTS)
-        except SpecError as err:
+        except ClrbenchError as err:
             errors.append(err)
             continue
         click.echo(f"{path}: good")
         for warning in experiment.warnings:
             click.echo(f"{path}: mind: {warning}")
     if errors:
-        raise SpecError("\n".join(str(err) for err in errors))
+        usage = any(isinstance(err, SpecError) for err in errors)
+        raise (SpecError if usage else ClrbenchError)("\n".join(str(err) for err in errors))
 
 
 @main.command()

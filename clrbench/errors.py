@@ -29,6 +29,10 @@ class DataError(ClrbenchError):
     """A data set is missing, unreadable or not what it claims to be (exit code 1)."""
 
 
+class MisfitError(SpecError, DataError):
+    """The data cannot be used as the spec says, which its sizes and types show before anything is read (exit code 2)."""
+
+
 class BackendError(ClrbenchError):
     """A framework is missing, has no such device, or failed while training (exit code 1)."""
 

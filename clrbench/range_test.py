@@ -14,6 +14,7 @@ from clrbench.records import DoubleArray
 _FEWEST_POINTS = 12
 _MOST_POINTS = 200
 _LARGEST_GAP_DECADES = 0.25
+_CAUTION_DECADES = 0.15
 # Of the distance to the peak: high powers make a plateau, low ones set in at once.
 _LOW_POWERS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
 _POWERS = (*_LOW_POWERS, 8.0, 16.0, 32.0)
@@ -66,12 +67,27 @@ class _Place:
     median: float
     high: float
 
+    @property
+    def cautious(self) -> float:
+        """The median, but near the lower end where the range is wide: too high a rate costs more than too low a one."""
+        return min(self.median, self.low + _CAUTION_DECADES)
+
 
 @dataclass(frozen=True)
 class _Answer:
     base: _Place | None = None  # both are also there when accuracy never stops rising
     peak: _Place | None = None
     reason: str | None = None
+
+    @property
+    def base_lr(self) -> float | None:
+        """The onset, in log10 lr."""
+        return None if self.base is None else self.base.median
+
+    @property
+    def max_lr(self) -> float | None:
+        """The peak, in log10 lr, with caution."""
+        return None if self.peak is None else self.peak.cautious
 
 
 def suggest_bounds(lr: npt.ArrayLike, loss: npt.ArrayLike, accuracy: npt.ArrayLike) -> Bounds:
@@ -81,7 +97,8 @@ def suggest_bounds(lr: npt.ArrayLike, loss: npt.ArrayLike, accuracy: npt.ArrayLi
     diverges (nan or inf) counts from there on with the lowest accuracy it had.
 
     Args:
-        lr: float[points], ascending, > 0; the rate at each point of a linear or exponential ramp.
+        lr: float[points], ascending, > 0; the rate at each point of a linear or exponential ramp; nan is allowed where
+            all seeds have diverged.
         loss: float[points] or float[seeds, points]; nan or inf from where a seed diverged.
         accuracy: As `loss`, fractions; of validation rows, or of raw mini-batches.
 
@@ -103,11 +120,16 @@ def suggest_bounds(lr: npt.ArrayLike, loss: npt.ArrayLike, accuracy: npt.ArrayLi
     answer = _answer(lr, losses, accuracies)
     seeds = [_answer(lr, losses[[i]], accuracies[[i]]) for i in range(len(losses))] if len(losses) > 1 else [answer]
     reason = SEEDS_DISAGREE if answer.reason is None and _disagree(seeds) else answer.reason
-    seed_base_lr = tuple(_rate(seed.base, seed.reason) for seed in seeds)
-    seed_max_lr = tuple(_rate(seed.peak, seed.reason) for seed in seeds)
+    seed_base_lr = tuple(_rate(seed.base_lr, seed.reason) for seed in seeds)
+    seed_max_lr = tuple(_rate(seed.max_lr, seed.reason) for seed in seeds)
+    found_max_lr = _rate(answer.max_lr, reason)
+    if found_max_lr is not None:
+        # One seed that diverges early cuts a cliff into the mean curve; no rate beyond what single seeds bear out.
+        borne_out = [rate for rate in seed_max_lr if rate is not None]
+        found_max_lr = float(np.clip(found_max_lr, min(borne_out), max(borne_out)))
     return Bounds(
-        base_lr=_rate(answer.base, reason),
-        max_lr=_rate(answer.peak, reason),
+        base_lr=_rate(answer.base_lr, reason),
+        max_lr=found_max_lr,
         reason=reason,
         seed_base_lr=seed_base_lr,
         seed_max_lr=seed_max_lr,
@@ -117,8 +139,8 @@ def suggest_bounds(lr: npt.ArrayLike, loss: npt.ArrayLike, accuracy: npt.ArrayLi
     )
 
 
-def _rate(place: _Place | None, reason: str | None) -> float | None:
-    return None if place is None or reason is not None else float(10**place.median)
+def _rate(log_lr: float | None, reason: str | None) -> float | None:
+    return None if log_lr is None or reason is not None else float(10**log_lr)
 
 
 def _spread_decades(rates: tuple[float | None, ...]) -> float | None:
@@ -147,9 +169,14 @@ def _answer(lr: DoubleArray, losses: DoubleArray, accuracies: DoubleArray) -> _A
         return _Answer(reason=STARTS_DIVERGED if points else NAN_FROM_START)
     lowest = np.where(alive, accuracies, np.inf).min(axis=1, keepdims=True)
     lowest[np.isinf(lowest)] = lowest.min()
-    # A few points past the end, where all seeds have diverged, make divergence a fall like any other.
-    shown = slice(0, points + max(3, points // 20))
-    curve = _Curve(np.log10(lr[shown]), np.where(alive, accuracies, lowest).mean(axis=0)[shown])
+    mean = np.where(alive, accuracies, lowest).mean(axis=0)[:points]
+    log_lr = np.log10(lr[:points])
+    if points < len(lr):
+        # A few points past the end make divergence a fall like any other; no rate need be known there.
+        past = np.arange(1, max(3, points // 20) + 1)
+        mean = np.append(mean, np.full(len(past), lowest.mean()))
+        log_lr = np.append(log_lr, log_lr[-1] + past * (log_lr[-1] - log_lr[-2]))
+    curve = _Curve(log_lr, mean)
     # Six standard errors: the range of the running mean of pure noise.
     clear = max(0.02, 6 * curve.noise / math.sqrt(curve.window))
     if curve.rise < clear or _is_noise(curve.accuracy) or curve.top < 2:
@@ -188,36 +215,61 @@ def _is_noise(values: DoubleArray) -> bool:
     return bool(ratio > 2 - 3 * 2 / math.sqrt(len(values)))
 
 
+@dataclass(frozen=True)
+class _Top:
+    """The part of a curve around its top, and how well each candidate peak in it fits.
+
+    Attributes:
+        start: Index of the first point.
+        reaches_end: Whether the last point of the curve belongs to it.
+        candidates: float64[candidates], indices of points and the middles between them.
+        fits: float64[candidates], log evidence.
+        noise: Standard deviation expected of the noise ahead of the peak.
+    """
+
+    start: int
+    reaches_end: bool
+    candidates: DoubleArray
+    fits: DoubleArray
+    noise: float
+
+
+def _fit_top(curve: _Curve, ahead: float, behind: float) -> _Top:
+    """Fit the points that lie at most these fractions of the rise below the top."""
+    ahead_level, behind_level = (
+        curve.smooth[curve.top] - max(part * curve.rise, 4 * curve.noise) for part in (ahead, behind)
+    )
+    start = max(int((curve.smooth > ahead_level).argmax()) - 1, 0)
+    stop = int(np.flatnonzero(curve.smooth > behind_level)[-1])
+    while stop > start + 4 and curve.accuracy[stop] < behind_level:
+        stop -= 1
+    x = np.arange(start, stop + 1.0)
+    y = curve.accuracy[start : stop + 1].clip(min=behind_level - 2 * curve.noise)
+    noise = _noise(curve.accuracy[max(0, start - 10) : max(curve.top + 1, start + 5)])
+    candidates = np.arange(start, stop + 0.01, 0.5)
+    fits = np.array([_log_evidence(x, y, candidate, noise) for candidate in candidates])
+    return _Top(start, stop == len(curve.accuracy) - 1, candidates, fits, noise)
+
+
 def _peak(curve: _Curve) -> tuple[_Place, bool]:
     """Return where accuracy peaks, and whether it does: false if it still rises at the end.
 
-    The top of the curve is fitted, for every candidate peak, by nonnegative powers of the distance that lead up to it
-    and down from it, with a noise of their own behind it. Where nothing falls behind the peak, it is the first
-    candidate that fits as well as the best: there accuracy stops improving, if it then turns ragged or stays level for
-    a tenth of a decade. The fractions of the rise, here and below,
-    were chosen on simulated curves and confirmed on others.
+    The top is fitted in a wide and in a narrow window, for every candidate peak, by nonnegative powers of the distance
+    that lead up to it and down from it, with a noise of their own behind it; both posteriors count alike. Where nothing
+    falls behind the peak, it is the first candidate that fits as well as the best: there accuracy stops improving, if
+    it then turns ragged or stays level for a tenth of a decade. The fractions were chosen on simulated curves.
     """
-    accuracy, smooth, noise, rise = curve.accuracy, curve.smooth, curve.noise, curve.rise
-    left_level, right_level = (smooth[curve.top] - max(part * rise, 4 * noise) for part in (0.4, 0.6))
-    start = max(int((smooth > left_level).argmax()) - 1, 0)
-    stop = int(np.flatnonzero(smooth > right_level)[-1])
-    while stop > start + 4 and accuracy[stop] < right_level:
-        stop -= 1
-    x = np.arange(start, stop + 1.0)
-    y = accuracy[start : stop + 1].clip(min=right_level - 2 * noise)
-    expected_noise = _noise(accuracy[max(0, start - 10) : max(curve.top + 1, start + 5)])
-    candidates = np.arange(start, stop + 0.01, 0.5)
-    fits = np.array([_log_evidence(x, y, candidate, expected_noise) for candidate in candidates])
-    log_lr = np.interp(candidates, np.arange(len(accuracy)), curve.log_lr)
-    place = _posterior(log_lr, fits)
-    first = int((fits > fits.max() - 0.75).argmax())
-    behind = accuracy[int(candidates[first]) :]
-    if stop < len(accuracy) - 1 or _falls(behind, 0.02 * rise):
+    wide, narrow = _fit_top(curve, 0.4, 0.6), _fit_top(curve, 0.2, 0.3)
+    place = _posterior(curve.log_lr, [wide, narrow])
+    best = int((wide.fits > wide.fits.max() - 0.75).argmax())
+    first = float(wide.candidates[best])
+    behind = curve.accuracy[int(first) :]
+    if not wide.reaches_end or _falls(behind, 0.02 * curve.rise):
         return place, True
-    turns_ragged = len(behind) >= 8 and _noise(behind) > 2.5 * expected_noise
-    climb = 0.4 * rise / max(candidates[first] - start, 1)
-    stops = log_lr[-1] - log_lr[first] > 0.1 and (turns_ragged or _is_level(behind, 0.2 * climb))
-    first_log_lr = float(log_lr[first])
+    turns_ragged = len(behind) >= 8 and _noise(behind) > 2.5 * wide.noise
+    climb = 0.4 * curve.rise / max(first - wide.start, 1)
+    first_log_lr = float(np.interp(first, np.arange(len(curve.log_lr)), curve.log_lr))
+    stops = curve.log_lr[-1] - first_log_lr > 0.1 and (turns_ragged or _is_level(behind, 0.2 * climb))
     return _Place(min(place.low, first_log_lr), first_log_lr, place.high if stops else math.inf), bool(stops)
 
 
@@ -242,9 +294,10 @@ def _onset(curve: _Curve) -> _Place:
     if risen < 3:
         return _Place(curve.log_lr[0], curve.log_lr[0], curve.log_lr[risen])
     x, y = np.arange(risen + 1.0), curve.accuracy[: risen + 1]
-    distances = ((x - onset).clip(0) / (risen - onset) for onset in x[:-1])
-    fits = [_log_marginal(_squares(y, [distance, distance**2]), 6, _noise(y)) for distance in distances]
-    return _posterior(curve.log_lr[:risen], np.array(fits))
+    candidates, noise = np.arange(0, risen - 0.4, 0.5), _noise(y)
+    distances = ((x - onset).clip(0) / (risen - onset) for onset in candidates)
+    fits = np.array([_log_marginal(_squares(y, [distance, distance**2]), 6, noise) for distance in distances])
+    return _posterior(curve.log_lr, [_Top(0, False, candidates, fits, noise)])
 
 
 def _log_evidence(x: DoubleArray, y: DoubleArray, peak: float, noise: float) -> float:
@@ -281,13 +334,18 @@ def _log_marginal(squares: DoubleArray, weight: float, noise: float) -> float:
     return float(gammas + weight / 2 * math.log(prior) - (n + weight) / 2 * math.log(prior + squares.sum()))
 
 
-def _posterior(log_lr: DoubleArray, log_evidence: DoubleArray) -> _Place:
-    """Return the posterior over rates, under a prior that is even in log lr.
+def _posterior(log_lr: DoubleArray, tops: list[_Top]) -> _Place:
+    """Return the mean of the posteriors over rates, each under a prior that is even in log lr.
 
     Half the evidence counts: the noise of neighbouring points of one run is related, which the fits do not know.
     """
-    weight = np.exp((log_evidence - log_evidence.max()) / 2) * np.gradient(log_lr)
-    low, median, high = np.interp([0.05, 0.5, 0.95], weight.cumsum() / weight.sum(), log_lr)
+    grid = np.interp(np.arange(2 * len(log_lr) - 1) / 2, np.arange(len(log_lr)), log_lr)
+    density = np.zeros(len(grid))
+    for top in tops:
+        part = slice(2 * top.start, 2 * top.start + len(top.fits))
+        weight = np.exp((top.fits - top.fits.max()) / 2) * np.gradient(grid[part])
+        density[part] += weight / weight.sum()
+    low, median, high = np.interp([0.05, 0.5, 0.95], density.cumsum() / density.sum(), grid)
     return _Place(float(low), float(median), float(high))
 
 

@@ -157,7 +157,7 @@ def training_runs(
             model=spec.model,
             optimizer=arm.optimizer,
             batch_size=arm.batch_size,
-            schedule=_with_bounds(spec, arm, backend, bounds),
+            schedule=_resolved_schedule(spec, arm, backend, bounds),
             num_steps=clocks[name].num_steps,
             steps_per_epoch=clocks[name].steps_per_epoch,
             evaluation_steps=_steps_at(points, clocks[name]),
@@ -215,17 +215,28 @@ def range_test_group(spec: Spec, name: str) -> RangeTestGroup:
     return RangeTestGroup(name if overrides else None, arm.optimizer, arm.batch_size)
 
 
+def own_range_test(spec: Spec) -> RangeTestGroup:
+    """Return the range test of what the spec itself says, which arms without overrides share."""
+    return RangeTestGroup(None, spec.optimizer, spec.batch_size)
+
+
 def needed_range_tests(spec: Spec) -> list[RangeTestGroup]:
     """Return the range tests that the arms of a spec take their rates from, each once."""
     groups = [range_test_group(spec, name) for name, arm in spec.arms.items() if arm.schedule.needs_range_test]
     return [group for i, group in enumerate(groups) if group not in groups[:i]]
 
 
-def _with_bounds(spec: Spec, arm: ResolvedArm, backend: BackendName, bounds: BoundsTable) -> Schedule:
-    if isinstance(arm.schedule, BaseCyclic | Constant) and arm.schedule.needs_range_test:
-        found = bounds[backend, range_test_group(spec, arm.name).arm]
-        return arm.schedule.with_bounds(found.base_lr, found.max_lr)
-    return arm.schedule
+def with_bounds(schedule: Schedule, bounds: LrBounds) -> Schedule:
+    """Return a schedule with the rates that a range test found, where it takes any from one."""
+    if isinstance(schedule, BaseCyclic | Constant) and schedule.needs_range_test:
+        return schedule.with_bounds(bounds.base_lr, bounds.max_lr)
+    return schedule
+
+
+def _resolved_schedule(spec: Spec, arm: ResolvedArm, backend: BackendName, bounds: BoundsTable) -> Schedule:
+    if not arm.schedule.needs_range_test:
+        return arm.schedule
+    return with_bounds(arm.schedule, bounds[backend, range_test_group(spec, arm.name).arm])
 
 
 def cycle_end_epochs(schedule: Schedule, clock: Clock) -> Iterator[float]:

@@ -18,6 +18,9 @@ import numpy.typing as npt
 from clrbench.errors import ScheduleError
 from clrbench.records import DoubleArray, IntArray
 
+END_LR_DIVISOR = 1000.0
+"""A decay that is given no end_lr ends at lr / END_LR_DIVISOR, since no rate may be 0."""
+
 
 def constant(num_steps: int, *, lr: float) -> DoubleArray:
     """Return one rate for all steps.
@@ -450,7 +453,7 @@ def _steps(num_steps: int) -> npt.NDArray[np.int64]:
 
 def _end_lr(lr: float, end_lr: float | None) -> float:
     _check_rate("lr", lr)
-    chosen = lr / 1000 if end_lr is None else end_lr
+    chosen = lr / END_LR_DIVISOR if end_lr is None else end_lr
     _require("end_lr", chosen, f"a number > 0 and <= lr ({lr})", holds=0 < chosen <= lr)
     return chosen
 

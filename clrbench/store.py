@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from clrbench.errors import ResultsError
 from clrbench.records import Evaluation, RunLog, Split
 
 INDEX = "experiment.json"
+BOUNDS = "bounds.json"
+SPEC_FILE = "spec.yaml"
 
 RUN_COLUMNS = ("step", "lr", "train_loss", "train_accuracy")
 EVALUATION_COLUMNS = (
@@ -37,9 +39,15 @@ EVALUATION_COLUMNS = (
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run as it lies on disk."""
+    """A run as it lies on disk.
+
+    Attributes:
+        folder: Where it lies.
+        evaluation_steps: Which of its evaluations count, by the updates done; None for all of them.
+    """
 
     folder: Path
+    evaluation_steps: tuple[int, ...] | None = None
 
     @cached_property
     def info(self) -> dict[str, Any]:
@@ -49,12 +57,21 @@ class StoredRun:
     @cached_property
     def steps(self) -> pd.DataFrame:
         """The raw values of every update."""
-        return _read_csv(self.folder / "steps.csv", RUN_COLUMNS)
+        return self._read("steps.csv", RUN_COLUMNS, self.info["spec"]["num_steps"])
 
     @cached_property
     def evaluations(self) -> pd.DataFrame:
         """The evaluations, in order."""
-        return _read_csv(self.folder / "evaluations.csv", EVALUATION_COLUMNS)
+        found = self._read("evaluations.csv", EVALUATION_COLUMNS, len(self.info["spec"]["evaluation_steps"]))
+        if self.evaluation_steps is None:
+            return found
+        return found[found["step"].isin(self.evaluation_steps)].reset_index(drop=True)
+
+    def _read(self, name: str, columns: tuple[str, ...], num_rows: int) -> pd.DataFrame:
+        table = _read_csv(self.folder / name, columns)
+        if len(table) != num_rows:
+            raise ResultsError(f"{self.folder / name}: got {len(table)} rows, expected {num_rows}; {_REDO}")
+        return table
 
 
 @dataclass(frozen=True)
@@ -78,8 +95,15 @@ class ResultsFolder:
         return (self.root / "runs").is_dir()
 
     def is_finished(self, run_id: str) -> bool:
-        """Return whether a run lies here whole."""
-        return (self._run_folder(run_id) / "run.json").is_file()
+        """Return whether a run lies here whole; one whose `run.json` is damaged is to be made again."""
+        try:
+            return bool(StoredRun(self._run_folder(run_id)).info)
+        except ResultsError:
+            return False
+
+    def has_evaluations(self, run_id: str, steps: tuple[int, ...]) -> bool:
+        """Return whether a finished run was evaluated after all of these numbers of updates."""
+        return set(steps) <= set(StoredRun(self._run_folder(run_id)).info["spec"]["evaluation_steps"])
 
     @contextmanager
     def run_lock(self, run_id: str) -> Iterator[None]:
@@ -109,15 +133,18 @@ class ResultsFolder:
         with _disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(prefix=f".{run_id}-", dir=target.parent))
+            replaced = temporary.with_name(f"{temporary.name}-replaced")
             try:
                 _write_synced(temporary / "steps.csv", to_csv(_steps_table(log)))
                 _write_synced(temporary / "evaluations.csv", to_csv(_evaluations_table(log, steps_per_epoch)))
                 _write_synced(temporary / "run.json", _to_json(info))
                 temporary.chmod(0o755)
-                shutil.rmtree(target, ignore_errors=True)
+                if target.exists():
+                    target.replace(replaced)
                 temporary.replace(target)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
+                shutil.rmtree(replaced, ignore_errors=True)
             _sync_folder(target.parent)
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
@@ -173,6 +200,15 @@ class ResultsFolder:
                 index[key] = {**index.get(key, {}), **value} if isinstance(value, dict) else value
             self.write_json(INDEX, index)
 
+    def bounds(self) -> dict[str, Any]:
+        """Return what `bounds.json` of a range test says, by backend; nothing where there is none.
+
+        Raises:
+            ResultsError: If it cannot be read.
+        """
+        path = self.root / BOUNDS
+        return _read_json(path) if path.exists() else {}
+
     def indexed_runs(self) -> list[StoredRun]:
         """Return the finished runs of the experiment as it was last asked for, in the order of its spec.
 
@@ -183,11 +219,20 @@ class ResultsFolder:
             raise ResultsError(
                 f"{self.root}: no folder runs/ lies there; run `clrbench compare` first, or name its folder"
             )
-        run_ids = [run_id for ids in self.index().get("runs", {}).values() for run_id in ids]
-        return [StoredRun(self._run_folder(run_id)) for run_id in run_ids if self.is_finished(run_id)]
+        index = self.index()
+        run_ids = [run_id for ids in index.get("runs", {}).values() for run_id in ids]
+        if not run_ids:
+            run_ids = sorted(path.name for path in (self.root / "runs").iterdir())
+        runs = [StoredRun(self._run_folder(run_id)) for run_id in run_ids if self.is_finished(run_id)]
+        points = index.get("evaluation_steps", {})
+        return [replace(run, evaluation_steps=points.get(run.info["spec"]["arm"])) for run in runs]
 
     def _run_folder(self, run_id: str) -> Path:
         return self.root / "runs" / run_id
+
+
+_REMOVE = "remove this file and run the same command again; finished runs are kept"
+_REDO = "remove the folder of this run and run clrbench compare again"
 
 
 def to_csv(table: pd.DataFrame) -> bytes:
@@ -219,11 +264,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as err:
-        raise ResultsError(
-            f"{path}: cannot be read ({err}); remove its folder and run `clrbench compare` again"
-        ) from err
+        raise ResultsError(f"{path}: cannot be read ({err}); {_REMOVE}") from err
     if not isinstance(content, dict):
-        raise ResultsError(f"{path}: got no JSON object; remove its folder and run `clrbench compare` again")
+        raise ResultsError(f"{path}: got no JSON object; {_REMOVE}")
     return content
 
 
@@ -231,9 +274,7 @@ def _read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     try:
         return pd.read_csv(path, usecols=list(columns))
     except (OSError, ValueError) as err:
-        raise ResultsError(
-            f"{path}: cannot be read ({err}); remove its folder and run `clrbench compare` again"
-        ) from err
+        raise ResultsError(f"{path}: cannot be read ({err}); {_REDO}") from err
 
 
 @contextmanager

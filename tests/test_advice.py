@@ -124,3 +124,13 @@ def test_comparisons_follow_the_baselines(tmp_path: Path) -> None:
     arms = {"a": CONSTANT, "b": CONSTANT, "c": CONSTANT | {"baseline": "a"}}
     assert comparisons(make_spec(tmp_path, arms, baseline="b")) == [("a", "b"), ("c", "a")]
     assert comparisons(make_spec(tmp_path, {"a": CONSTANT})) == []
+
+
+def test_budgets_are_compared_in_epochs_not_in_words(tmp_path: Path) -> None:
+    cyclic = triangular(step_size="2 epochs")
+    spec = make_spec(tmp_path, {"a": cyclic, "b": triangular(step_size="3 epochs")}, duration="3 cycles")
+    (found,) = warnings(spec, SIZES, ("torch",))
+    assert "arm b: confounded" in found
+    assert "duration 18 epochs against 12 epochs" in found
+    same = make_spec(tmp_path, {"a": CONSTANT, "b": CONSTANT | {"duration": "7200 steps"}})
+    assert warnings(same, SIZES, ("torch",)) == []

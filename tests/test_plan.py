@@ -143,7 +143,6 @@ IDENTITY_CHANGES = [
     {"backend": "keras"},
     {"model": Mlp(name="mlp", hidden=(9,))},
     {"optimizer": Sgd(name="sgd", momentum=0.5)},
-    {"evaluation_steps": (40,)},
     {"data": Data(dataset="mnist", validation="90 rows")},
 ]
 
@@ -162,6 +161,11 @@ def test_identity_changes_with_data_device_and_threads(dataset: Dataset) -> None
         run_identity(run, replace(dataset, checksum="other"), "cpu", 1),
     }
     assert len(identities) == 4
+
+
+def test_identity_does_not_depend_on_when_a_run_is_evaluated(dataset: Dataset) -> None:
+    other = make_run(evaluation_steps=(40,))
+    assert run_identity(other, dataset, "cpu", 1) == run_identity(make_run(), dataset, "cpu", 1)
 
 
 def test_identity_does_not_depend_on_where_the_data_lies(dataset: Dataset) -> None:

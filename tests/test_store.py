@@ -21,8 +21,11 @@ def make_log(loss: float) -> RunLog:
     return RunLog(StepLog(values, values, values), np.array([3], np.int32), {}, "finished", None, timing)
 
 
+INFO = {"spec": {"arm": "a", "num_steps": 3, "evaluation_steps": [3]}}
+
+
 def write(folder: ResultsFolder, loss: float = 1.0) -> None:
-    folder.write_run("run", 3, make_log(loss), {"loss": loss})
+    folder.write_run("run", 3, make_log(loss), {**INFO, "loss": loss})
 
 
 def test_a_run_is_finished_once_it_is_written(tmp_path: Path) -> None:
@@ -36,7 +39,7 @@ def test_a_second_writing_takes_the_place_of_the_first(tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path)
     write(folder, 1.0)
     write(folder, 2.0)
-    assert json.loads((tmp_path / "runs/run/run.json").read_text()) == {"loss": 2.0}
+    assert json.loads((tmp_path / "runs/run/run.json").read_text())["loss"] == 2.0
     assert os.listdir(tmp_path / "runs") == ["run"]  # noqa: PTH208
 
 
@@ -76,17 +79,37 @@ def test_only_indexed_and_finished_runs_are_listed(tmp_path: Path) -> None:
     assert [run.folder.name for run in folder.indexed_runs()] == ["run"]
 
 
-def test_damaged_files_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["step,lr\n1,2\n", "step,lr,train_loss,train_accuracy\n1,0.1,2.3,0.1\n", ""])
+def test_a_damaged_table_is_named(tmp_path: Path, damage: str) -> None:
     folder = ResultsFolder(tmp_path)
     write(folder)
     folder.update_index({"runs": {"torch": ["run"]}})
-    (tmp_path / "runs/run/run.json").write_text("{")
-    (tmp_path / "runs/run/steps.csv").write_text("step,lr\n1,2\n")
+    (tmp_path / "runs/run/steps.csv").write_text(damage)
     (run,) = folder.indexed_runs()
-    with pytest.raises(ResultsError, match=r"run\.json: cannot be read"):
-        _ = run.info
-    with pytest.raises(ResultsError, match=r"steps\.csv: cannot be read"):
+    with pytest.raises(ResultsError, match=r"steps\.csv: (cannot be read|got 1 rows)"):
         _ = run.steps
+
+
+def test_a_run_whose_json_is_damaged_is_to_be_made_again(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    write(folder)
+    (tmp_path / "runs/run/run.json").write_text("{")
+    assert not folder.is_finished("run")
+
+
+def test_a_run_serves_where_it_was_evaluated_at_more_points_than_asked_for(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    write(folder)
+    assert folder.has_evaluations("run", (3,))
+    assert not folder.has_evaluations("run", (2, 3))
+
+
+def test_a_damaged_index_is_named_and_costs_no_run(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    write(folder)
+    (tmp_path / "experiment.json").write_text("{")
+    with pytest.raises(ResultsError, match=r"experiment\.json: cannot be read .* remove this file"):
+        folder.indexed_runs()
 
 
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:

@@ -13,8 +13,6 @@ from torch.optim import Optimizer
 from clrbench.backends import ADADELTA_RHO, ADAGRAD_ACCUMULATOR, ADAM_BETAS, EPSILON, RMSPROP_RHO
 from clrbench.records import OptimizerSettings
 
-CARRIED = ("last_lr", "num_steps")  # what the classes below keep in their parameter group from step to step
-
 
 def make_optimizer(settings: OptimizerSettings, weights: list[Tensor]) -> Optimizer:
     """Return the optimizer of `weights`, with one parameter group and a rate that is set before every step.
@@ -28,48 +26,24 @@ def make_optimizer(settings: OptimizerSettings, weights: list[Tensor]) -> Optimi
     fast: dict[str, Any] = {"fused": True} if weights[0].device.type in ("cpu", "cuda") else {"foreach": True}
     shared = settings.update_rule == "shared"
     match settings.name:
-        case "sgd" if shared and settings.nesterov:
-            return KerasNesterov(weights, momentum=settings.momentum, **common)
         case "sgd":
-            sgd = KerasMomentum if shared and settings.momentum else torch.optim.SGD
-            return sgd(weights, momentum=settings.momentum, nesterov=settings.nesterov, **common, **fast)
+            common |= {"momentum": settings.momentum, "nesterov": settings.nesterov}
+            return KerasMomentum(weights, **common) if shared else torch.optim.SGD(weights, **common, **fast)
         case "adam" | "adamw" as name if shared:
-            return KerasAdam(weights, decoupled=name == "adamw", **common)
+            return KerasAdam(weights, decoupled=name == "adamw", step=0, **common)
         case "adam":
             return torch.optim.Adam(weights, betas=ADAM_BETAS, eps=EPSILON, **common, **fast)
         case "adamw":
             return torch.optim.AdamW(weights, betas=ADAM_BETAS, eps=EPSILON, **common, **fast)
+        case "rmsprop" if shared:
+            return KerasRMSprop(weights, **common)
         case "rmsprop":
-            if shared:
-                return KerasRMSprop(weights, **common)
             return torch.optim.RMSprop(weights, alpha=RMSPROP_RHO, eps=EPSILON, foreach=True, **common)
         case "adagrad":
             common["initial_accumulator_value"] = ADAGRAD_ACCUMULATOR
             return torch.optim.Adagrad(weights, eps=EPSILON, foreach=True, **common)
         case "adadelta":
             return torch.optim.Adadelta(weights, rho=ADADELTA_RHO, eps=EPSILON, foreach=True, **common)
-
-
-class KerasMomentum(torch.optim.SGD):
-    """SGD with `v = momentum * v - lr * g; w += v`, got from torch's rule by rescaling its momentum.
-
-    Torch holds `b = momentum * b + g; w -= lr * b`. With `v = -lr * b`, Keras's rule asks for
-    `momentum * last_lr / lr` in place of `momentum`.
-
-    Source: Sutskever et al. 2013, section 2, equations 1 and 2.
-    """
-
-    def __init__(self, weights: Iterable[Tensor], momentum: float, **options: Any) -> None:
-        """Make the optimizer; see `torch.optim.SGD`."""
-        super().__init__(weights, momentum=momentum, **options)
-        self._momentum = momentum
-
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Update the weights once."""
-        (group,) = self.param_groups
-        group["momentum"] = self._momentum * group.get("last_lr", group["lr"]) / group["lr"]
-        group["last_lr"] = group["lr"]
-        super().step(closure)
 
 
 class _KerasForm(Optimizer):
@@ -92,7 +66,6 @@ class _KerasForm(Optimizer):
         for weight in self.param_groups[0]["params"]:
             self.state[weight] = {slot: torch.zeros_like(weight) for slot in self.slots}
 
-    @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Update the weights once."""
         (group,) = self.param_groups
@@ -104,16 +77,24 @@ class _KerasForm(Optimizer):
         raise NotImplementedError
 
 
-class KerasNesterov(_KerasForm):
-    """SGD with Nesterov's look-ahead: `v = momentum * v - lr * g; w += momentum * v - lr * g`."""
+class KerasMomentum(_KerasForm):
+    """SGD with `v = momentum * v - lr * g; w += v`, or with Nesterov's look-ahead `w += momentum * v - lr * g`.
+
+    Torch holds `b = momentum * b + g; w -= lr * b`, which is the same for a constant rate only.
+
+    Source: Sutskever et al. 2013, section 2.
+    """
 
     def _update(self, weights: list[Tensor], gradients: list[Tensor], *slots: list[Tensor]) -> None:
         ((velocities,), (group,)) = slots, self.param_groups
         gradients = _with_l2(gradients, weights, group)
         torch._foreach_mul_(velocities, group["momentum"])
         torch._foreach_add_(velocities, gradients, alpha=-group["lr"])
-        torch._foreach_add_(weights, velocities, alpha=group["momentum"])
-        torch._foreach_add_(weights, gradients, alpha=-group["lr"])
+        if group["nesterov"]:
+            torch._foreach_add_(weights, velocities, alpha=group["momentum"])
+            torch._foreach_add_(weights, gradients, alpha=-group["lr"])
+        else:
+            torch._foreach_add_(weights, velocities)
 
 
 class KerasRMSprop(_KerasForm):
@@ -145,8 +126,8 @@ class KerasAdam(_KerasForm):
             torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
         else:
             gradients = _with_l2(gradients, weights, group)
-        group["num_steps"] = group.get("num_steps", 0) + 1
-        first, second = 1 - np.array(ADAM_BETAS, np.float32) ** np.float32(group["num_steps"])
+        group["step"] += 1
+        first, second = 1 - np.array(ADAM_BETAS, np.float32) ** np.float32(group["step"])
         torch._foreach_lerp_(momenta, gradients, 1 - ADAM_BETAS[0])
         torch._foreach_lerp_(velocities, torch._foreach_mul(gradients, gradients), 1 - ADAM_BETAS[1])
         roots = torch._foreach_sqrt(velocities)

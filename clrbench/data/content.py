@@ -1,12 +1,14 @@
 """What every data set must hold, whatever it was read from."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from clrbench.errors import DataError
+from clrbench.errors import DataError, MisfitError
 from clrbench.records import Dataset, Images, IntArray
 
 
@@ -19,14 +21,39 @@ class DatasetSizes:
     image_shape: tuple[int, int, int]
 
 
-def image_shape(where: str, shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Return height, width and channels of images in an array of `shape`.
+Layout: TypeAlias = Mapping[str, tuple[tuple[int, ...], np.dtype[np.generic]]]
+"""Shape and type of each array of a data set: x_train, y_train, x_test, y_test."""
+
+
+def check_layout(where: str, layout: Layout) -> DatasetSizes:
+    """Return how large a data set is, once shapes and types of its arrays are known to fit together.
+
+    Args:
+        where: What an error message calls the data set.
+        layout: Of its arrays.
 
     Raises:
-        DataError: If the array is not [rows, height, width] or [rows, height, width, channels], or is empty.
+        MisfitError: If an array has a shape or type that is not allowed, or two of them do not fit together.
     """
+    shapes = {}
+    for split in ("train", "test"):
+        images, labels = (layout[f"{axis}_{split}"] for axis in "xy")
+        shapes[split] = _image_shape(f"{where}: x_{split}", *images)
+        _check_labels(f"{where}: y_{split}", *labels, num_rows=images[0][0])
+    train_type, test_type = layout["x_train"][1], layout["x_test"][1]
+    if shapes["train"] != shapes["test"] or (train_type == np.uint8) != (test_type == np.uint8):
+        raise _misfit(
+            f"{where}: got x_train of {train_type}{list(shapes['train'])} and x_test of {test_type}{list(shapes['test'])} an "
+            "image; both must be alike"
+        )
+    return DatasetSizes(layout["x_train"][0][0], layout["x_test"][0][0], shapes["train"])
+
+
+def _image_shape(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> tuple[int, int, int]:
+    if dtype != np.uint8 and dtype.kind != "f":
+        raise _misfit(f"{where}: got images of type {dtype}; allowed: uint8 (0 to 255) or float; convert them first")
     if len(shape) not in {3, 4} or min(shape) < 1:
-        raise DataError(
+        raise _misfit(
             f"{where}: got an array of shape {shape}; allowed: [rows, height, width] or "
             "[rows, height, width, channels], each at least 1"
         )
@@ -34,10 +61,15 @@ def image_shape(where: str, shape: tuple[int, ...]) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def check_image_type(where: str, dtype: np.dtype[np.generic]) -> None:
-    """Raise DataError unless `dtype` is uint8 or a float."""
-    if dtype != np.uint8 and dtype.kind != "f":
-        raise DataError(f"{where}: got images of type {dtype}; allowed: uint8 (0 to 255) or float; convert them first")
+def _check_labels(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic], num_rows: int) -> None:
+    if dtype.kind not in "iu":
+        raise _misfit(f"{where}: got labels of type {dtype}; allowed: integers, 0 for the first class")
+    if shape not in {(num_rows,), (num_rows, 1)}:
+        raise _misfit(f"{where}: got shape {shape} beside {num_rows} images; allowed: [{num_rows}]")
+
+
+def _misfit(message: str) -> MisfitError:
+    return MisfitError(message, key=("data", "dataset"))
 
 
 def make_dataset(name: str, where: str, arrays: dict[str, npt.NDArray[np.generic]]) -> Dataset:
@@ -49,27 +81,19 @@ def make_dataset(name: str, where: str, arrays: dict[str, npt.NDArray[np.generic
         arrays: x_train, y_train, x_test, y_test.
 
     Raises:
-        DataError: If sizes, types or labels do not fit together.
+        MisfitError: If sizes or types do not fit together.
+        DataError: If pixels or labels are not what they should be.
     """
-    x_train, x_test = (_images(f"{where}: {key}", arrays[key]) for key in ("x_train", "x_test"))
-    if x_train.shape[1:] != x_test.shape[1:] or x_train.dtype != x_test.dtype:
-        raise DataError(
-            f"{where}: got x_train of {x_train.dtype}{list(x_train.shape[1:])} and x_test of "
-            f"{x_test.dtype}{list(x_test.shape[1:])} an image; both must be alike"
-        )
-    y_train, y_test = (
-        _labels(f"{where}: {key}", arrays[key], len(images))
-        for key, images in (("y_train", x_train), ("y_test", x_test))
-    )
+    shape = check_layout(where, {key: (array.shape, array.dtype) for key, array in arrays.items()}).image_shape
+    x_train, x_test = (_images(f"{where}: {key}", arrays[key], shape) for key in ("x_train", "x_test"))
+    y_train, y_test = (_labels(f"{where}: {key}", arrays[key]) for key in ("y_train", "y_test"))
     if y_train.min() == y_train.max():
         raise DataError(f"{where}: y_train: got class {y_train[0]} only; allowed: at least two classes to tell apart")
     num_classes = int(max(y_train.max(), y_test.max())) + 1
     return Dataset(name, x_train, y_train, x_test, y_test, num_classes, _checksum(x_train, y_train, x_test, y_test))
 
 
-def _images(where: str, images: npt.NDArray[np.generic]) -> Images:
-    check_image_type(where, images.dtype)
-    shape = image_shape(where, images.shape)
+def _images(where: str, images: npt.NDArray[np.generic], shape: tuple[int, int, int]) -> Images:
     if images.dtype == np.uint8:
         return np.ascontiguousarray(images, dtype=np.uint8).reshape(len(images), *shape)
     with np.errstate(over="ignore"):  # a pixel too large for float32 becomes infinite, which is refused here
@@ -79,16 +103,11 @@ def _images(where: str, images: npt.NDArray[np.generic]) -> Images:
     return floats
 
 
-def _labels(where: str, labels: npt.NDArray[np.generic], num_rows: int) -> IntArray:
-    if labels.dtype.kind not in "iu":
-        raise DataError(f"{where}: got labels of type {labels.dtype}; allowed: integers, 0 for the first class")
-    if labels.shape not in {(num_rows,), (num_rows, 1)}:
-        raise DataError(f"{where}: got shape {labels.shape} beside {num_rows} images; allowed: [{num_rows}]")
-    flat = labels.reshape(num_rows)
-    low, high = int(flat.min()), int(flat.max())
+def _labels(where: str, labels: npt.NDArray[np.generic]) -> IntArray:
+    low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= MAX_CLASSES:
         raise DataError(f"{where}: got labels from {low} to {high}; allowed: 0 to {MAX_CLASSES - 1}")
-    return flat.astype(np.int32)
+    return labels.reshape(-1).astype(np.int32)
 
 
 MAX_CLASSES = 100_000

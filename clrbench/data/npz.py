@@ -10,8 +10,8 @@ from typing import IO, TypeVar
 
 import numpy as np
 
-from clrbench.data.content import DatasetSizes, check_image_type, image_shape, make_dataset
-from clrbench.errors import DataError
+from clrbench.data.content import DatasetSizes, check_layout, make_dataset
+from clrbench.errors import DataError, MisfitError
 from clrbench.records import Dataset
 
 Content = TypeVar("Content")
@@ -29,14 +29,10 @@ def measure(path: Path) -> DatasetSizes:
     """Return how large the data set in a file is, from the headers of its arrays.
 
     Raises:
-        DataError: If the file is not an `.npz` with the four arrays, or its images have no usable shape or type.
+        MisfitError: If an array is missing, or their shapes and types do not fit together.
+        DataError: If the file is not an `.npz`.
     """
-    headers = _read(path, ("x_train", "x_test"), _read_header)
-    for key, (shape, dtype) in headers.items():
-        image_shape(f"{path}: {key}", shape)
-        check_image_type(f"{path}: {key}", dtype)
-    train_shape, test_shape = headers["x_train"][0], headers["x_test"][0]
-    return DatasetSizes(train_shape[0], test_shape[0], image_shape(str(path), train_shape))
+    return check_layout(str(path), _read(path, _KEYS, _read_header))
 
 
 def load(path: Path) -> Dataset:
@@ -68,9 +64,10 @@ def _check_names(path: Path, members: list[str]) -> None:
     missing = [key for key in _KEYS if f"{key}.npy" not in members]
     if missing:
         there = ", ".join(sorted(name.removesuffix(".npy") for name in members))
-        raise DataError(
+        raise MisfitError(
             f"{path}: got the arrays {there or 'none'}; {', '.join(missing)} missing; save them with "
-            "numpy.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)"
+            "numpy.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)",
+            key=("data", "dataset"),
         )
 
 

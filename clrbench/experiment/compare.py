@@ -4,9 +4,8 @@ from clrbench.errors import SpecError
 from clrbench.experiment.fleet import Fleet
 from clrbench.experiment.opening import Experiment
 from clrbench.experiment.range_test import RangeTests, find_bounds
-from clrbench.report import SPEC_FILE, Report, write_report
+from clrbench.report import Report, write_report
 from clrbench.runs import training_runs
-from clrbench.spec import to_yaml
 
 
 def compare(fleet: Fleet) -> Report | RangeTests:
@@ -21,13 +20,12 @@ def compare(fleet: Fleet) -> Report | RangeTests:
     """
     experiment = fleet.experiment
     check_has_arms(experiment)
+    fleet.begin()
     bounds, refusals = find_bounds(fleet)
     if refusals.reports:
         return refusals
     with experiment.locating():
         runs = training_runs(experiment.spec, experiment.sizes, experiment.backends, bounds)
-    fleet.folder.update_index({"warnings": experiment.warnings})
-    fleet.folder.write_text(SPEC_FILE, to_yaml(experiment.spec))
     fleet.make(fleet.folder, runs, "runs")
     return write_report(fleet.folder, experiment.spec, experiment.warnings)
 

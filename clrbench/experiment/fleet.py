@@ -9,12 +9,12 @@ from typing import Any
 from clrbench import data
 from clrbench.errors import SpecError
 from clrbench.executors import LocalWorkers, Progress, available_cpus, local_workers
-from clrbench.experiment.opening import Experiment
+from clrbench.experiment.opening import Experiment, check_installed
 from clrbench.plan import PROTOCOL, run_identity
 from clrbench.progress import Display
 from clrbench.records import Dataset
-from clrbench.spec import RunSpec
-from clrbench.store import ResultsFolder
+from clrbench.spec import RunSpec, to_yaml
+from clrbench.store import SPEC_FILE, ResultsFolder
 from clrbench.training import Task
 
 SETTINGS = ("protocol", "threads", "devices")
@@ -69,6 +69,16 @@ class Fleet:
         self._check_unchanged("threads", settings["threads"], self.options.threads)
         return settings
 
+    def begin(self) -> None:
+        """Check that the backends are there, and write down what is about to be done.
+
+        Raises:
+            BackendError: If a backend is not installed.
+        """
+        check_installed(self.experiment.backends)
+        self.folder.write_text(SPEC_FILE, to_yaml(self.experiment.spec))
+        self.folder.update_index({"warnings": self.experiment.warnings})
+
     def make(self, folder: ResultsFolder, runs: list[RunSpec], what: str) -> list[str]:
         """Make the runs that are not in a folder yet, and return the ids of all of them.
 
@@ -93,7 +103,7 @@ class Fleet:
         with local_workers(backend, num_workers, threads) as workers:
             device = self._device(backend, workers)
             tasks = [self._task(folder, run, device) for run in runs]
-            self._remember(folder, backend, device, [task.run_id for task in tasks])
+            self._remember(folder, backend, device, tasks)
             pending = [task for task in tasks if task.redo or not folder.is_finished(task.run_id)]
             for task in tasks:
                 if task not in pending:
@@ -126,8 +136,10 @@ class Fleet:
     def _task(self, folder: ResultsFolder, run: RunSpec, device: str) -> Task:
         threads = self.settings["threads"]
         identity = run_identity(run, self.dataset, device, threads)
+        run_id = f"{run.backend}-{run.arm}-s{run.seed}-{identity[:8]}"
+        lacks_points = folder.is_finished(run_id) and not folder.has_evaluations(run_id, run.evaluation_steps)
         return Task(
-            run_id=f"{run.backend}-{run.arm}-s{run.seed}-{identity[:8]}",
+            run_id=run_id,
             identity=identity,
             run=run,
             root=folder.root,
@@ -136,14 +148,15 @@ class Fleet:
             data_checksum=self.dataset.checksum,
             executor=LocalWorkers.name,
             git_commit=self._git_commit,
-            redo=self.options.redo,
+            redo=self.options.redo or lacks_points,
         )
 
-    def _remember(self, folder: ResultsFolder, backend: str, device: str, run_ids: list[str]) -> None:
+    def _remember(self, folder: ResultsFolder, backend: str, device: str, tasks: list[Task]) -> None:
         """Keep what later commands need: settings that must not change, and which runs belong to the experiment."""
         self.settings["devices"][backend] = device
         self.folder.update_index(self.settings)
-        folder.update_index({"runs": {backend: run_ids}})
+        points = {task.run.arm: task.run.evaluation_steps for task in tasks}
+        folder.update_index({"runs": {backend: [task.run_id for task in tasks]}, "evaluation_steps": points})
 
     @cached_property
     def _git_commit(self) -> str | None:

@@ -55,7 +55,6 @@ def open_experiment(path: Path | None, out: Path) -> Experiment:
     Raises:
         SpecError: If anything in the spec is not allowed, or does not fit the data.
         DataError: If the data cannot be read.
-        BackendError: If a backend is not installed.
     """
     file = load_spec(path or demo_path())
     with file.locating():
@@ -74,16 +73,19 @@ def demo_path() -> Path:
     return Path(str(files("clrbench") / "demo.yaml"))
 
 
-def _chosen_backends(spec: Spec) -> tuple[BackendName, ...]:
-    there = backends.installed()
-    installed = tuple(name for name in BACKEND_NAMES if name in there)
-    if spec.backends == "installed":
-        if not installed:
-            raise BackendError(
-                "no backend is installed; run pip install 'clrbench[torch]' or pip install 'clrbench[keras]'"
-            )
-        return installed
-    for name in spec.backends:
-        if name not in installed:
+def check_installed(chosen: tuple[BackendName, ...]) -> None:
+    """Raise BackendError unless there is a backend, and each of them is installed."""
+    if not chosen:
+        raise BackendError(
+            "no backend is installed; run pip install 'clrbench[torch]' or pip install 'clrbench[keras]'"
+        )
+    for name in chosen:
+        if name not in backends.installed():
             raise BackendError(f"backend {name} is not installed; run pip install 'clrbench[{name}]'")
-    return spec.backends
+
+
+def _chosen_backends(spec: Spec) -> tuple[BackendName, ...]:
+    if spec.backends != "installed":
+        return spec.backends
+    there = backends.installed()
+    return tuple(name for name in BACKEND_NAMES if name in there)

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from clrbench import backends
-from clrbench.errors import BackendError, SpecError
+from clrbench.errors import SpecError
 from clrbench.executors import local_workers
 from clrbench.experiment.compare import check_has_arms
 from clrbench.experiment.fleet import Fleet
-from clrbench.experiment.opening import Experiment
+from clrbench.experiment.opening import Experiment, check_installed
 from clrbench.experiment.range_test import RangeTests, find_bounds
 from clrbench.parity import Judgement, Parity, judge
 from clrbench.records import FloatArray
@@ -158,9 +157,7 @@ def compare_backends(fleet: Fleet, num_steps: int) -> ParityReport | RangeTests:
 
 def _check_comparable(experiment: Experiment) -> None:
     check_has_arms(experiment)
-    for name in BACKEND_NAMES:
-        if name not in backends.installed():
-            raise BackendError(f"parity needs both backends; run pip install 'clrbench[{name}]'")
+    check_installed(BACKEND_NAMES)
     with experiment.locating():
         if experiment.spec.model.settings().dropout > 0:
             raise SpecError(

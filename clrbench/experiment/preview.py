@@ -1,6 +1,6 @@
 """What an experiment will do, before anything is trained: its rates, its size, its cost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 from clrbench.executors import available_cpus
 from clrbench.experiment.compare import check_has_arms
 from clrbench.experiment.fleet import Options
-from clrbench.experiment.opening import Experiment
+from clrbench.experiment.opening import Experiment, check_installed
 from clrbench.models import build_layers, forward_multiply_adds, num_parameters
 from clrbench.report.plot_style import to_png
 from clrbench.report.plots import schedule_figure
@@ -17,13 +17,15 @@ from clrbench.report.tables import thinned_steps
 from clrbench.report.text_curve import TextAxis, text_curve
 from clrbench.runs import (
     LrBounds,
-    RangeTestGroup,
     arm_clock,
     lr_table,
     needed_range_tests,
+    own_range_test,
+    range_test_group,
     range_test_runs,
     split_sizes,
     training_runs,
+    with_bounds,
 )
 from clrbench.spec import RunSpec
 from clrbench.stats import pairs_needed, smallest_detectable_difference
@@ -91,8 +93,11 @@ def preview_schedules(experiment: Experiment) -> Preview:
         for name in spec.arms:
             arm, clock = spec.resolved_arm(name), arm_clock(spec, name, train_rows)
             if arm.schedule.needs_range_test:
-                left_out.append(name)
-                continue
+                found = _known_bounds(experiment, name)
+                if found is None:
+                    left_out.append(name)
+                    continue
+                arm = replace(arm, schedule=with_bounds(arm.schedule, found))
             step = np.arange(1, clock.num_steps + 1)
             lr = lr_table(arm, clock).astype(np.float32)
             tables.append(pd.DataFrame({"arm": name, "step": step, "epoch": step / clock.steps_per_epoch, "lr": lr}))
@@ -105,6 +110,15 @@ def preview_schedules(experiment: Experiment) -> Preview:
         figure = schedule_figure(thinned.assign(backend=""), list(spec.arms))
         folder.write_bytes("schedule/lr_schedule.png", to_png(figure))
     return Preview(experiment, table, left_out)
+
+
+def _known_bounds(experiment: Experiment, arm: str) -> LrBounds | None:
+    """Return the bounds that the range test of an arm found on the first backend that has any, or None."""
+    folder = ResultsFolder(experiment.root).range_test(range_test_group(experiment.spec, arm).arm)
+    for found in folder.bounds().values():
+        if found["reason"] is None:
+            return LrBounds(found["base_lr"], found["max_lr"])
+    return None
 
 
 @dataclass(frozen=True)
@@ -141,7 +155,7 @@ class DryRun:
             "four times in five"
             if self.detectable_sds is not None
             else f"{pairs} pairs cannot show any difference at alpha {spec.verdict.alpha:g}; "
-            f"{pairs_needed(spec.verdict.alpha)} can"
+            f"{pairs_needed(spec.verdict.alpha, max(1, len(self.experiment.comparisons)))} can"
         )
         lines = [
             f"{spec.name}: {self.num_runs} runs, {self.num_steps} steps in all, on {', '.join(self.experiment.backends)}",
@@ -169,9 +183,10 @@ def dry_run(experiment: Experiment, options: Options, *, range_test_only: bool =
         range_test_only: Whether only its range tests would be made.
     """
     spec = experiment.spec
+    check_installed(experiment.backends)
     groups = needed_range_tests(spec)
     if range_test_only:
-        groups = groups or [RangeTestGroup(None, spec.optimizer, spec.batch_size)]
+        groups = list(dict.fromkeys([own_range_test(spec), *groups]))
     with experiment.locating():
         runs = [run for group in groups for run in range_test_runs(spec, group, experiment.sizes, experiment.backends)]
         if not range_test_only:
@@ -182,7 +197,8 @@ def dry_run(experiment: Experiment, options: Options, *, range_test_only: bool =
     workers = min(options.workers or max(1, available_cpus() // (options.threads or 1)), len(runs))
     seconds = sum(_seconds(experiment, run) for run in runs) / workers
     starts = WORKER_START_SECONDS * len(experiment.backends) * (1 + (bool(groups) and not range_test_only))
-    detectable = smallest_detectable_difference(1.0, len(spec.seeds), alpha=spec.verdict.alpha)
+    alpha = spec.verdict.alpha / max(1, len(experiment.comparisons))
+    detectable = smallest_detectable_difference(1.0, len(spec.seeds), alpha=alpha)
     return DryRun(
         experiment=experiment,
         num_runs=len(runs),

@@ -6,7 +6,7 @@ from typing import Any
 from clrbench.experiment.fleet import Fleet
 from clrbench.experiment.opening import Experiment
 from clrbench.report.bounds import RangeTestReport, write_range_test
-from clrbench.runs import BoundsTable, LrBounds, RangeTestGroup, needed_range_tests, range_test_runs
+from clrbench.runs import BoundsTable, LrBounds, RangeTestGroup, needed_range_tests, own_range_test, range_test_runs
 from clrbench.spec import BackendName
 
 
@@ -33,14 +33,15 @@ class RangeTests:
 
 
 def run_range_tests(fleet: Fleet) -> RangeTests:
-    """Make the range tests of an experiment: those its arms take their rates from, or else the spec's own.
+    """Make the range tests of an experiment: the spec's own, and those that arms take their rates from.
 
     Raises:
         SpecError: If the data or the test's length does not allow what the spec asks for.
         ClrbenchError: If a run fails.
     """
     spec = fleet.experiment.spec
-    groups = needed_range_tests(spec) or [RangeTestGroup(None, spec.optimizer, spec.batch_size)]
+    fleet.begin()
+    groups = dict.fromkeys([own_range_test(spec), *needed_range_tests(spec)])
     return RangeTests([_run_range_test(fleet, group) for group in groups])
 
 
@@ -66,7 +67,7 @@ def _run_range_test(fleet: Fleet, group: RangeTestGroup) -> RangeTestReport:
         runs = range_test_runs(experiment.spec, group, experiment.sizes, experiment.backends)
     folder = fleet.folder.range_test(group.arm)
     fleet.make(folder, runs, "range test")
-    return write_range_test(folder, next_command(experiment))
+    return write_range_test(folder, experiment.spec, next_command(experiment))
 
 
 def next_command(experiment: Experiment) -> str:

@@ -15,8 +15,6 @@ from clrbench.report.verdict import verdict_data, verdict_text
 from clrbench.spec import Spec
 from clrbench.store import ResultsFolder, StoredRun
 
-SPEC_FILE = "spec.yaml"
-
 
 @dataclass(frozen=True)
 class Report:

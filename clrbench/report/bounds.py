@@ -13,7 +13,8 @@ from clrbench.report.plot_style import to_png
 from clrbench.report.range_test_plot import is_exponential, range_test_figure
 from clrbench.report.tables import metrics_table
 from clrbench.report.text_curve import TextAxis, text_curve
-from clrbench.store import ResultsFolder, StoredRun
+from clrbench.spec import Spec
+from clrbench.store import BOUNDS, ResultsFolder, StoredRun
 
 CURVE_COLUMNS = (
     "backend",
@@ -94,25 +95,31 @@ class RangeTestReport:
         return [text_curve(rates, {backend: mean.to_numpy()}, x_axis=x_axis, y_axis=y_axis)]
 
 
-def write_range_test(folder: ResultsFolder, next_command: str) -> RangeTestReport:
+def write_range_test(folder: ResultsFolder, spec: Spec, next_command: str) -> RangeTestReport:
     """Write curve, bounds and plot of a range test from its run files, and return what they say.
 
     Args:
         folder: Of the range test.
+        spec: The experiment, resolved; runs that it does not ask for are left out.
         next_command: What to try where there is no answer.
 
     Raises:
         ResultsError: If no run is finished, or the disk does not take the files.
     """
     with folder.tables_lock():
-        runs = folder.indexed_runs()
+        runs = [
+            run
+            for backend in spec.backends
+            for run in folder.indexed_runs()
+            if run.info["spec"]["backend"] == backend and run.info["spec"]["seed"] in spec.range_test.seeds
+        ]
         if not runs:
             raise ResultsError(f"{folder.root}: no run is finished; run `clrbench range-test` again")
         curve = curve_table(runs)
         backends = dict.fromkeys(curve["backend"])
         bounds = {name: _bounds([run for run in runs if run.info["spec"]["backend"] == name]) for name in backends}
         folder.write_table("curve.csv", curve)
-        folder.write_json("bounds.json", bounds)
+        folder.write_json(BOUNDS, bounds)
         folder.write_bytes("range_test.png", to_png(range_test_figure(curve, bounds)))
     return RangeTestReport(folder, curve, bounds, next_command)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clrbench.spec import METRICS, Metric, Spec
-from clrbench.stats import PairedComparison, compare_paired
+from clrbench.stats import PairedComparison, compare_paired, holm, pairs_needed
 from clrbench.store import StoredRun
 
 METRIC_COLUMNS = (
@@ -133,8 +133,7 @@ def mixed_provenance(runs: Sequence[StoredRun], comparisons: Sequence[tuple[str,
         "this pair is left out; run `clrbench compare --redo` to train both anew"
         for candidate, baseline in comparisons
         for backend, arm, seed in versions
-        if arm == candidate
-        and versions.get((backend, baseline, seed), versions[backend, arm, seed]) != versions[backend, arm, seed]
+        if arm == candidate and _differ(versions, (backend, candidate, seed), (backend, baseline, seed))
     ]
 
 
@@ -142,40 +141,91 @@ def _differ(versions: Mapping[RunKey, Any], first: RunKey, second: RunKey) -> bo
     return second in versions and versions[first] != versions[second]
 
 
-def comparison_table(differences: pd.DataFrame, spec: Spec) -> pd.DataFrame:
-    """Return the paired comparison of every backend, metric, candidate and baseline."""
-    rows = []
-    keys = ["backend", "metric", "candidate", "baseline"]
-    for key, group in differences.groupby(keys, sort=False):
-        values = group["difference"].to_numpy()
-        metric = str(key[1])
-        found = compare_paired(
-            values, np.zeros_like(values), alpha=spec.verdict.alpha, higher_is_better=is_accuracy(metric)
+def comparison_table(
+    differences: pd.DataFrame, spec: Spec, backends: Sequence[str], comparisons: Sequence[tuple[str, str]]
+) -> pd.DataFrame:
+    """Return the paired comparison of every backend, measured metric, candidate and baseline.
+
+    Within a backend, the verdicts on the primary metric share the risk alpha, by Holm's method; all other metrics are
+    exploratory. The p-values and intervals are those of each comparison alone.
+    """
+    measured = [metric for metric in METRICS if metric in set(differences["metric"])] or [spec.verdict.metric]
+    rows = [
+        row
+        for backend in backends
+        for metric in measured
+        for row in _family(
+            differences[(differences["backend"] == backend) & (differences["metric"] == metric)],
+            metric,
+            spec,
+            comparisons,
+            backend,
         )
-        margin = spec.verdict.margin if is_accuracy(metric) == is_accuracy(spec.verdict.metric) else None
-        word = verdict_word(found, alpha=spec.verdict.alpha, margin=margin, higher_is_better=is_accuracy(metric))
-        rows.append(dict(zip(keys, key, strict=True)) | asdict(found) | {"verdict": word})
-    table = pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS))
-    order = {backend: i for i, backend in enumerate(dict.fromkeys(table["backend"]))}
-    return table.sort_values("backend", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+    ]
+    return pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS)).astype(_COMPARISON_TYPES)
 
 
-def verdict_word(found: PairedComparison, *, alpha: float, margin: float | None, higher_is_better: bool) -> str:
+_COMPARISON_TYPES = dict.fromkeys(("pairs", "wins", "ties", "losses"), "int64") | dict.fromkeys(
+    ("mean_difference", "ci_low", "ci_high", "p_value"), "float64"
+)
+
+
+def _family(
+    differences: pd.DataFrame, metric: str, spec: Spec, comparisons: Sequence[tuple[str, str]], backend: str
+) -> list[dict[str, Any]]:
+    """Return the comparisons of one backend and metric."""
+    better_up, alpha = is_accuracy(metric), spec.verdict.alpha
+    found = []
+    for candidate, baseline in comparisons:
+        chosen = (differences["candidate"] == candidate) & (differences["baseline"] == baseline)
+        values = differences.loc[chosen, "difference"].to_numpy(np.float64)
+        found.append(compare_paired(values, np.zeros_like(values), alpha=alpha, higher_is_better=better_up))
+    p_values = np.array([one.p_value for one in found])
+    primary = metric == spec.verdict.metric
+    adjusted = holm(p_values) if primary and found else p_values
+    margin = spec.verdict.margin if better_up == is_accuracy(spec.verdict.metric) else None
+    question = Question(alpha, margin, better_up, comparisons=len(found) if primary else 1)
+    return [
+        {"backend": backend, "metric": metric, "candidate": candidate, "baseline": baseline}
+        | asdict(one)
+        | {"verdict": verdict_word(one, float(p_value), question)}
+        for (candidate, baseline), one, p_value in zip(comparisons, found, adjusted, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a comparison is asked.
+
+    Attributes:
+        alpha: Risk of a false "better" or "worse" in the whole family.
+        margin: Differences up to this size do not matter; None where it is given in another unit.
+        higher_is_better: Whether a positive difference is good.
+        comparisons: How many comparisons share the risk.
+    """
+
+    alpha: float
+    margin: float | None
+    higher_is_better: bool
+    comparisons: int = 1
+
+
+def verdict_word(found: PairedComparison, p_value: float, question: Question) -> str:
     """Return what a comparison shows.
 
     Args:
         found: The comparison.
-        alpha: Risk of a false "better" or "worse".
-        margin: Differences up to this size do not matter; None where it is given in another unit.
-        higher_is_better: Whether a positive difference is good.
+        p_value: Its p-value, adjusted for the others of its family.
+        question: What it is asked.
     """
-    if 2.0 ** (1 - found.pairs) > alpha:
+    if found.pairs < pairs_needed(question.alpha, question.comparisons):
         return "cannot tell"
+    margin = question.margin
     if margin is not None and -margin <= found.ci_low and found.ci_high <= margin:
         return "equivalent"
-    if found.p_value > alpha:
+    if p_value > question.alpha:
         return "no difference shown"
-    return "better" if (found.mean_difference > 0) == higher_is_better else "worse"
+    return "better" if (found.mean_difference > 0) == question.higher_is_better else "worse"
 
 
 def targets_table(metrics: pd.DataFrame, targets: Mapping[Metric, Sequence[float]]) -> pd.DataFrame:
@@ -323,7 +373,7 @@ def make_tables(spec: Spec, runs: Sequence[StoredRun], comparisons: Sequence[tup
     return Tables(
         metrics=metrics,
         summary=summary_table(metrics),
-        comparison=comparison_table(differences, spec),
+        comparison=comparison_table(differences, spec, list(metrics["backend"].unique()), comparisons),
         differences=differences,
         targets=targets_table(metrics, spec.targets),
         timing=timing_table(runs),

@@ -24,7 +24,8 @@ def verdict_text(spec: Spec, tables: Tables, warnings: list[str]) -> str:
     metric = spec.verdict.metric
     comparison = tables.comparison
     primary = comparison[comparison["metric"] == metric]
-    lines = [_sentence(row, spec, tables) for row in primary.to_dict("records")]
+    family = primary["backend"].value_counts()
+    lines = [_sentence(row, spec, tables, int(family[row["backend"]])) for row in primary.to_dict("records")]
     if not lines:
         lines = ["There is nothing to compare: no two arms have a pair of finished runs."]
     lines += _diverged(tables)
@@ -58,11 +59,11 @@ def _json_value(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _sentence(row: Mapping[Any, Any], spec: Spec, tables: Tables) -> str:
+def _sentence(row: Mapping[Any, Any], spec: Spec, tables: Tables, num_comparisons: int) -> str:
     answer = _ANSWER[row["verdict"]].format(**row)
     metric = spec.verdict.metric
     means = tables.summary.set_index(["backend", "arm"])[f"{metric}_mean"]
-    there = ", ".join(f"{arm} {means[row['backend'], arm]:.4f}" for arm in (row["candidate"], row["baseline"]))
+    there = ", ".join(f"{arm} {_number(means[row['backend'], arm])}" for arm in (row["candidate"], row["baseline"]))
     pairs = f"{row['pairs']} pair{'s' * (row['pairs'] != 1)}"
     level = f"{100 * (1 - spec.verdict.alpha):g} %"
     interval = (
@@ -74,8 +75,10 @@ def _sentence(row: Mapping[Any, Any], spec: Spec, tables: Tables) -> str:
         f"{row['backend']}: {answer}. {_plain(metric).capitalize()}: {there}; difference {row['mean_difference']:+.4f}, "
         f"{interval}, p = {row['p_value']:.3g}, {pairs}: {row['wins']} won, {row['ties']} tied, {row['losses']} lost."
     )
+    if num_comparisons > 1:
+        text += f" The verdict allows for {num_comparisons} comparisons (Holm)."
     if row["verdict"] == "cannot tell":
-        text += f" It would take at least {pairs_needed(spec.verdict.alpha)} seeds."
+        text += f" It would take at least {pairs_needed(spec.verdict.alpha, num_comparisons)} seeds."
     if row["verdict"] == "equivalent":
         text += f" The whole interval lies within the margin of {spec.verdict.margin:g}."
     return text
@@ -108,6 +111,10 @@ def _published_lines(published: pd.DataFrame) -> Iterator[str]:
             f"Published {_plain(row['metric'])} of {row['arm']}: {row['value']:g}; on {row['backend']}, {row['runs_below']} of "
             f"{row['runs']} runs lie below it, their median is {row['median']:.4f}, from {row['min']:.4f} to {row['max']:.4f}."
         )
+
+
+def _number(mean: float) -> str:
+    return f"{mean:.4f}" if math.isfinite(mean) else "(all runs diverged)"
 
 
 def _plain(metric: str) -> str:

@@ -187,6 +187,10 @@ class Spec(Part):
         if self.baseline is not None:
             self._check_arm_name(("baseline",), self.baseline)
         for name, arm in self.arms.items():
+            if name in RESERVED_ARM_NAMES:
+                raise at_key(
+                    ("arms", name), f"any name but {', '.join(RESERVED_ARM_NAMES)}, which range-test/ holds itself"
+                )
             self._check_arm(name, arm)
         if self.data.validation.amount == 0:
             self._check_no_validation_metric()
@@ -253,9 +257,8 @@ class ResolvedArm:
     duration: Length
     baseline: str | None
 
-    def overrides(self, other: "ResolvedArm") -> list[str]:
-        """Return the keys, other than the schedule, in which this arm differs from another one."""
-        return [key for key in OVERRIDES if getattr(self, key) != getattr(other, key)]
-
 
 OVERRIDES = ("batch_size", "optimizer", "duration")
+
+RESERVED_ARM_NAMES = ("runs", "plots", "curve.csv", "bounds.json", "range_test.png", "experiment.json")
+"""An arm's own range test lies in `range-test/<arm>/`, beside these."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import Field, model_validator
 
 from clrbench.records import DoubleArray
-from clrbench.schedules import SCHEDULES, ramp, warmup
+from clrbench.schedules import END_LR_DIVISOR, SCHEDULES, ramp, warmup
 from clrbench.spec.quantities import Clock, Length, Number, Part, Rate, RateOrRangeTest, Span, Whole, at_key
 
 Gamma: TypeAlias = Annotated[Number, Field(gt=0, le=1)]
@@ -159,7 +159,9 @@ class _Decay(BaseSchedule):
 
     @model_validator(mode="after")
     def _check_end(self) -> Self:
-        if self.end_lr is not None and self.end_lr > self.lr:
+        if self.end_lr is None:
+            object.__setattr__(self, "end_lr", self.lr / END_LR_DIVISOR)
+        elif self.end_lr > self.lr:
             raise at_key(("end_lr",), f"a rate of at most lr, which is {self.lr:g}")
         return self
 

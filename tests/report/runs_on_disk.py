@@ -9,6 +9,7 @@ from clrbench.store import ResultsFolder
 
 EVALUATION_STEPS = np.array([2, 4, 5], np.int32)
 STEPS_PER_EPOCH = 2
+SIZES = {"steps_per_epoch": STEPS_PER_EPOCH, "num_steps": 5, "evaluation_steps": EVALUATION_STEPS.tolist()}
 
 
 def write_run(
@@ -39,7 +40,7 @@ def write_run(
         "status": status,
         "reason": None,
         "num_classes": 4,
-        "spec": {"backend": backend, "arm": arm, "seed": seed, "steps_per_epoch": STEPS_PER_EPOCH},
+        "spec": {"backend": backend, "arm": arm, "seed": seed, **SIZES},
         "provenance": {"versions": {backend: version}, "threads": 1, "device": "cpu", "executor": "local"},
         "timing": {
             "train_seconds": 1.0,

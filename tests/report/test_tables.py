@@ -13,7 +13,7 @@ from runs_on_disk import write_run
 from clrbench.errors import ResultsError
 from clrbench.report import write_report
 from clrbench.report.arm_curves import bands_table
-from clrbench.report.tables import Tables, make_tables, mixed_provenance, thinned_steps, verdict_word
+from clrbench.report.tables import Question, Tables, make_tables, mixed_provenance, thinned_steps, verdict_word
 from clrbench.report.verdict import verdict_data, verdict_text
 from clrbench.spec import Spec
 from clrbench.stats import compare_paired
@@ -163,6 +163,8 @@ def test_one_arm_alone_has_a_comparison_of_headers_only(folder: ResultsFolder) -
     tables = make_tables(make_spec(), folder.indexed_runs(), [])
     assert tables.comparison.empty
     assert list(tables.comparison)[:3] == ["backend", "metric", "candidate"]
+    write_report(folder, make_spec(arms={"constant": {"schedule": {"name": "constant", "lr": 0.1}}}, seeds=1), [])
+    assert len((folder.root / "comparison.csv").read_text().splitlines()) == 1
     assert "nothing to compare" in verdict_text(make_spec(), tables, [])
 
 
@@ -180,12 +182,45 @@ def test_one_arm_alone_has_a_comparison_of_headers_only(folder: ResultsFolder) -
 )
 def test_verdict_words(differences: list[float], margin: float | None, word: str) -> None:
     found = compare_paired(np.array(differences), np.zeros(len(differences)))
-    assert verdict_word(found, alpha=0.05, margin=margin, higher_is_better=True) == word
+    assert verdict_word(found, found.p_value, Question(0.05, margin, higher_is_better=True)) == word
 
 
 def test_a_lower_loss_is_better() -> None:
     found = compare_paired(np.full(6, -0.1), np.zeros(6), higher_is_better=False)
-    assert verdict_word(found, alpha=0.05, margin=None, higher_is_better=False) == "better"
+    assert verdict_word(found, found.p_value, Question(0.05, None, higher_is_better=False)) == "better"
+
+
+def test_comparisons_of_the_primary_metric_share_the_risk(folder: ResultsFolder) -> None:
+    constant = {"schedule": {"name": "constant", "lr": 0.1}}
+    arms = ["constant", "clr", "third", "fourth"]
+    spec = make_spec(arms=dict.fromkeys(arms, constant), seeds=7)
+    pairs = [(arm, "constant") for arm in arms[1:]]
+    for seed in range(7):
+        for i, arm in enumerate(arms):
+            write_run(folder, arm, seed, [0.4, 0.6, 0.5 + 0.1 * i + 0.001 * seed * i])
+    comparison = make_tables(spec, folder.indexed_runs(), pairs).comparison
+    primary = comparison[comparison["metric"] == "test_accuracy"]
+    assert primary["verdict"].tolist() == ["better"] * 3
+    np.testing.assert_allclose(primary["p_value"], 2 / 2**7)
+    six = [run for run in folder.indexed_runs() if run.info["spec"]["seed"] < 6]
+    comparison = make_tables(spec, six, pairs).comparison
+    primary, exploratory = (comparison[comparison["metric"] == name] for name in ("test_accuracy", "test_loss"))
+    assert primary["verdict"].tolist() == ["cannot tell"] * 3
+    assert exploratory["verdict"].tolist() == ["better"] * 3
+
+
+def test_a_comparison_without_a_finite_pair_is_a_row_of_its_own(folder: ResultsFolder) -> None:
+    for seed in range(6):
+        write_run(folder, "constant", seed, [0.4, 0.6, 0.7])
+        write_run(folder, "clr", seed, [0.4, math.nan, math.nan], status="diverged")
+    constant = {"schedule": {"name": "constant", "lr": 0.1}}
+    for seed in range(6):
+        write_run(folder, "third", seed, [0.4, 0.6, 0.8])
+    spec = make_spec(arms=dict.fromkeys(["constant", "clr", "third"], constant))
+    comparison = make_tables(spec, folder.indexed_runs(), [*PAIRS, ("third", "constant")]).comparison
+    loss = comparison[comparison["metric"] == "test_loss"].set_index("candidate")
+    assert (loss.loc["clr", "pairs"], loss.loc["clr", "verdict"]) == (0, "cannot tell")
+    assert loss.loc["third", "pairs"] == 6
 
 
 def test_thinned_steps_keep_ends_and_turning_points() -> None:
@@ -228,6 +263,23 @@ def test_runs_that_the_spec_does_not_ask_for_are_left_out(folder: ResultsFolder)
     report = write_report(folder, make_spec(seeds=(0, 1, 2)), [])
     assert sorted(pd.unique(report.tables.metrics["arm"])) == ["clr", "constant"]
     assert report.tables.summary["runs"].tolist() == [3, 3]
+
+
+def test_only_the_evaluations_asked_for_count(folder: ResultsFolder) -> None:
+    write_run(folder, "clr", 0, [0.1, 0.2, 0.3])
+    folder.update_index({"evaluation_steps": {"clr": [4, 5]}})
+    metrics = make_tables(make_spec(), folder.indexed_runs(), []).metrics
+    assert metrics["step"].tolist() == [4, 5]
+    np.testing.assert_allclose(metrics["train_loss"], [3.5, 1.0], rtol=1e-12)
+
+
+def test_a_lost_index_loses_no_run(folder: ResultsFolder) -> None:
+    six_pairs(folder, [0.71, 0.74, 0.72, 0.75, 0.73, 0.76])
+    whole = write_report(folder, make_spec(), [])
+    (folder.root / "experiment.json").unlink()
+    again = write_report(folder, make_spec(), [])
+    assert again.num_missing == 0
+    assert sorted(again.tables.summary["arm"]) == sorted(whole.tables.summary["arm"])
 
 
 def test_missing_runs_are_counted(folder: ResultsFolder) -> None:

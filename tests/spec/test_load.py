@@ -192,8 +192,6 @@ def test_arm_takes_what_it_does_not_override_from_the_spec(tmp_path: Path) -> No
     assert plain == ResolvedArm("plain", constant, 8, sgd, Length(1, "epochs"), baseline=None)
     assert other == ResolvedArm("other", constant, 4, adam, Length(9, "steps"), baseline="plain")
     assert last == ResolvedArm("last", constant, 8, sgd, Length(1, "epochs"), baseline="other")
-    assert other.overrides(plain) == ["batch_size", "optimizer", "duration"]
-    assert last.overrides(plain) == []
 
 
 def test_named_baseline_replaces_the_first_arm(tmp_path: Path) -> None:
@@ -257,3 +255,15 @@ def test_resolved_spec_is_written_with_every_default(tmp_path: Path) -> None:
             "seeds": [0, 1, 2],
         },
     }
+
+
+def test_arm_names_that_range_test_folders_hold_are_reserved(tmp_path: Path) -> None:
+    schedule = {"schedule": {"name": "constant", "lr": 1}}
+    with pytest.raises(SpecError, match=r"arms\.runs: got .* allowed: any name but runs, "):
+        changed(tmp_path, arms={"runs": schedule})
+
+
+@pytest.mark.parametrize("name", ["linear_decay", "cosine"])
+def test_the_end_of_a_decay_is_filled_in(tmp_path: Path, name: str) -> None:
+    spec = changed(tmp_path, arms={"a": {"schedule": {"name": name, "lr": 0.5}}})
+    assert "end_lr: 0.0005" in to_yaml(spec)
