@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clrbench.backends import ADADELTA_RHO, ADAGRAD_ACCUMULATOR, ADAM_BETAS, EPSILON, RMSPROP_RHO
-from clrbench.backends.keras_import import keras
+from clrbench.backends.keras_import import keras, tf
 from clrbench.records import OptimizerSettings
 
 
@@ -34,10 +34,26 @@ def decayed(settings: OptimizerSettings, gradients: list[Any], weights: list[ker
     return [gradient + settings.weight_decay * weight for gradient, weight in zip(gradients, weights, strict=True)]
 
 
+class FusedMomentum(keras.optimizers.SGD):  # type: ignore[misc]
+    """Keras's SGD with momentum, as TensorFlow's one operation for it: one pass over the memory in place of five."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Update one weight and its momentum."""
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=variable.handle,
+            accum=self.momentums[self._get_variable_index(variable)].value.handle,
+            lr=tf.convert_to_tensor(learning_rate),
+            grad=gradient,
+            momentum=self.momentum,
+            use_nesterov=self.nesterov,
+        )
+
+
 def _make(settings: OptimizerSettings) -> keras.optimizers.Optimizer:
     match settings.name:
         case "sgd":
-            return keras.optimizers.SGD(1.0, momentum=settings.momentum, nesterov=settings.nesterov)
+            sgd = FusedMomentum if settings.momentum else keras.optimizers.SGD
+            return sgd(1.0, momentum=settings.momentum, nesterov=settings.nesterov)
         case "adam":
             return keras.optimizers.Adam(1.0, *ADAM_BETAS, epsilon=EPSILON)
         case "adamw":

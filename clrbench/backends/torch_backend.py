@@ -135,6 +135,7 @@ class TorchTrainer:
         with torch.no_grad():
             for name, tensor in self._tensors().items():
                 tensor.copy_(to_tensor(state[name], self._device))
+        self._optimizer.state.clear()
         for key, array in state.items():
             kind, _, rest = key.partition(".")
             if kind == "optimizer":
