@@ -13,9 +13,10 @@ from clrbench.backends import EVALUATION_ROWS, State, choose_device
 from clrbench.backends.keras_import import keras, tf
 from clrbench.backends.keras_program import Program
 from clrbench.errors import BackendError
-from clrbench.records import Dataset, Evaluation, FloatArray, IntArray, Split, StepLog, TrainPlan
+from clrbench.records import Dataset, Evaluation, FloatArray, Images, IntArray, Split, StepLog, TrainPlan
 
 KEPT_PROGRAMS = 4
+PART_BYTES = 2**26
 
 _TF_DEVICES = {"cpu": "/CPU:0", "cuda": "/GPU:0", "mps": "/GPU:0"}
 
@@ -61,8 +62,8 @@ class KerasTrainer:
         image_type = dataset.x_train.dtype.name
         made_of = (plan.layers, plan.optimizer, plan.batches.shape[1], dataset.image_shape, image_type)
         with tf.device(_TF_DEVICES[device]):
-            self._train_set = tf.constant(dataset.x_train), tf.constant(dataset.y_train, tf.int32)
-            self._test_set = tf.constant(dataset.x_test), tf.constant(dataset.y_test, tf.int32)
+            self._train_set = _resident(dataset.x_train), tf.constant(dataset.y_train, tf.int32)
+            self._test_set = _resident(dataset.x_test), tf.constant(dataset.y_test, tf.int32)
             idle = _idle_programs.pop((*made_of, device), None)
             self._program = Program(*made_of) if idle is None else idle
         self._program.reset(plan.weights, plan.dropout_seed)
@@ -90,6 +91,12 @@ class KerasTrainer:
     def restore(self, state: State) -> None:
         """Continue where `state` was taken; see `Trainer`."""
         self._program.restore(state)
+
+
+def _resident(images: Images) -> Any:
+    # TensorFlow copies an array twice on its way in; in parts, only a part of it. Smaller ones would not be given back.
+    parts = np.array_split(images, max(1, images.nbytes // PART_BYTES))
+    return tf.concat([tf.constant(part) for part in parts], axis=0)
 
 
 def _keep(made_of: tuple[object, ...], program: Program) -> None:

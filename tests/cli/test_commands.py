@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Clrbench, answer, write_spec
+from command_line import Clrbench, answer, write_spec
 
 import clrbench as package
 

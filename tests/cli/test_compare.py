@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import Clrbench, answer, run_clrbench, write_spec
+from command_line import Clrbench, answer, run_clrbench, write_spec
 
 TABLES = ("metrics.csv", "summary.csv", "comparison.csv")
 RUNS = ["constant", "clr"]
