@@ -1,13 +1,15 @@
 """The other commands, their messages and exit codes."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from command_line import Clrbench, answer, write_spec
+import yaml
+from command_line import Clrbench, answer, run_clrbench, write_spec
 
 import clrbench as package
 
@@ -132,13 +134,28 @@ def test_dry_run_says_what_it_would_cost_and_does_nothing(clrbench: Clrbench, tm
     assert "Mind" not in done.stderr
 
 
-def test_range_test_writes_curve_bounds_and_plot(clrbench: Clrbench, tmp_path: Path) -> None:
-    done = clrbench("range-test", write_spec(tmp_path, backends=["torch"]))
-    folder = tmp_path / "results/quick/range-test"
-    bounds = json.loads((folder / "bounds.json").read_text())["torch"]
+ARMS_FROM_RANGE_TEST = {
+    "constant": {"schedule": {"name": "constant", "lr": "range_test"}},
+    "clr": {"schedule": {"name": "triangular", "bounds": "range_test", "cycles": 2}},
+}
+
+
+@pytest.fixture(scope="module")
+def tested(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder in which a range test has been run, and what it printed."""
+    folder = tmp_path_factory.mktemp("tested")
+    spec = write_spec(folder, arms=ARMS_FROM_RANGE_TEST, backends=["torch"])
+    done = run_clrbench("range-test", spec, folder=folder)
     assert done.returncode == 0, done.stdout + done.stderr
+    return folder, done.stdout
+
+
+def test_range_test_writes_curve_bounds_and_plot(tested: tuple[Path, str]) -> None:
+    workplace, stdout = tested
+    folder = workplace / "results/quick/range-test"
+    bounds = json.loads((folder / "bounds.json").read_text())["torch"]
     assert 0.001 <= bounds["base_lr"] < bounds["max_lr"] <= 2.0
-    assert done.stdout.startswith(f"torch: base_lr {bounds['base_lr']:g}, max_lr {bounds['max_lr']:g}")
+    assert stdout.startswith(f"torch: base_lr {bounds['base_lr']:g}, max_lr {bounds['max_lr']:g}")
     curve = pd.read_csv(folder / "curve.csv")
     assert ",".join(curve) == "backend,seed,step,lr,train_loss,train_accuracy,validation_loss,validation_accuracy"
     assert len(curve) == 2 * 120
@@ -146,26 +163,40 @@ def test_range_test_writes_curve_bounds_and_plot(clrbench: Clrbench, tmp_path: P
     assert (folder / "range_test.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_range_test_without_an_answer_exits_with_3_and_says_why(clrbench: Clrbench, tmp_path: Path) -> None:
-    too_low = {"start_lr": 1e-7, "end_lr": 1e-6, "duration": "3 epochs", "seeds": 2}
-    spec = write_spec(tmp_path, backends=["torch"], range_test=too_low)
-    done = clrbench("range-test", spec)
-    assert done.returncode == 3
-    assert "torch: no bounds can be named: " in done.stdout
-    assert f"clrbench range-test {spec}" in done.stdout
-    bounds = json.loads((tmp_path / "results/quick/range-test/bounds.json").read_text())["torch"]
-    assert (bounds["base_lr"], bounds["max_lr"]) == (None, None)
-    assert bounds["reason"]
+def test_schedule_knows_the_bounds_once_they_are_found(tested: tuple[Path, str]) -> None:
+    found = answer(run_clrbench("schedule", "quick.yaml", "--json", folder=tested[0]))
+    bounds = json.loads((tested[0] / "results/quick/range-test/bounds.json").read_text())["torch"]
+    assert found["arms"]["clr"]["highest_lr"] == pytest.approx(bounds["max_lr"], rel=1e-6)
+    assert found["left_out"] == []
 
 
-def test_compare_takes_bounds_from_the_range_test_and_runs_it_first(clrbench: Clrbench, tmp_path: Path) -> None:
-    arms = {
-        "constant": {"schedule": {"name": "constant", "lr": "range_test"}},
-        "clr": {"schedule": {"name": "triangular", "bounds": "range_test", "cycles": 2}},
-    }
-    done = clrbench("compare", write_spec(tmp_path, arms=arms, backends=["torch"]))
+def test_report_rebuilds_a_range_test_without_arms(tested: tuple[Path, str], tmp_path: Path) -> None:
+    shutil.copytree(tested[0] / "results/quick", tmp_path / "quick")
+    spec = yaml.safe_load((tmp_path / "quick/spec.yaml").read_text())
+    del spec["arms"], spec["baseline"]
+    (tmp_path / "quick/spec.yaml").write_text(yaml.safe_dump(spec))
+    folder = tmp_path / "quick/range-test"
+    before = {name: (folder / name).read_bytes() for name in ("curve.csv", "bounds.json", "range_test.png")}
+    for name in before:
+        (folder / name).unlink()
+    done = run_clrbench("report", "quick", folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    results = tmp_path / "results/quick"
+    assert {name: (folder / name).read_bytes() for name in before} == before
+
+
+def test_report_refuses_where_the_runs_are_missing(tested: tuple[Path, str]) -> None:
+    shutil.copytree(tested[0] / "results/quick", tested[0] / "copy", ignore=shutil.ignore_patterns("runs"))
+    done = run_clrbench("report", "copy", folder=tested[0])
+    assert done.returncode == 1
+    assert "no folder runs/ lies there" in done.stderr
+
+
+def test_compare_takes_bounds_from_the_range_test_which_is_not_made_again(tested: tuple[Path, str]) -> None:
+    results = tested[0] / "results/quick"
+    times = {path: path.stat().st_mtime_ns for path in (results / "range-test/runs").rglob("run.json")}
+    done = run_clrbench("compare", "quick.yaml", folder=tested[0])
+    assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in (results / "range-test/runs").rglob("run.json")} == times
     bounds = json.loads((results / "range-test/bounds.json").read_text())["torch"]
     (clr,) = (results / "runs").glob("torch-clr-s0-*")
     steps = pd.read_csv(clr / "steps.csv")
@@ -176,12 +207,18 @@ def test_compare_takes_bounds_from_the_range_test_and_runs_it_first(clrbench: Cl
     assert constant == pytest.approx([(bounds["base_lr"] * bounds["max_lr"]) ** 0.5], rel=1e-6)
 
 
-def test_compare_without_bounds_exits_with_3(clrbench: Clrbench, tmp_path: Path) -> None:
-    arms = {"clr": {"schedule": {"name": "triangular", "bounds": "range_test", "cycles": 2}}}
+def test_without_an_answer_compare_and_range_test_exit_with_3_and_say_why(clrbench: Clrbench, tmp_path: Path) -> None:
     too_low = {"start_lr": 1e-7, "end_lr": 1e-6, "duration": "3 epochs", "seeds": 2}
-    done = clrbench("compare", write_spec(tmp_path, arms=arms, backends=["torch"], range_test=too_low))
-    assert done.returncode == 3
-    assert "no bounds can be named" in done.stdout
+    spec = write_spec(tmp_path, arms=ARMS_FROM_RANGE_TEST, backends=["torch"], range_test=too_low)
+    for command in ("compare", "range-test"):
+        done = clrbench(command, spec)
+        assert done.returncode == 3
+        assert "torch: no bounds can be named: " in done.stdout
+        assert f"clrbench range-test {spec}" in done.stdout
+    bounds = json.loads((tmp_path / "results/quick/range-test/bounds.json").read_text())["torch"]
+    assert (bounds["base_lr"], bounds["max_lr"]) == (None, None)
+    assert bounds["reason"]
+    assert not (tmp_path / "results/quick/runs").exists()
 
 
 def test_parity_sets_both_backends_side_by_side(clrbench: Clrbench, tmp_path: Path) -> None:
