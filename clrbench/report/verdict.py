@@ -97,10 +97,11 @@ def _summary_lines(summary: pd.DataFrame, metric: str) -> Iterator[str]:
     width = max(len(arm) for arm in summary["arm"])
     for row in summary.to_dict("records"):
         mean, sd, low, high = (row[f"{metric}_{name}"] for name in ("mean", "sd", "min", "max"))
-        yield (
-            f"  {row['backend']:<5}  {row['arm']:<{width}}  mean {mean:.4f}, sd {sd:.4f}, from {low:.4f} to {high:.4f}, "
-            f"{row['runs']} run{'s' * (row['runs'] != 1)}"
-        )
+        if math.isfinite(sd):
+            found = f"mean {mean:.4f}, sd {sd:.4f}, from {low:.4f} to {high:.4f}, {row['runs']} runs"
+        else:
+            found = f"{_number(mean)}, {row['runs']} run{'s' * (row['runs'] != 1)}"
+        yield f"  {row['backend']:<5}  {row['arm']:<{width}}  {found}"
 
 
 def _published_lines(published: pd.DataFrame) -> Iterator[str]:
