@@ -35,7 +35,7 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 
 test: check
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 3 --dist loadfile
 
 reproduce: $(STAMP)
 	$(BIN)/python experiments/reproduce.py --out $(REPRODUCE_DIR)
