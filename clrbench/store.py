@@ -80,11 +80,6 @@ class ResultsFolder:
 
     root: Path
 
-    @property
-    def plots(self) -> Path:
-        """Where the plots lie."""
-        return self.root / "plots"
-
     def range_test(self, arm: str | None) -> "ResultsFolder":
         """Return the folder of the range test that all arms share (None), or of one arm's own."""
         folder = self.root / "range-test"

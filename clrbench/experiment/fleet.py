@@ -79,8 +79,8 @@ class Fleet:
         self.folder.write_text(SPEC_FILE, to_yaml(self.experiment.spec))
         self.folder.update_index({"warnings": self.experiment.warnings})
 
-    def make(self, folder: ResultsFolder, runs: list[RunSpec], what: str) -> list[str]:
-        """Make the runs that are not in a folder yet, and return the ids of all of them.
+    def make(self, folder: ResultsFolder, runs: list[RunSpec], what: str) -> None:
+        """Make the runs that are not in a folder yet.
 
         Args:
             folder: Where they go: the experiment's, or that of a range test.
@@ -91,13 +91,10 @@ class Fleet:
             ClrbenchError: If a run fails; those that are done stay in the folder.
         """
         with self.display.showing(what, len(runs), sum(_work(run) * run.num_steps for run in runs)):
-            return [
-                run_id
-                for backend, group in groupby(runs, key=lambda run: run.backend)
-                for run_id in self._make_on(backend, folder, list(group))
-            ]
+            for backend, group in groupby(runs, key=lambda run: run.backend):
+                self._make_on(backend, folder, list(group))
 
-    def _make_on(self, backend: str, folder: ResultsFolder, runs: list[RunSpec]) -> list[str]:
+    def _make_on(self, backend: str, folder: ResultsFolder, runs: list[RunSpec]) -> None:
         threads = self.settings["threads"]
         num_workers = min(self.options.workers or max(1, available_cpus() // threads), len(runs))
         with local_workers(backend, num_workers, threads) as workers:
@@ -117,7 +114,6 @@ class Fleet:
                     self.display.advance(work[news.run_id] * news.steps)
 
             workers.run(pending, show)
-        return [task.run_id for task in tasks]
 
     def _device(self, backend: str, workers: LocalWorkers) -> str:
         fixed: str | None = self.settings["devices"].get(backend)
