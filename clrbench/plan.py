@@ -2,12 +2,14 @@
 
 import hashlib
 import json
-from functools import cache
+import math
+from collections.abc import Callable
+from functools import cache, lru_cache
 
 import numpy as np
 
 from clrbench.models import build_layers, initial_weights
-from clrbench.records import Dataset, IntArray, Split, SplitRows, TrainPlan
+from clrbench.records import Dataset, DoubleArray, Images, IntArray, Split, SplitRows, Standardisation, TrainPlan
 from clrbench.spec import Clock, RunSpec
 from clrbench.spec.model import Data, Model
 
@@ -19,6 +21,13 @@ WEIGHTS_STREAM, BATCHES_STREAM, DROPOUT_STREAM, SPLIT_STREAM = range(4)
 
 SPLIT_SEED = 0
 """The validation rows are the same ones for every run, so they do not depend on its seed."""
+
+
+STATISTICS_ROWS = 1000
+"""Images read at once for their mean and deviation."""
+
+CONSTANT_DEVIATION = 1e-6
+"""A channel that deviates less, as a share of its mean, is constant but for rounding."""
 
 
 def make_plan(run: RunSpec, dataset: Dataset) -> TrainPlan:
@@ -43,6 +52,8 @@ def make_plan(run: RunSpec, dataset: Dataset) -> TrainPlan:
         evaluated_splits=tuple(Split(name) for name in run.evaluated_splits),
         steps_per_epoch=run.steps_per_epoch,
         dropout_seed=int(_stream(run.seed, DROPOUT_STREAM).integers(2**31)),
+        pipeline=run.data.pipeline,
+        standardisation=_standardisation(run.data, dataset) if run.data.preprocessing == "standardise" else None,
     )
 
 
@@ -126,6 +137,36 @@ def batch_order(train: IntArray, run: RunSpec, rng: np.random.Generator) -> IntA
     for epoch in range(num_epochs):
         order[epoch] = rng.permutation(train)[:used]
     return order.reshape(-1, run.batch_size)[: run.num_steps]
+
+
+@lru_cache(maxsize=1)
+def _standardisation(data: Data, dataset: Dataset) -> Standardisation:
+    """Keep that of the last run: the next one of the same experiment has the same training rows."""
+    return standardisation(dataset.x_train, split_rows(data, dataset).train)
+
+
+def standardisation(images: Images, rows: IntArray) -> Standardisation:
+    """Return mean and deviation of each channel over some rows, bytes scaled to 0..1 first; a chunk is read at a time.
+
+    Args:
+        images: Of which the rows are a part.
+        rows: int32[n], the training rows.
+    """
+    scale = 255.0 if images.dtype == np.uint8 else 1.0
+    channels = images.shape[-1]
+
+    def mean(of: Callable[[DoubleArray], DoubleArray]) -> DoubleArray:
+        sums = [
+            of(images[rows[start : start + STATISTICS_ROWS]].reshape(-1, channels) / np.float64(scale)).sum(axis=0)
+            for start in range(0, len(rows), STATISTICS_ROWS)
+        ]
+        total: DoubleArray = np.sum(sums, axis=0)
+        return total / (len(rows) * math.prod(images.shape[1:3]))
+
+    centre = mean(lambda pixels: pixels)
+    deviation = np.sqrt(mean(lambda pixels: np.square(pixels - centre)))
+    deviation[deviation <= CONSTANT_DEVIATION * np.abs(centre)] = 1.0
+    return Standardisation(centre.astype(np.float32), deviation.astype(np.float32))
 
 
 def _stream(seed: int, purpose: int) -> np.random.Generator:

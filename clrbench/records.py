@@ -25,12 +25,12 @@ class Split(StrEnum):
     TEST = "test"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images and labels, whole, as they were read.
+    """Images and labels, whole, as they were read; the arrays may be memory-mapped.
 
     Attributes:
-        name: What the spec calls it: `mnist`, or the path of a file.
+        name: What the spec calls it: `mnist`, or a path.
         x_train: uint8[rows, height, width, channels] in 0..255, or float32 of the same shape, used as it is.
         y_train: int32[rows], classes 0..num_classes-1.
         x_test: As `x_train`, of the test rows.
@@ -189,6 +189,22 @@ class OptimizerSettings:
     update_rule: UpdateRule = "native"
 
 
+Pipeline: TypeAlias = Literal["resident", "stream"]
+
+
+@dataclass(frozen=True)
+class Standardisation:
+    """What makes the training rows have mean 0 and deviation 1, after bytes are scaled to 0..1.
+
+    Attributes:
+        mean: float32[channels], subtracted first.
+        deviation: float32[channels], then divided by; 1 where a channel is constant.
+    """
+
+    mean: FloatArray
+    deviation: FloatArray
+
+
 @dataclass(frozen=True)
 class TrainPlan:
     """All that decides the numbers of one run, drawn up in numpy before any training.
@@ -204,6 +220,8 @@ class TrainPlan:
         evaluated_splits: What is evaluated there.
         steps_per_epoch: Updates in one pass over the training rows.
         dropout_seed: Seed of the backend's own dropout draws.
+        pipeline: `resident`, images on the device as they are, or `stream`, read batch by batch; the numbers are the same.
+        standardisation: Of every image, on its way into the network; None where bytes are only scaled to 0..1.
     """
 
     layers: tuple[Layer, ...]
@@ -216,6 +234,8 @@ class TrainPlan:
     evaluated_splits: tuple[Split, ...]
     steps_per_epoch: int
     dropout_seed: int
+    pipeline: Pipeline = "resident"
+    standardisation: Standardisation | None = None
 
     @property
     def num_steps(self) -> int:

@@ -15,7 +15,7 @@ from clrbench import __version__, backends, data
 from clrbench.backends import Trainer
 from clrbench.parity import nudged as nudge
 from clrbench.plan import make_plan
-from clrbench.records import Dataset, Evaluation, FloatArray, RunLog, Split, StepLog, Timing, TrainPlan
+from clrbench.records import Dataset, Evaluation, FloatArray, RunLog, Split, Standardisation, StepLog, Timing, TrainPlan
 from clrbench.spec import RunSpec
 from clrbench.store import ResultsFolder
 
@@ -225,6 +225,7 @@ def _run_info(task: Task, plan: TrainPlan, dataset: Dataset, log: RunLog) -> Map
                 "validation": len(plan.rows.validation),
                 "test": len(plan.rows.test),
             },
+            "standardisation": _as_lists(plan.standardisation),
         },
         "timing": {
             "train_seconds": timing.train_seconds,
@@ -234,3 +235,9 @@ def _run_info(task: Task, plan: TrainPlan, dataset: Dataset, log: RunLog) -> Map
             "images_per_second": timing.num_images / timing.train_seconds,
         },
     }
+
+
+def _as_lists(standardisation: Standardisation | None) -> dict[str, list[float]] | None:
+    if standardisation is None:
+        return None
+    return {"mean": standardisation.mean.tolist(), "deviation": standardisation.deviation.tolist()}

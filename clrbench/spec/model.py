@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self, TypeAlias, cast
 
 from pydantic import Field, model_validator
 
-from clrbench.records import ActivationName, ModelSettings, OptimizerSettings, UpdateRule
+from clrbench.records import ActivationName, ModelSettings, OptimizerSettings, Pipeline, UpdateRule
 from clrbench.spec.messages import nearest
 from clrbench.spec.names import Backends, DatasetName, Metric, Published, Seeds, Targets
 from clrbench.spec.quantities import (
@@ -29,12 +29,14 @@ Rows: TypeAlias = Annotated[Whole, Field(ge=1)]
 
 
 class Data(Part):
-    """Which images, and how they are split."""
+    """Which images, how they are split, and how they reach the network."""
 
     dataset: DatasetName
     validation: ShareOfRows = Field(default="10 %", validate_default=True)
     train_rows: Rows | None = None
     test_rows: Rows | None = None
+    preprocessing: Literal["scale", "standardise"] = "scale"
+    pipeline: Pipeline = "resident"
 
 
 class BaseModelChoice(Part):

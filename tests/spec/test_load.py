@@ -231,7 +231,7 @@ def test_resolved_spec_is_written_with_every_default(tmp_path: Path) -> None:
     text = to_yaml(load(tmp_path, SHORTEST))
     assert yaml.safe_load(text) == {
         "name": "shortest",
-        "data": {"dataset": "mnist", "validation": "10 %"},
+        "data": {"dataset": "mnist", "validation": "10 %", "preprocessing": "scale", "pipeline": "resident"},
         "model": {"name": "cnn", "activation": "relu", "dropout": 0.0, "batch_norm": False},
         "optimizer": {
             "name": "sgd",
