@@ -1,6 +1,7 @@
 """The command line: parse, one call, print; the one place that turns errors into exit codes."""
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from clrbench import __version__
 from clrbench.errors import ClrbenchError, SpecError
 
 if TYPE_CHECKING:
+    from clrbench.data import Library
     from clrbench.experiment.fleet import Fleet
 
 EXIT_FAILED = 1
@@ -109,6 +111,27 @@ def _out_option(command: F) -> F:
     )(command)
 
 
+def _data_option(command: F) -> F:
+    return click.option(
+        "--data-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        envvar="CLRBENCH_DATA",
+        show_envvar=True,
+        help="The folder for data that is fetched or made.  [default: the user's cache]",
+    )(command)
+
+
+def _library(data_dir: Path | None) -> "Library":
+    from clrbench.data import Library
+
+    sources = os.environ.get("CLRBENCH_SOURCES")
+    if not sources:
+        return Library(data_dir and data_dir.resolve())
+    from clrbench.spec import load_sources
+
+    return Library(data_dir and data_dir.resolve(), load_sources(Path(sources)))
+
+
 def _json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print the answer as one JSON document.")(command)
 
@@ -130,16 +153,17 @@ def _answering(command: Callable[..., Answer]) -> Callable[..., None]:
 @main.command()
 @click.argument("spec", type=SPEC, required=False)
 @_out_option
+@_data_option
 @_running_options
 @_answering
-def compare(spec: Path | None, out: Path, dry_run: bool, quiet: bool, **options: Any) -> Answer:
+def compare(spec: Path | None, dry_run: bool, **options: Any) -> Answer:
     """Train every arm of SPEC, in pairs, and say which is better.
 
     Runs that are finished are not made again. Without SPEC: the packaged demo on MNIST.
     """
     from clrbench.experiment import compare, preview
 
-    fleet = _fleet(spec, out, quiet=quiet, **options)
+    fleet = _fleet(spec, **options)
     if dry_run:
         return preview.dry_run(fleet.experiment, fleet.options)
     if spec is None:
@@ -150,16 +174,17 @@ def compare(spec: Path | None, out: Path, dry_run: bool, quiet: bool, **options:
 @main.command("range-test")
 @click.argument("spec", type=SPEC, required=False)
 @_out_option
+@_data_option
 @_running_options
 @_answering
-def range_test(spec: Path | None, out: Path, dry_run: bool, quiet: bool, **options: Any) -> Answer:
+def range_test(spec: Path | None, dry_run: bool, **options: Any) -> Answer:
     """Find base_lr and max_lr for SPEC with the LR range test, or refuse and say why.
 
     Also known as LR finder or lr_find. Without SPEC: that of the packaged demo on MNIST.
     """
     from clrbench.experiment import preview, range_test
 
-    fleet = _fleet(spec, out, quiet=quiet, **options)
+    fleet = _fleet(spec, **options)
     if dry_run:
         return preview.dry_run(fleet.experiment, fleet.options, range_test_only=True)
     if spec is None:
@@ -167,13 +192,13 @@ def range_test(spec: Path | None, out: Path, dry_run: bool, quiet: bool, **optio
     return range_test.run_range_tests(fleet)
 
 
-def _fleet(spec: Path | None, out: Path, *, quiet: bool, **options: Any) -> "Fleet":
+def _fleet(spec: Path | None, *, out: Path, data_dir: Path | None, quiet: bool, **options: Any) -> "Fleet":
     from clrbench.experiment.fleet import Fleet, Options
     from clrbench.experiment.opening import open_experiment
     from clrbench.progress import Display
 
     options.pop("executor", None)
-    fleet = Fleet(open_experiment(spec, out), Options(**options), Display(quiet=quiet))
+    fleet = Fleet(open_experiment(spec, out, _library(data_dir)), Options(**options), Display(quiet=quiet))
     for warning in fleet.experiment.warnings:
         fleet.display.note(f"Mind: {warning}")
     return fleet
@@ -192,19 +217,21 @@ def report(folder: Path) -> Answer:
 @main.command()
 @click.argument("spec", type=SPEC)
 @_out_option
+@_data_option
 @_answering
-def schedule(spec: Path, out: Path) -> Answer:
+def schedule(spec: Path, out: Path, data_dir: Path | None) -> Answer:
     """Preview the learning rate of each arm of SPEC: as text, table and plot; trains nothing."""
     from clrbench.experiment.opening import open_experiment
     from clrbench.experiment.preview import preview_schedules
 
-    return preview_schedules(open_experiment(spec, out))
+    return preview_schedules(open_experiment(spec, out, _library(data_dir)))
 
 
 @main.command()
 @click.argument("specs", type=SPEC, nargs=-1)
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of a spec, for editors.")
-def validate(specs: tuple[Path, ...], schema: bool) -> None:
+@_data_option
+def validate(specs: tuple[Path, ...], schema: bool, data_dir: Path | None) -> None:
     """Check SPECS against what is allowed and against their data; trains nothing."""
     if schema:
         from clrbench.spec import json_schema
@@ -215,10 +242,11 @@ def validate(specs: tuple[Path, ...], schema: bool) -> None:
         raise click.UsageError("Missing argument 'SPECS...', or --schema.")
     from clrbench.experiment.opening import DEFAULT_RESULTS, open_experiment
 
+    library = _library(data_dir)
     errors: list[ClrbenchError] = []
     for path in specs:
         try:
-            experiment = open_experiment(path, DEFAULT_RESULTS)
+            experiment = open_experiment(path, DEFAULT_RESULTS, library)
         except ClrbenchError as err:
             errors.append(err)
             continue
@@ -243,14 +271,54 @@ def init(name: str) -> None:
 @main.command()
 @click.argument("spec", type=SPEC)
 @_out_option
+@_data_option
 @click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Updates to set side by side.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @_answering
-def parity(spec: Path, out: Path, steps: int, quiet: bool) -> Answer:
+def parity(spec: Path, steps: int, **options: Any) -> Answer:
     """Train the first steps of SPEC on torch and on Keras from the same weights, and set the losses side by side.
 
     The control is each backend against itself, every weight moved by one float32 rounding.
     """
     from clrbench.experiment.parity import compare_backends
 
-    return compare_backends(_fleet(spec, out, quiet=quiet), steps)
+    return compare_backends(_fleet(spec, **options), steps)
+
+
+@main.group()
+def data() -> None:
+    """Say what data is here, fetch it, check it, and measure how fast it reaches the network."""
+
+
+@data.command("list")
+@_data_option
+@_answering
+def list_data(data_dir: Path | None) -> Answer:
+    """List the data sets that have names: rows, shape, size, licence, where they lie, verified or not."""
+    from clrbench.experiment.datasets import list_datasets
+
+    return list_datasets(_library(data_dir))
+
+
+@data.command()
+@click.argument("name")
+@_data_option
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@_answering
+def fetch(name: str, data_dir: Path | None, quiet: bool) -> Answer:
+    """Fetch the data set NAME, or make it, unless it is here; verify and convert it."""
+    from clrbench.experiment.datasets import fetch_dataset
+    from clrbench.progress import Display
+
+    return fetch_dataset(_library(data_dir), name, Display(quiet=quiet).counting)
+
+
+@data.command()
+@click.argument("name")
+@_data_option
+@_answering
+def verify(name: str, data_dir: Path | None) -> Answer:
+    """Check every byte of the data set NAME against its checksums."""
+    from clrbench.experiment.datasets import verify_dataset
+
+    return verify_dataset(_library(data_dir), name)

@@ -1,7 +1,7 @@
 """Live progress on stderr: a bar with the time left on a terminal, plain lines elsewhere, or nothing."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -53,6 +53,34 @@ class Display:
             self._task = self._bar.add_task(what, total=max(work, 1.0), left="")
             yield
         self._bar = None
+
+    @contextmanager
+    def counting(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Show how far something else than runs is.
+
+        Args:
+            what: What it is called.
+            total: How much there is to do; 0 where that is not known.
+
+        Yields:
+            What is to be told how much more has been done.
+        """
+        if self._console.is_terminal:
+            with Progress(console=self._console, transient=True) as bar:
+                task = bar.add_task(what, total=total or None)
+                yield lambda amount: bar.update(task, advance=amount)
+            return
+        done, last_line = 0, time.monotonic()
+        self.note(what)
+
+        def advance(amount: int) -> None:
+            nonlocal done, last_line
+            done += amount
+            if total and time.monotonic() - last_line >= PLAIN_LINES_SECONDS:
+                last_line = time.monotonic()
+                self.note(f"{what}: {min(done / total, 1):.0%}")
+
+        yield advance
 
     def skip(self, work: float) -> None:
         """Count a run that was there already."""

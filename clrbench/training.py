@@ -11,8 +11,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from clrbench import __version__, backends, data
+from clrbench import __version__, backends
 from clrbench.backends import Trainer
+from clrbench.data import Library
+from clrbench.errors import DataError
 from clrbench.parity import nudged as nudge
 from clrbench.plan import make_plan
 from clrbench.records import Dataset, Evaluation, FloatArray, RunLog, Split, Standardisation, StepLog, Timing, TrainPlan
@@ -35,6 +37,7 @@ class Task:
         run_id: Names its folder.
         identity: sha256 of everything that decides its numbers.
         run: What to train.
+        library: Has the data set.
         root: The results folder.
         device: cpu, cuda or mps.
         threads: Threads of its own.
@@ -47,6 +50,7 @@ class Task:
     run_id: str
     identity: str
     run: RunSpec
+    library: Library
     root: Path
     device: str
     threads: int
@@ -68,7 +72,8 @@ def execute(task: Task, report_progress: ReportProgress) -> None:
         if folder.is_finished(task.run_id) and not task.redo:
             return
         started = time.perf_counter()
-        dataset = _load(task.run.data.dataset)
+        dataset = load_dataset(task.library, task.run)
+        _check_unchanged(dataset, task)
         plan = make_plan(task.run, dataset)
         load_seconds = time.perf_counter() - started
         started = time.perf_counter()
@@ -171,10 +176,19 @@ def _whole_log(stretches: list[StepLog], num_steps: int, diverged_step: int | No
     )
 
 
-def first_losses(run: RunSpec, device: str, num_steps: int, *, nudged: bool) -> FloatArray:
+def _check_unchanged(dataset: Dataset, task: Task) -> None:
+    if dataset.checksum != task.data_checksum:
+        raise DataError(
+            f"{dataset.name}: got checksum {dataset.checksum}, but the experiment was started with {task.data_checksum}; the "
+            "data changed meanwhile, or its function gives other arrays at every call; start again once it does not"
+        )
+
+
+def first_losses(library: Library, run: RunSpec, device: str, num_steps: int, *, nudged: bool) -> FloatArray:
     """Return the mini-batch losses of the first steps of a run; nothing is stored.
 
     Args:
+        library: Has the data set.
         run: What to train.
         device: cpu, cuda or mps.
         num_steps: How many steps (at most all of the run's).
@@ -183,7 +197,7 @@ def first_losses(run: RunSpec, device: str, num_steps: int, *, nudged: bool) -> 
     Returns:
         float32[num_steps]
     """
-    dataset = _load(run.data.dataset)
+    dataset = load_dataset(library, run)
     plan = make_plan(run, dataset)
     if nudged:
         plan = replace(plan, weights=nudge(plan.weights))
@@ -191,10 +205,19 @@ def first_losses(run: RunSpec, device: str, num_steps: int, *, nudged: bool) -> 
     return trainer.train(plan.batches[:num_steps], plan.lr[:num_steps]).loss
 
 
+def load_dataset(library: Library, run: RunSpec) -> Dataset:
+    """Return the data set of a run; that of the last one is kept, as a worker's next run has the same.
+
+    Args:
+        library: Has the data set.
+        run: What is to be trained.
+    """
+    return _load(library, run.data.dataset)
+
+
 @lru_cache(maxsize=1)
-def _load(dataset: str) -> Dataset:
-    """Keep the data set of the last run: a worker's next run has the same one."""
-    return data.load(dataset)
+def _load(library: Library, dataset: str) -> Dataset:
+    return library.load(dataset)
 
 
 def _run_info(task: Task, plan: TrainPlan, dataset: Dataset, log: RunLog) -> Mapping[str, Any]:

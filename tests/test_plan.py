@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clrbench.plan import batch_order, make_plan, run_identity, split_rows, stratified
+from clrbench.plan import batch_order, make_plan, run_identity, split_rows, standardisation, stratified
 from clrbench.records import Dataset
 from clrbench.spec import RunSpec
 from clrbench.spec.model import Data, Mlp, Sgd
@@ -171,3 +171,43 @@ def test_identity_does_not_depend_on_when_a_run_is_evaluated(dataset: Dataset) -
 def test_identity_does_not_depend_on_where_the_data_lies(dataset: Dataset) -> None:
     elsewhere = make_run(data=make_run().data.model_copy(update={"dataset": "/elsewhere/mnist.npz"}))
     assert run_identity(elsewhere, dataset, "cpu", 1) == run_identity(make_run(), dataset, "cpu", 1)
+
+
+def test_standardised_training_rows_have_mean_0_and_deviation_1() -> None:
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (2500, 3, 4, 3), dtype=np.uint8)
+    rows = rng.permutation(2500)[:2100].astype(np.int32)
+    found = standardisation(images, rows)
+    pixels = images[rows].reshape(-1, 3) / 255
+    np.testing.assert_allclose(found.mean, pixels.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(found.deviation, pixels.std(axis=0), rtol=1e-6)
+    assert found.mean.dtype == found.deviation.dtype == np.float32
+
+
+def test_float_images_are_standardised_as_they_are_even_far_from_0() -> None:
+    images = (np.random.default_rng(1).normal(5000, 0.5, (1500, 4, 4, 1))).astype(np.float32)
+    found = standardisation(images, np.arange(1500, dtype=np.int32))
+    np.testing.assert_allclose(found.mean, images.mean(dtype=np.float64), rtol=1e-7)
+    np.testing.assert_allclose(found.deviation, images.std(dtype=np.float64), rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [0, 7, 255])
+def test_constant_channel_is_not_divided_by_nothing(value: int) -> None:
+    images = np.full((1001, 2, 2, 1), value, np.uint8)
+    assert standardisation(images, np.arange(1001, dtype=np.int32)).deviation == 1
+    floats = np.full((1001, 2, 2, 1), value / 300, np.float32)
+    assert standardisation(floats, np.arange(1001, dtype=np.int32)).deviation == 1
+
+
+def test_standardisation_reads_the_training_rows_only(dataset: Dataset) -> None:
+    data = Data(dataset="mnist", validation="100 rows", train_rows=200, preprocessing="standardise")
+    run = make_run(data=data, batch_size=10)
+    plan = make_plan(run, dataset)
+    expected = standardisation(dataset.x_train, plan.rows.train)
+    assert plan.standardisation is not None
+    np.testing.assert_array_equal(plan.standardisation.mean, expected.mean)
+    assert make_plan(make_run(), dataset).standardisation is None
+    elsewhere = replace(dataset, x_train=255 - dataset.x_train)
+    other = make_plan(run, elsewhere).standardisation
+    assert other is not None
+    np.testing.assert_allclose(other.mean, 1 - expected.mean, rtol=1e-5)

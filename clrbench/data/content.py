@@ -1,9 +1,9 @@
 """What every data set must hold, whatever it was read from."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,11 @@ class DatasetSizes:
     image_shape: tuple[int, int, int]
 
 
+Arrays: TypeAlias = dict[str, npt.NDArray[np.generic]]
+"""The arrays of a data set by name: x_train, y_train, x_test, y_test."""
+
 Layout: TypeAlias = Mapping[str, tuple[tuple[int, ...], np.dtype[np.generic]]]
-"""Shape and type of each array of a data set: x_train, y_train, x_test, y_test."""
+"""Shape and type of each array of a data set."""
 
 
 def check_layout(where: str, layout: Layout) -> DatasetSizes:
@@ -72,35 +75,42 @@ def _misfit(message: str) -> MisfitError:
     return MisfitError(message, key=("data", "dataset"))
 
 
-def make_dataset(name: str, where: str, arrays: dict[str, npt.NDArray[np.generic]]) -> Dataset:
-    """Return checked arrays as a data set.
+def make_dataset(name: str, where: str, arrays: Arrays, checksum: str | None = None) -> Dataset:
+    """Return checked arrays as a data set; a memory-mapped one stays so, and is read in parts.
 
     Args:
         name: What the spec calls it.
         where: What an error message calls it.
         arrays: x_train, y_train, x_test, y_test.
+        checksum: Of arrays that have been checked before, pixel by pixel; None for others.
 
     Raises:
         MisfitError: If sizes or types do not fit together.
         DataError: If pixels or labels are not what they should be.
     """
     shape = check_layout(where, {key: (array.shape, array.dtype) for key, array in arrays.items()}).image_shape
-    x_train, x_test = (_images(f"{where}: {key}", arrays[key], shape) for key in ("x_train", "x_test"))
+    x_train, x_test = (_images(arrays[key], shape) for key in ("x_train", "x_test"))
     y_train, y_test = (_labels(f"{where}: {key}", arrays[key]) for key in ("y_train", "y_test"))
     if y_train.min() == y_train.max():
         raise DataError(f"{where}: y_train: got class {y_train[0]} only; allowed: at least two classes to tell apart")
     num_classes = int(max(y_train.max(), y_test.max())) + 1
-    return Dataset(name, x_train, y_train, x_test, y_test, num_classes, _checksum(x_train, y_train, x_test, y_test))
+    if checksum is None:
+        for key, images in (("x_train", x_train), ("x_test", x_test)):
+            _check_pixels(f"{where}: {key}", images)
+        checksum = content_checksum(x_train, y_train, x_test, y_test)
+    return Dataset(name, x_train, y_train, x_test, y_test, num_classes, checksum)
 
 
-def _images(where: str, images: npt.NDArray[np.generic], shape: tuple[int, int, int]) -> Images:
+def _images(images: npt.NDArray[np.generic], shape: tuple[int, int, int]) -> Images:
     if images.dtype == np.uint8:
         return np.ascontiguousarray(images, dtype=np.uint8).reshape(len(images), *shape)
-    with np.errstate(over="ignore"):  # a pixel too large for float32 becomes infinite, which is refused here
-        floats = np.ascontiguousarray(images, dtype=np.float32).reshape(len(images), *shape)
-    if not np.isfinite(floats).all():
+    with np.errstate(over="ignore"):  # a pixel too large for float32 becomes infinite, which is refused
+        return np.ascontiguousarray(images, dtype=np.float32).reshape(len(images), *shape)
+
+
+def _check_pixels(where: str, images: Images) -> None:
+    if images.dtype != np.uint8 and not all(np.isfinite(part).all() for part in _parts(images)):
         raise DataError(f"{where}: got nan or infinite pixels; every pixel must be a finite float32")
-    return floats
 
 
 def _labels(where: str, labels: npt.NDArray[np.generic]) -> IntArray:
@@ -114,9 +124,21 @@ MAX_CLASSES = 100_000
 """A larger label is taken for a mistake: the last layer would hold a column of weights for each."""
 
 
-def _checksum(*arrays: npt.NDArray[np.generic]) -> str:
+def content_checksum(*arrays: npt.NDArray[Any]) -> str:
+    """Return the sha256, in hex, of types, shapes and values of arrays, read in parts."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
+        for part in _parts(array):
+            digest.update(np.ascontiguousarray(part).data)
     return digest.hexdigest()
+
+
+PART_BYTES = 2**26
+"""What is read at once of an array that may be larger than memory."""
+
+
+def _parts(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    rows = max(1, PART_BYTES * len(array) // max(array.nbytes, 1))
+    for start in range(0, len(array), rows):
+        yield array[start : start + rows]

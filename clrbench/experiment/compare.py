@@ -18,9 +18,9 @@ def compare(fleet: Fleet) -> Report | RangeTests:
         SpecError: If the spec names no arm, or does not fit the data.
         ClrbenchError: If a run fails; those that are done stay on disk.
     """
-    experiment = fleet.experiment
-    check_has_arms(experiment)
+    check_has_arms(fleet.experiment)
     fleet.begin()
+    experiment = fleet.experiment
     bounds, refusals = find_bounds(fleet)
     if refusals.reports:
         return refusals

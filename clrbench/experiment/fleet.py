@@ -6,10 +6,9 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any
 
-from clrbench import data
 from clrbench.errors import SpecError
 from clrbench.executors import LocalWorkers, Progress, available_cpus, local_workers
-from clrbench.experiment.opening import Experiment, check_installed
+from clrbench.experiment.opening import Experiment, check_installed, open_experiment
 from clrbench.plan import PROTOCOL, run_identity
 from clrbench.progress import Display
 from clrbench.records import Dataset
@@ -58,8 +57,9 @@ class Fleet:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The data set, read and checked once."""
-        return data.load(self.experiment.spec.data.dataset)
+        """The data set, fetched or made where need be, read and checked once."""
+        with self.experiment.locating():
+            return self.experiment.library.load(self.experiment.spec.data.dataset, self.display.counting)
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -69,13 +69,22 @@ class Fleet:
         self._check_unchanged("threads", settings["threads"], self.options.threads)
         return settings
 
-    def begin(self) -> None:
-        """Check that the backends are there, and write down what is about to be done.
+    def prepare(self) -> None:
+        """Check that backends and data are there; data that is not is fetched or made.
 
         Raises:
             BackendError: If a backend is not installed.
+            DataError: If the data cannot be had.
+            SpecError: If the data, once it is there, does not fit the spec.
         """
         check_installed(self.experiment.backends)
+        found, library = self.experiment, self.experiment.library
+        if self.dataset and library.measure(found.spec.data.dataset) != found.sizes:
+            self.experiment = open_experiment(found.file.path, found.root.parent, library)
+
+    def begin(self) -> None:
+        """Prepare, and write down what is about to be done; raises what `prepare` does."""
+        self.prepare()
         self.folder.write_text(SPEC_FILE, to_yaml(self.experiment.spec))
         self.folder.update_index({"warnings": self.experiment.warnings})
 
@@ -138,6 +147,7 @@ class Fleet:
             run_id=run_id,
             identity=identity,
             run=run,
+            library=self.experiment.library,
             root=folder.root,
             device=device,
             threads=threads,

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from clrbench import backends, data
+from clrbench import backends
 from clrbench.advice import comparisons, warnings
-from clrbench.data import DatasetSizes
+from clrbench.data import DatasetSizes, Library
 from clrbench.errors import BackendError
 from clrbench.models import build_layers
 from clrbench.spec import BACKEND_NAMES, BackendName, Spec, SpecFile, load_spec
@@ -21,6 +21,7 @@ class Experiment:
 
     Attributes:
         file: The spec as it was read.
+        library: Has its data set.
         spec: The spec, resolved.
         sizes: Of its data set.
         backends: What it runs on.
@@ -29,6 +30,7 @@ class Experiment:
     """
 
     file: SpecFile
+    library: Library
     spec: Spec
     sizes: DatasetSizes
     backends: tuple[BackendName, ...]
@@ -45,12 +47,13 @@ class Experiment:
         return self.file.locating()
 
 
-def open_experiment(path: Path | None, out: Path) -> Experiment:
+def open_experiment(path: Path | None, out: Path, library: Library) -> Experiment:
     """Return the experiment of a spec file, or the packaged demo.
 
     Args:
         path: Of the spec; None for the demo.
         out: The folder that holds a folder for each experiment.
+        library: Has the data sets; nothing is fetched.
 
     Raises:
         SpecError: If anything in the spec is not allowed, or does not fit the data.
@@ -58,14 +61,14 @@ def open_experiment(path: Path | None, out: Path) -> Experiment:
     """
     file = load_spec(path or demo_path())
     with file.locating():
-        sizes = data.measure(file.spec.data.dataset)
+        sizes = library.measure(file.spec.data.dataset)
         # Only the shapes matter here: a model that does not fit the images is an error of the spec.
         build_layers(file.spec.model.settings(), sizes.image_shape, num_classes=2)
         chosen = _chosen_backends(file.spec)
         baseline = file.spec.baseline or next(iter(file.spec.arms), None)
         spec = file.spec.model_copy(update={"backends": chosen, "baseline": baseline})
         found = warnings(spec, sizes, chosen)
-    return Experiment(file, spec, sizes, chosen, out / spec.name, found)
+    return Experiment(file, library, spec, sizes, chosen, out / spec.name, found)
 
 
 def demo_path() -> Path:

@@ -134,6 +134,7 @@ def compare_backends(fleet: Fleet, num_steps: int) -> ParityReport | RangeTests:
         BackendError: If not both backends are installed.
     """
     _check_comparable(fleet.experiment)
+    fleet.prepare()
     fleet = replace(fleet, experiment=replace(fleet.experiment, backends=BACKEND_NAMES))
     bounds, refusals = find_bounds(fleet)
     if refusals.reports:
@@ -178,7 +179,8 @@ def _losses(fleet: Fleet, runs: list[RunSpec], backend: str, num_steps: int) -> 
         device = workers.find_device(fleet.options.device)
         for run in (run for run in runs if run.backend == backend):
             planned, control = (
-                workers.call(first_losses, run, device, num_steps, nudged=moved) for moved in (False, True)
+                workers.call(first_losses, fleet.experiment.library, run, device, num_steps, nudged=moved)
+                for moved in (False, True)
             )
             yield run, _Losses(planned, control)
 

@@ -39,8 +39,8 @@ def run_range_tests(fleet: Fleet) -> RangeTests:
         SpecError: If the data or the test's length does not allow what the spec asks for.
         ClrbenchError: If a run fails.
     """
-    spec = fleet.experiment.spec
     fleet.begin()
+    spec = fleet.experiment.spec
     groups = dict.fromkeys([own_range_test(spec), *needed_range_tests(spec)])
     return RangeTests([_run_range_test(fleet, group) for group in groups])
 

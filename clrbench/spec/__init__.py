@@ -16,6 +16,7 @@ from clrbench.spec.quantities import NAME_PATTERN, Clock, Length, Share
 from clrbench.spec.reader import KeyPath, locate, read_yaml, write_yaml
 from clrbench.spec.run import RunSpec
 from clrbench.spec.schedules import BaseCyclic, Constant, Ramp, Schedule
+from clrbench.spec.sources import load_sources
 
 __all__ = [
     "BACKEND_NAMES",
@@ -37,6 +38,7 @@ __all__ = [
     "Spec",
     "SpecFile",
     "json_schema",
+    "load_sources",
     "load_spec",
     "to_yaml",
 ]

@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
 
+from clrbench.data import ALLOWED as ALLOWED_DATASETS
 from clrbench.data import NAMES as DATASET_NAMES
+from clrbench.data import is_reference
 from clrbench.spec.messages import nearest
 from clrbench.spec.quantities import Number, Whole, as_number, at_key
 
@@ -22,19 +24,34 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 def _resolve_dataset(value: Any, info: ValidationInfo) -> str:
     if value in DATASET_NAMES:
         return str(value)
-    if not isinstance(value, str) or not value.endswith(".npz") or "\0" in value:
-        raise ValueError(f"{', '.join(DATASET_NAMES)}, or the path of an .npz file{nearest(value, DATASET_NAMES)}")
     folder: Path = (info.context or {}).get("folder", Path())
+    if not isinstance(value, str) or not value.isprintable() or not _is_path(value, folder):
+        raise ValueError(f"{ALLOWED_DATASETS}{nearest(value, DATASET_NAMES)}")
+    place, colon, function = value.rpartition(":") if is_reference(value) else (value, "", "")
+    if colon and not place.endswith(".py"):
+        return value
     try:
-        return str((folder / value).resolve())
+        return f"{(folder / place).resolve()}{colon}{function}"
     except (OSError, RuntimeError) as err:
         raise ValueError(f"a path that can be followed ({err})") from err
+
+
+def _is_path(value: str, folder: Path) -> bool:
+    """Return whether a text is meant as a path or a function, and not as a name that is misspelt."""
+    return is_reference(value) or value.endswith(".npz") or "/" in value or "\\" in value or _is_folder(folder / value)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False  # such as a name too long for the file system
 
 
 DatasetName: TypeAlias = Annotated[
     str,
     PlainValidator(_resolve_dataset),
-    WithJsonSchema({"anyOf": [{"enum": list(DATASET_NAMES)}, {"type": "string", "pattern": r"\.npz$"}]}),
+    WithJsonSchema({"anyOf": [{"enum": list(DATASET_NAMES)}, {"type": "string", "pattern": r"\.npz$|[/\\:]"}]}),
 ]
 
 

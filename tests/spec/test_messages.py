@@ -123,7 +123,12 @@ BROKEN = [
     Broken("name: mlp", "name: vgg", 5, "model.name", "'vgg'", "mlp, cnn, lenet5, resnet8"),
     Broken("name: sgd, momentum: 0.9", "name: lion", 6, "optimizer.name", "'lion'", "sgd, adam, adamw, rmsprop"),
     Broken(
-        "dataset: mnist", "dataset: data.csv", 3, "data.dataset", "'data.csv'", "mnist, or the path of an .npz file"
+        "dataset: mnist",
+        "dataset: data.csv",
+        3,
+        "data.dataset",
+        "'data.csv'",
+        "mnist, fashion_mnist, svhn, cifar10, street_digits",
     ),
     Broken("dataset: mnist", r'dataset: "a\0.npz"', 3, "data.dataset", r"'a\x00.npz'", "the path of an .npz file"),
     Broken("metric: test_accuracy", "metric: f1", 17, "verdict.metric", "'f1'", METRICS),

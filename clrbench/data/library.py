@@ -1,0 +1,230 @@
+"""Every data set by the name or path that a spec gives it: measured, fetched, loaded, verified."""
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from clrbench.data import image_folder, npy_folder, npz, prepared, user_function
+from clrbench.data.catalogue import CATALOGUE, NAMES, Bundled, Entry, Fetched, Made, prepared_key
+from clrbench.data.content import Arrays, DatasetSizes, make_dataset
+from clrbench.data.download import fetch, verify
+from clrbench.data.progress import Show, in_silence
+from clrbench.data.sources import RemoteFile, Replacement, replaced
+from clrbench.errors import DataError, SpecError
+from clrbench.records import Dataset
+
+ALLOWED = (
+    f"{', '.join(NAMES)}, the path of an .npz file, of a folder of .npy files (x_train, y_train, x_test, y_test) or of images "
+    "(train/<class>/ and test/<class>/), ./file.py:function or package.module:function"
+)
+
+
+def is_reference(dataset: str) -> bool:
+    """Return whether a spec names a function of the user's own, such as `./file.py:function`."""
+    place, colon, function = dataset.rpartition(":")
+    return bool(place and colon) and function.isidentifier()
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known of a data set that has a name.
+
+    Attributes:
+        name: In a spec.
+        sizes: Of it.
+        licence: Of its images.
+        place: Where it lies or will lie.
+        state: Whether it is there, and verified.
+        is_ready: Whether it can be used without a download.
+    """
+
+    name: str
+    sizes: DatasetSizes
+    licence: str
+    place: Path | None
+    state: str
+    is_ready: bool
+
+
+@dataclass(frozen=True)
+class Library:
+    """All data sets, and where those that are fetched or made are kept.
+
+    Attributes:
+        data_dir: The folder for data; None for the user's own cache.
+        replacements: Of the URLs and checksums of published files.
+    """
+
+    data_dir: Path | None = None
+    replacements: tuple[Replacement, ...] = ()
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder for data."""
+        if self.data_dir is not None:
+            return self.data_dir
+        from pooch import os_cache
+
+        return Path(os_cache("clrbench"))
+
+    def measure(self, dataset: str) -> DatasetSizes:
+        """Return how large a data set is, without reading its images; nothing is fetched.
+
+        Args:
+            dataset: What `data.dataset` of a spec says, paths made absolute.
+
+        Raises:
+            SpecError: If there is no such name, file, folder or function.
+            DataError: If it is not a data set.
+        """
+        if dataset in CATALOGUE:
+            entry = CATALOGUE[dataset]
+            return entry.sizes if isinstance(entry, Bundled) else prepared.sizes(self._arrays(entry)) or entry.sizes
+        if is_reference(dataset):
+            return user_function.measure(dataset)
+        path = _existing(dataset)
+        if path.is_file():
+            return npz.measure(path)
+        return npy_folder.measure(path) if npy_folder.is_npy_folder(path) else image_folder.measure(path)
+
+    def load(self, dataset: str, show: Show = in_silence) -> Dataset:
+        """Return a data set, read and checked; one that is fetched or made is kept, so that the next load is quick.
+
+        Args:
+            dataset: What `data.dataset` of a spec says, paths made absolute.
+            show: Shows how far it is.
+
+        Raises:
+            SpecError: If there is no such name, file, folder or function.
+            DataError: If it cannot be had, or is not what it should be.
+        """
+        if dataset in CATALOGUE:
+            return self._load_known(CATALOGUE[dataset], show)
+        if is_reference(dataset):
+            return make_dataset(dataset, dataset, user_function.read(dataset))
+        path = _existing(dataset)
+        if path.is_file():
+            return npz.load(path)
+        return self._load_npy(path) if npy_folder.is_npy_folder(path) else self._load_images(path, show)
+
+    def verify(self, name: str) -> Path | None:
+        """Check every byte of a data set against its checksums.
+
+        Args:
+            name: One of `NAMES`.
+
+        Returns:
+            Where it lies; None for a bundled one.
+
+        Raises:
+            DataError: If it is not there, or damaged.
+        """
+        entry = CATALOGUE[name]
+        if isinstance(entry, Bundled):
+            entry.read()
+            return None
+        found = prepared.verify(self._arrays(entry), name)
+        for file in self._files(entry).values():
+            path = self.folder / name / file.name
+            if path.exists():
+                with prepared.disk_errors(path):
+                    verify(name, file, path)
+                found = True
+        if not found:
+            raise DataError(f"{name}: nothing of it is in {self.folder / name}; run clrbench data fetch {name}")
+        return self.folder / name
+
+    def statuses(self) -> list[Status]:
+        """Return what is known of every data set that has a name."""
+        return [self.status(name) for name in NAMES]
+
+    def status(self, name: str) -> Status:
+        """Return what is known of a data set.
+
+        Args:
+            name: One of `NAMES`.
+        """
+        entry = CATALOGUE[name]
+        if isinstance(entry, Bundled):
+            return Status(
+                name, entry.sizes, entry.licence, None, "in the package, verified at every load", is_ready=True
+            )
+        place, sizes = self.folder / name, prepared.sizes(self._arrays(entry))
+        state, ready = "verified", True
+        if sizes is None:
+            place, state, ready = self._unprepared(entry)
+        return Status(name, sizes or entry.sizes, entry.licence, place, state, is_ready=ready)
+
+    def _unprepared(self, entry: Fetched | Made) -> tuple[Path, str, bool]:
+        place = self.folder / entry.name
+        if isinstance(entry, Made):
+            return place, "made on first use", True
+        files = self._files(entry)
+        if entry.installed and entry.installed.is_there() and files == entry.files:
+            return entry.installed.folder, "installed, not verified yet", True
+        there = [file.name for file in files.values() if (place / file.name).exists()]
+        if len(there) == len(files):
+            return place, "files there, not verified yet", True
+        return place, f"not here; clrbench data fetch {entry.name}", False
+
+    def _load_known(self, entry: Entry, show: Show) -> Dataset:
+        if isinstance(entry, Bundled):
+            return make_dataset(entry.name, entry.name, entry.read())
+
+        def make() -> Arrays:
+            return entry.make(show) if isinstance(entry, Made) else self._fetch(entry, show)
+
+        return prepared.load_or_make(self._arrays(entry), entry.name, make, show)
+
+    def _fetch(self, entry: Fetched, show: Show) -> Arrays:
+        files = self._files(entry)
+        if entry.installed and entry.installed.is_there() and files == entry.files:
+            return entry.installed.read()
+        return entry.read({key: fetch(entry.name, file, self.folder / entry.name, show) for key, file in files.items()})
+
+    def _files(self, entry: Entry) -> Mapping[str, RemoteFile]:
+        return replaced(entry.name, dict(entry.files), self.replacements) if isinstance(entry, Fetched) else {}
+
+    def _arrays(self, entry: Fetched | Made) -> Path:
+        key = entry.made_with() if isinstance(entry, Made) else prepared_key(self._files(entry))
+        return self.folder / entry.name / f"arrays-{key}"
+
+    def _load_images(self, path: Path, show: Show) -> Dataset:
+        def make() -> Arrays:
+            sizes = image_folder.measure(path)
+            with show(f"{path}: decoding images", sizes.train_rows + sizes.test_rows) as advance:
+                return image_folder.read(path, advance)
+
+        folder = self.folder / "own" / f"arrays-{_key(path, image_folder.fingerprint(path))}"
+        return prepared.load_or_make(folder, str(path), make, show)
+
+    def _load_npy(self, path: Path) -> Dataset:
+        """Load arrays that may be larger than memory; their pixels are checked once, and again if the files change."""
+        note = self.folder / "own" / f"checksum-{_key(path, npy_folder.fingerprint(path))}"
+        known = prepared.read_note(note)
+        dataset = make_dataset(str(path), str(path), npy_folder.read(path), known)
+        if known is None:
+            with suppress(OSError):  # it only saves time
+                prepared.write_note(note, dataset.checksum)
+        return dataset
+
+
+def _key(path: Path, fingerprint: str) -> str:
+    """Return what names a user's own files as they are now: where they lie, and their names, sizes and times."""
+    return hashlib.sha256(f"{path.resolve()}\n{fingerprint}".encode()).hexdigest()[:16]
+
+
+def _existing(dataset: str) -> Path:
+    path = Path(dataset)
+    try:
+        exists = dataset != "" and (path.is_file() or path.is_dir())
+    except OSError:
+        exists = False  # such as a name too long for the file system
+    if not exists:
+        raise SpecError(
+            f"got {dataset!r}, and no such file or folder exists; allowed: {ALLOWED}", key=("data", "dataset")
+        )
+    return path

@@ -1,0 +1,201 @@
+"""Data sets kept ready: arrays that are mapped into memory, beside what is known of them.
+
+A folder that is there is whole: it is written under another name and takes its place in one step.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from clrbench.data.content import Arrays, DatasetSizes, content_checksum, make_dataset
+from clrbench.data.progress import Show
+from clrbench.errors import DataError
+from clrbench.records import Dataset
+
+ABOUT = "about.json"
+CHECKSUM_LENGTH = 64
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+_ARRIVING = ".making-"
+
+
+def sizes(folder: Path) -> DatasetSizes | None:
+    """Return how large a prepared data set is, or None where there is none.
+
+    Raises:
+        DataError: If it is damaged.
+    """
+    if not (folder / ABOUT).is_file():
+        return None
+    height, width, channels = _about(folder)["image_shape"]
+    return DatasetSizes(_about(folder)["train_rows"], _about(folder)["test_rows"], (height, width, channels))
+
+
+def load(folder: Path, name: str) -> Dataset | None:
+    """Return a prepared data set, its images mapped into memory, or None where there is none.
+
+    Raises:
+        DataError: If it is damaged.
+    """
+    if not (folder / ABOUT).is_file():
+        return None
+    checksum = _about(folder)["checksum"]
+    try:
+        arrays: Arrays = {key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in ARRAYS}
+    except (OSError, ValueError, EOFError) as err:
+        raise _damaged(folder, str(err)) from err
+    return make_dataset(name, str(folder), arrays, checksum)
+
+
+def verify(folder: Path, name: str) -> bool:
+    """Return whether a prepared data set is there, its content as it was when it was made.
+
+    Raises:
+        DataError: If it is damaged.
+    """
+    found = load(folder, name)
+    if found is None:
+        return False
+    got = content_checksum(found.x_train, found.y_train, found.x_test, found.y_test)
+    if got != found.checksum:
+        raise _damaged(folder, f"got checksum {got}, expected {found.checksum}")
+    return True
+
+
+def save(folder: Path, dataset: Dataset) -> None:
+    """Write a data set so that `load` finds it.
+
+    Raises:
+        OSError: If the disk does not take it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    arriving = Path(tempfile.mkdtemp(prefix=_ARRIVING, dir=folder.parent))
+    try:
+        for key in ARRAYS:
+            _write(arriving / f"{key}.npy", getattr(dataset, key))
+        about = {
+            "checksum": dataset.checksum,
+            "train_rows": len(dataset.y_train),
+            "test_rows": len(dataset.y_test),
+            "image_shape": dataset.image_shape,
+            "num_classes": dataset.num_classes,
+            "train_class_counts": np.bincount(dataset.y_train).tolist(),
+            "test_class_counts": np.bincount(dataset.y_test).tolist(),
+        }
+        _write(arriving / ABOUT, about)
+        arriving.chmod(0o755)
+        arriving.replace(folder)
+    finally:
+        shutil.rmtree(arriving, ignore_errors=True)
+
+
+@contextmanager
+def preparing(folder: Path, show: Show) -> Iterator[None]:
+    """Hold the folder that data sets are prepared in against other processes; clear what a dead one left half-made.
+
+    Raises:
+        OSError: If the disk does not take the lock.
+    """
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        with show(f"waiting for another process that prepares {folder}", 0):
+            lock.acquire()
+    try:
+        for left in folder.glob(f"{_ARRIVING}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+    finally:
+        lock.release()
+
+
+def load_or_make(folder: Path, name: str, make: Callable[[], Arrays], show: Show) -> Dataset:
+    """Return a prepared data set, which is made and kept unless it is there.
+
+    Args:
+        folder: Where it lies or is to lie.
+        name: What the spec calls it.
+        make: Gives its arrays.
+        show: Shows what is waited for.
+
+    Raises:
+        DataError: If it cannot be made, or the disk does not take it.
+    """
+    found = load(folder, name)
+    if found is not None:
+        return found
+    with disk_errors(folder), preparing(folder.parent, show):
+        found = load(folder, name)  # another process may have made it meanwhile
+        if found is None:
+            save(folder, make_dataset(name, name, make()))
+            found = load(folder, name)
+    if found is None:
+        raise _damaged(folder, f"{ABOUT} has gone")
+    return found
+
+
+def read_note(path: Path) -> str | None:
+    """Return a checksum that `write_note` kept, or None."""
+    try:
+        text = path.read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return None
+    return text if len(text) == CHECKSUM_LENGTH else None
+
+
+def write_note(path: Path, checksum: str) -> None:
+    """Keep a checksum.
+
+    Raises:
+        OSError: If the disk does not take it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arriving = path.with_name(f".{path.name}.{os.getpid()}")
+    arriving.write_text(checksum, encoding="ascii")
+    arriving.replace(path)
+
+
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turn what the disk refuses into an error that names the folder and a way out."""
+    try:
+        yield
+    except OSError as err:
+        raise DataError(
+            f"{folder}: cannot be read or written ({err.strerror or err}); free or unlock the place, or name another folder "
+            "for data with --data-dir or CLRBENCH_DATA"
+        ) from err
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    try:
+        about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        about["checksum"], about["train_rows"], about["test_rows"], about["image_shape"]
+    except (OSError, ValueError, LookupError, TypeError) as err:
+        raise _damaged(folder, f"{ABOUT}: {err}") from err
+    return about
+
+
+def _write(path: Path, content: npt.NDArray[Any] | dict[str, Any]) -> None:
+    with path.open("wb") as file:
+        if isinstance(content, dict):
+            file.write((json.dumps(content, indent=2) + "\n").encode())
+        else:
+            np.lib.format.write_array(file, content, allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _damaged(folder: Path, why: str) -> DataError:
+    return DataError(f"{folder}: is damaged ({why}); remove this folder, and it is made anew")

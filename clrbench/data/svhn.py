@@ -1,0 +1,71 @@
+"""Street View House Numbers, cropped digits; fetched, for non-commercial use only.
+
+Source: Netzer et al. 2011, "Reading Digits in Natural Images with Unsupervised Feature Learning", format 2.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from clrbench.data.content import Arrays, DatasetSizes
+from clrbench.data.sources import RemoteFile
+from clrbench.errors import DataError
+
+NAME = "svhn"
+LICENCE = "non-commercial use only"
+SIZES = DatasetSizes(train_rows=73_257, test_rows=26_032, image_shape=(32, 32, 3))
+
+_HOST = "http://ufldl.stanford.edu/housenumbers"
+FILES = {
+    "train": RemoteFile(
+        "train_32x32.mat",
+        (f"{_HOST}/train_32x32.mat",),
+        "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8",
+        182_040_794,
+    ),
+    "test": RemoteFile(
+        "test_32x32.mat",
+        (f"{_HOST}/test_32x32.mat",),
+        "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b",
+        64_275_384,
+    ),
+}
+
+
+def read(files: Mapping[str, Path]) -> Arrays:
+    """Return the images and labels in the two files; the label 10, which means digit 0, becomes 0.
+
+    Args:
+        files: Path of each of `FILES`.
+
+    Raises:
+        DataError: If a file is not what SVHN's are: MATLAB 5, `X` uint8[32, 32, 3, rows], `y` [rows, 1] of 1 to 10.
+    """
+    arrays: Arrays = {}
+    for split in FILES:
+        arrays[f"x_{split}"], arrays[f"y_{split}"] = _read(files[split])
+    return arrays
+
+
+def _read(path: Path) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]]:
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        content = loadmat(path, variable_names=["X", "y"])
+    except (MatReadError, OSError, ValueError, TypeError, NotImplementedError) as err:
+        raise DataError(f"{path}: cannot be read as a MATLAB 5 file ({err}); {_FORMAT}") from err
+    images, labels = content.get("X"), content.get("y")
+    if images is None or labels is None:
+        there = ", ".join(name for name in content if not name.startswith("__"))
+        raise DataError(f"{path}: got the arrays {there or 'none'}; {_FORMAT}")
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[:3] != SIZES.image_shape:
+        raise DataError(f"{path}: got X of {images.dtype}{list(images.shape)}; {_FORMAT}")
+    if labels.shape != (images.shape[3], 1) or labels.size == 0 or labels.min() < 1 or labels.max() > 10:
+        raise DataError(f"{path}: got y of {labels.dtype}{list(labels.shape)}; {_FORMAT}")
+    return np.ascontiguousarray(images.transpose(3, 0, 1, 2)), labels[:, 0].astype(np.int64) % 10
+
+
+_FORMAT = "allowed: SVHN's cropped digits, X uint8[32, 32, 3, rows] and y [rows, 1] of 1 to 10"

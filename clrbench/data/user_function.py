@@ -1,0 +1,143 @@
+"""A user's own data from a function of theirs: `package.module:function` or `/path/of/file.py:function`."""
+
+import contextlib
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from clrbench.data.content import Arrays, DatasetSizes, check_layout
+from clrbench.errors import DataError, MisfitError
+
+_KEYS = ("x_train", "y_train", "x_test", "y_test")
+
+_ALLOWED = (
+    "allowed: a mapping with the numpy arrays x_train, y_train, x_test, y_test, or "
+    "((x_train, y_train), (x_test, y_test)) of them"
+)
+
+
+def measure(reference: str) -> DatasetSizes:
+    """Return how large the data set of a function is, which calls it unless `read` has done so just before.
+
+    Raises:
+        MisfitError: If there is no such function, or what it returns is not a data set.
+        DataError: If importing or calling it fails.
+    """
+    return check_layout(reference, {key: (array.shape, array.dtype) for key, array in read(reference).items()})
+
+
+@lru_cache(maxsize=1)
+def read(reference: str) -> Arrays:
+    """Return the arrays of a function, which is called without arguments, and once as long as no other is asked for.
+
+    Args:
+        reference: `package.module:function`, or `file.py:function` with the path of a file.
+
+    Returns:
+        x_train, y_train, x_test, y_test as they are; they may be memory-mapped.
+
+    Raises:
+        MisfitError: If there is no such function, or it returns anything else.
+        DataError: If importing or calling it fails.
+    """
+    function = _find(reference)
+    with _user_code(reference, "calling it"):
+        result = function()
+    return _take(reference, result)
+
+
+def split_reference(reference: str) -> tuple[str, str]:
+    """Return the module, or the path of the file, and the function that a reference names.
+
+    Raises:
+        MisfitError: If it has another form.
+    """
+    source, _, function = reference.rpartition(":")
+    is_module = all(part.isidentifier() for part in source.split("."))
+    if not function.isidentifier() or not (source.endswith(".py") or is_module):
+        raise _misfit(f"got {reference!r}; allowed: package.module:function, or path/of/file.py:function")
+    return source, function
+
+
+def _find(reference: str) -> Callable[[], object]:
+    source, name = split_reference(reference)
+    module = _import_file(reference, Path(source)) if source.endswith(".py") else _import_module(reference, source)
+    function: Callable[[], object] | None = getattr(module, name, None)
+    if not callable(function):
+        got = "no such function" if function is None else f"a {type(function).__name__}, which cannot be called"
+        raise _misfit(f"{reference}: got {got} in {source}; allowed: the name of a function without arguments")
+    return function
+
+
+def _import_module(reference: str, name: str) -> ModuleType:
+    try:
+        with _user_code(reference, "importing it"):
+            return importlib.import_module(name)
+    except DataError as err:
+        missing = err.__cause__.name if isinstance(err.__cause__, ModuleNotFoundError) else None
+        if missing is None or not f"{name}.".startswith(f"{missing}."):
+            raise
+        raise _misfit(
+            f"{reference}: no module {missing} is installed; install its package, or name its file: "
+            "path/of/file.py:function"
+        ) from err
+
+
+def _import_file(reference: str, file: Path) -> ModuleType:
+    name = f"clrbench_user_{hashlib.sha256(str(file).encode()).hexdigest()[:16]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if not file.is_file() or spec is None or spec.loader is None:
+        raise _misfit(f"{reference}: the file {file} does not exist; create it, or correct the path")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look a module up by its name, also while it is imported
+    try:
+        with _user_code(reference, "importing it"):
+            spec.loader.exec_module(module)
+    except DataError:
+        del sys.modules[name]
+        raise
+    return module
+
+
+@contextlib.contextmanager
+def _user_code(reference: str, doing: str) -> Iterator[None]:
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for the answer alone
+            yield
+    except (Exception, SystemExit) as err:  # a user's code can raise anything
+        raise DataError(
+            f"{reference}: {doing} raised {type(err).__name__}: {err}; run it by itself to see where"
+        ) from err
+
+
+def _take(reference: str, result: object) -> Arrays:
+    match result:
+        case Mapping():
+            missing = [key for key in _KEYS if key not in result]
+            if missing:
+                raise _misfit(f"{reference}: returned a mapping without {', '.join(missing)}; {_ALLOWED}")
+            with _user_code(reference, "reading what it returned"):
+                values = {key: result[key] for key in _KEYS}
+        case ((x_train, y_train), (x_test, y_test)):
+            values = dict(zip(_KEYS, (x_train, y_train, x_test, y_test), strict=True))
+        case _:
+            raise _misfit(f"{reference}: returned a {type(result).__name__} of another form; {_ALLOWED}")
+    for key, value in values.items():
+        if not isinstance(value, np.ndarray):
+            raise _misfit(
+                f"{reference}: {key}: got a {type(value).__name__}; allowed: a numpy array; convert it with numpy.asarray"
+            )
+    return values
+
+
+def _misfit(message: str) -> MisfitError:
+    return MisfitError(message, key=("data", "dataset"))

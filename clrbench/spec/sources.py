@@ -1,0 +1,74 @@
+"""The sources file: YAML -> what replaces the URLs and checksums of published data sets, such as a company's mirror."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, ValidationError, create_model
+
+from clrbench.data import FETCHED_FILES, Replacement
+from clrbench.errors import SpecError
+from clrbench.spec.messages import messages
+from clrbench.spec.quantities import Part
+from clrbench.spec.reader import locate, read_yaml
+
+_URL = re.compile(r"https?://[^\s/]+/\S*")
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+
+
+def _as_urls(value: Any) -> tuple[str, ...]:
+    urls = value if isinstance(value, list | tuple) else [value]
+    if not urls or not all(isinstance(url, str) and _URL.fullmatch(url) for url in urls):
+        raise ValueError("a URL that starts with http:// or https://, or a list of them")
+    return tuple(urls)
+
+
+def _check_sha256(value: str) -> str:
+    if not _SHA256.fullmatch(value):
+        raise ValueError("64 hexadecimal digits")
+    return value.lower()
+
+
+Urls: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_as_urls)]
+Sha256: TypeAlias = Annotated[str, AfterValidator(_check_sha256)]
+
+
+class Source(Part):
+    """Where a file is to be had, and its checksum where it is not the published one."""
+
+    url: Urls
+    sha256: Sha256 | None = None
+
+
+def _optional(kind: Any) -> Any:
+    return (kind | None, None)
+
+
+_DATASETS: dict[str, Any] = {
+    name: _optional(create_model(f"{name}_files", __base__=Part, **{key: _optional(Source) for key in keys}))
+    for name, keys in FETCHED_FILES.items()
+}
+Sources = create_model("Sources", __base__=Part, **_DATASETS)
+
+
+def load_sources(path: Path) -> tuple[Replacement, ...]:
+    """Return what a sources file replaces.
+
+    Raises:
+        SpecError: If anything in it is not allowed; the message has one line for each thing found.
+    """
+    data, lines = read_yaml(path)
+    if not isinstance(data, dict):
+        example = "{svhn: {train: {url: https://mirror.example/train_32x32.mat, sha256: ...}}}"
+        raise SpecError(f"{path}: got no mapping of keys to values; allowed: such as {example}")
+    try:
+        sources = Sources.model_validate(data)
+    except ValidationError as err:
+        found = dict.fromkeys(locate(path, lines, key, text) for key, text in messages(err, data))
+        raise SpecError("\n".join(found)) from err
+    return tuple(
+        Replacement(dataset, key, source.url, source.sha256)
+        for dataset, files in sources
+        for key, source in files or ()
+        if source is not None
+    )

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clrbench.data import Replacement
+from clrbench.errors import SpecError
+from clrbench.spec import load_sources
+
+SHA = "0123456789abcdef" * 4
+
+
+def load(folder: Path, text: str) -> tuple[Replacement, ...]:
+    path = folder / "sources.yaml"
+    path.write_text(text)
+    return load_sources(path)
+
+
+def test_one_url_or_a_list_with_or_without_a_checksum(tmp_path: Path) -> None:
+    text = f"""\
+svhn:
+  train: {{url: https://mirror.example/train.mat, sha256: {SHA.upper()}}}
+  test: {{url: [http://a.example:80/test.mat, https://b.example/test.mat]}}
+cifar10: {{archive: {{url: "https://mirror.example/cifar.tar.gz"}}}}
+"""
+    assert load(tmp_path, text) == (
+        Replacement("svhn", "train", ("https://mirror.example/train.mat",), SHA),
+        Replacement("svhn", "test", ("http://a.example:80/test.mat", "https://b.example/test.mat")),
+        Replacement("cifar10", "archive", ("https://mirror.example/cifar.tar.gz",)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("svnh: {}", "sources.yaml:1: svnh: unknown key; allowed: fashion_mnist, svhn, cifar10; did you mean 'svhn'?"),
+        ("svhn:\n  extra: {url: https://a.example/x}", "sources.yaml:2: svhn.extra: unknown key; allowed: train, test"),
+        ("svhn:\n  train: {sha256: abc}", "sources.yaml:2: svhn.train.url: is missing; add it"),
+        ("svhn:\n  train: {url: https://a.example/x, sha256: abc}", "got 'abc'; allowed: 64 hexadecimal digits"),
+        (
+            "svhn:\n  train: {url: /local/file}",
+            "got '/local/file'; allowed: a URL that starts with http:// or https://",
+        ),
+        ("svhn:\n  train: {url: 'file:///etc/passwd'}", "allowed: a URL that starts with http:// or https://"),
+        ("svhn:\n  train: {url: []}", "allowed: a URL that starts with http:// or https://, or a list of them"),
+        ("[svhn]", "sources.yaml: got no mapping of keys to values"),
+        ("svhn: {train: {url: https://a.example/x}, train: {}}", "got this key twice"),
+    ],
+)
+def test_anything_else_is_refused(text: str, expected: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        load(tmp_path, text)
+    assert expected in str(caught.value)
+
+
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="cannot be read"):
+        load_sources(tmp_path / "nowhere.yaml")
