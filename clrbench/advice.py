@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
-from clrbench.data import DatasetSizes
+from clrbench.data import STAND_INS, DatasetSizes
 from clrbench.runs import arm_clock, lr_table, split_sizes
 from clrbench.spec import BackendName, BaseCyclic, Clock, ResolvedArm, Spec
 from clrbench.stats import pairs_needed, smallest_p_value
@@ -35,6 +35,7 @@ def warnings(spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...])
             # Finds what no single key shows, such as a rate that sinks below what float32 can hold.
             lr_table(arm, clock)
         found += _confounding(spec, arm, clocks)
+    found += _stand_in(spec)
     found += _too_few_seeds(spec)
     found += _different_update_rules(spec, backends)
     return found
@@ -94,6 +95,12 @@ def _differing_keys(arm: ResolvedArm, baseline: ResolvedArm) -> list[str]:
         for one in (arm, baseline)
     )
     return [f"{key} {value} against {others[key]}" for key, value in values.items() if value != others[key]]
+
+
+def _stand_in(spec: Spec) -> Iterator[str]:
+    if spec.data.dataset in STAND_INS:
+        name, original = spec.data.dataset, STAND_INS[spec.data.dataset]
+        yield f"data set {name} is rendered, a stand-in for {original}: what comes out is not a result on {original}"
 
 
 def _too_few_seeds(spec: Spec) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Run every experiment beside this file, and say how the outcome differs from the committed results."""
+"""Run every experiment beside this file whose data is at hand, and say how the outcome differs from the committed results."""
 
 import argparse
 import json
@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -14,18 +15,24 @@ from clrbench.spec import load_spec
 
 EXPERIMENTS = Path(__file__).parent
 COMMITTED = EXPERIMENTS.parent / "results"
+CLRBENCH = Path(sys.executable).parent / "clrbench"
 REFUSED = 3
 
 
 def main() -> None:
-    """Run them all; exit with 1 if one of them fails."""
+    """Run them; exit with 1 if one of them fails."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="where the new results go")
     out = parser.parse_args().out
     failed = []
     lines = []
+    without_data: dict[str, list[str]] = {}
+    ready = {entry["name"]: entry["is_ready"] for entry in _datasets()}
     for path in sorted(EXPERIMENTS.glob("*.yaml")):
         spec = load_spec(path).spec
+        if not ready.get(spec.data.dataset, True):
+            without_data.setdefault(spec.data.dataset, []).append(path.name)
+            continue
         command = "compare" if spec.arms else "range-test"
         print(f"\n=== clrbench {command} {path.relative_to(EXPERIMENTS.parent)}", flush=True)
         started = time.monotonic()
@@ -36,8 +43,18 @@ def main() -> None:
             continue
         lines += [f"{spec.name} ({minutes:.1f} min):", *_differences(out / spec.name, COMMITTED / spec.name)]
     print("\n=== Against the committed results", *lines, sep="\n")
+    for dataset, names in without_data.items():
+        print(f"\nNot run, as {dataset} is not here: {', '.join(names)}. This gets it: {CLRBENCH} data fetch {dataset}")
     if failed:
         sys.exit(f"Failed: {', '.join(failed)}")
+
+
+def _datasets() -> list[dict[str, Any]]:
+    listed = subprocess.run(
+        [sys.executable, "-m", "clrbench", "data", "list", "--json"], check=True, capture_output=True, text=True
+    )
+    found: list[dict[str, Any]] = json.loads(listed.stdout)["datasets"]
+    return found
 
 
 def _differences(new: Path, old: Path) -> Iterator[str]:

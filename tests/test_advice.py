@@ -39,6 +39,12 @@ def test_a_fair_comparison_has_no_warning(tmp_path: Path) -> None:
     assert warnings(spec, SIZES, ("torch", "keras")) == []
 
 
+def test_a_stand_in_is_called_one(tmp_path: Path) -> None:
+    data = {"dataset": "street_digits", "validation": "0 rows"}
+    (found,) = warnings(make_spec(tmp_path, {"a": CONSTANT}, data=data), SIZES, ("torch",))
+    assert found == ("data set street_digits is rendered, a stand-in for SVHN: what comes out is not a result on SVHN")
+
+
 def test_the_published_article_is_warned_about_both_of_its_flaws(tmp_path: Path) -> None:
     clr = triangular(step_size="2000 steps") | {"batch_size": 2000}
     spec = make_spec(tmp_path, {"constant": CONSTANT, "clr": clr}, duration="15 epochs")

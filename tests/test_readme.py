@@ -7,13 +7,15 @@ import pandas as pd
 import pytest
 
 from clrbench.cli import main
+from clrbench.data import FETCHED_FILES
 from clrbench.report.tables import Tables
 from clrbench.report.verdict import verdict_text
 from clrbench.spec import load_spec
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.yaml"))
+EXPERIMENTS = {path.stem: load_spec(path).spec for path in sorted((ROOT / "experiments").glob("*.yaml"))}
+WITH_DATA_AT_HAND = [name for name, spec in EXPERIMENTS.items() if spec.data.dataset not in FETCHED_FILES]
 
 
 def committed_verdict(name: str) -> str:
@@ -62,9 +64,22 @@ def test_every_command_is_in_readme_and_has_help() -> None:
     assert all(command.help for command in main.commands.values())
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_svhn_experiments_are_as_published() -> None:
+    test, training = EXPERIMENTS["svhn-range-test"], EXPERIMENTS["svhn-cnn"]
+    for spec in (test, training):
+        assert (spec.data.dataset, spec.model.name, spec.optimizer.name) == ("svhn", "cnn", "sgd")
+        rise = spec.range_test
+        assert (rise.start_lr, rise.end_lr, rise.ramp, str(rise.duration)) == (0.001, 0.5, "linear", "150 epochs")
+    assert str(training.duration) == "80 epochs"
+    assert {arm.schedule.name: arm.schedule.needs_range_test for arm in training.arms.values()} == {
+        "constant": True,
+        "triangular": True,
+    }
+
+
+@pytest.mark.parametrize("name", WITH_DATA_AT_HAND)
 def test_every_experiment_has_its_results_committed(name: str) -> None:
-    spec = load_spec(ROOT / "experiments" / f"{name}.yaml").spec
+    spec = EXPERIMENTS[name]
     folder = ROOT / "results" / name
     if spec.arms:
         committed = load_spec(folder / "spec.yaml").spec

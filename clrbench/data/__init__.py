@@ -1,6 +1,6 @@
 """Data sets by name or by path: a `Library` measures, fetches, loads and verifies them."""
 
-from clrbench.data.catalogue import FETCHED_FILES, NAMES
+from clrbench.data.catalogue import FETCHED_FILES, NAMES, STAND_INS
 from clrbench.data.content import DatasetSizes
 from clrbench.data.library import ALLOWED, Library, Status, is_reference
 from clrbench.data.progress import Advance, Show, in_silence
@@ -10,6 +10,7 @@ __all__ = [
     "ALLOWED",
     "FETCHED_FILES",
     "NAMES",
+    "STAND_INS",
     "Advance",
     "DatasetSizes",
     "Library",

@@ -123,6 +123,9 @@ CATALOGUE: dict[str, Entry] = {
 }
 
 NAMES = tuple(CATALOGUE)
+STAND_INS = {street_digits.NAME: "SVHN"}
+"""Data sets that are rendered, and what each stands in for."""
+
 FETCHED_FILES = {name: tuple(entry.files) for name, entry in CATALOGUE.items() if isinstance(entry, Fetched)}
 """The keys of the files of each data set that is fetched."""
 

@@ -21,8 +21,10 @@ class DatasetSizes:
     image_shape: tuple[int, int, int]
 
 
+ARRAY_NAMES = ("x_train", "y_train", "x_test", "y_test")
+
 Arrays: TypeAlias = dict[str, npt.NDArray[np.generic]]
-"""The arrays of a data set by name: x_train, y_train, x_test, y_test."""
+"""The arrays of a data set, by these names."""
 
 Layout: TypeAlias = Mapping[str, tuple[tuple[int, ...], np.dtype[np.generic]]]
 """Shape and type of each array of a data set."""
@@ -45,7 +47,7 @@ def check_layout(where: str, layout: Layout) -> DatasetSizes:
         _check_labels(f"{where}: y_{split}", *labels, num_rows=images[0][0])
     train_type, test_type = layout["x_train"][1], layout["x_test"][1]
     if shapes["train"] != shapes["test"] or (train_type == np.uint8) != (test_type == np.uint8):
-        raise _misfit(
+        raise misfit(
             f"{where}: got x_train of {train_type}{list(shapes['train'])} and x_test of {test_type}{list(shapes['test'])} an "
             "image; both must be alike"
         )
@@ -54,9 +56,9 @@ def check_layout(where: str, layout: Layout) -> DatasetSizes:
 
 def _image_shape(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> tuple[int, int, int]:
     if dtype != np.uint8 and dtype.kind != "f":
-        raise _misfit(f"{where}: got images of type {dtype}; allowed: uint8 (0 to 255) or float; convert them first")
+        raise misfit(f"{where}: got images of type {dtype}; allowed: uint8 (0 to 255) or float; convert them first")
     if len(shape) not in {3, 4} or min(shape) < 1:
-        raise _misfit(
+        raise misfit(
             f"{where}: got an array of shape {shape}; allowed: [rows, height, width] or "
             "[rows, height, width, channels], each at least 1"
         )
@@ -66,12 +68,13 @@ def _image_shape(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]
 
 def _check_labels(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic], num_rows: int) -> None:
     if dtype.kind not in "iu":
-        raise _misfit(f"{where}: got labels of type {dtype}; allowed: integers, 0 for the first class")
+        raise misfit(f"{where}: got labels of type {dtype}; allowed: integers, 0 for the first class")
     if shape not in {(num_rows,), (num_rows, 1)}:
-        raise _misfit(f"{where}: got shape {shape} beside {num_rows} images; allowed: [{num_rows}]")
+        raise misfit(f"{where}: got shape {shape} beside {num_rows} images; allowed: [{num_rows}]")
 
 
-def _misfit(message: str) -> MisfitError:
+def misfit(message: str) -> MisfitError:
+    """Return the error of data whose sizes or types do not fit; it counts as one of the spec, which names the data."""
     return MisfitError(message, key=("data", "dataset"))
 
 

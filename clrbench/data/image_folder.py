@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from clrbench.data.content import Arrays, DatasetSizes
+from clrbench.data.content import Arrays, DatasetSizes, misfit
 from clrbench.data.progress import Advance
-from clrbench.errors import DataError, MisfitError
+from clrbench.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -101,13 +101,13 @@ def _list(folder: Path) -> dict[str, _FilesByClass]:
     listing = {split: _list_split(folder, split) for split in ("train", "test")}
     train, test = listing.values()
     if len(train) < 2:
-        raise _misfit(f"{folder / 'train'}: got one class, {min(train)!r}; allowed: at least two to tell apart")
+        raise misfit(f"{folder / 'train'}: got one class, {min(train)!r}; allowed: at least two to tell apart")
     for name, files in train.items():
         if not files:
-            raise _misfit(f"{folder / 'train' / name}: got a class without images; add some, or remove the folder")
+            raise misfit(f"{folder / 'train' / name}: got a class without images; add some, or remove the folder")
     unknown = [name for name in test if name not in train]
     if unknown:
-        raise _misfit(
+        raise misfit(
             f"{folder / 'test'}: got the class {unknown[0]!r}, which train/ has not; allowed: {', '.join(train)}"
         )
     return listing
@@ -115,7 +115,7 @@ def _list(folder: Path) -> dict[str, _FilesByClass]:
 
 def _list_split(folder: Path, split: str) -> _FilesByClass:
     if not (folder / split).is_dir():
-        raise _misfit(
+        raise misfit(
             f"{folder}: got no folder {split!r} in it; {_ALLOWED}, or x_train.npy, y_train.npy, x_test.npy, y_test.npy"
         )
     files = {
@@ -129,7 +129,7 @@ def _list_split(folder: Path, split: str) -> _FilesByClass:
     }
     if not any(files.values()):
         got = f"{len(files)} class folders without images" if files else "no class folders"
-        raise _misfit(f"{folder / split}: got {got}; {_ALLOWED}")
+        raise misfit(f"{folder / split}: got {got}; {_ALLOWED}")
     return files
 
 
@@ -152,12 +152,12 @@ def _common_shape(files: Sequence[str]) -> tuple[int, int, int]:
     for file in files:
         size, mode = _header(file)
         if size != first:
-            raise _misfit(
+            raise misfit(
                 f"{file}: got {size[0]} x {size[1]} pixels (width x height), while {files[0]} has {first[0]} x "
                 f"{first[1]}; all images must have one size: resize them first"
             )
         if mode.startswith(("I", "F")):
-            raise _misfit(
+            raise misfit(
                 f"{file}: got pixels of 16 or more bits (mode {mode}); allowed: 8 bits a channel; convert the images "
                 "first, or save them as float32 in an .npz file"
             )
@@ -197,7 +197,3 @@ def _opened(file: str) -> Iterator[Image]:
 
 def _unreadable(path: str, err: Exception) -> DataError:
     return DataError(f"{path}: cannot be read ({str(err) or type(err).__name__}); replace or remove it")
-
-
-def _misfit(message: str) -> MisfitError:
-    return MisfitError(message, key=("data", "dataset"))

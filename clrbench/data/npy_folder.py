@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from clrbench.data.content import Arrays, DatasetSizes, check_layout
-from clrbench.errors import DataError, MisfitError
-
-_KEYS = ("x_train", "y_train", "x_test", "y_test")
+from clrbench.data.content import ARRAY_NAMES, Arrays, DatasetSizes, check_layout, misfit
+from clrbench.errors import DataError
 
 _READING_ERRORS = (
     *(OSError, EOFError, ValueError, TypeError, SyntaxError, OverflowError, MemoryError, RecursionError),
@@ -21,7 +19,7 @@ _READING_ERRORS = (
 
 def is_npy_folder(folder: Path) -> bool:
     """Return whether any of the four files is there, so that the folder is meant to hold such a data set."""
-    return any(_file(folder, key).is_file() for key in _KEYS)
+    return any(_file(folder, key).is_file() for key in ARRAY_NAMES)
 
 
 def measure(folder: Path) -> DatasetSizes:
@@ -43,7 +41,7 @@ def fingerprint(folder: Path) -> str:
     """
     _check_names(folder)
     digest = hashlib.sha256()
-    for key in _KEYS:
+    for key in ARRAY_NAMES:
         try:
             status = _file(folder, key).stat()
         except OSError as err:
@@ -63,7 +61,7 @@ def read(folder: Path) -> Arrays:
         DataError: If a file is no `.npy`, is cut short, or holds pickled objects.
     """
     _check_names(folder)
-    arrays = {key: _open(_file(folder, key)) for key in _KEYS}
+    arrays = {key: _open(_file(folder, key)) for key in ARRAY_NAMES}
     _measure(folder, arrays)
     return arrays
 
@@ -73,9 +71,9 @@ def _file(folder: Path, key: str) -> Path:
 
 
 def _check_names(folder: Path) -> None:
-    missing = [f"{key}.npy" for key in _KEYS if not _file(folder, key).is_file()]
+    missing = [f"{key}.npy" for key in ARRAY_NAMES if not _file(folder, key).is_file()]
     if missing:
-        raise _misfit(f"{folder}: {', '.join(missing)} missing; save each array with numpy.save(path, array)")
+        raise misfit(f"{folder}: {', '.join(missing)} missing; save each array with numpy.save(path, array)")
 
 
 def _open(file: Path) -> npt.NDArray[np.generic]:
@@ -93,12 +91,12 @@ def _measure(folder: Path, arrays: Arrays) -> DatasetSizes:
 
 def _check_images(file: Path, images: npt.NDArray[np.generic]) -> None:
     if images.dtype not in (np.uint8, np.float32):
-        raise _misfit(
+        raise misfit(
             f"{file}: got images of type {images.dtype}; allowed: uint8 (0 to 255) or float32, which need no "
             "conversion in memory; convert them with array.astype('float32') and save them again"
         )
     if not images.flags.c_contiguous:
-        raise _misfit(
+        raise misfit(
             f"{file}: got images in Fortran order; allowed: C order, where the pixels of an image lie together; save "
             "numpy.ascontiguousarray(array)"
         )
@@ -109,7 +107,3 @@ def _unreadable(file: Path, err: Exception) -> DataError:
         f"{file}: cannot be read as an .npy of plain numbers ({str(err) or type(err).__name__}); allowed: what numpy.save "
         "writes"
     )
-
-
-def _misfit(message: str) -> MisfitError:
-    return MisfitError(message, key=("data", "dataset"))

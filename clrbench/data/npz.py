@@ -3,20 +3,18 @@
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import IO, TypeVar
 
 import numpy as np
 
-from clrbench.data.content import DatasetSizes, check_layout, make_dataset
-from clrbench.errors import DataError, MisfitError
+from clrbench.data.content import ARRAY_NAMES, DatasetSizes, check_layout, make_dataset, misfit
+from clrbench.errors import DataError
 from clrbench.records import Dataset
 
 Content = TypeVar("Content")
-
-_KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 _ZIP_ERRORS = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 """What zipfile raises on damaged, encrypted or unknown content; NotImplementedError is a RuntimeError."""
@@ -32,7 +30,7 @@ def measure(path: Path) -> DatasetSizes:
         MisfitError: If an array is missing, or their shapes and types do not fit together.
         DataError: If the file is not an `.npz`.
     """
-    return check_layout(str(path), _read(path, _KEYS, _read_header))
+    return check_layout(str(path), _read(path, _read_header))
 
 
 def load(path: Path) -> Dataset:
@@ -41,16 +39,16 @@ def load(path: Path) -> Dataset:
     Raises:
         DataError: If the file is unreadable, lacks an array, or its arrays do not fit together.
     """
-    arrays = _read(path, _KEYS, partial(np.lib.format.read_array, allow_pickle=False))
+    arrays = _read(path, partial(np.lib.format.read_array, allow_pickle=False))
     return make_dataset(str(path), str(path), arrays)
 
 
-def _read(path: Path, keys: Iterable[str], read: Callable[[IO[bytes]], Content]) -> dict[str, Content]:
+def _read(path: Path, read: Callable[[IO[bytes]], Content]) -> dict[str, Content]:
     content = {}
     try:
         with zipfile.ZipFile(path) as archive:
             _check_names(path, archive.namelist())
-            for key in keys:
+            for key in ARRAY_NAMES:
                 with archive.open(f"{key}.npy") as member:
                     content[key] = read(member)
     except (*_ZIP_ERRORS, *_HEADER_ERRORS) as err:
@@ -61,13 +59,12 @@ def _read(path: Path, keys: Iterable[str], read: Callable[[IO[bytes]], Content])
 
 
 def _check_names(path: Path, members: list[str]) -> None:
-    missing = [key for key in _KEYS if f"{key}.npy" not in members]
+    missing = [key for key in ARRAY_NAMES if f"{key}.npy" not in members]
     if missing:
         there = ", ".join(sorted(name.removesuffix(".npy") for name in members))
-        raise MisfitError(
+        raise misfit(
             f"{path}: got the arrays {there or 'none'}; {', '.join(missing)} missing; save them with "
-            "numpy.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)",
-            key=("data", "dataset"),
+            "numpy.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)"
         )
 
 

@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from clrbench.data.content import Arrays, DatasetSizes, content_checksum, make_dataset
+from clrbench.data.content import ARRAY_NAMES, Arrays, DatasetSizes, content_checksum, make_dataset
 from clrbench.data.progress import Show
 from clrbench.errors import DataError
 from clrbench.records import Dataset
 
 ABOUT = "about.json"
 CHECKSUM_LENGTH = 64
-ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 _ARRIVING = ".making-"
 
 
@@ -48,7 +47,7 @@ def load(folder: Path, name: str) -> Dataset | None:
         return None
     checksum = _about(folder)["checksum"]
     try:
-        arrays: Arrays = {key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in ARRAYS}
+        arrays: Arrays = {key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in ARRAY_NAMES}
     except (OSError, ValueError, EOFError) as err:
         raise _damaged(folder, str(err)) from err
     return make_dataset(name, str(folder), arrays, checksum)
@@ -78,7 +77,7 @@ def save(folder: Path, dataset: Dataset) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     arriving = Path(tempfile.mkdtemp(prefix=_ARRIVING, dir=folder.parent))
     try:
-        for key in ARRAYS:
+        for key in ARRAY_NAMES:
             _write(arriving / f"{key}.npy", getattr(dataset, key))
         about = {
             "checksum": dataset.checksum,

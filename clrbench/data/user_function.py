@@ -12,10 +12,8 @@ from types import ModuleType
 
 import numpy as np
 
-from clrbench.data.content import Arrays, DatasetSizes, check_layout
-from clrbench.errors import DataError, MisfitError
-
-_KEYS = ("x_train", "y_train", "x_test", "y_test")
+from clrbench.data.content import ARRAY_NAMES, Arrays, DatasetSizes, check_layout, misfit
+from clrbench.errors import DataError
 
 _ALLOWED = (
     "allowed: a mapping with the numpy arrays x_train, y_train, x_test, y_test, or "
@@ -62,7 +60,7 @@ def split_reference(reference: str) -> tuple[str, str]:
     source, _, function = reference.rpartition(":")
     is_module = all(part.isidentifier() for part in source.split("."))
     if not function.isidentifier() or not (source.endswith(".py") or is_module):
-        raise _misfit(f"got {reference!r}; allowed: package.module:function, or path/of/file.py:function")
+        raise misfit(f"got {reference!r}; allowed: package.module:function, or path/of/file.py:function")
     return source, function
 
 
@@ -72,7 +70,7 @@ def _find(reference: str) -> Callable[[], object]:
     function: Callable[[], object] | None = getattr(module, name, None)
     if not callable(function):
         got = "no such function" if function is None else f"a {type(function).__name__}, which cannot be called"
-        raise _misfit(f"{reference}: got {got} in {source}; allowed: the name of a function without arguments")
+        raise misfit(f"{reference}: got {got} in {source}; allowed: the name of a function without arguments")
     return function
 
 
@@ -84,7 +82,7 @@ def _import_module(reference: str, name: str) -> ModuleType:
         missing = err.__cause__.name if isinstance(err.__cause__, ModuleNotFoundError) else None
         if missing is None or not f"{name}.".startswith(f"{missing}."):
             raise
-        raise _misfit(
+        raise misfit(
             f"{reference}: no module {missing} is installed; install its package, or name its file: "
             "path/of/file.py:function"
         ) from err
@@ -96,7 +94,7 @@ def _import_file(reference: str, file: Path) -> ModuleType:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
     if not file.is_file() or spec is None or spec.loader is None:
-        raise _misfit(f"{reference}: the file {file} does not exist; create it, or correct the path")
+        raise misfit(f"{reference}: the file {file} does not exist; create it, or correct the path")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look a module up by its name, also while it is imported
     try:
@@ -122,22 +120,18 @@ def _user_code(reference: str, doing: str) -> Iterator[None]:
 def _take(reference: str, result: object) -> Arrays:
     match result:
         case Mapping():
-            missing = [key for key in _KEYS if key not in result]
+            missing = [key for key in ARRAY_NAMES if key not in result]
             if missing:
-                raise _misfit(f"{reference}: returned a mapping without {', '.join(missing)}; {_ALLOWED}")
+                raise misfit(f"{reference}: returned a mapping without {', '.join(missing)}; {_ALLOWED}")
             with _user_code(reference, "reading what it returned"):
-                values = {key: result[key] for key in _KEYS}
+                values = {key: result[key] for key in ARRAY_NAMES}
         case ((x_train, y_train), (x_test, y_test)):
-            values = dict(zip(_KEYS, (x_train, y_train, x_test, y_test), strict=True))
+            values = dict(zip(ARRAY_NAMES, (x_train, y_train, x_test, y_test), strict=True))
         case _:
-            raise _misfit(f"{reference}: returned a {type(result).__name__} of another form; {_ALLOWED}")
+            raise misfit(f"{reference}: returned a {type(result).__name__} of another form; {_ALLOWED}")
     for key, value in values.items():
         if not isinstance(value, np.ndarray):
-            raise _misfit(
+            raise misfit(
                 f"{reference}: {key}: got a {type(value).__name__}; allowed: a numpy array; convert it with numpy.asarray"
             )
     return values
-
-
-def _misfit(message: str) -> MisfitError:
-    return MisfitError(message, key=("data", "dataset"))

@@ -223,7 +223,8 @@ def _seconds(experiment: Experiment, run: RunSpec) -> float:
 
 def _bytes(experiment: Experiment, run: RunSpec) -> float:
     sizes = experiment.sizes
-    images = (sizes.train_rows + sizes.test_rows) * float(np.prod(sizes.image_shape))
+    resident = run.data.pipeline == "resident"
+    images = resident * (sizes.train_rows + sizes.test_rows) * float(np.prod(sizes.image_shape))
     weights = 16.0 * num_parameters(build_layers(run.model.settings(), sizes.image_shape, 10), sizes.image_shape)
     framework = {"torch": 3e8, "keras": 6e8}[run.backend]
     return framework + 2 * images + weights + 4.0 * run.num_steps * (run.batch_size + 12)
