@@ -16,7 +16,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from clrbench import backends, data, models
+from clrbench import backends, models
+from clrbench.data import Library
 from clrbench.records import ModelSettings, OptimizerSettings, Split, SplitRows, TrainPlan
 
 Epoch = Callable[[], object]
@@ -41,7 +42,7 @@ def triangular(num_steps: int) -> np.ndarray:
 
 def scaled_mnist() -> tuple[np.ndarray, np.ndarray]:
     """Return float32[60000, 28, 28, 1] in 0..1, and int32[60000]."""
-    mnist = data.load("mnist")
+    mnist = Library().load("mnist")
     return mnist.x_train.astype(np.float32) / 255, mnist.y_train
 
 
@@ -56,7 +57,7 @@ def clrbench_epoch(backend_name: str, threads: int, batch_size: int) -> Epoch:
     """Return an epoch on a backend of clrbench, by its name."""
     backend = backends.load(backend_name)
     backend.set_threads(threads)
-    mnist = data.load("mnist")
+    mnist = Library().load("mnist")
     layers = models.build_layers(ModelSettings("mlp", hidden=HIDDEN), mnist.image_shape, mnist.num_classes)
     batches = shuffled(batch_size)
     plan = TrainPlan(

@@ -167,7 +167,7 @@ def compare(spec: Path | None, dry_run: bool, **options: Any) -> Answer:
     if dry_run:
         return preview.dry_run(fleet.experiment, fleet.options)
     if spec is None:
-        fleet.display.note(preview.demo_line(fleet.experiment, fleet.options))
+        fleet.display.note(preview.demo_line(preview.dry_run(fleet.experiment, fleet.options)))
     return compare.compare(fleet)
 
 
@@ -176,8 +176,9 @@ def compare(spec: Path | None, dry_run: bool, **options: Any) -> Answer:
 @_out_option
 @_data_option
 @_running_options
+@click.option("--check-length", is_flag=True, help="Sweep again at half the length, and say whether the bounds hold.")
 @_answering
-def range_test(spec: Path | None, dry_run: bool, **options: Any) -> Answer:
+def range_test(spec: Path | None, dry_run: bool, check_length: bool, **options: Any) -> Answer:
     """Find base_lr and max_lr for SPEC with the LR range test, or refuse and say why.
 
     Also known as LR finder or lr_find. Without SPEC: that of the packaged demo on MNIST.
@@ -186,10 +187,11 @@ def range_test(spec: Path | None, dry_run: bool, **options: Any) -> Answer:
 
     fleet = _fleet(spec, **options)
     if dry_run:
-        return preview.dry_run(fleet.experiment, fleet.options, range_test_only=True)
+        return preview.dry_run(fleet.experiment, fleet.options, range_test_only=True, check_length=check_length)
     if spec is None:
-        fleet.display.note(preview.demo_line(fleet.experiment, fleet.options, range_test_only=True))
-    return range_test.run_range_tests(fleet)
+        cost = preview.dry_run(fleet.experiment, fleet.options, range_test_only=True, check_length=check_length)
+        fleet.display.note(preview.demo_line(cost))
+    return range_test.run_range_tests(fleet, check_length=check_length)
 
 
 def _fleet(spec: Path | None, *, out: Path, data_dir: Path | None, quiet: bool, **options: Any) -> "Fleet":
@@ -322,3 +324,17 @@ def verify(name: str, data_dir: Path | None) -> Answer:
     from clrbench.experiment.datasets import verify_dataset
 
     return verify_dataset(_library(data_dir), name)
+
+
+@data.command()
+@click.argument("spec", type=SPEC)
+@_out_option
+@_data_option
+@click.option("--threads", type=click.IntRange(1), help="Threads of each backend.  [default: 1]")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@_answering
+def bench(spec: Path, **options: Any) -> Answer:
+    """Measure how many images a second each input pipeline brings to the network of SPEC, alone and in training."""
+    from clrbench.experiment.data_bench import bench_pipelines
+
+    return bench_pipelines(_fleet(spec, **options))

@@ -42,6 +42,14 @@ class Trainer(Protocol):
         """
         ...
 
+    def feed(self, batches: IntArray) -> None:
+        """Bring the rows of every batch to the device as `train` does, train nothing, and wait until they are there.
+
+        Args:
+            batches: int32[k, batch_size], rows of `Dataset.x_train`.
+        """
+        ...
+
     def evaluate(self, split: Split) -> Evaluation:
         """Return loss and accuracy over the rows of `split`, as at inference; nan where it has no rows."""
         ...
@@ -65,8 +73,8 @@ class Backend(Protocol):
         """Return a trainer that stands before the first step of `plan`.
 
         Args:
-            plan: What to train, and its initial weights.
-            dataset: The images, kept on the device as they are.
+            plan: What to train, its initial weights, and by which pipeline the images reach it.
+            dataset: The images; kept on the device as they are, or (`stream`) never read whole.
             device: What `find_device` returned.
         """
         ...

@@ -1,4 +1,4 @@
-"""The Keras backend, on TensorFlow: a stretch of steps is one compiled loop over images that stay on the device."""
+"""The Keras backend, on TensorFlow: steps are one compiled loop over images on the device, a whole data set or a piece of it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from clrbench.backends import EVALUATION_ROWS, State, choose_device
 from clrbench.backends.keras_import import keras, tf
-from clrbench.backends.keras_program import Program
+from clrbench.backends.keras_input import make_input
+from clrbench.backends.keras_program import ImageType, Program, as_numbers
 from clrbench.errors import BackendError
-from clrbench.records import Dataset, Evaluation, FloatArray, Images, IntArray, Split, StepLog, TrainPlan
+from clrbench.records import Dataset, Evaluation, FloatArray, IntArray, Split, StepLog, TrainPlan
 
 KEPT_PROGRAMS = 4
-PART_BYTES = 2**26
 
 _TF_DEVICES = {"cpu": "/CPU:0", "cuda": "/GPU:0", "mps": "/GPU:0"}
 
@@ -59,11 +59,12 @@ class KerasTrainer:
     def __init__(self, plan: TrainPlan, dataset: Dataset, device: str) -> None:
         """Put images and weights on the device; see `Backend.make_trainer`."""
         self._rows = plan.rows
-        image_type = dataset.x_train.dtype.name
-        made_of = (plan.layers, plan.optimizer, plan.batches.shape[1], dataset.image_shape, image_type)
-        with tf.device(_TF_DEVICES[device]):
-            self._train_set = _resident(dataset.x_train), tf.constant(dataset.y_train, tf.int32)
-            self._test_set = _resident(dataset.x_test), tf.constant(dataset.y_test, tf.int32)
+        place = _TF_DEVICES[device]
+        self._train_set = make_input(dataset.x_train, dataset.y_train, place, plan.pipeline)
+        self._test_set = make_input(dataset.x_test, dataset.y_test, place, plan.pipeline)
+        image_type = ImageType(dataset.image_shape, dataset.x_train.dtype.name, as_numbers(plan.standardisation))
+        made_of = (plan.layers, plan.optimizer, plan.batches.shape[1], image_type)
+        with tf.device(place):
             idle = _idle_programs.pop((*made_of, device), None)
             self._program = Program(*made_of) if idle is None else idle
         self._program.reset(plan.weights, plan.dropout_seed)
@@ -71,8 +72,18 @@ class KerasTrainer:
 
     def train(self, batches: IntArray, lr: FloatArray) -> StepLog:
         """Make one update for every row of `batches`; see `Trainer`."""
-        rates, losses, accuracies = self._program.stretch(*self._train_set, batches, lr)
-        return StepLog(rates.numpy(), losses.numpy(), accuracies.numpy())
+        logs, begin = [], 0
+        for images, labels, rows in self._train_set.pieces(batches):
+            rates = lr[begin : begin + len(rows)]
+            logs.append([log.numpy() for log in self._program.stretch(images, labels, rows, rates)])
+            begin += len(rows)
+        return StepLog(*(np.concatenate(parts) for parts in zip(*logs, strict=True)))
+
+    def feed(self, batches: IntArray) -> None:
+        """Bring the rows of every batch to the device, and train nothing; see `Trainer`."""
+        for images, labels, rows in self._train_set.pieces(batches):
+            # Asking for the number waits for the device.
+            self._program.feed(images, labels, rows).numpy()
 
     def evaluate(self, split: Split) -> Evaluation:
         """Return loss and accuracy over a split; see `Trainer`."""
@@ -80,8 +91,12 @@ class KerasTrainer:
         if not len(rows):
             return Evaluation(float("nan"), float("nan"))
         images_and_labels = self._test_set if split is Split.TEST else self._train_set
-        chunks = np.split(rows, range(EVALUATION_ROWS, len(rows), EVALUATION_ROWS))
-        loss, hits = np.sum([self._program.score(*images_and_labels, chunk) for chunk in chunks], axis=0)
+        sums = [
+            self._program.score(images, labels, chunk)
+            for images, labels, piece in images_and_labels.pieces(rows, EVALUATION_ROWS)
+            for chunk in np.split(piece, range(EVALUATION_ROWS, len(piece), EVALUATION_ROWS))
+        ]
+        loss, hits = np.sum(sums, axis=0)
         return Evaluation(float(loss / len(rows)), float(hits / len(rows)))
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
@@ -91,12 +106,6 @@ class KerasTrainer:
     def restore(self, state: State) -> None:
         """Continue where `state` was taken; see `Trainer`."""
         self._program.restore(state)
-
-
-def _resident(images: Images) -> Any:
-    # TensorFlow copies an array twice on its way in; in parts, only a part of it. Smaller ones would not be given back.
-    parts = np.array_split(images, max(1, images.nbytes // PART_BYTES))
-    return tf.concat([tf.constant(part) for part in parts], axis=0)
 
 
 def _keep(made_of: tuple[object, ...], program: Program) -> None:

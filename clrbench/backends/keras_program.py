@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,31 @@ from clrbench.backends import State
 from clrbench.backends.keras_import import keras, tf
 from clrbench.backends.keras_network import Network
 from clrbench.backends.keras_optimizers import decayed, make_optimizer
-from clrbench.records import Layer, OptimizerSettings
+from clrbench.records import Layer, OptimizerSettings, Standardisation
+
+Numbers: TypeAlias = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ImageType:
+    """What the images are that a program is compiled for.
+
+    Attributes:
+        shape: Height, width and channels.
+        dtype: uint8 or float32.
+        standardisation: Mean and deviation of each channel; see `Standardisation`.
+    """
+
+    shape: tuple[int, int, int]
+    dtype: str
+    standardisation: tuple[Numbers, Numbers] | None = None
+
+
+def as_numbers(standardisation: Standardisation | None) -> tuple[Numbers, Numbers] | None:
+    """Return mean and deviation as what can be compared and hashed."""
+    if standardisation is None:
+        return None
+    return tuple(standardisation.mean.tolist()), tuple(standardisation.deviation.tolist())
 
 
 class Program:
@@ -20,6 +45,7 @@ class Program:
     Attributes:
         stretch: (images, labels, batches, lr) to the rates, losses and accuracies of the steps, as `Trainer.train`.
         score: (images, labels, rows) to float64[2], the summed losses and hits of the rows.
+        feed: (images, labels, batches) to one number, of no use, that depends on every batch as the network would take it.
     """
 
     def __init__(
@@ -27,8 +53,7 @@ class Program:
         layers: tuple[Layer, ...],
         optimizer: OptimizerSettings,
         batch_size: int,
-        image_shape: tuple[int, int, int],
-        image_type: str,
+        image_type: ImageType,
     ) -> None:
         """Build the network; the functions compile at their first call.
 
@@ -36,19 +61,20 @@ class Program:
             layers: From the images to the logits.
             optimizer: The update rule and its constants.
             batch_size: Rows of a mini-batch.
-            image_shape: Height, width and channels.
-            image_type: uint8 or float32.
+            image_type: What the images are.
         """
-        self._network = Network(layers, image_shape, exact_batch_norm=optimizer.update_rule == "shared")
+        self._image_type = image_type
+        self._network = Network(layers, image_type.shape, exact_batch_norm=optimizer.update_rule == "shared")
         self._weights = list(self._network.weights.values())
         self._settings = optimizer
         self._optimizer = make_optimizer(optimizer, self._weights)
         self._fresh = self.state()
-        images, ints = tf.TensorSpec([None, *image_shape], image_type), tf.TensorSpec([None], tf.int32)
+        images, ints = tf.TensorSpec([None, *image_type.shape], image_type.dtype), tf.TensorSpec([None], tf.int32)
         batches, rates = tf.TensorSpec([None, batch_size], tf.int32), tf.TensorSpec([None], tf.float32)
         # A fixed signature: one compilation for every length of a stretch or a chunk.
         self.stretch = tf.function(self._stretch, input_signature=[images, ints, batches, rates], autograph=False)
         self.score = tf.function(self._score, input_signature=[images, ints, ints], autograph=False)
+        self.feed = tf.function(self._feed, input_signature=[images, ints, batches], autograph=False)
 
     def reset(self, weights: State, dropout_seed: int) -> None:
         """Go back to before the first step.
@@ -63,7 +89,7 @@ class Program:
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Return a copy of every variable by name."""
-        return {name: np.array(variable) for name, variable in self._variables().items()}
+        return {name: np.array(variable.value.numpy()) for name, variable in self._variables().items()}
 
     def restore(self, state: State) -> None:
         """Set every variable.
@@ -94,7 +120,7 @@ class Program:
     def _update(self, images: Any, labels: Any, rate: Any) -> tuple[Any, Any, Any]:
         """Make one update; return its rate as the optimizer has it, and loss and accuracy from before it."""
         with tf.GradientTape() as tape:
-            logits = self._network.model(_scaled(images), training=True)
+            logits = self._network.model(self._scaled(images), training=True)
             loss = tf.reduce_mean(_losses(logits, labels))
         accuracy = tf.reduce_mean(tf.cast(_hits(logits, labels), tf.float32))
         gradients = tape.gradient(loss, [weight.value for weight in self._weights])
@@ -104,15 +130,36 @@ class Program:
 
     def _score(self, images: Any, labels: Any, rows: Any) -> Any:
         labels = tf.gather(labels, rows)
-        logits = self._network.model(_scaled(tf.gather(images, rows)), training=False)
+        logits = self._network.model(self._scaled(tf.gather(images, rows)), training=False)
         sums = [
             tf.reduce_sum(tf.cast(values, tf.float64)) for values in (_losses(logits, labels), _hits(logits, labels))
         ]
         return tf.stack(sums)
 
+    def _feed(self, images: Any, labels: Any, batches: Any) -> Any:
+        num_steps = tf.shape(batches)[0]
 
-def _scaled(images: Any) -> Any:
-    return tf.cast(images, tf.float32) / 255 if images.dtype == tf.uint8 else images
+        def step(index: Any, total: Any) -> tuple[Any, Any]:
+            rows = batches[index]
+            values, targets = self._scaled(tf.gather(images, rows)), tf.gather(labels, rows)
+            return index + 1, total + values[0, 0, 0, 0] + tf.cast(targets[0], tf.float32)
+
+        _, total = tf.while_loop(lambda index, _: index < num_steps, step, [0, 0.0], parallel_iterations=1)
+        return total
+
+    def _scaled(self, images: Any) -> Any:
+        """Return images as the network takes them."""
+        if self._image_type.dtype == "uint8":
+            images = tf.cast(images, tf.float32) / 255
+        if self._image_type.standardisation is not None:
+            height, width, _ = self._image_type.shape
+            # Pixel by pixel: TensorFlow takes ten times as long over a last axis of three channels.
+            mean, deviation = (
+                np.tile(np.array(of, np.float32), height * width) for of in self._image_type.standardisation
+            )
+            pixels = (tf.reshape(images, [-1, len(mean)]) - mean) / deviation
+            images = tf.reshape(pixels, [-1, *self._image_type.shape])
+        return images
 
 
 def _losses(logits: Any, labels: Any) -> Any:

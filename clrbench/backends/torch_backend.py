@@ -1,9 +1,9 @@
-"""The PyTorch backend: a tight loop over images that stay on the device, with one wait for the device a stretch."""
+"""The PyTorch backend: a tight loop over images on the device, with one wait for the device a stretch."""
 
 from __future__ import annotations
 
 import inspect
-import warnings
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -14,9 +14,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from clrbench.backends import EVALUATION_ROWS, State, choose_device
+from clrbench.backends.torch_input import Input
 from clrbench.backends.torch_network import Network, to_array, to_tensor
 from clrbench.backends.torch_optimizers import make_optimizer
-from clrbench.records import Dataset, Evaluation, FloatArray, Images, IntArray, Split, StepLog, TrainPlan
+from clrbench.records import Dataset, Evaluation, FloatArray, IntArray, Split, StepLog, TrainPlan
 
 GATHERED_BYTES = 2**21  # of float32 images; what a core's cache holds, about
 
@@ -53,8 +54,9 @@ class TorchTrainer:
         """Put images and weights on the device; see `Backend.make_trainer`."""
         self._device = device
         self._rows = plan.rows
-        self._train_set = _resident(dataset.x_train, dataset.y_train, device)
-        self._test_set = _resident(dataset.x_test, dataset.y_test, device)
+        how: dict[str, Any] = {"standardisation": plan.standardisation, "pipeline": plan.pipeline, "device": device}
+        self._train_set = Input(dataset.x_train, dataset.y_train, **how)
+        self._test_set = Input(dataset.x_test, dataset.y_test, **how)
         self._network = Network(
             plan.layers,
             plan.weights,
@@ -69,29 +71,33 @@ class TorchTrainer:
 
     def train(self, batches: IntArray, lr: FloatArray) -> StepLog:
         """Make one update for every row of `batches`; see `Trainer`."""
-        if not len(lr):
-            return StepLog(lr.copy(), np.empty(0, np.float32), np.empty(0, np.float32))
         self._network.training = True
-        images, labels = self._train_set
-        rows = torch.tensor(batches, device=self._device)
         group = self._optimizer.param_groups[0]
-        rates, losses, accuracies = [], [], []
-        steps_at_once = max(1, GATHERED_BYTES // (4 * images[0].numel() * batches.shape[1]))
-        gather = _Gather(images, steps_at_once * batches.shape[1])
         values = iter(lr.tolist())
-        for chunk in torch.split(rows, steps_at_once):
-            classes = labels[chunk]
-            logits = []
-            for batch, targets in zip(gather(chunk).unbind(), classes.unbind(), strict=True):
+        rates: list[float] = []
+        # Memory of their own from the start: small tensors between the large ones that come and go would scatter these.
+        losses, accuracies = torch.empty(2, len(lr), device=self._device).unbind()
+        for images, classes in self._some_steps(batches):
+            steps = slice(len(rates), len(rates) + len(classes))
+            updates = []
+            for batch, targets in zip(images.unbind(), classes.unbind(), strict=True):
                 group["lr"] = next(values)
                 rates.append(group["lr"])
-                loss, outputs = self._update(batch, targets)
-                losses.append(loss)
-                logits.append(outputs)
-            accuracies.append((torch.stack(logits).argmax(2) == classes).float().mean(1))
-        return StepLog(
-            np.array(rates, np.float32), torch.stack(losses).cpu().numpy(), torch.cat(accuracies).cpu().numpy()
-        )
+                updates.append(self._update(batch, targets))
+            batch_losses, logits = zip(*updates, strict=True)
+            losses[steps] = torch.stack(batch_losses)
+            accuracies[steps] = (torch.stack(logits).argmax(2) == classes).float().mean(1)
+        return StepLog(np.array(rates, np.float32), losses.cpu().numpy(), accuracies.cpu().numpy())
+
+    def feed(self, batches: IntArray) -> None:
+        """Bring the rows of every batch to the device, and train nothing; see `Trainer`."""
+        # Reading a number waits for the device.
+        float(sum(images.flatten()[0] for images, _ in self._some_steps(batches)))
+
+    def _some_steps(self, batches: IntArray) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images and labels of as many steps at a time as a cache holds."""
+        steps_at_once = max(1, GATHERED_BYTES // (self._train_set.image_bytes * batches.shape[1]))
+        return self._train_set.chunks(batches, steps_at_once)
 
     def _update(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         logits = self._network(images)
@@ -110,14 +116,16 @@ class TorchTrainer:
         if not len(rows):
             return Evaluation(float("nan"), float("nan"))
         self._network.training = False
-        images, labels = self._test_set if split is Split.TEST else self._train_set
-        gather = _Gather(images, EVALUATION_ROWS)
-        losses, hits = [], []
-        for chunk in torch.split(torch.tensor(rows, device=self._device), EVALUATION_ROWS):
-            logits = self._network(gather(chunk))
-            losses.append(F.cross_entropy(logits, labels[chunk], reduction="none"))
-            hits.append(logits.argmax(1) == labels[chunk])
-        return Evaluation(torch.cat(losses).cpu().double().mean().item(), torch.cat(hits).cpu().double().mean().item())
+        images_and_labels = self._test_set if split is Split.TEST else self._train_set
+        losses, hits = torch.empty(2, len(rows), device=self._device).unbind()
+        done = 0
+        for images, labels in images_and_labels.chunks(rows, EVALUATION_ROWS):
+            chunk = slice(done, done + len(labels))
+            logits = self._network(images)
+            losses[chunk] = F.cross_entropy(logits, labels, reduction="none")
+            hits[chunk] = logits.argmax(1) == labels
+            done += len(labels)
+        return Evaluation(losses.cpu().double().mean().item(), hits.cpu().double().mean().item())
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Return all that the next step depends on; see `Trainer`."""
@@ -146,32 +154,3 @@ class TorchTrainer:
 
     def _tensors(self) -> dict[str, Tensor]:
         return self._network.weights | self._network.statistics
-
-
-class _Gather:
-    """Rows of resident images as float32, written into the same memory every time: new pages cost more than copying."""
-
-    def __init__(self, images: Tensor, capacity: int) -> None:
-        self._image_shape = images.shape[1:]
-        self._images = images.flatten(1)
-        pixels = self._images.shape[1]
-        self._floats = torch.empty(capacity, pixels, device=images.device)
-        self._bytes = torch.empty(capacity, pixels, dtype=images.dtype, device=images.device)
-
-    def __call__(self, rows: Tensor) -> Tensor:
-        """Return float32[*rows.shape, height, width, channels]; bytes are scaled to 0..1."""
-        floats, found = self._floats[: rows.numel()], self._bytes[: rows.numel()]
-        if self._images.dtype == torch.uint8:
-            torch.index_select(self._images, 0, rows.flatten(), out=found)
-            torch.div(floats.copy_(found), 255, out=floats)
-        else:
-            torch.index_select(self._images, 0, rows.flatten(), out=floats)
-        return floats.view(*rows.shape, *self._image_shape)
-
-
-def _resident(images: Images, labels: IntArray, device: str) -> tuple[Tensor, Tensor]:
-    with warnings.catch_warnings():
-        # Torch warns about read-only arrays; nothing here writes to them.
-        warnings.simplefilter("ignore", UserWarning)
-        on_device = torch.from_numpy(np.ascontiguousarray(images)).to(device)
-    return on_device, torch.tensor(labels, dtype=torch.int64, device=device)

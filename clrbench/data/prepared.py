@@ -171,8 +171,9 @@ def disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as err:
+        why = err.strerror or f"is the disk full? {err}"
         raise DataError(
-            f"{folder}: cannot be read or written ({err.strerror or err}); free or unlock the place, or name another folder "
+            f"{folder}: cannot be read or written ({why}); free or unlock the place, or name another folder "
             "for data with --data-dir or CLRBENCH_DATA"
         ) from err
 

@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import jobs
 import reference
 
-from clrbench import data
 from clrbench.backends import BACKENDS
+from clrbench.data import Library
 from clrbench.models import build_layers, initial_weights
 from clrbench.records import Split, SplitRows, TrainPlan
 
@@ -23,7 +23,7 @@ NUM_ROWS = 3000
 
 @pytest.fixture(scope="session")
 def dataset():
-    mnist = data.load("mnist")
+    mnist = Library().load("mnist")
     return replace(
         mnist,
         x_train=mnist.x_train[:NUM_ROWS],
@@ -76,9 +76,10 @@ def backend(request, ask):
 
 @pytest.fixture(scope="session")
 def make_plan(dataset):
-    """Draw up a plan for the data set."""
+    """Draw up a plan for the data set, or for another one of as many rows."""
+    usual = dataset
 
-    def make(model, optimizer, lr, *, batch_size=100, seed=0):
+    def make(model, optimizer, lr, *, batch_size=100, seed=0, dataset=usual):
         layers = build_layers(model, dataset.image_shape, dataset.num_classes)
         batches = np.random.default_rng([seed, 1]).integers(0, NUM_ROWS - 500, (len(lr), batch_size), np.int32)
         return TrainPlan(

@@ -1,14 +1,17 @@
 """What the tests ask of a backend; runs in that backend's own process, because two frameworks fight over threads."""
 
+import gc
 import os
 import sys
 import tempfile
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 
 from clrbench import backends
+from clrbench.backends import pieces
 from clrbench.errors import BackendError
 from clrbench.records import Evaluation, Split, StepLog
 
@@ -27,6 +30,7 @@ def start(name):
         os.dup2(stderr, 2)
         file.seek(0)
         _loaded.append(file.read().decode())
+    warnings.simplefilter("error")
 
 
 def describe():
@@ -56,6 +60,53 @@ def train(plan, dataset, cuts=(), splits=()):
         logs.append(trainer.train(plan.batches[begin:end], plan.lr[begin:end]))
     log = StepLog(*(np.concatenate([getattr(log, field) for log in logs]) for field in ("lr", "loss", "accuracy")))
     return Outcome(log, trainer.state(), {split: trainer.evaluate(split) for split in splits})
+
+
+def feed_and_train(plan, dataset):
+    """Feed the batches of a plan and then train them; return the state before, in between and the outcome."""
+    trainer = _loaded[0].make_trainer(plan, dataset, "cpu")
+    states = [trainer.state()]
+    trainer.feed(plan.batches)
+    states.append(trainer.state())
+    return states, Outcome(trainer.train(plan.batches, plan.lr), trainer.state(), {})
+
+
+class Watched(np.ndarray):
+    """Images that take note of how many are read at once."""
+
+    reads = []
+
+    def __getitem__(self, rows):
+        found = np.asarray(super().__getitem__(rows))
+        self.reads.append(len(found))
+        return found
+
+
+def stream(plan, dataset, folder, rows_at_once):
+    """Train a plan on images mapped from files, a piece at a time; return the outcome, and the rows of every read."""
+    mapped = {}
+    for name in ("x_train", "x_test"):
+        np.save(folder / f"{name}.npy", getattr(dataset, name))
+        mapped[name] = np.load(folder / f"{name}.npy", mmap_mode="r").view(Watched)
+    usual, pieces.PIECE_BYTES = pieces.PIECE_BYTES, rows_at_once * dataset.x_train[0].nbytes
+    Watched.reads.clear()
+    try:
+        outcome = train(replace(plan, pipeline="stream"), replace(dataset, **mapped), splits=list(Split))
+    finally:
+        pieces.PIECE_BYTES = usual
+    return outcome, Watched.reads
+
+
+def adopt(images):
+    """Return what is left of images that Keras took over, once they and many arrays of their size are gone."""
+    from clrbench.backends.keras_input import adopted
+
+    tensor = adopted(images)
+    images = images.shape, images.dtype
+    gc.collect()
+    for fill in range(50):
+        np.full(*images[:1], fill, images[1])
+    return tensor.numpy()
 
 
 def count_compilations(plans, dataset):

@@ -1,0 +1,100 @@
+"""How images reach the network on Keras: from the device's memory, or read piece by piece by tf.data on the way there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from clrbench.backends.keras_import import tf
+from clrbench.backends.pieces import cut, rows_within
+from clrbench.records import Images, IntArray, Pipeline
+
+ALIGNMENT_BYTES = 64
+"""What TensorFlow's kernels count on."""
+
+Piece: TypeAlias = tuple[Any, Any, IntArray]
+"""Images and their labels as tensors of the device, and rows of both."""
+
+
+class Input(Protocol):
+    """The images and labels of a data set's training or test rows."""
+
+    def pieces(self, rows: IntArray, unit: int = 1) -> Iterator[Piece]:
+        """Yield tensors that hold the rows in order, and where in them they lie.
+
+        Args:
+            rows: int32[n, ...], in which order.
+            unit: How many entries of `rows` stay together.
+        """
+        ...
+
+
+def make_input(images: Images, labels: IntArray, device: str, pipeline: Pipeline) -> Input:
+    """Bring images to a device, or prepare to do so piece by piece.
+
+    Args:
+        images: uint8 or float32[rows, height, width, channels].
+        labels: int32[rows].
+        device: TensorFlow's name of it.
+        pipeline: In which of the two ways.
+    """
+    return (_Resident if pipeline == "resident" else _Stream)(images, labels, device)
+
+
+class _Resident:
+    """All images on the device."""
+
+    def __init__(self, images: Images, labels: IntArray, device: str) -> None:
+        with tf.device(device):
+            self._images = adopted(images) if "CPU" in device else tf.constant(images)
+            self._labels = tf.constant(labels, tf.int32)
+
+    def pieces(self, rows: IntArray, unit: int = 1) -> Iterator[Piece]:
+        yield self._images, self._labels, rows
+
+
+class _Stream:
+    """Images that stay where they are, on the disk perhaps; a thread of tf.data reads one piece ahead."""
+
+    def __init__(self, images: Images, labels: IntArray, device: str) -> None:
+        self._images, self._labels, self._device = images, labels, device
+        self._options = tf.data.Options()
+        self._options.threading.private_threadpool_size = 1
+        self._options.autotune.enabled = False
+
+    def pieces(self, rows: IntArray, unit: int = 1) -> Iterator[Piece]:
+        pieces = cut(rows, self._images, unit)
+        for (images, labels), piece in zip(self._read(pieces), pieces, strict=True):
+            with tf.device(self._device):
+                on_device = tf.identity(images), tf.identity(labels)
+            yield *on_device, rows_within(piece)
+
+    def _read(self, pieces: list[IntArray]) -> Any:
+        """Return a tf.data.Dataset: the images and labels of each piece."""
+
+        def read(index: Any) -> list[Any]:
+            rows = pieces[index].ravel()
+            return [self._images[rows], self._labels[rows].astype(np.int32, copy=False)]
+
+        def shaped(index: Any) -> tuple[Any, Any]:
+            images, labels = tf.numpy_function(read, [index], [self._images.dtype, tf.int32])
+            return tf.ensure_shape(images, [None, *self._images.shape[1:]]), tf.ensure_shape(labels, [None])
+
+        # `from_generator` reads the same in the same order, but takes five times as long to begin.
+        indices = tf.data.Dataset.range(len(pieces))
+        return indices.map(shaped).prefetch(1).with_options(self._options)
+
+
+def adopted(images: Images) -> Any:
+    """Return images as a tensor of the CPU by one copy, whose memory is the tensor's; `tf.constant` holds three at a time.
+
+    Args:
+        images: Of any layout; may be read-only, or memory-mapped.
+    """
+    memory = np.empty(images.nbytes + ALIGNMENT_BYTES, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT_BYTES
+    aligned = memory[start : start + images.nbytes].view(images.dtype).reshape(images.shape)
+    np.copyto(aligned, images)
+    return tf.experimental.dlpack.from_dlpack(aligned.__dlpack__())
