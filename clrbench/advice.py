@@ -1,12 +1,13 @@
 """What a spec is warned about before anything is trained."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from clrbench.data import STAND_INS, DatasetSizes
 from clrbench.runs import arm_clock, lr_table, split_sizes
 from clrbench.spec import BackendName, BaseCyclic, Clock, ResolvedArm, Spec
 from clrbench.stats import pairs_needed, smallest_p_value
+from clrbench.tuning import baselines
 
 FEWEST_CYCLES = 3
 STEP_SIZE_EPOCHS = (2, 10)
@@ -34,6 +35,9 @@ def warnings(spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...])
         if not arm.schedule.needs_range_test:
             # Finds what no single key shows, such as a rate that sinks below what float32 can hold.
             lr_table(arm, clock)
+        tune = spec.arms[name].tune
+        for rate in (tune and tune.rates) or ():
+            lr_table(replace(arm, schedule=arm.schedule.with_rate(rate)), clock)
         found += _confounding(spec, arm, clocks)
     found += _stand_in(spec)
     found += _too_few_seeds(spec)
@@ -42,9 +46,9 @@ def warnings(spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...])
 
 
 def comparisons(spec: Spec) -> list[tuple[str, str]]:
-    """Return each candidate and its baseline, in the order of the arms."""
+    """Return each candidate and its baseline, in the order of the arms; a tuned baseline counts twice, see `baselines`."""
     arms = [spec.resolved_arm(name) for name in spec.arms]
-    return [(arm.name, arm.baseline) for arm in arms if arm.baseline is not None]
+    return [(arm.name, label) for arm in arms if arm.baseline is not None for label in baselines(spec, arm.baseline)]
 
 
 def _cycle_warnings(schedule: BaseCyclic, clock: Clock) -> Iterator[str]:

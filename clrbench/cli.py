@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import click
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_NO_ANSWER = 3
+EXIT_CONDITION_HOLDS = 4
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
@@ -43,6 +44,14 @@ class Answer(Protocol):
     @property
     def has_answer(self) -> bool:
         """Whether there is one."""
+
+
+@runtime_checkable
+class Conditional(Protocol):
+    """An answer that a condition can be put to."""
+
+    def fails_if(self, condition: Any) -> bool:
+        """Return whether the condition holds."""
 
 
 class _Group(click.Group):
@@ -141,11 +150,13 @@ def _answering(command: Callable[..., Answer]) -> Callable[..., None]:
 
     @_json_option
     @wraps(command)
-    def printing(*, as_json: bool, **arguments: Any) -> None:
+    def printing(*, as_json: bool, fail_if: str | None = None, **arguments: Any) -> None:
         answer = command(**arguments)
         click.echo(json.dumps(answer.data, indent=2) if as_json else answer.text)
         if not answer.has_answer:
             sys.exit(EXIT_NO_ANSWER)
+        if fail_if is not None and isinstance(answer, Conditional) and answer.fails_if(fail_if):
+            sys.exit(EXIT_CONDITION_HOLDS)
 
     return printing
 
@@ -155,6 +166,11 @@ def _answering(command: Callable[..., Answer]) -> Callable[..., None]:
 @_out_option
 @_data_option
 @_running_options
+@click.option(
+    "--fail-if",
+    type=click.Choice(["worse", "not-better"]),
+    help="Exit with 4 if any candidate is so, in the metric of the verdict.",
+)
 @_answering
 def compare(spec: Path | None, dry_run: bool, **options: Any) -> Answer:
     """Train every arm of SPEC, in pairs, and say which is better.
@@ -207,13 +223,14 @@ def _fleet(spec: Path | None, *, out: Path, data_dir: Path | None, quiet: bool, 
 
 
 @main.command()
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folders", type=click.Path(path_type=Path, file_okay=False), nargs=-1, required=True)
 @_answering
-def report(folder: Path) -> Answer:
-    """Rebuild the tables and plots of the experiment in FOLDER from its runs; needs no framework."""
+def report(folders: tuple[Path, ...]) -> Answer:
+    """Rebuild tables, plots and page of the experiment in FOLDER from its runs, or set several FOLDERS side by side."""
     from clrbench.experiment.reporting import rebuild
+    from clrbench.report.side_by_side import side_by_side
 
-    return rebuild(folder)
+    return rebuild(folders[0]) if len(folders) == 1 else side_by_side(folders)
 
 
 @main.command()

@@ -7,24 +7,26 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage, optimize, special
+from scipy import ndimage, optimize
 
 from clrbench.records import DoubleArray
 
-_FEWEST_POINTS = 12
+FEWEST_POINTS = 12
+"""A curve of fewer is refused."""
+
 _MOST_POINTS = 200
 _LARGEST_GAP_DECADES = 0.25
 _CAUTION_DECADES = 0.15
 # Of the distance to the peak: high powers make a plateau, low ones set in at once.
-_LOW_POWERS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
-_POWERS = (*_LOW_POWERS, 8.0, 16.0, 32.0)
+_POWERS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 8.0, 16.0, 32.0)
+_LOW = 6  # the low ones among them
 
 # What stands before the colon is stable.
 FLAT = "flat: accuracy never rises clearly above its start; raise end_lr, or lower start_lr if the loss is high"
 STARTS_DIVERGED = "starts diverged: the first rates are already too high; lower start_lr"
 NEVER_STOPS = "never stops rising: accuracy still rises at the last rate; raise end_lr"
 SEEDS_DISAGREE = "seeds disagree: their bounds lie too far apart; use a longer range test or more seeds"
-TOO_FEW_POINTS = f"too few points: at least {_FEWEST_POINTS} are needed; use more steps"
+TOO_FEW_POINTS = f"too few points: at least {FEWEST_POINTS} are needed; use more steps"
 NAN_FROM_START = "nan from the start: no finite value at the first rate; lower start_lr"
 
 
@@ -107,7 +109,7 @@ def suggest_bounds(lr: npt.ArrayLike, loss: npt.ArrayLike, accuracy: npt.ArrayLi
         more than 0.25 decades apart in `max_lr` or 0.5 in `base_lr`, or when one of them has no answer alone.
 
     Raises:
-        ValueError: If the shapes do not fit.
+        ValueError: If the shapes do not fit, or the rates do not ascend from above 0.
 
     Source: Smith 2017, section 3.3, arXiv:1506.01186.
     """
@@ -117,15 +119,18 @@ def suggest_bounds(lr: npt.ArrayLike, loss: npt.ArrayLike, accuracy: npt.ArrayLi
         raise ValueError(
             f"lr {lr.shape}, loss {losses.shape}, accuracy {accuracies.shape}: need [points], [seeds, points]"
         )
+    known = lr[(np.isfinite(losses) & np.isfinite(accuracies)).any(axis=0)]
+    if not ((known > 0).all() and (np.diff(known) >= 0).all()):
+        raise ValueError("lr: need rates above 0 in ascending order; leave out points at 0, and sort all three by lr")
     answer = _answer(lr, losses, accuracies)
     seeds = [_answer(lr, losses[[i]], accuracies[[i]]) for i in range(len(losses))] if len(losses) > 1 else [answer]
     reason = SEEDS_DISAGREE if answer.reason is None and _disagree(seeds) else answer.reason
     seed_base_lr = tuple(_rate(seed.base_lr, seed.reason) for seed in seeds)
     seed_max_lr = tuple(_rate(seed.max_lr, seed.reason) for seed in seeds)
     found_max_lr = _rate(answer.max_lr, reason)
-    if found_max_lr is not None:
+    borne_out = [rate for rate in seed_max_lr if rate is not None]
+    if found_max_lr is not None and borne_out:
         # One seed that diverges early cuts a cliff into the mean curve; no rate beyond what single seeds bear out.
-        borne_out = [rate for rate in seed_max_lr if rate is not None]
         found_max_lr = float(np.clip(found_max_lr, min(borne_out), max(borne_out)))
     return Bounds(
         base_lr=_rate(answer.base_lr, reason),
@@ -163,9 +168,9 @@ def _answer(lr: DoubleArray, losses: DoubleArray, accuracies: DoubleArray) -> _A
     """Return the bounds of the mean curve of these seeds."""
     alive = np.logical_and.accumulate(np.isfinite(losses) & np.isfinite(accuracies), axis=1)
     points = int(alive.any(axis=0).sum())
-    if len(lr) < _FEWEST_POINTS:
+    if len(lr) < FEWEST_POINTS:
         return _Answer(reason=TOO_FEW_POINTS)
-    if points < _FEWEST_POINTS:
+    if points < FEWEST_POINTS:
         return _Answer(reason=STARTS_DIVERGED if points else NAN_FROM_START)
     lowest = np.where(alive, accuracies, np.inf).min(axis=1, keepdims=True)
     lowest[np.isinf(lowest)] = lowest.min()
@@ -222,7 +227,7 @@ class _Top:
     Attributes:
         start: Index of the first point.
         reaches_end: Whether the last point of the curve belongs to it.
-        candidates: float64[candidates], indices of points and the middles between them.
+        candidates: float64[candidates], indices of points and, where they are few, the middles between them.
         fits: float64[candidates], log evidence.
         noise: Standard deviation expected of the noise ahead of the peak.
     """
@@ -246,7 +251,7 @@ def _fit_top(curve: _Curve, ahead: float, behind: float) -> _Top:
     x = np.arange(start, stop + 1.0)
     y = curve.accuracy[start : stop + 1].clip(min=behind_level - 2 * curve.noise)
     noise = _noise(curve.accuracy[max(0, start - 10) : max(curve.top + 1, start + 5)])
-    candidates = np.arange(start, stop + 0.01, 0.5)
+    candidates = np.arange(start, stop + 0.01, 0.5 if len(curve.accuracy) <= _MOST_POINTS // 2 else 1)
     fits = np.array([_log_evidence(x, y, candidate, noise) for candidate in candidates])
     return _Top(start, stop == len(curve.accuracy) - 1, candidates, fits, noise)
 
@@ -296,7 +301,7 @@ def _onset(curve: _Curve) -> _Place:
     x, y = np.arange(risen + 1.0), curve.accuracy[: risen + 1]
     candidates, noise = np.arange(0, risen - 0.4, 0.5), _noise(y)
     distances = ((x - onset).clip(0) / (risen - onset) for onset in candidates)
-    fits = np.array([_log_marginal(_squares(y, [distance, distance**2]), 6, noise) for distance in distances])
+    fits = np.array([_log_marginal(_squares(y, distance, distance**2), 6, noise) for distance in distances])
     return _posterior(curve.log_lr, [_Top(0, False, candidates, fits, noise)])
 
 
@@ -308,16 +313,18 @@ def _log_evidence(x: DoubleArray, y: DoubleArray, peak: float, noise: float) -> 
     """
     up = (peak - x).clip(0) / max(peak - x[0], 1)
     down = (x - peak).clip(0) / max(x[-1] - peak, 1)
+    behind = int((x <= peak).sum())
+    ups, downs = (-np.power.outer(part, _POWERS) for part in (up, down))
     evidence = []
-    for prior, up_powers, down_powers in ((0.0, _POWERS, _LOW_POWERS), (-2.0, _LOW_POWERS, _POWERS)):
-        squares = _squares(y, [*(-(up**power) for power in up_powers), *(-(down**power) for power in down_powers)])
+    for prior, columns in ((0.0, (ups, downs[:, :_LOW])), (-2.0, (ups[:, :_LOW], downs))):
+        squares = _squares(y, *columns)
         even = _log_marginal(squares, 6, noise)
-        ragged = _log_marginal(squares[x <= peak], 6, noise) + _log_marginal(squares[x > peak], 2, 3 * noise)
+        ragged = _log_marginal(squares[:behind], 6, noise) + _log_marginal(squares[behind:], 2, 3 * noise)
         evidence += [prior + even, prior + ragged]
     return float(np.logaddexp.reduce(evidence))
 
 
-def _squares(y: DoubleArray, columns: list[DoubleArray]) -> DoubleArray:
+def _squares(y: DoubleArray, *columns: DoubleArray) -> DoubleArray:
     """Return the squared residuals of the best nonnegative combination of a constant and the columns."""
     design = np.column_stack([np.ones(len(y)), *columns])
     squares: DoubleArray = (y - design @ optimize.nnls(design, y, maxiter=1000)[0]) ** 2
@@ -330,8 +337,8 @@ def _log_marginal(squares: DoubleArray, weight: float, noise: float) -> float:
     Its prior is worth `weight` earlier residuals of standard deviation `noise` (scaled inverse chi-squared).
     """
     prior, n = weight * noise**2, len(squares)
-    gammas = special.gammaln((n + weight) / 2) - special.gammaln(weight / 2) - n / 2 * math.log(math.pi)
-    return float(gammas + weight / 2 * math.log(prior) - (n + weight) / 2 * math.log(prior + squares.sum()))
+    gammas = math.lgamma((n + weight) / 2) - math.lgamma(weight / 2) - n / 2 * math.log(math.pi)
+    return gammas + weight / 2 * math.log(prior) - (n + weight) / 2 * math.log(prior + squares.sum())
 
 
 def _posterior(log_lr: DoubleArray, tops: list[_Top]) -> _Place:
@@ -342,9 +349,9 @@ def _posterior(log_lr: DoubleArray, tops: list[_Top]) -> _Place:
     grid = np.interp(np.arange(2 * len(log_lr) - 1) / 2, np.arange(len(log_lr)), log_lr)
     density = np.zeros(len(grid))
     for top in tops:
-        part = slice(2 * top.start, 2 * top.start + len(top.fits))
-        weight = np.exp((top.fits - top.fits.max()) / 2) * np.gradient(grid[part])
-        density[part] += weight / weight.sum()
+        places = (2 * top.candidates).astype(int)
+        weight = np.exp((top.fits - top.fits.max()) / 2) * np.gradient(grid[places])
+        density[places] += weight / weight.sum()
     low, median, high = np.interp([0.05, 0.5, 0.95], density.cumsum() / density.sum(), grid)
     return _Place(float(low), float(median), float(high))
 
@@ -353,10 +360,11 @@ def _loss_rules(lr: DoubleArray, losses: DoubleArray) -> dict[str, float | None]
     """Return what the loss rules suggest, from the mean loss up to a divergence, smoothed over even steps of log lr."""
     none: dict[str, float | None] = {"steepest": None, "valley": None, "minimum_tenth": None}
     points = int(np.logical_and.accumulate(np.isfinite(losses).all(axis=0)).sum())
-    if points < _FEWEST_POINTS:
+    if points < FEWEST_POINTS:
         return none
     loss = losses[:, :points].mean(axis=0)
-    loss = loss.clip(max=1.5 * loss[:3].mean())
+    # A spike in the mean would raise the limit beyond itself.
+    loss = loss.clip(max=1.5 * min(loss[0], loss[:3].mean()))
     log_lr = np.log10(lr[:points])
     counts, edges = np.histogram(log_lr, bins=200)
     sums, _ = np.histogram(log_lr, bins=edges, weights=loss)

@@ -15,7 +15,6 @@ from clrbench.spec import (
     BackendName,
     BaseCyclic,
     Clock,
-    Constant,
     Length,
     Optimizer,
     ResolvedArm,
@@ -222,15 +221,13 @@ def own_range_test(spec: Spec) -> RangeTestGroup:
 
 def needed_range_tests(spec: Spec) -> list[RangeTestGroup]:
     """Return the range tests that the arms of a spec take their rates from, each once."""
-    groups = [range_test_group(spec, name) for name, arm in spec.arms.items() if arm.schedule.needs_range_test]
+    groups = [range_test_group(spec, name) for name, arm in spec.arms.items() if arm.needs_range_test]
     return [group for i, group in enumerate(groups) if group not in groups[:i]]
 
 
 def with_bounds(schedule: Schedule, bounds: LrBounds) -> Schedule:
     """Return a schedule with the rates that a range test found, where it takes any from one."""
-    if isinstance(schedule, BaseCyclic | Constant) and schedule.needs_range_test:
-        return schedule.with_bounds(bounds.base_lr, bounds.max_lr)
-    return schedule
+    return schedule.with_bounds(bounds.base_lr, bounds.max_lr) if schedule.needs_range_test else schedule
 
 
 def _resolved_schedule(spec: Spec, arm: ResolvedArm, backend: BackendName, bounds: BoundsTable) -> Schedule:

@@ -44,15 +44,18 @@ class StoredRun:
     Attributes:
         folder: Where it lies.
         evaluation_steps: Which of its evaluations count, by the updates done; None for all of them.
+        arm: Which arm it stands for; None for the one that it was made for.
     """
 
     folder: Path
     evaluation_steps: tuple[int, ...] | None = None
+    arm: str | None = None
 
     @cached_property
     def info(self) -> dict[str, Any]:
         """What `run.json` says: identity, status, provenance, timing."""
-        return _read_json(self.folder / "run.json")
+        found = _read_json(self.folder / "run.json")
+        return found if self.arm is None else {**found, "spec": {**found["spec"], "arm": self.arm}}
 
     @cached_property
     def steps(self) -> pd.DataFrame:
@@ -84,6 +87,14 @@ class ResultsFolder:
         """Return the folder of the range test that all arms share (None), or of one arm's own."""
         folder = self.root / "range-test"
         return ResultsFolder(folder if arm is None else folder / arm)
+
+    def half_length(self) -> "ResultsFolder":
+        """Return the folder of the same range test at half its length."""
+        return ResultsFolder(self.root / "half")
+
+    def search(self) -> "ResultsFolder":
+        """Return the folder of the runs that tuned arms: the tries, and those at the rates given."""
+        return ResultsFolder(self.root / "search")
 
     def has_runs(self) -> bool:
         """Return whether the folder of runs is there."""
@@ -174,6 +185,15 @@ class ResultsFolder:
             finally:
                 temporary.unlink(missing_ok=True)
 
+    def remove(self, name: str) -> None:
+        """Remove a file of the results folder, if it is there.
+
+        Raises:
+            ResultsError: If the disk does not let go of it.
+        """
+        with _disk_errors(self.root / name):
+            (self.root / name).unlink(missing_ok=True)
+
     def index(self) -> dict[str, Any]:
         """Return what `experiment.json` says: with what the experiment was started, and the runs of each backend.
 
@@ -194,6 +214,18 @@ class ResultsFolder:
             for key, value in changes.items():
                 index[key] = {**index.get(key, {}), **value} if isinstance(value, dict) else value
             self.write_json(INDEX, index)
+
+    def record_look(self, backend: str, seeds: list[int]) -> int:
+        """Keep that a verdict was looked at with these seeds; return with how many sets of seeds it ever was.
+
+        Raises:
+            ResultsError: If the disk does not take it.
+        """
+        found: list[list[int]] = self.index().get("looks", {}).get(backend, [])
+        if seeds not in found:
+            found = [*found, seeds]
+            self.update_index({"looks": {backend: found}})
+        return len(found)
 
     def bounds(self) -> dict[str, Any]:
         """Return what `bounds.json` of a range test says, by backend; nothing where there is none.

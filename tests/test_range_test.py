@@ -147,6 +147,14 @@ def test_a_seed_that_never_learns_disagrees_with_one_that_does():
     assert suggest_bounds(lr, np.ones_like(accuracy), accuracy).reason.startswith("seeds disagree")
 
 
+def test_the_mean_may_show_a_peak_that_no_seed_shows_alone():
+    lr = ramp_of("linear", 100)
+    noise = 0.05 * np.random.default_rng(133).normal(size=(5, 100))
+    found = suggest_bounds(lr, np.ones((5, 100)), CHANCE + 0.8 * np.clip(lr / 0.85, 0, 1) + noise)
+    assert found.seed_max_lr == (None,) * 5
+    assert found.max_lr == pytest.approx(0.85, rel=0.05)
+
+
 def test_one_seed_has_no_spread():
     lr = ramp_of("linear", 80)
     found = one(lr, accuracy_of(lr, 0.4, "linear", "slow"), seeds=1)
@@ -216,6 +224,28 @@ def test_a_loss_that_only_rises_has_no_loss_rules():
     lr = ramp_of("exponential", 60)
     rules = suggest_bounds(lr, np.linspace(1, 3, 60), np.full(60, CHANCE)).rules
     assert rules == {"steepest": None, "valley": None, "minimum_tenth": None}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [list, tuple, pd.Series, lambda values: pd.Series(values, index=range(len(values), 0, -1)), np.float32],
+    ids=["list", "tuple", "Series", "Series with an index of its own", "float32"],
+)
+def test_any_array_like_of_one_or_several_seeds_serves(given):
+    lr = ramp_of("exponential", 60)
+    accuracy = accuracy_of(lr, 0.3, "linear", "collapse")
+    found = suggest_bounds(given(lr), given(np.ones(60)), given(accuracy))
+    assert abs(math.log10(found.max_lr / 0.3)) < 0.1
+    assert isinstance(found.base_lr, float)
+    table = pd.DataFrame([accuracy, accuracy]).astype(np.float32)
+    assert suggest_bounds(given(lr), np.ones((2, 60)), table).max_lr == pytest.approx(found.max_lr, rel=1e-4)
+    assert suggest_bounds(given(lr), [given(np.ones(60))] * 2, [given(accuracy)] * 2).max_lr == found.max_lr
+
+
+@pytest.mark.parametrize("lr", [np.linspace(0, 1, 60), np.linspace(1, 0.1, 60), np.full(60, np.nan)])
+def test_rates_that_do_not_ascend_from_above_0_are_an_error(lr):
+    with pytest.raises(ValueError, match="lr: need rates above 0 in ascending order"):
+        suggest_bounds(lr, np.ones(60), np.linspace(0, 1, 60))
 
 
 def test_shapes_that_do_not_fit_are_an_error():

@@ -13,6 +13,7 @@ from clrbench.stats import (
     compare_paired,
     holm,
     mean_band,
+    median_interval,
     pairs_needed,
     smallest_detectable_difference,
     smallest_p_value,
@@ -238,3 +239,40 @@ def test_holm_is_the_closed_test_of_bonferroni_on_every_subset(p_values):
 
 def test_holm_of_no_comparisons_is_empty():
     assert holm([]).shape == (0,)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.01, 0.25, 1 / 32])
+@pytest.mark.parametrize("size", range(13))
+def test_the_interval_of_a_median_is_the_narrowest_that_brute_force_allows(size, alpha):
+    # Values 1..n about a median m: each lies above it with probability 1/2, whatever m is.
+    heads = np.array([sum(coins) for coins in itertools.product((0, 1), repeat=size)])
+    outside = [np.mean((heads < rank) | (heads > size - rank)) for rank in range(size // 2 + 1)]
+    rank = max(rank for rank, risk in enumerate(outside) if risk <= alpha)
+    expected = (rank, size + 1 - rank) if rank else (-math.inf, math.inf)
+    values = np.random.default_rng(size).permutation(np.arange(1, size + 1))
+    assert median_interval(values, alpha) == expected
+
+
+@pytest.mark.parametrize("size", [30, 101])
+def test_the_interval_of_a_median_is_the_set_of_values_that_the_binomial_test_keeps(size):
+    values = np.random.default_rng(size).normal(size=size)
+    low, high = median_interval(values, 0.1)
+    cuts = (np.sort(values)[1:] + np.sort(values)[:-1]) / 2
+    kept = [scipy_stats.binomtest(int((values > cut).sum()), size).pvalue > 0.1 for cut in cuts]
+    assert kept == [low < cut < high for cut in cuts]
+
+
+def test_the_interval_of_a_median_may_end_at_infinity():
+    assert median_interval([math.inf, 1, -math.inf, 2, 3, 4, 5, math.inf, 6, 7]) == (1, math.inf)
+    assert median_interval([-math.inf] * 6) == (-math.inf, -math.inf)
+
+
+def test_the_interval_of_the_median_of_very_many_values_is_close():
+    low, high = median_interval(np.arange(10_001) / 10_000)
+    assert low == pytest.approx(0.4902, abs=1.5e-4)
+    assert low + high == pytest.approx(1, abs=1e-12)
+
+
+def test_a_value_that_is_none_has_no_median():
+    with pytest.raises(ValueError, match="got nan"):
+        median_interval([1.0, math.nan])

@@ -4,8 +4,10 @@ from clrbench.errors import SpecError
 from clrbench.experiment.fleet import Fleet
 from clrbench.experiment.opening import Experiment
 from clrbench.experiment.range_test import RangeTests, find_bounds
+from clrbench.experiment.search import find_rates
 from clrbench.report import Report, write_report
 from clrbench.runs import training_runs
+from clrbench.tuning import with_chosen
 
 
 def compare(fleet: Fleet) -> Report | RangeTests:
@@ -24,9 +26,10 @@ def compare(fleet: Fleet) -> Report | RangeTests:
     bounds, refusals = find_bounds(fleet)
     if refusals.reports:
         return refusals
+    chosen = find_rates(fleet, bounds)
     with experiment.locating():
         runs = training_runs(experiment.spec, experiment.sizes, experiment.backends, bounds)
-    fleet.make(fleet.folder, runs, "runs")
+    fleet.make(fleet.folder, with_chosen(runs, chosen), "runs")
     return write_report(fleet.folder, experiment.spec, experiment.warnings)
 
 

@@ -103,6 +103,11 @@ class Fleet:
             for backend, group in groupby(runs, key=lambda run: run.backend):
                 self._make_on(backend, folder, list(group))
 
+    @cached_property
+    def _made(self) -> set[tuple[ResultsFolder, str]]:
+        """The runs that this fleet has made, which are not made again where more are asked for beside them."""
+        return set()
+
     def _make_on(self, backend: str, folder: ResultsFolder, runs: list[RunSpec]) -> None:
         threads = self.settings["threads"]
         num_workers = min(self.options.workers or max(1, available_cpus() // threads), len(runs))
@@ -123,6 +128,7 @@ class Fleet:
                     self.display.advance(work[news.run_id] * news.steps)
 
             workers.run(pending, show)
+            self._made.update((folder, task.run_id) for task in tasks)
 
     def _device(self, backend: str, workers: LocalWorkers) -> str:
         fixed: str | None = self.settings["devices"].get(backend)
@@ -154,7 +160,7 @@ class Fleet:
             data_checksum=self.dataset.checksum,
             executor=LocalWorkers.name,
             git_commit=self._git_commit,
-            redo=self.options.redo or lacks_points,
+            redo=(self.options.redo and (folder, run_id) not in self._made) or lacks_points,
         )
 
     def _remember(self, folder: ResultsFolder, backend: str, device: str, tasks: list[Task]) -> None:

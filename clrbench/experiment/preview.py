@@ -10,17 +10,18 @@ from clrbench.executors import available_cpus
 from clrbench.experiment.compare import check_has_arms
 from clrbench.experiment.fleet import Options
 from clrbench.experiment.opening import Experiment, check_installed
+from clrbench.experiment.range_test import all_range_tests, half_length_runs
 from clrbench.models import build_layers, forward_multiply_adds, num_parameters
 from clrbench.report.plot_style import to_png
 from clrbench.report.plots import schedule_figure
 from clrbench.report.tables import thinned_steps
 from clrbench.report.text_curve import TextAxis, text_curve
 from clrbench.runs import (
+    BoundsTable,
     LrBounds,
     arm_clock,
     lr_table,
     needed_range_tests,
-    own_range_test,
     range_test_group,
     range_test_runs,
     split_sizes,
@@ -30,6 +31,7 @@ from clrbench.runs import (
 from clrbench.spec import RunSpec
 from clrbench.stats import pairs_needed, smallest_detectable_difference
 from clrbench.store import ResultsFolder
+from clrbench.tuning import first_rates, given_runs, search_runs
 
 STEP_SECONDS = {"torch": 0.3e-3, "keras": 0.25e-3}
 """About what an update costs beside its arithmetic."""
@@ -127,7 +129,8 @@ class DryRun:
 
     Attributes:
         experiment: The experiment.
-        num_runs: Runs in all, those of range tests among them.
+        num_runs: Runs in all, those of range tests and searches among them.
+        num_tries: Those of them that try the rates of tuned arms, without the rate that a search may add.
         num_steps: Updates in all.
         minutes: About how long they take, were none there yet.
         memory_gigabytes: About what the workers take together, in 1e9 bytes.
@@ -138,6 +141,7 @@ class DryRun:
 
     experiment: Experiment
     num_runs: int
+    num_tries: int
     num_steps: int
     minutes: float
     memory_gigabytes: float
@@ -157,9 +161,11 @@ class DryRun:
             else f"{pairs} pairs cannot show any difference at alpha {spec.verdict.alpha:g}; "
             f"{pairs_needed(spec.verdict.alpha, max(1, len(self.experiment.comparisons)))} can"
         )
+        tries = f"{self.num_tries} of them try the rates of tuned arms; one more rate is tried where the best lies at an edge"
         lines = [
             f"{spec.name}: {self.num_runs} runs, {self.num_steps} steps in all, on {', '.join(self.experiment.backends)}",
             f"about {max(1, round(self.minutes))} min with {self.workers} workers, {self.memory_gigabytes:.1f} GB of memory",
+            *([tries] if self.num_tries else []),
             shown,
             *(f"Mind: {warning}" for warning in self.experiment.warnings),
         ]
@@ -168,46 +174,60 @@ class DryRun:
     @property
     def data(self) -> dict[str, Any]:
         """All of it as plain data."""
-        names = ("num_runs", "num_steps", "minutes", "memory_gigabytes", "workers", "detectable_sds")
+        names = ("num_runs", "num_tries", "num_steps", "minutes", "memory_gigabytes", "workers", "detectable_sds")
         return {"experiment": self.experiment.spec.name, **{name: getattr(self, name) for name in names}} | {
             "warnings": self.experiment.warnings
         }
 
 
-def dry_run(experiment: Experiment, options: Options, *, range_test_only: bool = False) -> DryRun:
+def dry_run(
+    experiment: Experiment, options: Options, *, range_test_only: bool = False, check_length: bool = False
+) -> DryRun:
     """Return what an experiment will cost, and what it can show.
 
     Args:
         experiment: The experiment.
         options: How its runs would be made.
         range_test_only: Whether only its range tests would be made.
+        check_length: Whether they would be made at half the length too.
     """
     spec = experiment.spec
     check_installed(experiment.backends)
-    groups = needed_range_tests(spec)
-    if range_test_only:
-        groups = list(dict.fromkeys([own_range_test(spec), *groups]))
+    groups = all_range_tests(spec) if range_test_only else needed_range_tests(spec)
+    tries: list[RunSpec] = []
     with experiment.locating():
         runs = [run for group in groups for run in range_test_runs(spec, group, experiment.sizes, experiment.backends)]
+        if check_length:
+            runs += [run for group in groups for run in half_length_runs(experiment, group)]
         if not range_test_only:
             check_has_arms(experiment)
             # Which rates the range test will find does not change the cost.
             stand_in = {(name, group.arm): LrBounds(0.01, 0.1) for name in experiment.backends for group in groups}
-            runs += training_runs(spec, experiment.sizes, experiment.backends, stand_in)
+            tries, given = _tuning_runs(experiment, stand_in)
+            runs += tries + given + training_runs(spec, experiment.sizes, experiment.backends, stand_in)
     workers = min(options.workers or max(1, available_cpus() // (options.threads or 1)), len(runs))
     seconds = sum(_seconds(experiment, run) for run in runs) / workers
-    starts = WORKER_START_SECONDS * len(experiment.backends) * (1 + (bool(groups) and not range_test_only))
+    sweeps_and_training = 1 + (bool(groups) and not range_test_only) + check_length + 2 * bool(tries)
+    starts = WORKER_START_SECONDS * len(experiment.backends) * sweeps_and_training
     alpha = spec.verdict.alpha / max(1, len(experiment.comparisons))
     detectable = smallest_detectable_difference(1.0, len(spec.seeds), alpha=alpha)
     return DryRun(
         experiment=experiment,
         num_runs=len(runs),
+        num_tries=len(tries),
         num_steps=sum(run.num_steps for run in runs),
         minutes=(seconds + starts) / 60,
         memory_gigabytes=workers * max(_bytes(experiment, run) for run in runs) / 1e9,
         workers=workers,
         detectable_sds=detectable if np.isfinite(detectable) else None,
     )
+
+
+def _tuning_runs(experiment: Experiment, bounds: BoundsTable) -> tuple[list[RunSpec], list[RunSpec]]:
+    """Return the tries of tuned arms, and the runs at the rates given, as if no arm were to keep its own."""
+    spec, sizes = experiment.spec, experiment.sizes
+    rates = first_rates(spec, experiment.backends, bounds)
+    return search_runs(spec, sizes, bounds, rates), given_runs(spec, sizes, bounds, dict.fromkeys(rates, ()))
 
 
 def _seconds(experiment: Experiment, run: RunSpec) -> float:
@@ -230,10 +250,10 @@ def _bytes(experiment: Experiment, run: RunSpec) -> float:
     return framework + 2 * images + weights + 4.0 * run.num_steps * (run.batch_size + 12)
 
 
-def demo_line(experiment: Experiment, options: Options, *, range_test_only: bool = False) -> str:
+def demo_line(cost: DryRun) -> str:
     """Return the line that says what a command without a spec is about to do."""
-    cost = dry_run(experiment, options, range_test_only=range_test_only)
     return (
         f"No spec given, so this is the packaged demo: {cost.num_runs} runs of a small network on MNIST, on "
-        f"{' and '.join(experiment.backends)}, about {max(1, round(cost.minutes))} min; clrbench init writes a spec of your own."
+        f"{' and '.join(cost.experiment.backends)}, about {max(1, round(cost.minutes))} min; clrbench init writes a spec "
+        "of your own."
     )

@@ -1,19 +1,33 @@
 """Run files -> tables, plots and a verdict; needs no framework and no data."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, TypeAlias
+
+import pandas as pd
+from matplotlib.figure import Figure
 
 from clrbench.advice import comparisons
 from clrbench.errors import ResultsError
 from clrbench.report.arm_curves import bands_table
+from clrbench.report.comparison import Pairs, mixed_provenance
+from clrbench.report.cost_plot import cost_figure
+from clrbench.report.costs import cost_curve, costs_table, read_sweeps, whole_timing
+from clrbench.report.difference_plot import difference_figure
+from clrbench.report.exploratory import exploratory_lines, exploratory_tables
+from clrbench.report.metrics_table import metrics_table, run_key
+from clrbench.report.page import page, page_content
 from clrbench.report.plot_style import to_png
 from clrbench.report.plots import metric_figure, overview_figure, schedule_figure
-from clrbench.report.tables import Tables, make_tables, mixed_provenance
+from clrbench.report.search import Search, read_search
+from clrbench.report.tables import Tables, make_tables
+from clrbench.report.target_plot import target_figure
 from clrbench.report.verdict import verdict_data, verdict_text
 from clrbench.spec import Spec
 from clrbench.store import ResultsFolder, StoredRun
+
+FailIf: TypeAlias = Literal["worse", "not-better"]
 
 
 @dataclass(frozen=True)
@@ -24,15 +38,17 @@ class Report:
         spec: The experiment, resolved.
         folder: Where its results lie.
         tables: All its tables.
+        search: How the rates of its tuned arms were found.
         warnings: What may mislead in them.
-        num_missing: Runs that are not finished yet.
+        exploratory: What other tables say, beside the verdict.
     """
 
     spec: Spec
     folder: ResultsFolder
     tables: Tables
+    search: Search
     warnings: list[str]
-    num_missing: int
+    exploratory: tuple[str, ...] = ()
 
     @cached_property
     def has_answer(self) -> bool:
@@ -40,15 +56,31 @@ class Report:
         summary = self.tables.summary
         return bool((summary["diverged"] < summary["runs"]).all())
 
+    def fails_if(self, condition: FailIf) -> bool:
+        """Return whether any candidate is `worse`, or `not-better`, than a baseline in the primary metric."""
+        comparison = self.tables.comparison
+        verdicts = comparison.loc[comparison["metric"] == self.spec.verdict.metric, "verdict"]
+        return bool((verdicts == "worse").any() if condition == "worse" else (verdicts != "better").any())
+
+    @property
+    def findings(self) -> str:
+        """The verdict in words, and what stands beside it, without the warnings."""
+        parts = [verdict_text(self.spec, self.tables, []), "\n".join(self.search.lines)]
+        if self.exploratory:
+            parts.append("\n".join(["Beside the verdict (exploratory, each taken alone):", *self.exploratory]))
+        return "\n\n".join(filter(None, parts))
+
     @property
     def text(self) -> str:
         """The verdict in words, the answer first."""
-        return f"{verdict_text(self.spec, self.tables, self.warnings)}\n\nTables and plots: {self.folder.root}"
+        mind = "\n".join(["Mind:", *(f"  - {warning}" for warning in self.warnings)]) if self.warnings else ""
+        return "\n\n".join(filter(None, [self.findings, mind, f"Tables, plots and page: {self.folder.root}"]))
 
     @property
     def data(self) -> dict[str, Any]:
         """The verdict as plain data."""
-        return {**verdict_data(self.spec, self.tables, self.warnings), "results": str(self.folder.root)}
+        verdict = verdict_data(self.spec, self.tables, self.warnings)
+        return {**verdict, "chosen": self.search.chosen.to_dict("records"), "results": str(self.folder.root)}
 
 
 def write_report(folder: ResultsFolder, spec: Spec, warnings: list[str]) -> Report:
@@ -66,27 +98,80 @@ def write_report(folder: ResultsFolder, spec: Spec, warnings: list[str]) -> Repo
         runs = _runs_of(spec, folder.indexed_runs())
         if not runs:
             raise ResultsError(f"{folder.root}: no run is finished; run `clrbench compare` again")
-        pairs = comparisons(spec)
-        found = [*warnings, *mixed_provenance(runs, pairs)]
-        tables = make_tables(spec, runs, pairs)
-        num_missing = len(spec.backends) * len(spec.arms) * len(spec.seeds) - len(runs)
-        if num_missing:
-            found.append(f"{num_missing} runs are not finished; run `clrbench compare` again to make them")
-        for name, table in tables.files():
-            folder.write_table(name, table)
-        folder.write_table("bands.csv", bands_table(tables.metrics, list(spec.arms)))
-        for name, png in _plots(spec, tables):
-            folder.write_bytes(f"plots/{name}.png", png)
-    return Report(spec, folder, tables, found, num_missing)
+        search = read_search(folder, spec, runs)
+        looks = _looks(folder, spec, runs)
+        tables = make_tables(spec, runs, comparisons(spec), given_runs=search.given_runs, looks=looks)
+        files = _all_files(folder, spec, tables, runs, search)
+        found = [*warnings, *_warnings(spec, runs, search)]
+        report = Report(spec, folder, tables, search, found, tuple(exploratory_lines(files)))
+        _write(report, files, runs)
+    return report
 
 
-def _plots(spec: Spec, tables: Tables) -> Iterator[tuple[str, bytes]]:
-    arms = list(spec.arms)
-    for metric in ("train_loss", "test_loss", "test_accuracy"):
-        yield metric, to_png(metric_figure(tables.metrics, metric, arms, tables.published))
-    yield "lr_schedule", to_png(schedule_figure(tables.schedule, arms))
-    parts = (tables.metrics, tables.schedule, tables.comparison, tables.differences, arms, spec.verdict.metric)
-    yield "overview", to_png(overview_figure(*parts))
+def _warnings(spec: Spec, runs: list[StoredRun], search: Search) -> Iterator[str]:
+    yield from mixed_provenance([*runs, *search.given_runs], comparisons(spec))
+    yield from search.warnings
+    num_missing = len(spec.backends) * len(spec.arms) * len(spec.seeds) - len(runs)
+    if num_missing:
+        yield f"{num_missing} runs are not finished; run `clrbench compare` again to make them"
+
+
+def _all_files(
+    folder: ResultsFolder, spec: Spec, tables: Tables, runs: list[StoredRun], search: Search
+) -> dict[str, pd.DataFrame]:
+    """Return every table by the name of its file."""
+    sweeps = read_sweeps(folder, spec)
+    costs = costs_table(spec, runs, tables.summary, search.chosen, sweeps)
+    all_runs = [*runs, *search.given_runs]
+    pairs = Pairs(spec, all_runs, metrics_table(spec.name, all_runs), comparisons(spec))
+    return {
+        **dict(tables.files()),
+        **dict(search.files() if spec.tuned_arms else ()),
+        "timing.csv": whole_timing(runs, search.runs, sweeps),
+        **_cost_tables(spec, tables, costs),
+        **exploratory_tables(pairs, runs, costs),
+        "bands.csv": bands_table(tables.metrics, list(spec.arms)),
+    }
+
+
+def _write(report: Report, files: Mapping[str, pd.DataFrame], runs: list[StoredRun]) -> None:
+    spec, folder = report.spec, report.folder
+    figures = {name: to_png(figure) for name, figure in _figures(spec, files) if figure is not None}
+    for name, table in files.items():
+        folder.write_table(name, table)
+    for name, png in figures.items():
+        folder.write_bytes(f"plots/{name}.png", png)
+    content = page_content(spec, runs, files, figures, report.findings, report.warnings)
+    folder.write_text("report.html", page(content))
+
+
+def _cost_tables(spec: Spec, tables: Tables, costs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return what each arm costs, and its curve where the rates of any arm had to be found."""
+    if not (costs["total_steps"] > costs["train_steps"]).any():
+        return {"costs.csv": costs}
+    curve = cost_curve(tables.metrics, costs, spec.verdict.metric, list(spec.arms))
+    return {"costs.csv": costs, "cost_curve.csv": curve}
+
+
+def _looks(folder: ResultsFolder, spec: Spec, runs: list[StoredRun]) -> dict[str, int]:
+    """Record which seeds the verdict of each backend is now looked at with; return how often it was with any others."""
+    seeds = {
+        backend: sorted({run_key(run)[2] for run in runs if run_key(run)[0] == backend}) for backend in spec.backends
+    }
+    return {backend: folder.record_look(backend, found) for backend, found in seeds.items() if found}
+
+
+def _figures(spec: Spec, files: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Figure | None]]:
+    arms, verdict = list(spec.arms), spec.verdict
+    metrics, comparison, differences = (files[f"{name}.csv"] for name in ("metrics", "comparison", "differences"))
+    yield "overview", overview_figure(metrics, files["schedule.csv"], comparison, differences, arms, verdict.metric)
+    yield "differences", difference_figure(differences, comparison, arms, verdict.metric, verdict.margin)
+    yield "time_to_target", target_figure(files["targets.csv"], metrics, arms)
+    for metric in ("test_accuracy", "test_loss", "train_loss"):
+        yield metric, metric_figure(metrics, metric, arms, files["published.csv"])
+    yield "lr_schedule", schedule_figure(files["schedule.csv"], arms)
+    if "cost_curve.csv" in files:
+        yield "cost", cost_figure(files["cost_curve.csv"], verdict.metric, arms)
 
 
 def _runs_of(spec: Spec, runs: list[StoredRun]) -> list[StoredRun]:

@@ -224,7 +224,7 @@ def _draw_differences(axes: Axes, comparison: pd.DataFrame, differences: pd.Data
     labels = []
     for y, row in enumerate(comparison.to_dict("records")):
         colour = arm_colours(arms)[row["candidate"]]
-        dots = pairs[row["backend"], row["candidate"], row["baseline"]]
+        dots = pairs.get((row["backend"], row["candidate"], row["baseline"]), np.empty(0))
         # Multiples of the golden ratio keep dots of equal value apart, the same way every time.
         offsets = (np.arange(len(dots)) * 0.618 % 1 - 0.5) * 0.5
         axes.plot(dots, y + offsets, "o", color=colour, markersize=4.5, alpha=0.5, markeredgewidth=0, label="_pairs")

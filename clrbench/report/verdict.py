@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -24,13 +25,17 @@ def verdict_text(spec: Spec, tables: Tables, warnings: list[str]) -> str:
     metric = spec.verdict.metric
     comparison = tables.comparison
     primary = comparison[comparison["metric"] == metric]
-    family = primary["backend"].value_counts()
-    lines = [_sentence(row, spec, tables, int(family[row["backend"]])) for row in primary.to_dict("records")]
+    evidence = tables.evidence.set_index(["backend", "candidate", "baseline"]).to_dict("index")
+    lines = [
+        _sentence(row, evidence[row["backend"], row["candidate"], row["baseline"]], spec, tables)
+        for row in primary.to_dict("records")
+    ]
     if not lines:
         lines = ["There is nothing to compare: no two arms have a pair of finished runs."]
     lines += _diverged(tables)
     lines += ["", f"{_plain(metric).capitalize()} at the end:", *_summary_lines(tables.summary, metric)]
     lines += list(_published_lines(tables.published))
+    lines += ["", *scope_lines(spec, tables)]
     if warnings:
         lines += ["", "Mind:", *(f"  - {warning}" for warning in warnings)]
     return "\n".join(lines)
@@ -44,7 +49,7 @@ def verdict_data(spec: Spec, tables: Tables, warnings: list[str]) -> dict[str, A
         "metric": spec.verdict.metric,
         "alpha": spec.verdict.alpha,
         "margin": spec.verdict.margin,
-        "verdicts": _records(primary),
+        "verdicts": _records(primary.merge(tables.evidence, on=["backend", "metric", "candidate", "baseline"])),
         "summary": _records(tables.summary),
         "published": _records(tables.published),
         "warnings": warnings,
@@ -59,13 +64,30 @@ def _json_value(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _sentence(row: Mapping[Any, Any], spec: Spec, tables: Tables, num_comparisons: int) -> str:
+def scope_lines(spec: Spec, tables: Tables) -> Iterator[str]:
+    """Yield what the verdict holds for, and what its intervals leave out."""
+    varied = "initial weights, batch order" + (" and dropout" if spec.model.settings().dropout > 0 else "")
+    yield (
+        f"Scope: {spec.model.name} on {Path(spec.data.dataset).name}, this split, these settings. The seeds vary {varied}, "
+        "nothing else."
+    )
+    metric, evidence = spec.verdict.metric, tables.evidence.dropna(subset=["standard_error"])
+    if not evidence.empty:
+        worst = evidence.nlargest(1, "standard_error").iloc[0]
+        yield (
+            f"The {worst['rows']} {metric.partition('_')[0]} rows are a sample too: their standard error is "
+            f"{worst['standard_error']:.4f} in the accuracy of {worst['baseline']}; no interval above includes it."
+        )
+
+
+def _sentence(row: Mapping[Any, Any], evidence: Mapping[Any, Any], spec: Spec, tables: Tables) -> str:
     answer = _ANSWER[row["verdict"]].format(**row)
     metric = spec.verdict.metric
-    means = tables.summary.set_index(["backend", "arm"])[f"{metric}_mean"]
+    means = tables.all_summaries.set_index(["backend", "arm"])[f"{metric}_mean"]
     there = ", ".join(f"{arm} {_number(means[row['backend'], arm])}" for arm in (row["candidate"], row["baseline"]))
     pairs = f"{row['pairs']} pair{'s' * (row['pairs'] != 1)}"
-    level = f"{100 * (1 - spec.verdict.alpha):g} %"
+    num_comparisons, alpha = evidence["comparisons"], evidence["alpha"]
+    level = f"{100 * (1 - alpha):g} %"
     interval = (
         f"{level} interval {row['ci_low']:+.4f} to {row['ci_high']:+.4f}"
         if math.isfinite(row["ci_low"])
@@ -75,17 +97,27 @@ def _sentence(row: Mapping[Any, Any], spec: Spec, tables: Tables, num_comparison
         f"{row['backend']}: {answer}. {_plain(metric).capitalize()}: {there}; difference {row['mean_difference']:+.4f}, "
         f"{interval}, p = {row['p_value']:.3g}, {pairs}: {row['wins']} won, {row['ties']} tied, {row['losses']} lost."
     )
+    if evidence["moved"]:
+        text += (
+            f" Compared at epoch {evidence['epoch']:g}, the end of the last whole cycle, in both arms: training ends amid a "
+            "cycle."
+        )
+    if evidence["looks"] > 1:
+        charged = f"{spec.verdict.alpha:g} / {evidence['looks']}"
+        text += f" This is look {evidence['looks']}, with other seeds than before: the level is {charged}."
     if num_comparisons > 1:
         text += f" The verdict allows for {num_comparisons} comparisons (Holm)."
     if row["verdict"] == "cannot tell":
-        text += f" It would take at least {pairs_needed(spec.verdict.alpha, num_comparisons)} seeds."
+        text += f" It would take at least {pairs_needed(alpha, num_comparisons)} seeds."
+    if row["verdict"] == "no difference shown" and math.isfinite(evidence["detectable_difference"]):
+        text += f" So many pairs show a difference of {evidence['detectable_difference']:.4f} four times in five."
     if row["verdict"] == "equivalent":
         text += f" The whole interval lies within the margin of {spec.verdict.margin:g}."
     return text
 
 
 def _diverged(tables: Tables) -> Iterator[str]:
-    for row in tables.summary.to_dict("records"):
+    for row in tables.all_summaries.to_dict("records"):
         if row["diverged"]:
             yield (
                 f"{row['backend']}: {row['diverged']} of {row['runs']} runs of {row['arm']} diverged; in accuracy they count "

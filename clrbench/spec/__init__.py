@@ -12,7 +12,7 @@ from clrbench.errors import SpecError
 from clrbench.spec.messages import messages
 from clrbench.spec.model import OVERRIDES, Optimizer, ResolvedArm, Spec
 from clrbench.spec.names import BACKEND_NAMES, METRICS, BackendName, Metric
-from clrbench.spec.quantities import NAME_PATTERN, Clock, Length, Share
+from clrbench.spec.quantities import LARGEST_LR, NAME_PATTERN, Clock, Length, Share, as_float32
 from clrbench.spec.reader import KeyPath, locate, read_yaml, write_yaml
 from clrbench.spec.run import RunSpec
 from clrbench.spec.schedules import BaseCyclic, Constant, Ramp, Schedule
@@ -20,6 +20,7 @@ from clrbench.spec.sources import load_sources
 
 __all__ = [
     "BACKEND_NAMES",
+    "LARGEST_LR",
     "METRICS",
     "NAME_PATTERN",
     "OVERRIDES",
@@ -37,6 +38,7 @@ __all__ = [
     "Share",
     "Spec",
     "SpecFile",
+    "as_float32",
     "json_schema",
     "load_sources",
     "load_spec",
@@ -88,7 +90,7 @@ def load_spec(path: Path) -> SpecFile:
 
 def to_yaml(spec: Spec) -> str:
     """Return a spec as YAML text that `load_spec` reads back as the same spec."""
-    return write_yaml(spec.model_dump(mode="json", exclude_none=True))
+    return write_yaml(spec.model_dump(mode="json", exclude_none=True, by_alias=True))
 
 
 def json_schema() -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """The spec as frozen pydantic models: every key, its type, its default, and what must hold between keys."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self, TypeAlias, cast
+from typing import Annotated, Any, Literal, Self, TypeAlias, cast
 
 from pydantic import Field, model_validator
 
 from clrbench.records import ActivationName, ModelSettings, OptimizerSettings, Pipeline, UpdateRule
 from clrbench.spec.messages import nearest
-from clrbench.spec.names import Backends, DatasetName, Metric, Published, Seeds, Targets
+from clrbench.spec.names import AUTO, Backends, DatasetName, Metric, Published, Seeds, Targets, TargetsByMetric
 from clrbench.spec.quantities import (
     Duration,
     Flag,
@@ -24,6 +24,7 @@ from clrbench.spec.quantities import (
     at_name,
 )
 from clrbench.spec.schedules import BaseCyclic, Ramp, Schedule
+from clrbench.spec.tune import Tune, with_rates_moved
 
 Rows: TypeAlias = Annotated[Whole, Field(ge=1)]
 
@@ -129,6 +130,33 @@ class Arm(Part):
     duration: Duration | None = None
     baseline: str | None = None
     published: Published = {}
+    tune: Tune | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _move_rates(cls, value: Any) -> Any:
+        return with_rates_moved(value)
+
+    @model_validator(mode="after")
+    def _check_tune(self) -> Self:
+        if self.tune is None:
+            return self
+        lowest = self.schedule.lowest_rate
+        if isinstance(self.schedule, BaseCyclic) and self.schedule.bounds is not None:
+            raise at_key(("schedule", "bounds"), "base_lr and max_lr in an arm that is tuned")
+        if isinstance(self.schedule, BaseCyclic) and self.tune.from_ is not None:
+            raise at_key(("tune", "from"), "a list of rates, as this schedule has a base_lr of its own")
+        if self.tune.rates is not None and min(self.tune.rates) < lowest:
+            raise at_key(
+                ("schedule", self.schedule.rate_key),
+                f"rates to try of at least base_lr, which is {lowest:g} ({min(self.tune.rates):g} is below it)",
+            )
+        return self
+
+    @property
+    def needs_range_test(self) -> bool:
+        """Whether its rate, or those that it is tuned by, are taken from a range test."""
+        return self.schedule.needs_range_test or (self.tune is not None and self.tune.from_ is not None)
 
 
 class Verdict(Part):
@@ -196,11 +224,18 @@ class Spec(Part):
             self._check_arm(name, arm)
         if self.data.validation.amount == 0:
             self._check_no_validation_metric()
+            for name in self.tuned_arms:
+                raise at_key(("data", "validation"), f"validation rows, on which arm {name} is tuned")
         return self
+
+    @property
+    def tuned_arms(self) -> list[str]:
+        """The arms whose rate is chosen among several."""
+        return [name for name, arm in self.arms.items() if arm.tune is not None]
 
     def _check_no_validation_metric(self) -> None:
         used: list[tuple[tuple[str, ...], str]] = [(("verdict", "metric"), self.verdict.metric)]
-        used += [(("targets", metric), metric) for metric in self.targets]
+        used += [(("targets", metric), metric) for metric in self.targets_by_metric]
         used += [(("arms", name, "published", m), m) for name, arm in self.arms.items() for m in arm.published]
         for key, metric in used:
             if metric.startswith("validation_"):
@@ -213,7 +248,7 @@ class Spec(Part):
             )
 
     def _check_arm(self, name: str, arm: Arm) -> None:
-        if arm.baseline is not None:
+        if arm.baseline not in {None, NO_BASELINE}:
             self._check_arm_name(("arms", name, "baseline"), arm.baseline)
             if arm.baseline == name:
                 raise at_key(("arms", name, "baseline"), "another arm than itself")
@@ -225,17 +260,23 @@ class Spec(Part):
             key = ("arms", name, "duration") if arm.duration else ("duration",)
             raise at_key(key, f"cycles only where the schedule has a step_size (that of arm {name} has none)")
 
+    @property
+    def targets_by_metric(self) -> TargetsByMetric:
+        """The targets by metric; `auto` alone asks for one in the metric of the verdict."""
+        return {self.verdict.metric: AUTO} if self.targets == AUTO else self.targets
+
     def resolved_arm(self, name: str) -> "ResolvedArm":
         """Return an arm with what it does not override filled in from the spec."""
         arm = self.arms[name]
         default_baseline = self.baseline or next(iter(self.arms))
+        baseline = arm.baseline or (default_baseline if default_baseline != name else NO_BASELINE)
         return ResolvedArm(
             name=name,
             schedule=arm.schedule,
             batch_size=arm.batch_size or self.batch_size,
             optimizer=arm.optimizer or self.optimizer,
             duration=cast(Length, arm.duration or self.duration),
-            baseline=arm.baseline or (default_baseline if default_baseline != name else None),
+            baseline=None if baseline == NO_BASELINE else baseline,
         )
 
 
@@ -260,7 +301,19 @@ class ResolvedArm:
     baseline: str | None
 
 
+NO_BASELINE = "none"
+"""What an arm that is compared with nothing names as its baseline."""
+
 OVERRIDES = ("batch_size", "optimizer", "duration")
 
-RESERVED_ARM_NAMES = ("runs", "plots", "curve.csv", "bounds.json", "range_test.png", "experiment.json")
+RESERVED_ARM_NAMES = (
+    "runs",
+    "half",
+    "plots",
+    "curve.csv",
+    "curve-half.csv",
+    "bounds.json",
+    "range_test.png",
+    "experiment.json",
+)
 """An arm's own range test lies in `range-test/<arm>/`, beside these."""

@@ -5,7 +5,16 @@ from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from clrbench.data import ALLOWED as ALLOWED_DATASETS
 from clrbench.data import NAMES as DATASET_NAMES
@@ -119,21 +128,45 @@ Backends: TypeAlias = Annotated[
 ]
 
 
-ByMetric = TypeVar("ByMetric", bound=Mapping[Metric, tuple[float, ...] | float])
+AUTO: Literal["auto"] = "auto"
+ByMetric = TypeVar("ByMetric", bound=Mapping[Metric, tuple[float, ...] | float | Literal["auto"]])
 
 
 def _check_fractions(by_metric: ByMetric) -> ByMetric:
     for metric, value in by_metric.items():
-        values = value if isinstance(value, tuple) else (value,)
+        values = value if isinstance(value, tuple) else () if value == AUTO else (value,)
         if metric.endswith("_accuracy") and not all(0 <= number <= 1 for number in values):
             raise at_key((metric,), "fractions from 0 to 1, such as 0.95 for 95 %")
     return by_metric
 
 
+def _is_auto(value: Any) -> str:
+    return AUTO if value == AUTO else _GIVEN
+
+
+def _check_list(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"a list such as [0.95, 0.97], or {AUTO}{nearest(value, [AUTO])}")
+    return value
+
+
+def _check_mapping(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"targets by metric such as {{test_accuracy: [0.95]}}, or {AUTO}{nearest(value, [AUTO])}")
+    return value
+
+
+_GIVEN = "[given]"
+Auto: TypeAlias = Annotated[Literal["auto"], Tag(AUTO)]
 TargetList: TypeAlias = Annotated[
     tuple[Number, ...],
     AfterValidator(_distinct),
+    BeforeValidator(_check_list),
     Field(json_schema_extra={"minItems": 1, "uniqueItems": True}),
 ]
-Targets: TypeAlias = Annotated[dict[Metric, TargetList], AfterValidator(_check_fractions)]
+MetricTargets: TypeAlias = Annotated[Auto | Annotated[TargetList, Tag(_GIVEN)], Discriminator(_is_auto)]
+TargetsByMetric: TypeAlias = Annotated[
+    dict[Metric, MetricTargets], AfterValidator(_check_fractions), BeforeValidator(_check_mapping)
+]
+Targets: TypeAlias = Annotated[Auto | Annotated[TargetsByMetric, Tag(_GIVEN)], Discriminator(_is_auto)]
 Published: TypeAlias = Annotated[dict[Metric, Number], AfterValidator(_check_fractions)]

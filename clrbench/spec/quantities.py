@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal, TypeAlias, cast
 
+import numpy as np
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -81,9 +82,10 @@ class Part(BaseModel):
     @classmethod
     def _name_unknown_keys(cls, value: Any) -> Any:
         if isinstance(value, dict):
+            allowed = [field.alias or name for name, field in cls.model_fields.items()]
             for key in value:
-                if key not in cls.model_fields:
-                    raise PydanticCustomError("unknown_key", "", {"key": key, "allowed": list(cls.model_fields)})
+                if key not in allowed:
+                    raise PydanticCustomError("unknown_key", "", {"key": key, "allowed": allowed})
         return value
 
 
@@ -118,23 +120,59 @@ def _fits_float32(value: float) -> float:
 SMALLEST_LR = 1e-30
 LARGEST_LR = 1e30
 Rate: TypeAlias = Annotated[Number, Field(gt=0), AfterValidator(_fits_float32)]
-FROM_RANGE_TEST: Literal["range_test"] = "range_test"
+
+
+def as_float32(rate: float) -> float:
+    """Return the shortest number that gives the same float32."""
+    return float(str(np.float32(rate)))
+
+
+def _different_rates(rates: tuple[float, ...]) -> tuple[float, ...]:
+    rounded = tuple(map(as_float32, rates))
+    if len(set(rounded)) < max(2, len(rounded)):
+        raise ValueError(ALLOWED_RATES)
+    return rounded
+
+
+MOST_RATES = 50
+ALLOWED_RATES = f"2 to {MOST_RATES} different rates greater than 0, such as [0.01, 0.03, 0.1]"
+Rates: TypeAlias = Annotated[
+    tuple[Rate, ...],
+    Field(max_length=MOST_RATES),
+    AfterValidator(_different_rates),
+    Field(json_schema_extra={"minItems": 2, "uniqueItems": True}),
+]
+_RATES_SCHEMA = {
+    "type": "array",
+    "items": {"type": "number", "exclusiveMinimum": 0},
+    "minItems": 2,
+    "maxItems": MOST_RATES,
+    "uniqueItems": True,
+}
+TunableRate: TypeAlias = Annotated[
+    Rate, WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, _RATES_SCHEMA]})
+]
+"""A rate that an arm may list several of, to be tuned; a schedule itself holds the first of them."""
+RANGE_TEST_RATES = {"range_test": "suggestion", "range_test mean": "mean", "range_test max_lr": "max_lr"}
+"""How a spec asks for a rate of the range test: sqrt(base_lr * max_lr), the mean of the bounds, or the upper one."""
 
 
 def _parse_rate_or_test(value: Any) -> float | str:
-    if value == FROM_RANGE_TEST:
-        return FROM_RANGE_TEST
-    allowed = f"a number greater than 0, or {FROM_RANGE_TEST}"
-    number = as_number(value, f"{allowed}{nearest(value, [FROM_RANGE_TEST])}")
+    if isinstance(value, str) and value in RANGE_TEST_RATES:
+        return value
+    allowed = f"a number greater than 0, or {', '.join(RANGE_TEST_RATES)}"
+    number = as_number(value, f"{allowed}{nearest(value, RANGE_TEST_RATES)}")
     if not isinstance(number, int | float) or not number > 0:
         raise ValueError(allowed)
     return _fits_float32(float(number))
 
 
 RateOrRangeTest: TypeAlias = Annotated[
-    float | Literal["range_test"],
+    float | str,
     PlainValidator(_parse_rate_or_test),
-    WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"const": FROM_RANGE_TEST}]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"enum": list(RANGE_TEST_RATES)}, _RATES_SCHEMA]}
+    ),
 ]
 Fraction: TypeAlias = Annotated[Number, Field(ge=0, lt=1)]
 NAME_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$"

@@ -3,13 +3,27 @@
 A new schedule needs a function there and a class here.
 """
 
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, get_args
 
 from pydantic import Field, model_validator
 
 from clrbench.records import DoubleArray
 from clrbench.schedules import END_LR_DIVISOR, SCHEDULES, ramp, warmup
-from clrbench.spec.quantities import Clock, Length, Number, Part, Rate, RateOrRangeTest, Span, Whole, at_key
+from clrbench.spec.quantities import (
+    RANGE_TEST_RATES,
+    SMALLEST_LR,
+    Clock,
+    Length,
+    Number,
+    Part,
+    Rate,
+    RateOrRangeTest,
+    Span,
+    TunableRate,
+    Whole,
+    as_float32,
+    at_key,
+)
 
 Gamma: TypeAlias = Annotated[Number, Field(gt=0, le=1)]
 
@@ -17,13 +31,41 @@ Gamma: TypeAlias = Annotated[Number, Field(gt=0, le=1)]
 class BaseSchedule(Part):
     """What all schedules have in common."""
 
+    rate_key: ClassVar[str] = "lr"
+    """Which key holds the rate that an arm may be tuned by."""
+
     name: str
     warmup: Span | None = None
 
     @property
+    def rate(self) -> float | str:
+        """The rate that an arm may be tuned by: a number, or how it is taken from the range test."""
+        rate = getattr(self, self.rate_key)
+        return rate if isinstance(rate, str) else as_float32(rate)
+
+    @property
+    def lowest_rate(self) -> float:
+        """The lowest value that `rate` may take."""
+        return SMALLEST_LR
+
+    def with_rate(self, rate: float) -> Self:
+        """Return this schedule with another value of `rate`."""
+        return self.model_copy(update={self.rate_key: rate})
+
+    @property
     def needs_range_test(self) -> bool:
         """Whether a rate is to be taken from the range test of the same spec."""
-        return False
+        return bool(self._rates_to_find())
+
+    def with_bounds(self, base_lr: float, max_lr: float) -> Self:
+        """Return this schedule with the rates that it takes from a range test."""
+        found = {"suggestion": (base_lr * max_lr) ** 0.5, "mean": (base_lr + max_lr) / 2, "max_lr": max_lr}
+        return self.model_copy(update={key: found[which] for key, which in self._rates_to_find().items()})
+
+    def _rates_to_find(self) -> dict[str, str]:
+        """Return which rate of a range test each key takes."""
+        asked = {key: getattr(self, key, None) for key in ("lr", "max_lr")}
+        return {key: RANGE_TEST_RATES[value] for key, value in asked.items() if isinstance(value, str)}
 
     def arguments(self, clock: Clock) -> dict[str, Any]:
         """Return the arguments of this kind's function in `clrbench.schedules`, lengths in steps."""
@@ -50,26 +92,19 @@ class BaseSchedule(Part):
 
 
 class Constant(BaseSchedule):
-    """The same rate throughout; `lr: range_test` takes the suggestion of the range test."""
+    """The same rate throughout."""
 
     name: Literal["constant"]
     lr: RateOrRangeTest
-
-    @property
-    def needs_range_test(self) -> bool:
-        """Whether `lr` is to be taken from the range test."""
-        return self.lr == "range_test"
-
-    def with_bounds(self, base_lr: float, max_lr: float) -> Self:
-        """Return this schedule with the geometric mean of the bounds as its rate."""
-        return self.model_copy(update={"lr": (base_lr * max_lr) ** 0.5})
 
 
 class BaseCyclic(BaseSchedule):
     """A rate that cycles between two bounds; `bounds: range_test` takes both from the range test."""
 
+    rate_key: ClassVar[str] = "max_lr"
+
     base_lr: Rate | None = None
-    max_lr: Rate | None = None
+    max_lr: TunableRate | None = None
     bounds: Literal["range_test"] | None = None
     step_size: Span | None = None
     cycles: Annotated[Number, Field(gt=0, le=1e6)] | None = None
@@ -90,6 +125,11 @@ class BaseCyclic(BaseSchedule):
                 "either step_size (half a cycle, such as '2 epochs') or cycles (how many), exactly one of them",
             )
         return self
+
+    @property
+    def lowest_rate(self) -> float:
+        """The lower bound."""
+        return self.base_lr or SMALLEST_LR
 
     @property
     def needs_range_test(self) -> bool:
@@ -145,8 +185,10 @@ class ExpRangePaper(BaseCyclic):
 class OneCycle(BaseSchedule):
     """One rise and one long fall, as torch's `OneCycleLR`."""
 
+    rate_key: ClassVar[str] = "max_lr"
+
     name: Literal["one_cycle"]
-    max_lr: Rate
+    max_lr: RateOrRangeTest
     pct_start: Annotated[Number, Field(gt=0, lt=1)] = 0.3
     div_factor: Annotated[Number, Field(ge=1)] = 25.0
     final_div_factor: Annotated[Number, Field(ge=1)] = 1e4
@@ -154,16 +196,30 @@ class OneCycle(BaseSchedule):
 
 
 class _Decay(BaseSchedule):
-    lr: Rate
+    lr: RateOrRangeTest
     end_lr: Rate | None = None
 
     @model_validator(mode="after")
     def _check_end(self) -> Self:
+        if isinstance(self.lr, str):
+            return self
         if self.end_lr is None:
             object.__setattr__(self, "end_lr", self.lr / END_LR_DIVISOR)
         elif self.end_lr > self.lr:
             raise at_key(("end_lr",), f"a rate of at most lr, which is {self.lr:g}")
         return self
+
+    def with_rate(self, rate: float) -> Self:
+        """Return this schedule from another rate on; an end that is the default moves along, another is at most the rate."""
+        default = None if isinstance(self.lr, str) else self.lr / END_LR_DIVISOR
+        end_lr = rate / END_LR_DIVISOR if self.end_lr in {None, default} else min(self.end_lr, rate)
+        return self.model_copy(update={"lr": rate, "end_lr": end_lr})
+
+    def with_bounds(self, base_lr: float, max_lr: float) -> Self:
+        """Return this schedule with the rates that it takes from a range test."""
+        found = super().with_bounds(base_lr, max_lr)
+        end_lr = float(found.lr) / END_LR_DIVISOR if self.end_lr is None else min(self.end_lr, float(found.lr))
+        return found.model_copy(update={"end_lr": end_lr})
 
 
 class LinearDecay(_Decay):
@@ -182,7 +238,7 @@ class StepDecay(BaseSchedule):
     """Times `factor` after every so many epochs or steps."""
 
     name: Literal["step_decay"]
-    lr: Rate
+    lr: RateOrRangeTest
     factor: Gamma
     every: Span
 
@@ -195,7 +251,7 @@ class ExponentialDecay(BaseSchedule):
     """Times `gamma` an epoch, smoothly."""
 
     name: Literal["exponential_decay"]
-    lr: Rate
+    lr: RateOrRangeTest
     gamma: Gamma
 
     def arguments(self, clock: Clock) -> dict[str, Any]:
@@ -243,3 +299,8 @@ Schedule: TypeAlias = Annotated[
     | CosineRestarts,
     Field(discriminator="name"),
 ]
+
+RATE_KEYS = {
+    get_args(kind.model_fields["name"].annotation)[0]: kind.rate_key for kind in get_args(get_args(Schedule)[0])
+}
+"""Which rate an arm may be tuned by, by the name of its schedule."""

@@ -184,6 +184,53 @@ def test_report_rebuilds_a_range_test_without_arms(tested: tuple[Path, str], tmp
     assert {name: (folder / name).read_bytes() for name in before} == before
 
 
+def test_check_length_sweeps_again_at_half_the_length_and_says_whether_the_bounds_hold(
+    tested: tuple[Path, str], tmp_path: Path
+) -> None:
+    shutil.copytree(tested[0] / "results", tmp_path / "results")
+    shutil.copy(tested[0] / "quick.yaml", tmp_path)
+    folder = tmp_path / "results/quick/range-test"
+    before = json.loads((folder / "bounds.json").read_text())["torch"]
+    times = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("run.json")}
+    cost = answer(run_clrbench("range-test", "quick.yaml", "--check-length", "--dry-run", "--json", folder=tmp_path))
+    assert (cost["num_runs"], cost["num_steps"]) == (4, 2 * 120 + 2 * 60)
+    done = run_clrbench("range-test", "quick.yaml", "--check-length", folder=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "At half the length" in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("run.json")} == times
+    bounds = json.loads((folder / "bounds.json").read_text())["torch"]
+    half = bounds.pop("half_length")
+    assert bounds == before
+    assert list(half) == ["base_lr", "max_lr", "reason", "holds"]
+    whole, curve = pd.read_csv(folder / "curve.csv"), pd.read_csv(folder / "curve-half.csv")
+    assert list(curve) == list(whole)
+    assert curve.groupby("seed")["step"].max().to_dict() == {0: 60, 1: 60}
+    assert [curve["lr"].min(), curve["lr"].max()] == [whole["lr"].min(), whole["lr"].max()]
+    assert curve["train_loss"].iloc[0] == whole["train_loss"].iloc[0]
+
+
+def test_check_length_works_for_arms_with_range_tests_of_their_own(clrbench: Clrbench, tmp_path: Path) -> None:
+    clr = ARMS_FROM_RANGE_TEST["clr"]
+    short = {"start_lr": 0.001, "end_lr": 2.0, "duration": "2 epochs", "seeds": 1}
+    arms = {"clr": clr, "small": {**clr, "batch_size": 25}}
+    spec = write_spec(tmp_path, arms=arms, backends=["torch"], range_test=short)
+    found = answer(clrbench("range-test", spec, "--check-length", "--json"))
+    assert len(found["range_tests"]) == 2
+    for test, steps in zip(found["range_tests"], (20, 40), strict=True):
+        assert set(test["backends"]["torch"]["half_length"]) == {"base_lr", "max_lr", "reason", "holds"}
+        assert pd.read_csv(tmp_path / test["results"] / "curve-half.csv")["step"].max() == steps
+        assert len(list((tmp_path / test["results"] / "half/runs").glob("torch-range-test-*"))) == 1
+
+
+def test_check_length_refuses_a_test_whose_half_has_too_few_points(clrbench: Clrbench, tmp_path: Path) -> None:
+    short = {"start_lr": 0.001, "end_lr": 2.0, "duration": "23 steps", "seeds": 2}
+    done = clrbench("range-test", write_spec(tmp_path, range_test=short, backends=["torch"]), "--check-length")
+    assert done.returncode == 2
+    assert "range_test.duration: got 23 steps, which is 23 steps" in done.stderr
+    assert "at least 24 steps" in done.stderr
+    assert not (tmp_path / "results/quick/range-test").exists()
+
+
 def test_report_refuses_where_the_runs_are_missing(tested: tuple[Path, str]) -> None:
     shutil.copytree(tested[0] / "results/quick", tested[0] / "copy", ignore=shutil.ignore_patterns("runs"))
     done = run_clrbench("report", "copy", folder=tested[0])

@@ -212,3 +212,14 @@ def test_workers_end_with_their_parent(tmp_path: Path, stop: signal.Signals) -> 
 def _children(pid: int) -> list[int]:
     found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=True)
     return [int(line) for line in found.stdout.split()]
+
+
+@pytest.mark.parametrize(("condition", "code"), [("worse", 0), ("not-better", 4)])
+def test_fail_if_turns_a_verdict_into_an_exit_code(
+    condition: str, code: int, clrbench: Clrbench, tmp_path: Path
+) -> None:
+    # Two pairs cannot tell, which is not better, and not worse.
+    spec = write_spec(tmp_path, backends=["torch"], duration="2 epochs")
+    done = clrbench("compare", spec, "--fail-if", condition)
+    assert done.returncode == code, done.stderr
+    assert "cannot tell clr from constant" in done.stdout

@@ -9,6 +9,7 @@ from clrbench.store import ResultsFolder
 
 EVALUATION_STEPS = np.array([2, 4, 5], np.int32)
 STEPS_PER_EPOCH = 2
+ROWS = {"train": 100, "validation": 0, "test": 400}
 SIZES = {"steps_per_epoch": STEPS_PER_EPOCH, "num_steps": 5, "evaluation_steps": EVALUATION_STEPS.tolist()}
 
 
@@ -41,7 +42,8 @@ def write_run(
         "reason": None,
         "num_classes": 4,
         "spec": {"backend": backend, "arm": arm, "seed": seed, **SIZES},
-        "provenance": {"versions": {backend: version}, "threads": 1, "device": "cpu", "executor": "local"},
+        "provenance": {"versions": {backend: version}, "threads": 1, "device": "cpu", "executor": "local"}
+        | {"rows": ROWS},
         "timing": {
             "train_seconds": 1.0,
             "evaluation_seconds": 0.5,

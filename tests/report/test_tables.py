@@ -13,10 +13,11 @@ from runs_on_disk import write_run
 from clrbench.errors import ResultsError
 from clrbench.report import write_report
 from clrbench.report.arm_curves import bands_table
-from clrbench.report.tables import Question, Tables, make_tables, mixed_provenance, thinned_steps, verdict_word
+from clrbench.report.comparison import Question, compared, mixed_provenance, verdict_word
+from clrbench.report.tables import Tables, make_tables, thinned_steps
 from clrbench.report.verdict import verdict_data, verdict_text
 from clrbench.spec import Spec
-from clrbench.stats import compare_paired
+from clrbench.stats import compare_paired, smallest_detectable_difference
 from clrbench.store import ResultsFolder
 
 PAIRS = [("clr", "constant")]
@@ -181,13 +182,21 @@ def test_one_arm_alone_has_a_comparison_of_headers_only(folder: ResultsFolder) -
     ],
 )
 def test_verdict_words(differences: list[float], margin: float | None, word: str) -> None:
-    found = compare_paired(np.array(differences), np.zeros(len(differences)))
-    assert verdict_word(found, found.p_value, Question(0.05, margin, higher_is_better=True)) == word
+    question = Question(0.05, margin, higher_is_better=True)
+    p_value = compared(np.array(differences), question).p_value
+    assert verdict_word(np.array(differences), p_value, question) == word
 
 
 def test_a_lower_loss_is_better() -> None:
-    found = compare_paired(np.full(6, -0.1), np.zeros(6), higher_is_better=False)
-    assert verdict_word(found, found.p_value, Question(0.05, None, higher_is_better=False)) == "better"
+    question = Question(0.05, None, higher_is_better=False)
+    assert verdict_word(np.full(6, -0.1), 0.03, question) == "better"
+
+
+def test_equivalence_shares_the_risk_too() -> None:
+    differences = np.array([0.0003, -0.0002, 0.0003, -0.0001, 0.0002, 0.0013, 0.0001, 0.0002])
+    alone, shared = (Question(0.05, 0.001, higher_is_better=True, comparisons=n) for n in (1, 6))
+    assert verdict_word(differences, 0.5, alone) == "equivalent"
+    assert verdict_word(differences, 0.5, shared) == "no difference shown"
 
 
 def test_comparisons_of_the_primary_metric_share_the_risk(folder: ResultsFolder) -> None:
@@ -278,14 +287,14 @@ def test_a_lost_index_loses_no_run(folder: ResultsFolder) -> None:
     whole = write_report(folder, make_spec(), [])
     (folder.root / "experiment.json").unlink()
     again = write_report(folder, make_spec(), [])
-    assert again.num_missing == 0
+    assert not any("not finished" in warning for warning in again.warnings)
     assert sorted(again.tables.summary["arm"]) == sorted(whole.tables.summary["arm"])
 
 
 def test_missing_runs_are_counted(folder: ResultsFolder) -> None:
     six_pairs(folder, [0.71, 0.74, 0.72, 0.75, 0.73, 0.76])
     report = write_report(folder, make_spec(seeds=8), [])
-    assert report.num_missing == 4
+    assert "4 runs are not finished; run `clrbench compare` again to make them" in report.warnings
     assert "4 runs are not finished" in report.text
 
 
@@ -303,3 +312,51 @@ def test_bands_are_the_means_and_intervals_that_the_figures_draw(folder: Results
     expected = scipy.stats.t.interval(0.95, 5, np.mean(ends), scipy.stats.sem(ends))
     assert (row["epoch"], row["runs"]) == (2.5, 6)
     np.testing.assert_allclose(row[["mean", "ci_low", "ci_high"]].astype(float), [np.mean(ends), *expected], rtol=1e-9)
+
+
+def test_a_primary_metric_amid_a_cycle_is_moved_to_the_last_cycle_end_in_both_arms(folder: ResultsFolder) -> None:
+    # Five steps, and cycles of four: training ends amid the second one, and step 4 is the end of the first.
+    clr = {"schedule": {"name": "triangular", "base_lr": 0.01, "max_lr": 0.1, "step_size": "2 steps"}}
+    spec = make_spec(arms={"constant": {"schedule": {"name": "constant", "lr": 0.1}}, "clr": clr})
+    for seed in range(6):
+        write_run(folder, "constant", seed, [0.4, 0.6, 0.9])
+        write_run(folder, "clr", seed, [0.4, 0.7, 0.5])
+    tables = make_tables(spec, folder.indexed_runs(), PAIRS)
+    row = tables.comparison.set_index("metric").loc["test_accuracy"]
+    assert row["mean_difference"] == pytest.approx(0.1)
+    assert row["verdict"] == "better"
+    (evidence,) = tables.evidence.to_dict("records")
+    assert (evidence["moved"], evidence["epoch"]) == (True, 2.0)
+    assert "Compared at epoch 2, the end of the last whole cycle, in both arms" in verdict_text(spec, tables, [])
+
+
+def test_evidence_of_the_primary_metric(folder: ResultsFolder) -> None:
+    ends = [0.72, 0.71, 0.74, 0.7, 0.71, 0.75]
+    tables = six_pairs(folder, ends)
+    (evidence,) = tables.evidence.to_dict("records")
+    sd = np.std(np.array(ends) - 0.7, ddof=1)
+    assert (evidence["epoch"], evidence["moved"], evidence["looks"], evidence["comparisons"]) == (2.5, False, 1, 1)
+    assert evidence["sd_difference"] == pytest.approx(sd)
+    assert evidence["detectable_difference"] == pytest.approx(smallest_detectable_difference(sd, 6, alpha=0.05))
+    assert evidence["rows"] == 400
+    assert evidence["standard_error"] == pytest.approx(math.sqrt(0.7 * 0.3 / 400))
+    text = verdict_text(make_spec(), tables, [])
+    assert (
+        "Scope: mlp on mnist, this split, these settings. The seeds vary initial weights, batch order, nothing" in text
+    )
+    assert "The 400 test rows are a sample too: their standard error is 0.0229 in the accuracy of constant" in text
+
+
+def test_a_second_look_with_more_seeds_is_charged_and_the_same_look_again_is_not(folder: ResultsFolder) -> None:
+    ends = [0.72, 0.71, 0.74, 0.76, 0.71, 0.75, 0.73]
+    six_pairs(folder, ends[:6])
+    first = write_report(folder, make_spec(seeds=6), [])
+    assert write_report(folder, make_spec(seeds=6), []).text == first.text
+    write_run(folder, "constant", 6, [0.4, 0.6, 0.7])
+    write_run(folder, "clr", 6, [0.4, 0.6, ends[6]])
+    second = write_report(folder, make_spec(seeds=7), [])
+    (evidence,) = second.tables.evidence.to_dict("records")
+    assert (evidence["looks"], evidence["alpha"]) == (2, 0.025)
+    assert "This is look 2, with other seeds than before: the level is 0.05 / 2." in second.text
+    assert "97.5 % interval" in second.text
+    assert second.tables.comparison["verdict"].iloc[0] == "better"  # 2 / 2**7 is below 0.025; with 6 pairs nothing is

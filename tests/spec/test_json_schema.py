@@ -11,9 +11,10 @@ import yaml
 from pydantic import BaseModel
 
 from clrbench.errors import SpecError
-from clrbench.spec import METRICS, Spec, json_schema, load_spec
+from clrbench.spec import METRICS, Spec, json_schema, load_spec, to_yaml
 from clrbench.spec.model import Arm, Data, Model, Optimizer, RangeTest, Verdict
 from clrbench.spec.schedules import Schedule
+from clrbench.spec.tune import Tune
 
 SCHEMA = json_schema()
 ANNOTATIONS = {"$schema", "$defs", "title", "description", "default", "examples", "discriminator"}
@@ -43,6 +44,9 @@ arms:
   constant: {schedule: {name: constant, lr: 0.03}}
   clr: {schedule: {name: triangular, base_lr: 0.01, max_lr: 0.1, cycles: 3, warmup: 1 epochs}}
   found: {schedule: {name: constant, lr: range_test}, batch_size: 20, duration: 100 steps, baseline: clr}
+  tuned: {schedule: {name: cosine, lr: [0.3, 0.1]}, tune: {seeds: 5}}
+  peak: {schedule: {name: triangular2, base_lr: 0.02, max_lr: [0.2, 0.4], cycles: 2}}
+  once: {schedule: {name: one_cycle, max_lr: 0.5}, tune: {from: range_test, points: 7}}
 targets: {test_accuracy: [0.95, 0.97]}
 verdict: {metric: test_accuracy, at: end, margin: 0.001, alpha: 0.05}
 range_test: {start_lr: 0.001, end_lr: 1.0, ramp: linear, duration: 5 epochs, seeds: [0, 4]}
@@ -107,10 +111,10 @@ def subschemas(schema: Any) -> list[dict[str, Any]]:
     return [schema] * isinstance(schema, dict) + [found for part in parts for found in subschemas(part)]
 
 
-@pytest.mark.parametrize("part", [Arm, Data, RangeTest, Verdict, *PARTS], ids=lambda part: part.__name__)
+@pytest.mark.parametrize("part", [Arm, Data, RangeTest, Tune, Verdict, *PARTS], ids=lambda part: part.__name__)
 def test_every_key_of_every_part_is_listed_and_no_other_is_allowed(part: type[BaseModel]) -> None:
     schema = SCHEMA["$defs"][part.__name__]
-    assert list(schema["properties"]) == list(part.model_fields)
+    assert list(schema["properties"]) == [field.alias or name for name, field in part.model_fields.items()]
     assert schema["additionalProperties"] is False
     required = [name for name, field in part.model_fields.items() if field.is_required()]
     assert schema.get("required", []) == required
@@ -119,7 +123,9 @@ def test_every_key_of_every_part_is_listed_and_no_other_is_allowed(part: type[Ba
 def test_every_key_of_a_spec_is_listed() -> None:
     assert list(SCHEMA["properties"]) == list(Spec.model_fields)
     assert SCHEMA["required"] == ["name", "data", "model", "batch_size"]
-    assert SCHEMA["properties"]["targets"]["propertyNames"] == {"enum": list(METRICS)}
+    auto, by_metric = SCHEMA["properties"]["targets"]["oneOf"]
+    assert auto["const"] == "auto"
+    assert by_metric["propertyNames"] == {"enum": list(METRICS)}
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -144,6 +150,15 @@ def test_the_example_satisfies_the_schema() -> None:
     assert fits(yaml.safe_load(EXAMPLE), SCHEMA)
 
 
+@pytest.mark.parametrize("targets", ["auto", "{test_accuracy: auto}", "{test_loss: [0.1], test_accuracy: auto}"])
+def test_schema_allows_automatic_targets(targets: str, tmp_path: Path) -> None:
+    text = EXAMPLE.replace("{test_accuracy: [0.95, 0.97]}", targets)
+    path = tmp_path / "spec.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert to_yaml(load_spec(path).spec).count("auto") == 1
+    assert fits(yaml.safe_load(text), SCHEMA)
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -161,6 +176,17 @@ def test_the_example_satisfies_the_schema() -> None:
         ("12 epochs", "twelve epochs"),
         ("12 epochs", "12 minutes"),
         ("5 epochs", "5 cycles"),
+        ("lr: [0.3, 0.1]", "lr: [0.3]"),
+        ("lr: [0.3, 0.1]", "lr: []"),
+        ("lr: [0.3, 0.1]", "lr: [0.3, 0.3]"),
+        ("lr: [0.3, 0.1]", "lr: [0.3, range_test]"),
+        ("base_lr: 0.02", "base_lr: [0.02, 0.01]"),
+        ("max_lr: [0.2, 0.4]", "max_lr: [0.2, -0.4]"),
+        ("from: range_test", "from: bounds"),
+        ("from: range_test", "from_: range_test"),
+        ("points: 7", "points: 1"),
+        ("tune: {seeds: 5}", "tune: {seeds: 0}"),
+        ("tune: {seeds: 5}", "tune: 5"),
         ("seeds: 10", "seeds: 0"),
         ("seeds: 10", "seeds: []"),
         ("seeds: 10", "seeds: [1, 1]"),
@@ -181,6 +207,9 @@ def test_the_example_satisfies_the_schema() -> None:
         ("margin: 0.001", "margin: -1"),
         ("at: end", "at: best"),
         ("[0.95, 0.97]", "[]"),
+        ("[0.95, 0.97]", "automatic"),
+        ("{test_accuracy: [0.95, 0.97]}", "automatic"),
+        ("{test_accuracy: [0.95, 0.97]}", "[auto]"),
     ],
 )
 def test_schema_refuses_what_the_reader_refuses(old: str, new: str, tmp_path: Path) -> None:

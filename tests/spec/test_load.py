@@ -169,6 +169,38 @@ def test_rates_from_the_range_test(tmp_path: Path) -> None:
     assert [arm.schedule.needs_range_test for arm in spec.arms.values()] == [True, True, False]
 
 
+@pytest.mark.parametrize(
+    ("schedule", "key"),
+    [
+        ({"name": "constant"}, "lr"),
+        ({"name": "cosine"}, "lr"),
+        ({"name": "one_cycle"}, "max_lr"),
+        ({"name": "triangular", "base_lr": 1e-6, "cycles": 2}, "max_lr"),
+    ],
+)
+def test_a_list_of_rates_is_what_an_arm_is_tuned_by(schedule: dict[str, Any], key: str, tmp_path: Path) -> None:
+    listed = {"schedule": schedule | {key: ["1e-5", 0.3, 0.1]}, "tune": {"seeds": 2}}
+    apart = {"schedule": schedule | {key: 1e-5}, "tune": {"rates": [1e-5, 0.3, 0.1], "seeds": 2}}
+    spec = changed(tmp_path, arms={"tuned": listed, "plain": {"schedule": {"name": "constant", "lr": 0.1}}})
+    assert spec.tuned_arms == ["tuned"]
+    arm = spec.arms["tuned"]
+    assert arm.schedule.rate == 1e-5
+    assert arm.tune is not None
+    assert (arm.tune.rates, arm.tune.from_, arm.tune.points, arm.tune.seeds) == ((1e-5, 0.3, 0.1), None, None, 2)
+    assert not arm.needs_range_test
+    assert arm == changed(tmp_path, arms={"tuned": apart}).arms["tuned"]
+    assert changed(tmp_path, arms={"tuned": {"schedule": listed["schedule"]}}).arms["tuned"].tune != arm.tune
+
+
+def test_rates_between_the_bounds_of_the_range_test(tmp_path: Path) -> None:
+    spec = changed(tmp_path, arms={"a": {"schedule": {"name": "constant", "lr": 1}, "tune": {"from": "range_test"}}})
+    tune = spec.arms["a"].tune
+    assert tune is not None
+    assert (tune.rates, tune.from_, tune.points, tune.seeds) == (None, "range_test", 5, 3)
+    assert spec.arms["a"].needs_range_test
+    assert "from: range_test" in to_yaml(spec)
+
+
 def test_range_test_alone_needs_no_arms_and_no_duration(tmp_path: Path) -> None:
     data = yaml.safe_load(SHORTEST) | {"range_test": {"end_lr": 3}}
     del data["arms"], data["duration"]
@@ -255,6 +287,15 @@ def test_resolved_spec_is_written_with_every_default(tmp_path: Path) -> None:
             "seeds": [0, 1, 2],
         },
     }
+
+
+def test_automatic_targets_stay_a_word_until_the_report(tmp_path: Path) -> None:
+    alone = changed(tmp_path, targets="auto", verdict={"metric": "test_loss"})
+    assert (alone.targets, alone.targets_by_metric) == ("auto", {"test_loss": "auto"})
+    assert "\ntargets: auto\n" in to_yaml(alone)
+    by_metric = changed(tmp_path, targets={"test_accuracy": "auto", "test_loss": [0.1]})
+    assert by_metric.targets == by_metric.targets_by_metric == {"test_accuracy": "auto", "test_loss": (0.1,)}
+    assert "\n  test_accuracy: auto\n" in to_yaml(by_metric)
 
 
 def test_arm_names_that_range_test_folders_hold_are_reserved(tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ SCHEDULES = (
 )
 METRICS = "test_accuracy, test_loss, validation_accuracy, validation_loss, train_accuracy, train_loss"
 LR = "arms.constant.schedule.lr"
+TUNE = "arms.constant.tune"
+RATES = "2 to 50 different rates greater than 0, such as [0.01, 0.03, 0.1]"
 CLR = "arms.clr.schedule"
 SEEDS = "how many seeds (1 to 10000), or a list of them such as [0, 1, 2]"
 LENGTH = "a length greater than 0 and at most 1e+08, steps in whole numbers"
@@ -88,7 +90,91 @@ BROKEN = [
     Broken("lr: 0.03", "lr: .inf", 13, LR, "inf", "a learning rate from 1e-30 to 1e+30, which float32 can hold"),
     Broken("lr: 0.03", "lr: 1e-40", 13, LR, "'1e-40'", "a learning rate from 1e-30 to 1e+30, which float32 can hold"),
     Broken("lr: 0.03", "lr: true", 13, LR, "true", "a number greater than 0, or range_test"),
-    Broken("lr: 0.03", "lr: [0.1]", 13, LR, "[0.1]", "a number greater than 0, or range_test"),
+    # Lists of rates, from which a rate is tuned.
+    Broken("lr: 0.03", "lr: [0.1]", 13, LR, "[0.1]", f"one rate, or {RATES}"),
+    Broken("lr: 0.03", "lr: []", 13, LR, "[]", f"one rate, or {RATES}"),
+    Broken("lr: 0.03", "lr: [0.1, 0.2, 0.1]", 13, LR, "[0.1, 0.2, 0.1]", f"one rate, or {RATES}"),
+    Broken("lr: 0.03", "lr: [0.1, 0.10000000001]", 13, LR, "[0.1, 0.10000000001]", f"one rate, or {RATES}"),
+    Broken("lr: 0.03", "lr: [0.1, 0]", 13, LR, "[0.1, 0]", f"one rate, or {RATES}"),
+    Broken("lr: 0.03", "lr: [0.1, range_test]", 13, LR, "[0.1, 'range_test']", f"one rate, or {RATES}"),
+    Broken(
+        "max_lr: 0.1", "max_lr: [0.1, 0.005]", 15, f"{CLR}.max_lr", "[0.1, 0.005]", "at least base_lr, which is 0.01"
+    ),
+    Broken(
+        "max_lr: 0.1", "max_lr: [0.005, 0.1]", 15, f"{CLR}.max_lr", "[0.005, 0.1]", "at least base_lr, which is 0.01"
+    ),
+    Broken(
+        "base_lr: 0.01",
+        "base_lr: [0.01, 0.02]",
+        15,
+        f"{CLR}.base_lr",
+        "[0.01, 0.02]",
+        "one rate; a schedule triangular may list several for max_lr only",
+    ),
+    Broken(
+        "base_lr: 0.01, max_lr: 0.1",
+        "base_lr: [0.01, 0.02], max_lr: [0.1, 0.2]",
+        15,
+        f"{CLR}.base_lr",
+        "[0.01, 0.02]",
+        "one rate; a schedule triangular may list several for max_lr only",
+    ),
+    Broken(
+        "base_lr: 0.01, max_lr: 0.1", "bounds: range_test, max_lr: [0.1, 0.2]", 15, f"{CLR}.max_lr", "[0.1, 0.2]", "no"
+    ),
+    Broken("lr: 0.03}", "lr: 0.03}, tune: 3", 13, TUNE, "3", "a mapping of keys to values"),
+    Broken(
+        "lr: 0.03}", "lr: 0.03}, tune: {}", 13, f"{TUNE}.rates", "nothing", "either rates (a list of those to try) or"
+    ),
+    Broken("lr: 0.03}", "lr: 0.03}, tune: {rates: [1]}", 13, f"{TUNE}.rates", "[1]", RATES),
+    Broken("lr: 0.03}", "lr: 0.03}, tune: {rates: [1, 1]}", 13, f"{TUNE}.rates", "[1, 1]", RATES),
+    Broken("lr: 0.03}", "lr: 0.03}, tune: {rates: [1, 0]}", 13, f"{TUNE}.rates[1]", "0", "a number greater than 0"),
+    Broken("lr: 0.03}", "lr: 0.03}, tune: {from: grid}", 13, f"{TUNE}.from", "'grid'", "range_test"),
+    Broken(
+        "lr: 0.03}",
+        "lr: 0.03}, tune: {from: range_test, rates: [1, 2]}",
+        13,
+        f"{TUNE}.rates",
+        "[1, 2]",
+        "either rates (a list of those to try) or from: range_test, exactly one of them",
+    ),
+    Broken(
+        "lr: 0.03}",
+        "lr: [1, 2]}, tune: {from: range_test}",
+        13,
+        f"{TUNE}.from",
+        "'range_test'",
+        "no such key beside the list",
+    ),
+    Broken(
+        "lr: 0.03}", "lr: [1, 2]}, tune: {rates: [1, 2]}", 13, f"{TUNE}.rates", "[1, 2]", "no such key beside the list"
+    ),
+    Broken("lr: 0.03}", "lr: [1, 2]}, tune: {points: 4}", 13, f"{TUNE}.points", "4", "no such key beside rates"),
+    Broken(
+        "lr: 0.03}",
+        "lr: 0.03}, tune: {from: range_test, points: 1}",
+        13,
+        f"{TUNE}.points",
+        "1",
+        "a number of at least 2",
+    ),
+    Broken("lr: 0.03}", "lr: [1, 2]}, tune: {seeds: 0}", 13, f"{TUNE}.seeds", "0", "a number of at least 1"),
+    Broken(
+        "cycles: 3}",
+        "cycles: 3}\n    tune: {from: range_test}",
+        16,
+        "arms.clr.tune.from",
+        "'range_test'",
+        "a list of rates, as this schedule has a base_lr of its own",
+    ),
+    Broken(
+        "base_lr: 0.01, max_lr: 0.1, cycles: 3}",
+        "bounds: range_test, cycles: 3}\n    tune: {rates: [0.1, 0.2]}",
+        15,
+        f"{CLR}.bounds",
+        "'range_test'",
+        "base_lr and max_lr in an arm that is tuned",
+    ),
     Broken("base_lr: 0.01", "base_lr: .nan", 15, f"{CLR}.base_lr", "nan", "a finite number"),
     Broken("base_lr: 0.01", "base_lr: -1", 15, f"{CLR}.base_lr", "-1", "a number greater than 0"),
     Broken("base_lr: 0.01", "base_lr: 0.5", 15, f"{CLR}.max_lr", "0.1", "a rate of at least base_lr, which is 0.5"),
@@ -153,6 +239,12 @@ BROKEN = [
     Broken("[torch, keras]", "[]", 10, "backends", "[]", "a list of at least one entry"),
     Broken("[torch, keras]", "[keras, keras]", 10, "backends", "['keras', 'keras']", "a list without duplicates"),
     Broken("[0.95, 0.97]", "0.95", 16, "targets.test_accuracy", "0.95", "a list"),
+    Broken(
+        "[0.95, 0.97]", "{auto: 1}", 16, "targets.test_accuracy", "the keys 'auto'", "a list such as [0.95, 0.97], or"
+    ),
+    Broken("[0.95, 0.97]", "[0.9, auto]", 16, "targets.test_accuracy[1]", "'auto'", "a number"),
+    Broken("{test_accuracy: [0.95, 0.97]}", "[auto]", 16, "targets", "['auto']", "targets by metric such as {test_acc"),
+    Broken("{test_accuracy: [0.95, 0.97]}", "{auto: auto}", 16, "targets.auto", "'auto'", "test_accuracy, test_loss"),
     Broken("[0.95, 0.97]", "[]", 16, "targets.test_accuracy", "[]", "a list of at least one entry"),
     Broken("[0.95, 0.97]", "[0.9, 0.9]", 16, "targets.test_accuracy", "[0.9, 0.9]", "a list without duplicates"),
     Broken("[0.95, 0.97]", "[95]", 16, "targets.test_accuracy", "[95]", "fractions from 0 to 1, such as 0.95 for 95 %"),
@@ -214,6 +306,13 @@ MISSPELT_KEYS = [
 
 MISPLACED_KEYS = [
     (
+        "lr: 0.03}",
+        "lr: 0.03}, tune: {from_: range_test}",
+        13,
+        f"{TUNE}.from_",
+        "unknown key; allowed: rates, from, points",
+    ),
+    (
         "name: sgd",
         "name: adam",
         6,
@@ -239,6 +338,8 @@ NEAREST_VALUES = [
     ("[torch, keras]", "instaled", 10, "backends", "installed"),
     ("metric: test_accuracy", "metric: test_acc", 17, "verdict.metric", "test_accuracy"),
     ("targets: {test_accuracy", "targets: {test_acuracy", 16, "targets.test_acuracy", "test_accuracy"),
+    ("targets: {test_accuracy: [0.95, 0.97]}", "targets: atuo", 16, "targets", "auto"),
+    ("[0.95, 0.97]", "Auto", 16, "targets.test_accuracy", "auto"),
     ("baseline: constant", "baseline: constnat", 11, "baseline", "constant"),
     ("activation: relu", "activation: Relu", 5, "model.activation", "relu"),
     ("lr: 0.03", "lr: range-test", 13, LR, "range_test"),
@@ -324,6 +425,14 @@ NO_VALIDATION = [
     Broken("metric: test_accuracy", "metric: validation_loss", 17, "verdict.metric", "'validation_loss'", "0 rows"),
     Broken("{test_accuracy", "{validation_accuracy", 16, "targets.validation_accuracy", "[0.95, 0.97]", "0 %"),
     Broken(
+        "{test_accuracy: [0.95, 0.97]",
+        "{validation_loss: auto",
+        16,
+        "targets.validation_loss",
+        "'auto'",
+        "0 rows",
+    ),
+    Broken(
         "  clr:",
         "  clr:\n    published: {validation_loss: 1}",
         15,
@@ -341,6 +450,14 @@ def test_validation_metric_needs_validation_rows(case: Broken, tmp_path: Path) -
     assert message == f"spec.yaml:{case.line}: {case.key}: got {case.got}; allowed: {expected}"
 
 
+@pytest.mark.parametrize("new", ["lr: [0.1, 0.2]", "lr: 0.1}, tune: {from: range_test"], ids=["list", "range test"])
+@pytest.mark.parametrize("validation", ["0 rows", "0 %"])
+def test_tuning_needs_validation_rows(new: str, validation: str, tmp_path: Path) -> None:
+    message = refusal(tmp_path, edited("lr: 0.03", new).replace("5000 rows", validation))
+    expected = "validation rows, on which arm constant is tuned"
+    assert message == f"spec.yaml:4: data.validation: got '{validation}'; allowed: {expected}"
+
+
 def test_spec_without_arms_and_range_test_is_refused(tmp_path: Path) -> None:
     text = "name: x\ndata: {dataset: mnist}\nmodel: {name: cnn}\nbatch_size: 8\n"
     assert refusal(tmp_path, text).startswith("spec.yaml:1: arms: got nothing; allowed: at least one arm, such as {")
@@ -353,7 +470,7 @@ def test_every_fault_has_its_own_line(tmp_path: Path) -> None:
     path = tmp_path / "spec.yaml"
     assert str(caught.value).splitlines() == [
         f"{path}:7: batch_size: got 0; allowed: a number of at least 1",
-        f"{path}:13: {LR}: got -3; allowed: a number greater than 0, or range_test",
+        f"{path}:13: {LR}: got -3; allowed: a number greater than 0, or range_test, range_test mean, range_test max_lr",
         f"{path}:17: verdict.alpha: got 2; allowed: a number less than 1",
     ]
 
@@ -362,7 +479,7 @@ def test_long_keys_and_values_are_cut(tmp_path: Path) -> None:
     long = "x" * 50_000
     assert len(refusal(tmp_path, edited("batch_size: 100", f"batch_size: {long}"))) < 200
     assert len(refusal(tmp_path, edited("batch_size: 100", f"{long}: 100"))) < 400
-    assert len(refusal(tmp_path, edited("lr: 0.03", f"lr: [{'1, ' * 9_000}]"))) < 200
+    assert len(refusal(tmp_path, edited("lr: 0.03", f"lr: [{'1, ' * 9_000}]"))) < 250
 
 
 def test_an_error_found_later_is_located_by_its_key(tmp_path: Path) -> None:

@@ -90,14 +90,36 @@ one_cycles = st.fixed_dictionaries(
 )
 
 
+tunings = st.fixed_dictionaries({}, optional={"seeds": st.integers(1, 100)})
+
+
 @st.composite
-def arms(draw: st.DrawFn) -> dict[str, Any]:
+def arms(draw: st.DrawFn, tuned: bool) -> dict[str, Any]:
     schedule = draw(cyclic_schedules() | decays() | constants | one_cycles)
+    cyclic = "base_lr" in schedule or "bounds" in schedule
+    kinds = (
+        ["none", "list", "from"]
+        if tuned and not cyclic
+        else ["none", "list"]
+        if "base_lr" in schedule and tuned
+        else ["none"]
+    )
+    tune = None
+    match draw(st.sampled_from(kinds)):
+        case "list":
+            factors = st.lists(st.integers(2, 50), min_size=1, max_size=4, unique=True)
+            key = "lr" if "lr" in schedule else "max_lr"
+            lowest = schedule[key] if isinstance(schedule[key], float) else 0.1
+            schedule[key] = [lowest, *(lowest * factor for factor in draw(factors))]
+            tune = draw(st.none() | tunings)
+        case "from":
+            tune = draw(tunings) | {"from": "range_test"} | draw(st.sampled_from([{}, {"points": 9}]))
     if draw(st.booleans()):
         schedule["warmup"] = draw(spans)
     durations = [spans, st.floats(0.5, 9).map("{!r} cycles".format)] if "step_size" in schedule else [spans]
     optional = {"batch_size": sizes, "optimizer": optimizers, "duration": st.one_of(durations)}
-    return draw(st.fixed_dictionaries({"schedule": st.just(schedule)}, optional=optional))
+    required = {"schedule": st.just(schedule)} | ({} if tune is None else {"tune": st.just(tune)})
+    return draw(st.fixed_dictionaries(required, optional=optional))
 
 
 @st.composite
@@ -113,7 +135,7 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         "model": draw(models),
         "batch_size": draw(sizes),
         "duration": draw(spans),
-        "arms": {name: draw(arms()) for name in by_name},
+        "arms": {name: draw(arms(tuned=not validation.startswith("0 "))) for name in by_name},
     }
     for name, other in pairwise(by_name):
         if draw(st.booleans()):
@@ -125,7 +147,7 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         "seeds": seed_lists,
         "backends": st.sampled_from(["installed", ["torch"], ["keras", "torch"]]),
         "baseline": st.sampled_from(by_name),
-        "targets": st.dictionaries(metrics, fractions, max_size=2),
+        "targets": st.just("auto") | st.dictionaries(metrics, st.just("auto") | fractions, max_size=2),
         "verdict": st.fixed_dictionaries({}, optional={"metric": metrics, "alpha": st.floats(0.001, 0.5)}),
         "range_test": st.fixed_dictionaries(
             {"start_lr": st.floats(1e-6, 0.1), "end_lr": st.floats(0.2, 10)},

@@ -96,6 +96,47 @@ def test_bounds_of_a_range_test_replace_the_word() -> None:
     assert not bounded.needs_range_test
 
 
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"name": "constant", "lr": "range_test mean"}, {"name": "constant", "lr": 0.26}),
+        ({"name": "linear_decay", "lr": "range_test max_lr"}, {"name": "linear_decay", "lr": 0.5, "end_lr": 0.0005}),
+        ({"name": "cosine", "lr": "range_test", "end_lr": 0.3}, {"name": "cosine", "lr": 0.1, "end_lr": 0.1}),
+        ({"name": "one_cycle", "max_lr": "range_test max_lr"}, {"name": "one_cycle", "max_lr": 0.5}),
+        (
+            {"name": "exponential_decay", "lr": "range_test mean", "gamma": 0.9},
+            {"name": "exponential_decay", "lr": 0.26, "gamma": 0.9},
+        ),
+    ],
+)
+def test_every_control_takes_its_rate_from_the_range_test(keys: dict[str, Any], expected: dict[str, Any]) -> None:
+    unbounded = PARSED.validate_python(keys)
+    assert unbounded.needs_range_test
+    bounded = unbounded.with_bounds(0.02, 0.5)
+    assert not bounded.needs_range_test
+    assert bounded.model_dump(exclude_none=True) == PARSED.validate_python(expected).model_dump(exclude_none=True)
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({"name": "constant", "lr": 0.1}, {"lr": 0.4}),
+        ({"name": "step_decay", "lr": 0.1, "factor": 0.5, "every": "1 epoch"}, {"lr": 0.4}),
+        ({"name": "one_cycle", "max_lr": 0.1}, {"max_lr": 0.4}),
+        ({"name": "triangular", **BOUNDS, "cycles": 2}, {"max_lr": 0.4}),
+        # An end that nobody gave stays a thousandth of the rate; one that somebody gave stays what it is.
+        ({"name": "cosine", "lr": 0.1}, {"lr": 0.4, "end_lr": 0.0004}),
+        ({"name": "cosine", "lr": 0.1, "end_lr": 0.01}, {"lr": 0.4}),
+        ({"name": "cosine", "lr": 0.8, "end_lr": 0.6}, {"lr": 0.4, "end_lr": 0.4}),
+        ({"name": "cosine", "lr": "range_test", "end_lr": 0.01}, {"lr": 0.4}),
+    ],
+)
+def test_another_rate_changes_nothing_else(keys: dict[str, Any], expected: dict[str, Any]) -> None:
+    changed = PARSED.validate_python(keys).with_rate(0.4)
+    assert changed.rate == 0.4
+    assert changed.model_dump() == PARSED.validate_python(keys | expected).model_dump()
+
+
 def test_constant_takes_the_geometric_mean_of_the_bounds() -> None:
     bounded = Constant(name="constant", lr="range_test").with_bounds(0.02, 0.5)
     assert bounded == Constant(name="constant", lr=0.1)

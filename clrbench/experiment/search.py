@@ -1,0 +1,48 @@
+"""The search for the rates of tuned arms."""
+
+from collections.abc import Iterable, Mapping
+
+from clrbench.experiment.fleet import Fleet
+from clrbench.report.search import best_rate, scores, search_table, stored_search
+from clrbench.runs import BoundsTable
+from clrbench.spec import RunSpec, Spec
+from clrbench.tuning import RateKey, extended, first_rates, given_runs, search_runs
+
+
+def find_rates(fleet: Fleet, bounds: BoundsTable) -> dict[RateKey, float]:
+    """Make the tries of tuned arms, and the runs at the rates given; return the rates chosen, by backend and arm.
+
+    Args:
+        fleet: Makes the runs.
+        bounds: Of the range tests, where an arm takes its rates from one.
+
+    Raises:
+        SpecError: If the data or a run's length does not allow what the spec asks for.
+        ClrbenchError: If a run fails; those that are done stay on disk.
+    """
+    experiment = fleet.experiment
+    spec, sizes = experiment.spec, experiment.sizes
+    first = first_rates(spec, experiment.backends, bounds)
+    chosen: dict[RateKey, float] = {}
+    made: list[RunSpec] = []
+    with experiment.locating():
+        runs = search_runs(spec, sizes, bounds, first)
+    # Which runs are asked for depends on the tries made: first those of the grid, then one more rate where the best lies at
+    # its edge, and the runs at the rate given as soon as it is known not to be the one chosen.
+    while runs != made:
+        fleet.make(fleet.folder.search(), runs, "search")
+        made = runs
+        found = scores(spec, search_table(spec, stored_search(fleet.folder, spec)))
+        rates, possible = {}, {}
+        for key, grid in first.items():
+            rates[key] = extended(spec, key[1], grid, _best(spec, found[key], grid))
+            chosen[key] = _best(spec, found[key], rates[key])
+            possible[key] = {chosen[key], *rates[key]} - (found[key].keys() - {chosen[key]})
+        runs = [*search_runs(spec, sizes, bounds, rates), *given_runs(spec, sizes, bounds, possible)]
+        runs.sort(key=lambda run: experiment.backends.index(run.backend))
+    return chosen
+
+
+def _best(spec: Spec, by_rate: Mapping[float, float], rates: Iterable[float]) -> float:
+    """Return the best of those rates that have been tried."""
+    return best_rate(spec, {rate: by_rate[rate] for rate in rates if rate in by_rate}).rate

@@ -1,0 +1,165 @@
+"""What the ends of the cycles are worth: the evaluations there, at the best epoch and at the end, side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from clrbench.report.metrics_table import RUN_KEYS, run_key
+from clrbench.runs import cycle_end_epochs
+from clrbench.spec import BaseCyclic, Clock, Spec
+from clrbench.store import StoredRun
+
+CYCLE_COLUMNS = (*RUN_KEYS, "cycle", "epoch", "step", "lr", "validation_accuracy", "test_loss", "test_accuracy")
+BEST_COLUMNS = (
+    *RUN_KEYS,
+    "best_validation_epoch",
+    "validation_accuracy_at_best",
+    "test_accuracy_at_best",
+    "test_loss_at_best",
+    "end_epoch",
+    "test_accuracy_at_end",
+    "test_loss_at_end",
+    "cycle_end_epoch",
+    "test_accuracy_at_cycle_end",
+    "test_loss_at_cycle_end",
+)
+PEAK_COLUMNS = (
+    "backend",
+    "arm",
+    "runs",
+    "peaks_at_end",
+    "evaluations_at_end",
+    "peaks_near_end",
+    "evaluations_near_end",
+    "accuracy_at_ends",
+    "accuracy_elsewhere",
+    "above_neighbours",
+    "peak_lr_rank",
+)
+
+
+def cycles_table(spec: Spec, runs: Sequence[StoredRun], metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return the evaluations of every cyclic arm at the ends of its own cycles, where these last an epoch or more.
+
+    Args:
+        spec: The experiment, resolved.
+        runs: Its finished runs.
+        metrics: The table metrics.csv.
+    """
+    ends = {run_key(run)[:2]: _cycles_by_step(spec, run) for run in runs}
+    keys = zip(metrics["backend"], metrics["arm"], metrics["step"], strict=True)
+    cycle = np.array([ends[backend, arm].get(step, 0) for backend, arm, step in keys], np.int64)
+    return metrics.assign(cycle=cycle)[cycle > 0].reset_index(drop=True)[list(CYCLE_COLUMNS)]
+
+
+def _cycles_by_step(spec: Spec, run: StoredRun) -> dict[int, int]:
+    """Return the number of each cycle of a run, from 1, by the step at which it ends."""
+    of_run = run.info["spec"]
+    schedule = spec.arms[of_run["arm"]].schedule
+    clock = Clock(of_run["steps_per_epoch"], of_run["num_steps"])
+    if not isinstance(schedule, BaseCyclic):
+        return {}
+    main = Clock(clock.steps_per_epoch, clock.num_steps - schedule.warmup_steps(clock))
+    if 2 * schedule.step_size_steps(main) < clock.steps_per_epoch:
+        return {}
+    ends = cycle_end_epochs(schedule, clock)
+    return {round(epoch * clock.steps_per_epoch): number for number, epoch in enumerate(ends, 1)}
+
+
+def best_table(metrics: pd.DataFrame, cycles: pd.DataFrame) -> pd.DataFrame:
+    """Return what each run reaches where its validation accuracy is best, beside its end and its last cycle's end.
+
+    The first evaluation counts among equals. Without a validation split there are no rows.
+
+    Args:
+        metrics: The table metrics.csv.
+        cycles: The table cycles.csv.
+    """
+    rows = []
+    last_cycle_ends = cycles.groupby(RUN_KEYS, sort=False)["step"].max().to_dict()
+    validated = metrics if metrics["validation_accuracy"].notna().any() else metrics.head(0)
+    for (backend, arm, seed), run in validated.groupby(RUN_KEYS, sort=False):
+        best = run[run["validation_accuracy"] == run["validation_accuracy"].max()].head(1)
+        last_cycle_end = run[run["step"] == last_cycle_ends.get((backend, arm, seed))]
+        epoch, *at_best = _test_values(best)
+        others = [*_test_values(run.tail(1)), *_test_values(last_cycle_end)]
+        rows.append((backend, arm, seed, epoch, best["validation_accuracy"].max(), *at_best, *others))
+    return pd.DataFrame(rows, columns=list(BEST_COLUMNS))
+
+
+def _test_values(place: pd.DataFrame) -> tuple[float, float, float]:
+    """Return epoch, test accuracy and test loss of one evaluation; nan where there is none."""
+    if place.empty:
+        return math.nan, math.nan, math.nan
+    epoch, accuracy, loss = (float(place[name].iloc[0]) for name in ("epoch", "test_accuracy", "test_loss"))
+    return epoch, accuracy, loss
+
+
+def cycle_peaks_table(metrics: pd.DataFrame, cycles: pd.DataFrame) -> pd.DataFrame:
+    """Return whether test accuracy peaks where the cycles of an arm end, that is, where its rate is lowest.
+
+    A row per backend and cyclic arm, over the runs with at least one finite test accuracy:
+    `peaks_at_end`, `peaks_near_end`: share of the runs whose (first) best evaluation is a cycle's end, or at most one
+    evaluation away from one; `evaluations_at_end`, `evaluations_near_end`: share of all evaluations that lie there, which
+    is what chance would give; `accuracy_at_ends`, `accuracy_elsewhere`: mean test accuracy; `above_neighbours`: how far a
+    cycle's end lies above the line from the evaluation before it to the one after it, which a rising curve alone does not
+    explain; `peak_lr_rank`: rank of the rate at the best evaluation among those at all of them, 0 the lowest, 1 the
+    highest.
+
+    Args:
+        metrics: The table metrics.csv.
+        cycles: The table cycles.csv.
+    """
+    rows = []
+    for (backend, arm), ends in cycles.groupby(["backend", "arm"], sort=False):
+        of_arm = metrics[(metrics["backend"] == backend) & (metrics["arm"] == arm)].dropna(subset="test_accuracy")
+        if not of_arm.empty:
+            runs = pd.DataFrame([_peak(run, ends["step"]) for _, run in of_arm.groupby("seed")])
+            rows.append({"backend": backend, "arm": arm, "runs": len(runs)} | runs.mean().to_dict())
+    return pd.DataFrame(rows, columns=list(PEAK_COLUMNS))
+
+
+def _peak(run: pd.DataFrame, end_steps: pd.Series[int]) -> dict[str, float]:
+    """Return the same of one run."""
+    accuracy, step = run["test_accuracy"].to_numpy(np.float64), run["step"].to_numpy(np.float64)
+    at_end = run["step"].isin(end_steps).to_numpy()
+    near = at_end | np.append(at_end[1:], False) | np.append(False, at_end[:-1])
+    peak = int(accuracy.argmax())
+    inner = [i for i in range(1, len(run) - 1) if at_end[i] and not (at_end[i - 1] or at_end[i + 1])]
+    around = [np.interp(step[i], step[[i - 1, i + 1]], accuracy[[i - 1, i + 1]]) for i in inner]
+    rank = run["lr"].rank().to_numpy(np.float64)
+    return {
+        "peaks_at_end": float(at_end[peak]),
+        "evaluations_at_end": float(at_end.mean()),
+        "peaks_near_end": float(near[peak]),
+        "evaluations_near_end": float(near.mean()),
+        "accuracy_at_ends": pd.Series(accuracy[at_end]).mean(),
+        "accuracy_elsewhere": pd.Series(accuracy[~at_end]).mean(),
+        "above_neighbours": pd.Series(accuracy[inner] - around).mean(),
+        "peak_lr_rank": (rank[peak] - 1) / (len(run) - 1) if len(run) > 1 else math.nan,
+    }
+
+
+def cycle_lines(table: pd.DataFrame) -> Iterator[str]:
+    """Yield a sentence for each row of the table that `cycle_peaks_table` returns."""
+    for row in table.to_dict("records"):
+        runs = f"{row['runs']} run{'s' * (row['runs'] != 1)}"
+        parts = [
+            f"{row['backend']}: the best test accuracy of {row['arm']} lies within one evaluation of a cycle's end in "
+            f"{row['peaks_near_end']:.0%} of {runs}, as do {row['evaluations_near_end']:.0%} of all evaluations",
+            f"at the end itself in {row['peaks_at_end']:.0%}, as do {row['evaluations_at_end']:.0%}",
+        ]
+        if math.isfinite(row["accuracy_at_ends"]) and math.isfinite(row["accuracy_elsewhere"]):
+            parts.append(
+                f"mean test accuracy is {row['accuracy_at_ends']:.4f} at the ends, which come late, and "
+                f"{row['accuracy_elsewhere']:.4f} elsewhere"
+            )
+        if math.isfinite(row["above_neighbours"]):
+            parts.append(f"an end differs from the evaluations around it by {row['above_neighbours']:+.4f}")
+        if math.isfinite(row["peak_lr_rank"]):
+            parts.append(f"the rate at the best evaluation ranks at {row['peak_lr_rank']:.2f} (0 lowest, 1 highest)")
+        yield f"{'; '.join(parts)}."

@@ -1,0 +1,116 @@
+"""The figure of the time to target: the share of runs that have got there, over the epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
+
+from clrbench.report import plot_style
+from clrbench.report.arm_curves import arm_handle
+from clrbench.report.figure_words import seeds_in_words, target_name
+from clrbench.report.plot_style import MEAN_WIDTH, arm_colours, arm_line_styles, house_style
+
+_ROW_INCHES = 2.1
+_REST_INCHES = 1.0
+_APART_POINTS = 1.7
+_ALL_APART_POINTS = 8.0
+
+
+@house_style
+def target_figure(targets: pd.DataFrame, metrics: pd.DataFrame, arms: Sequence[str]) -> Figure | None:
+    """Draw which share of the runs has reached each target by when.
+
+    Each backend has a column, each of its targets a panel there. Every arm is a step function that ends with its
+    training; a run that misses the target never counts.
+
+    Args:
+        targets: The table targets.csv.
+        metrics: The table metrics.csv, for how long each arm trains.
+        arms: Arms in the order of the spec, which decides their colours.
+
+    Returns:
+        The figure; None where there are no targets.
+    """
+    if targets.empty:
+        return None
+    goals = {str(name): rows.drop_duplicates() for name, rows in _goals(targets).groupby("backend", sort=False)}
+    num_rows = max(map(len, goals.values()))
+    figure = plot_style.new_figure(_REST_INCHES + _ROW_INCHES * num_rows)
+    panels = figure.subplots(num_rows, len(goals), sharex=True, sharey=True, squeeze=False)
+    last_epoch = metrics.groupby(["backend", "arm"])["epoch"].max()
+    for (backend, wanted), column in zip(goals.items(), panels.T, strict=True):
+        lowest = column[len(wanted) - 1]
+        lowest.set_xlabel("epoch")
+        lowest.tick_params(labelbottom=True)
+        for axes in column[len(wanted) :]:
+            axes.set_axis_off()
+        for (_, metric, target), axes in zip(wanted.itertuples(index=False, name=None), column, strict=False):
+            here = targets[(_goals(targets) == [backend, metric, target]).all(axis=1)]
+            for arm in arms:
+                runs = here[here["arm"] == arm]
+                if not runs.empty:
+                    _draw_arm(axes, runs, float(last_epoch[backend, arm]), arms)
+            axes.set_title(f"{backend}: {target_name(metric, target)}")
+    corner = panels[0, 0]
+    plot_style.epoch_axis(corner, last_epoch.max())
+    corner.set(xlabel="epoch" if num_rows == 1 else "", ylim=(-6, 106), yticks=range(0, 101, 25))
+    for axes in panels[:, 0]:
+        axes.set_ylabel("runs there (%)")
+    plot_style.write_legend(figure, _handles(targets, arms))
+    plot_style.write_caption(figure, _captions(targets))
+    return figure
+
+
+def _goals(targets: pd.DataFrame) -> pd.DataFrame:
+    return targets[["backend", "metric", "target"]]
+
+
+def _draw_arm(axes: Axes, runs: pd.DataFrame, last_epoch: float, arms: Sequence[str]) -> None:
+    """Draw both crossings of an arm, shifted a little from the other arms', so that equal ones stay visible."""
+    arm = str(runs["arm"].iloc[0])
+    apart_inches = min(_APART_POINTS, _ALL_APART_POINTS / len(arms)) / 72
+    inches = (arms.index(arm) - (len(arms) - 1) / 2) * apart_inches
+    shift = ScaledTranslation(inches, inches, axes.get_figure().dpi_scale_trans)  # type: ignore[union-attr]
+    for column, width in (("first_epoch", MEAN_WIDTH), ("sustained_epoch", 1.2)):
+        epochs = np.sort(runs[column].to_numpy(np.float64))
+        reached = epochs[np.isfinite(epochs)]
+        share = 100 * np.arange(len(reached) + 1) / len(epochs)
+        axes.step(
+            [0.0, *reached, last_epoch],
+            [*share, share[-1]],
+            where="post",
+            color=arm_colours(arms)[arm],
+            linestyle=arm_line_styles(arms)[arm] if column == "first_epoch" else (0, (1, 1.5)),
+            linewidth=width,
+            transform=axes.transData + shift,
+            label=arm if column == "first_epoch" else "_sustained",
+        )
+
+
+def _handles(targets: pd.DataFrame, arms: Sequence[str]) -> list[Line2D]:
+    runs = targets.drop_duplicates(["backend", "arm", "seed"])
+    handles = []
+    for arm in arms:
+        counts = runs.loc[runs["arm"] == arm, "backend"].value_counts(sort=False)
+        number = ", ".join(f"{n} {name}" for name, n in counts.items()) if counts.nunique() > 1 else f"{counts.max()}"
+        if len(counts):
+            handles.append(arm_handle(arm, arms, f"{arm} (n = {number})"))
+    return handles
+
+
+def _captions(targets: pd.DataFrame) -> list[str]:
+    missed = int(np.isinf(targets["first_epoch"]).sum())
+    lost = int(np.isinf(targets["sustained_epoch"]).sum()) - missed
+    return [
+        f"line: share of the n runs ({seeds_in_words(targets['seed'])}) that have reached the target at least once",
+        "dotted: that stay there until the end",
+        "equal lines are drawn side by side",
+        f"{missed} of {len(targets)} times a run never got there" if missed else "",
+        f"{lost} of {len(targets)} times it got there but did not stay" if lost else "",
+    ]

@@ -1,0 +1,235 @@
+"""How much sooner an arm gets to a target than its baseline, over their pairs of runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clrbench.records import DoubleArray
+from clrbench.report.comparison import Pairs
+from clrbench.report.metrics_table import run_key
+from clrbench.report.targets import KINDS
+from clrbench.stats import median_interval
+from clrbench.store import StoredRun
+
+ROLES = ("candidate", "baseline")
+_PAIR_COLUMNS = ("backend", "candidate", "baseline", "metric", "target", "kind")
+TIME_TO_TARGET_COLUMNS = (
+    *_PAIR_COLUMNS,
+    "candidate_runs",
+    "candidate_misses",
+    "baseline_runs",
+    "baseline_misses",
+    "candidate_median_steps",
+    "baseline_median_steps",
+    "candidate_median_epochs",
+    "baseline_median_epochs",
+    "candidate_median_total_steps",
+    "baseline_median_total_steps",
+    "pairs",
+    "speed_up_low",
+    "speed_up_high",
+    "ci_low",
+    "ci_high",
+    "epochs_speed_up_low",
+    "epochs_speed_up_high",
+    "epochs_ci_low",
+    "epochs_ci_high",
+    "total_speed_up_low",
+    "total_speed_up_high",
+    "total_ci_low",
+    "total_ci_high",
+)
+_SAME_MACHINE = ("device", "threads", "executor")
+SECONDS_COLUMNS = (
+    *_PAIR_COLUMNS,
+    *_SAME_MACHINE,
+    "candidate_median_seconds",
+    "baseline_median_seconds",
+    "pairs",
+    "speed_up_low",
+    "speed_up_high",
+    "ci_low",
+    "ci_high",
+)
+
+
+@dataclass(frozen=True)
+class _Arm:
+    """An arm that goes for a target.
+
+    Attributes:
+        crossings: Its rows of targets.csv, by seed.
+        runs: Its runs, by seed.
+    """
+
+    crossings: pd.DataFrame
+    runs: Mapping[int, StoredRun]
+
+    def of_runs(self, seeds: Sequence[int], key: str) -> DoubleArray:
+        """Return a number of the spec of each run, float64[seeds]."""
+        return np.array([self.runs[seed].info["spec"][key] for seed in seeds], np.float64)
+
+    def steps_per_second(self, seeds: Sequence[int]) -> DoubleArray:
+        """Return how fast each run trained, float64[seeds]."""
+        done = [self.runs[seed].steps["lr"].notna().sum() for seed in seeds]
+        seconds = [self.runs[seed].info["timing"]["train_seconds"] for seed in seeds]
+        return np.array(done, np.float64) / np.array(seconds, np.float64)
+
+    def times(self, kind: str, seeds: Sequence[int], per: DoubleArray | float = 1.0, start: float = 0.0) -> _Times:
+        """Return what the runs took.
+
+        Args:
+            kind: Of the crossing.
+            seeds: Of the runs.
+            per: Steps in a unit of time, of each run or of all.
+            start: Time that had passed before the first step.
+        """
+        taken = self.crossings.loc[list(seeds), f"{kind}_step"].to_numpy(np.float64)
+        return _Times(start + taken / per, start + self.of_runs(seeds, "num_steps") / per)
+
+    def summary(self, kind: str, search_steps: float) -> dict[str, float]:
+        """Return how many of all its runs there are, how many miss, and their medians, of which a miss is inf."""
+        steps = self.crossings[f"{kind}_step"]
+        return {
+            "runs": len(steps),
+            "misses": int(np.isinf(steps).sum()),
+            "median_steps": steps.median(),
+            "median_epochs": self.crossings[f"{kind}_epoch"].median(),
+            "median_total_steps": steps.median() + search_steps,
+        }
+
+
+@dataclass(frozen=True)
+class _Times:
+    """What the runs of an arm took to a target.
+
+    Attributes:
+        taken: float64[pairs], inf for a miss.
+        given: float64[pairs], for how long each run was to be trained.
+    """
+
+    taken: DoubleArray
+    given: DoubleArray
+
+
+@dataclass(frozen=True)
+class _SpeedUp:
+    """The median of the paired ratios baseline / candidate, of which every miss makes a bound.
+
+    Attributes:
+        speed_up_low: The least that the median can be; equal to `speed_up_high` unless misses leave it open.
+        speed_up_high: The most that it can be.
+        ci_low: Lower end of its sign-test interval.
+        ci_high: Upper end.
+    """
+
+    speed_up_low: float
+    speed_up_high: float
+    ci_low: float
+    ci_high: float
+
+
+def _speed_up(times: Iterable[_Times], alpha: float) -> _SpeedUp:
+    """Compare the candidate with the baseline.
+
+    A run that misses would take longer than it was given. So where the candidate misses, the ratio lies between 0 and the
+    baseline's time over what the candidate was given; where the baseline misses, between what it was given over the
+    candidate's time and inf; where both miss, anywhere. The lower end of the interval counts every pair at its lower bound
+    and the upper end at its upper one, which keeps the coverage.
+    """
+    candidate, baseline = times
+    lowest = np.sort(np.minimum(baseline.taken, baseline.given) / candidate.taken)
+    highest = np.sort(baseline.taken / np.minimum(candidate.taken, candidate.given))
+    if not len(lowest):
+        return _SpeedUp(0.0, math.inf, 0.0, math.inf)
+    ends = median_interval(lowest, alpha)[0], median_interval(highest, alpha)[1]
+    return _SpeedUp(_median_ratio(lowest), _median_ratio(highest), max(ends[0], 0.0), ends[1])
+
+
+def _median_ratio(ordered: DoubleArray) -> float:
+    """Return the middle of ascending ratios, or the geometric mean of the middle two."""
+    size = len(ordered)
+    return math.sqrt(ordered[(size - 1) // 2] * ordered[size // 2])
+
+
+def time_to_target_table(
+    targets: pd.DataFrame, pairs: Pairs, search_steps: Mapping[tuple[str, str], float] | None = None
+) -> pd.DataFrame:
+    """Return how much sooner each candidate gets to each target than its baseline, in steps.
+
+    Args:
+        targets: The table targets.csv, of all the runs of the pairs.
+        pairs: The runs that are set against each other; those of different versions are no pair.
+        search_steps: Steps that went into the search for an arm's rate, by backend and arm; 0 where there are none.
+    """
+    alpha, rows = pairs.spec.verdict.alpha, []
+    for place, arms in _contests(targets, pairs):
+        seeds = _shared_seeds(arms, ("versions",))
+        costs = [(search_steps or {}).get((place["backend"], place[role]), 0) for role in ROLES]
+        for kind in KINDS:
+            row = {**place, "kind": kind}
+            for role, arm, cost in zip(ROLES, arms, costs, strict=True):
+                row |= {f"{role}_{key}": value for key, value in arm.summary(kind, cost).items()}
+            ways: dict[str, list[_Times]] = {
+                "": [arm.times(kind, seeds) for arm in arms],
+                "epochs_": [arm.times(kind, seeds, arm.of_runs(seeds, "steps_per_epoch")) for arm in arms],
+                "total_": [arm.times(kind, seeds, start=cost) for arm, cost in zip(arms, costs, strict=True)],
+            }
+            for way, times in ways.items():
+                row |= {f"{way}{key}": value for key, value in asdict(_speed_up(times, alpha)).items()}
+            rows.append({**row, "pairs": len(seeds)})
+    return pd.DataFrame(rows, columns=list(TIME_TO_TARGET_COLUMNS))
+
+
+def seconds_table(targets: pd.DataFrame, pairs: Pairs) -> pd.DataFrame:
+    """Return the same in seconds of training, over the pairs on the same device with equal threads and executor.
+
+    A run's seconds are its steps times what one of its steps took on average; neither evaluation nor compiling counts.
+
+    Args:
+        targets: The table targets.csv, of all the runs of the pairs.
+        pairs: The runs that are set against each other.
+    """
+    alpha, rows = pairs.spec.verdict.alpha, []
+    for place, arms in _contests(targets, pairs):
+        shared = _shared_seeds(arms, ("versions", *_SAME_MACHINE))
+        machines = {seed: _provenance(arms[0].runs[seed], _SAME_MACHINE) for seed in shared}
+        for machine in dict.fromkeys(machines.values()):
+            seeds = [seed for seed in shared if machines[seed] == machine]
+            for kind in KINDS:
+                times = [arm.times(kind, seeds, arm.steps_per_second(seeds)) for arm in arms]
+                medians = [float(np.median(one.taken)) for one in times]
+                found = astuple(_speed_up(times, alpha))
+                rows.append((*place.values(), kind, *machine, *medians, len(seeds), *found))
+    return pd.DataFrame(rows, columns=list(SECONDS_COLUMNS))
+
+
+def _contests(targets: pd.DataFrame, pairs: Pairs) -> Iterator[tuple[dict[str, Any], list[_Arm]]]:
+    """Yield backend, candidate, baseline, metric and target, and the candidate and the baseline."""
+    runs: dict[tuple[str, str], dict[int, StoredRun]] = {}
+    for run in pairs.runs:
+        key = run_key(run)
+        runs.setdefault(key[:2], {})[key[2]] = run
+    for (backend, metric, target), rows in targets.groupby(["backend", "metric", "target"], sort=False):
+        for names in pairs.comparisons:
+            place = zip(_PAIR_COLUMNS, (backend, *names, metric, target), strict=False)
+            of_arm = [rows[rows["arm"] == name].set_index("seed") for name in names]
+            arms = [_Arm(one, runs.get((str(backend), name), {})) for one, name in zip(of_arm, names, strict=True)]
+            yield dict(place), arms
+
+
+def _shared_seeds(arms: Sequence[_Arm], same: Sequence[str]) -> list[int]:
+    """Return the seeds whose runs agree in all these parts of their provenance."""
+    candidate, baseline = arms
+    seeds = [seed for seed in candidate.crossings.index if seed in baseline.crossings.index]
+    return [s for s in seeds if _provenance(candidate.runs[s], same) == _provenance(baseline.runs[s], same)]
+
+
+def _provenance(run: StoredRun, keys: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(run.info["provenance"][key] for key in keys)

@@ -1,0 +1,60 @@
+"""Which rates an arm is tuned by, as a list in its schedule or beside it."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
+
+from clrbench.spec.quantities import ALLOWED_RATES, Part, Rates, Whole, at_key
+from clrbench.spec.schedules import RATE_KEYS
+
+DEFAULT_POINTS = 5
+RATES: TypeAdapter[tuple[float, ...]] = TypeAdapter(Rates)
+
+
+class Tune(Part):
+    """Which rates of a schedule are tried on the validation split, and over how many seeds of their own."""
+
+    rates: Rates | None = None
+    from_: Literal["range_test"] | None = Field(default=None, alias="from")
+    points: Annotated[Whole, Field(ge=2, le=50)] | None = None
+    seeds: Annotated[Whole, Field(ge=1, le=100)] = 3
+
+    @model_validator(mode="after")
+    def _check_source(self) -> Self:
+        if (self.rates is None) == (self.from_ is None):
+            raise at_key(("rates",), "either rates (a list of those to try) or from: range_test, exactly one of them")
+        if self.from_ is not None and self.points is None:
+            object.__setattr__(self, "points", DEFAULT_POINTS)
+        if self.rates is not None and self.points is not None:
+            raise at_key(("points",), "no such key beside rates; it says how many rates are taken from the range test")
+        return self
+
+
+def with_rates_moved(arm: Any) -> Any:
+    """Return an arm with a list of rates moved from its schedule, where it is read best, to `tune`.
+
+    The schedule keeps the first. What is no list of rates, or no arm at all, is left to be refused.
+
+    Args:
+        arm: What the file holds.
+    """
+    schedule = arm.get("schedule") if isinstance(arm, dict) else None
+    key = RATE_KEYS.get(str(schedule.get("name"))) if isinstance(schedule, dict) else None
+    if schedule is None or key is None:
+        return arm
+    for other, entry in schedule.items():
+        if isinstance(entry, list) and other != key and other.endswith("lr"):
+            raise at_key(
+                ("schedule", other), f"one rate; a schedule {schedule['name']} may list several for {key} only"
+            )
+    tune = arm.get("tune") or {}
+    if not isinstance(schedule.get(key), list) or not isinstance(tune, dict):
+        return arm
+    try:
+        rates = RATES.validate_python(schedule[key])
+    except ValidationError as err:
+        raise at_key(("schedule", key), f"one rate, or {ALLOWED_RATES}") from err
+    for source in ("rates", "from"):
+        if source in tune:
+            raise at_key(("tune", source), f"no such key beside the list of rates at schedule.{key}")
+    return {**arm, "schedule": {**schedule, key: rates[0]}, "tune": {**tune, "rates": rates}}

@@ -1,0 +1,180 @@
+"""How arms are tuned: which rates are tried, in which runs, and which rate is chosen; nothing is trained here."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count, islice
+from typing import TypeAlias, cast
+
+import numpy as np
+
+from clrbench.data import DatasetSizes
+from clrbench.runs import BoundsTable, range_test_group, training_runs, with_bounds
+from clrbench.spec import LARGEST_LR, BackendName, RunSpec, Schedule, Spec, as_float32
+
+FIRST_TUNING_SEED = 1_000_000
+"""A try never has a seed that is reported: the smallest ones from here on that the spec does not name."""
+
+AT_RATE = "@"
+"""Between the name of an arm and one of its rates; no name of an arm holds it."""
+
+RateKey: TypeAlias = tuple[BackendName, str]
+"""Backend and arm."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The rate that a search comes to.
+
+    Attributes:
+        rate: The best one.
+        at_edge: Whether none lower, or none higher, was tried, so that a better one may lie beyond.
+    """
+
+    rate: float
+    at_edge: bool
+
+
+def choose(scores: Mapping[float, float], *, higher_is_better: bool) -> Choice:
+    """Return the best of the rates tried; of equal ones, the lowest.
+
+    Args:
+        scores: By rate, the mean over its seeds.
+        higher_is_better: Whether more of the score is better.
+    """
+    sign = -1.0 if higher_is_better else 1.0
+    best = min(sorted(scores), key=lambda rate: sign * scores[rate])
+    return Choice(best, best in {min(scores), max(scores)})
+
+
+def rate_beyond(rates: Iterable[float], best: float) -> float | None:
+    """Return the next rate beyond the edge that the best one lies at, in the ratio of the outermost two, else None.
+
+    Args:
+        rates: Those tried, at least two.
+        best: One of them.
+    """
+    ascending = sorted(rates)
+    if best == ascending[0]:
+        return as_float32(best**2 / ascending[1])
+    highest = float(np.finfo(np.float32).max)
+    return as_float32(min(best**2 / ascending[-2], highest)) if best == ascending[-1] else None
+
+
+def at_rate(arm: str, rate: float | str) -> str:
+    """Return what an arm is called at one of its rates, such as `constant@1e-05`.
+
+    Args:
+        arm: Its name.
+        rate: A number, or how the rate is taken from the range test.
+    """
+    text = rate.replace(" ", "-") if isinstance(rate, str) else str(np.float32(rate)).removesuffix(".0")
+    return f"{arm}{AT_RATE}{text}"
+
+
+def given_label(spec: Spec, arm: str) -> str:
+    """Return what a tuned arm is called at the rate that the spec gives for it."""
+    return at_rate(arm, spec.arms[arm].schedule.rate)
+
+
+def baselines(spec: Spec, arm: str) -> list[str]:
+    """Return what a baseline stands for: a tuned one for the rate given, and for the best rate tried."""
+    return [given_label(spec, arm), arm] if arm in spec.tuned_arms else [arm]
+
+
+def given_rate(spec: Spec, arm: str, backend: BackendName, bounds: BoundsTable) -> float:
+    """Return the rate that the spec gives for an arm, which a range test may have found."""
+    schedule = spec.arms[arm].schedule
+    if schedule.needs_range_test:
+        schedule = with_bounds(schedule, bounds[backend, range_test_group(spec, arm).arm])
+    return float(schedule.rate)
+
+
+def first_rates(spec: Spec, backends: Sequence[BackendName], bounds: BoundsTable) -> dict[RateKey, tuple[float, ...]]:
+    """Return the rates that are tried first, of each backend and tuned arm."""
+    found: dict[RateKey, tuple[float, ...]] = {}
+    for backend in backends:
+        for arm in spec.tuned_arms:
+            tune = spec.arms[arm].tune
+            if tune is not None and tune.rates is not None:
+                found[backend, arm] = tune.rates
+            elif tune is not None and tune.points is not None:
+                ends = bounds[backend, range_test_group(spec, arm).arm]
+                rates = np.geomspace(ends.base_lr, ends.max_lr, tune.points)
+                found[backend, arm] = tuple(dict.fromkeys(map(as_float32, rates.tolist())))
+    return found
+
+
+def extended(spec: Spec, arm: str, rates: tuple[float, ...], best: float) -> tuple[float, ...]:
+    """Return the rates of an arm with one more, where the best of them lies at an edge and the schedule allows one beyond."""
+    beyond = rate_beyond(rates, best)
+    if beyond is None or not spec.arms[arm].schedule.lowest_rate <= beyond <= LARGEST_LR:
+        return rates
+    return (*rates, beyond)
+
+
+def tuning_seeds(spec: Spec, number: int) -> tuple[int, ...]:
+    """Return the seeds of the tries of a rate."""
+    return tuple(islice((seed for seed in count(FIRST_TUNING_SEED) if seed not in spec.seeds), number))
+
+
+def search_runs(
+    spec: Spec, sizes: DatasetSizes, bounds: BoundsTable, rates: Mapping[RateKey, tuple[float, ...]]
+) -> list[RunSpec]:
+    """Return the tries of tuned arms: runs as those of the arms, but for rate and seed, which see no test row.
+
+    Args:
+        spec: The experiment.
+        sizes: Of its data set.
+        bounds: Of its range tests, where an arm takes its rates from one.
+        rates: What is tried.
+
+    Raises:
+        SpecError: If the data or a run's length does not allow what the spec asks for.
+    """
+    seeds = {name: tuning_seeds(spec, arm.tune.seeds) for name, arm in spec.arms.items() if arm.tune is not None}
+    most = max(seeds.values(), key=len, default=())
+    backends = tuple(dict.fromkeys(backend for backend, _ in rates))
+    runs = training_runs(spec.model_copy(update={"seeds": most}), sizes, backends, bounds)
+    return [
+        _with_rate(run, rate).model_copy(update={"arm": at_rate(run.arm, rate), "evaluated_splits": ("validation",)})
+        for run in runs
+        if run.seed in seeds.get(run.arm, ())
+        for rate in rates[run.backend, run.arm]
+    ]
+
+
+def given_runs(
+    spec: Spec, sizes: DatasetSizes, bounds: BoundsTable, rates: Mapping[RateKey, Iterable[float]]
+) -> list[RunSpec]:
+    """Return the runs of tuned baselines at the rates given, where these cannot be chosen too.
+
+    Args:
+        spec: The experiment.
+        sizes: Of its data set.
+        bounds: Of its range tests, where an arm takes its rates from one.
+        rates: Those that may be chosen.
+
+    Raises:
+        SpecError: If the data or a run's length does not allow what the spec asks for.
+    """
+    used = {spec.resolved_arm(name).baseline for name in spec.arms}
+    wanted = {
+        (backend, arm)
+        for (backend, arm), chosen in rates.items()
+        if arm in used and given_rate(spec, arm, backend, bounds) not in chosen
+    }
+    backends = tuple(dict.fromkeys(backend for backend, _ in rates))
+    return [
+        run.model_copy(update={"arm": given_label(spec, run.arm)})
+        for run in training_runs(spec, sizes, backends, bounds)
+        if (run.backend, run.arm) in wanted
+    ]
+
+
+def with_chosen(runs: Iterable[RunSpec], chosen: Mapping[RateKey, float]) -> list[RunSpec]:
+    """Return the runs of an experiment, those of tuned arms with the rate chosen."""
+    return [_with_rate(run, chosen[run.backend, run.arm]) if (run.backend, run.arm) in chosen else run for run in runs]
+
+
+def _with_rate(run: RunSpec, rate: float) -> RunSpec:
+    return run.model_copy(update={"schedule": cast(Schedule, run.schedule).with_rate(rate)})
