@@ -69,7 +69,7 @@ def scope_lines(spec: Spec, tables: Tables) -> Iterator[str]:
     varied = "initial weights, batch order" + (" and dropout" if spec.model.settings().dropout > 0 else "")
     yield (
         f"Scope: {spec.model.name} on {Path(spec.data.dataset).name}, this split, these settings. The seeds vary {varied}, "
-        "nothing else."
+        "nothing else. The intervals take the paired differences to be symmetric about their mean."
     )
     metric, evidence = spec.verdict.metric, tables.evidence.dropna(subset=["standard_error"])
     if not evidence.empty:
