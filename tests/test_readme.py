@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from clrbench.cli import main
 from clrbench.data import FETCHED_FILES
@@ -51,11 +52,14 @@ def test_every_link_in_readme_leads_somewhere() -> None:
         assert target.startswith("https://") or (ROOT / target).exists(), target
 
 
-def test_the_spec_in_readme_is_good(tmp_path: Path) -> None:
-    (spec,) = blocks("yaml")
+def test_the_specs_in_readme_are_good(tmp_path: Path) -> None:
+    whole, changes = (yaml.safe_load(block) for block in blocks("yaml"))
     path = tmp_path / "spec.yaml"
-    path.write_text(spec)
-    assert set(load_spec(path).spec.arms) == {"constant", "clr"}
+    for content, arms in ((whole, 2), ({**whole, **changes}, 4)):
+        path.write_text(yaml.safe_dump(content, sort_keys=False))
+        spec = load_spec(path).spec
+        assert len(spec.arms) == arms
+    assert spec.arms["constant"].tune is not None
 
 
 def test_every_command_is_in_readme_and_has_help() -> None:

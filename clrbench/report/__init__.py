@@ -171,7 +171,7 @@ def _figures(spec: Spec, files: Mapping[str, pd.DataFrame]) -> Iterator[tuple[st
         yield metric, metric_figure(metrics, metric, arms, files["published.csv"])
     yield "lr_schedule", schedule_figure(files["schedule.csv"], arms)
     if "cost_curve.csv" in files:
-        yield "cost", cost_figure(files["cost_curve.csv"], verdict.metric, arms)
+        yield "cost", cost_figure(files["cost_curve.csv"], verdict.metric, arms, len(spec.seeds))
 
 
 def _runs_of(spec: Spec, runs: list[StoredRun]) -> list[StoredRun]:

@@ -15,13 +15,14 @@ from clrbench.report.plot_style import MEAN_WIDTH, arm_colours, arm_line_styles,
 
 
 @house_style
-def cost_figure(curve: pd.DataFrame, metric: str, arms: Sequence[str]) -> Figure:
+def cost_figure(curve: pd.DataFrame, metric: str, arms: Sequence[str], num_seeds: int) -> Figure:
     """Draw the mean of a metric over the updates spent, a panel a backend; an arm begins where its search ended.
 
     Args:
         curve: The table cost_curve.csv.
         metric: What its column `mean` holds, by its name in metrics.csv.
         arms: Arms in the order of the spec, which decides their colours.
+        num_seeds: Over how many seeds the means are taken.
 
     Returns:
         The figure; `plot_style.to_png` makes bytes of it.
@@ -45,9 +46,7 @@ def cost_figure(curve: pd.DataFrame, metric: str, arms: Sequence[str]) -> Figure
         plot_style.log_scale(panels[0], "y", plot_style.decades(curve["mean"]))
     present = [arm for arm in arms if (curve["arm"] == arm).any()]
     plot_style.write_legend(figure, [arm_handle(arm, arms, arm) for arm in present])
-    shifted = (
-        "line: mean over the seeds; an arm begins after the updates of the search and the range test for its rates"
-    )
+    shifted = f"line: mean over n = {num_seeds} seeds; an arm begins after the updates that found its rates"
     missing = "" if np.isfinite(curve["mean"]).all() else "a line ends where no run is left that did not diverge"
     plot_style.write_caption(figure, [shifted, missing])
     return figure

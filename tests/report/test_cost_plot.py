@@ -18,7 +18,7 @@ CURVE = pd.DataFrame(
 
 
 def test_every_arm_is_drawn_where_its_updates_lie_in_its_own_colour() -> None:
-    torch, keras = cost_figure(CURVE, "test_accuracy", ARMS).axes
+    torch, keras = cost_figure(CURVE, "test_accuracy", ARMS, 10).axes
     drawn = {line.get_label(): (line.get_color(), np.asarray(line.get_xydata()).tolist()) for line in torch.lines}
     colours = arm_colours(ARMS)
     assert drawn == {
@@ -31,14 +31,14 @@ def test_every_arm_is_drawn_where_its_updates_lie_in_its_own_colour() -> None:
 
 
 def test_figure_has_a_legend_entry_for_each_arm_with_a_curve_and_equal_bytes() -> None:
-    figure = cost_figure(CURVE, "test_accuracy", ARMS)
+    figure = cost_figure(CURVE, "test_accuracy", ARMS, 10)
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["constant", "clr"]
-    assert to_png(figure) == to_png(cost_figure(CURVE, "test_accuracy", ARMS))
+    assert to_png(figure) == to_png(cost_figure(CURVE, "test_accuracy", ARMS, 10))
 
 
 def test_losses_of_several_decades_have_a_logarithmic_axis_and_a_lost_mean_a_note() -> None:
     curve = CURVE.assign(mean=[3.0, 0.01, 2.0, np.nan, 1.0, 0.5])
-    figure = cost_figure(curve, "test_loss", ARMS)
+    figure = cost_figure(curve, "test_loss", ARMS, 10)
     assert {axes.get_yscale() for axes in figure.axes} == {"log"}
     assert "no run is left" in figure.get_supxlabel()
