@@ -30,8 +30,18 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_the_verdict_in_readme_is_that_of_the_committed_tables() -> None:
-    assert blocks("text")[0].strip() == committed_verdict("mnist-fair")
+VERDICTS = re.findall(r"<!-- verdict of results/([\w-]+) -->\n```text\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize(("name", "block"), VERDICTS, ids=[name for name, _ in VERDICTS])
+def test_the_verdicts_in_readme_are_those_of_the_committed_tables(name: str, block: str) -> None:
+    lines = block.strip().splitlines()
+    assert lines[0] == committed_verdict(name).splitlines()[0]
+    assert set(lines) <= set(committed_verdict(name).splitlines())
+
+
+def test_readme_quotes_the_verdicts_of_several_experiments() -> None:
+    assert {"mnist-fair", "street-digits-cnn", "street-digits-bounds"} <= {name for name, _ in VERDICTS}
 
 
 def test_the_articles_numbers_in_readme_are_those_of_the_committed_tables() -> None:
