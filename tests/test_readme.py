@@ -9,6 +9,7 @@ import yaml
 
 from clrbench.cli import main
 from clrbench.data import FETCHED_FILES
+from clrbench.report.side_by_side import side_by_side
 from clrbench.report.tables import Tables
 from clrbench.report.verdict import verdict_text
 from clrbench.spec import load_spec
@@ -42,6 +43,13 @@ def test_the_verdicts_in_readme_are_those_of_the_committed_tables(name: str, blo
 
 def test_readme_quotes_the_verdicts_of_several_experiments() -> None:
     assert {"mnist-fair", "street-digits-cnn", "street-digits-bounds"} <= {name for name, _ in VERDICTS}
+
+
+def test_the_effects_in_readme_are_those_of_the_committed_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    (block,) = re.findall(r"<!-- side by side -->\n```text\n(.*?)```", README, flags=re.DOTALL)
+    names = ("policies", "policies-street-digits", "optimizers", "optimizers-street-digits")
+    assert block.strip() == side_by_side([Path("results") / name for name in names]).text.strip()
 
 
 def test_the_articles_numbers_in_readme_are_those_of_the_committed_tables() -> None:

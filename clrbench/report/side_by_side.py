@@ -144,7 +144,8 @@ def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 def _metric_line(spec: Spec) -> str:
     metric = spec.verdict.metric.replace("_", " ")
-    return f"{metric.capitalize()}, {100 * (1 - spec.verdict.alpha):g} % intervals, margin {spec.verdict.margin:g}:"
+    level = f"{100 * (1 - spec.verdict.alpha):g} %"
+    return f"{metric.capitalize()}, {level} intervals of each alone, verdicts by Holm's method, margin {spec.verdict.margin:g}:"
 
 
 def _cells(row: dict[Any, Any]) -> list[str]:

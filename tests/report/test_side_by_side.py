@@ -47,12 +47,12 @@ def test_experiments_stand_in_the_order_named_and_losses_as_large_as_wins(tmp_pa
 Candidate - baseline, an experiment after the other; each stands for itself, nothing is pooled.
 
 lost ({lost}): mlp on mnist, batch size 100 or 500, 12 epochs, 6 seeds
-  Test accuracy, 95 % intervals, margin 0.001:
+  Test accuracy, 95 % intervals of each alone, verdicts by Holm's method, margin 0.001:
   torch  clr - constant  -0.1250  -0.1500 to -0.1000  p = 0.0312  0 won, 0 tied, 6 lost  worse
   Mind: arm clr: confounded
 
 won ({won}): mlp on mnist, batch size 100, 12 epochs, 6 seeds
-  Test accuracy, 95 % intervals, margin 0.001:
+  Test accuracy, 95 % intervals of each alone, verdicts by Holm's method, margin 0.001:
   torch  clr - constant  +0.1250  +0.1000 to +0.1500  p = 0.0312  6 won, 0 tied, 0 lost  better"""
     )
 
@@ -86,7 +86,7 @@ def test_only_the_metric_of_the_verdict_is_compared(tmp_path: Path) -> None:
         ["test_accuracy"],
         ["test_loss"],
     ]
-    assert "Test loss, 95 % intervals, margin 0.01:" in found.text
+    assert "Test loss, 95 % intervals of each alone, verdicts by Holm's method, margin 0.01:" in found.text
     assert found.text.count("+0.1250") == found.text.count("-0.1250") == 1
 
 
