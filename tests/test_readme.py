@@ -52,6 +52,21 @@ def test_the_effects_in_readme_are_those_of_the_committed_tables(monkeypatch: py
     assert block.strip() == side_by_side([Path("results") / name for name in names]).text.strip()
 
 
+def test_readme_counts_the_tuned_optimizers_right() -> None:
+    tables = [
+        pd.read_csv(ROOT / "results" / name / "comparison.csv") for name in ("optimizers", "optimizers-street-digits")
+    ]
+    primary = pd.concat(table[table["metric"] == "test_accuracy"] for table in tables)
+    given = primary["baseline"].str.contains("@")
+    assert set(primary.loc[given, "verdict"]) == {"better"}
+    assert primary.loc[~given, "verdict"].value_counts().to_dict() == {
+        "better": 6,
+        "no difference shown": 3,
+        "worse": 1,
+    }
+    assert "it wins six times, loses once (AdaGrad on MNIST), and three times no difference is shown" in README
+
+
 def test_the_articles_numbers_in_readme_are_those_of_the_committed_tables() -> None:
     lines = blocks("text")[1].strip().splitlines()
     assert len(lines) == 4
