@@ -115,6 +115,14 @@ def test_drawn_and_exhaustive_tests_agree_where_both_are_possible(monkeypatch):
     np.testing.assert_allclose((drawn.ci_low, drawn.ci_high), (exact.ci_low, exact.ci_high), atol=0.01)
 
 
+@pytest.mark.parametrize("draw", [np.random.Generator.standard_normal, np.random.Generator.standard_cauchy])
+def test_under_the_null_the_interval_of_drawn_sign_vectors_covers_too(draw):
+    results = [compare(row) for row in draw(np.random.default_rng(20), (120, 20))]
+    covered = np.mean([result.ci_low <= 0 <= result.ci_high for result in results])
+    assert abs(covered - 0.95) < 3 * math.sqrt(0.05 * 0.95 / 120)
+    assert all((result.p_value > 0.05) == (result.ci_low <= 0 <= result.ci_high) for result in results)
+
+
 def test_skewed_differences_are_covered_less_as_the_documentation_says():
     samples = np.random.default_rng(8).exponential(1.0, (1500, 8)) - 1.0
     results = [compare(row) for row in samples]
