@@ -123,13 +123,14 @@ def _all_files(
     sweeps = read_sweeps(folder, spec)
     costs = costs_table(spec, runs, tables.summary, search.chosen, sweeps)
     all_runs = [*runs, *search.given_runs]
-    pairs = Pairs(spec, all_runs, metrics_table(spec.name, all_runs), comparisons(spec))
+    all_metrics = metrics_table(spec.name, all_runs) if search.given_runs else tables.metrics
+    pairs = Pairs(spec, all_runs, all_metrics, comparisons(spec))
     return {
         **dict(tables.files()),
         **dict(search.files() if spec.tuned_arms else ()),
         "timing.csv": whole_timing(runs, search.runs, sweeps),
         **_cost_tables(spec, tables, costs),
-        **exploratory_tables(pairs, runs, costs),
+        **exploratory_tables(pairs, runs, tables.metrics, costs),
         "bands.csv": bands_table(tables.metrics, list(spec.arms)),
     }
 

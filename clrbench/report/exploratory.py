@@ -6,22 +6,24 @@ import pandas as pd
 
 from clrbench.report.comparison import Pairs
 from clrbench.report.cycles import best_table, cycle_lines, cycle_peaks_table, cycles_table
-from clrbench.report.metrics_table import metrics_table
 from clrbench.report.target_words import target_lines
 from clrbench.report.targets import target_values, targets_table
 from clrbench.report.time_to_target import seconds_table, time_to_target_table
 from clrbench.store import StoredRun
 
 
-def exploratory_tables(pairs: Pairs, own_runs: Sequence[StoredRun], costs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def exploratory_tables(
+    pairs: Pairs, own_runs: Sequence[StoredRun], metrics: pd.DataFrame, costs: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
     """Return the tables by the name of their file.
 
     Args:
         pairs: What is compared, with the runs that serve as baselines only.
         own_runs: Those of the arms themselves.
+        metrics: The table metrics.csv, of these.
         costs: The table costs.csv.
     """
-    spec, metrics = pairs.spec, metrics_table(pairs.spec.name, own_runs)
+    spec = pairs.spec
     targets = targets_table(pairs.metrics, target_values(spec, pairs.runs, pairs.metrics))
     before_training = {
         (str(row["backend"]), str(row["arm"])): float(row["total_steps"] - row["train_steps"])
