@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.set-up
 REPRODUCE_DIR := build/reproduce
 
-.PHONY: setup demo check test reproduce clean
+.PHONY: setup demo check test soak reproduce clean
 
 setup: $(STAMP)
 
@@ -34,8 +34,14 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# In the order of the folders, the slow files come first. Many processes start, which need not compile what others did.
 test: check
-	$(BIN)/pytest -n 3 --dist loadfile
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+# Takes about an hour.
+soak: $(STAMP)
+	$(BIN)/python tests/soak.py --kills 200
+	CLRBENCH_SOAK_EXAMPLES=20000 $(BIN)/pytest -n 2 tests/spec/test_round_trip.py
 
 reproduce: $(STAMP)
 	$(BIN)/python experiments/reproduce.py --out $(REPRODUCE_DIR)

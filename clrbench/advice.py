@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 
 from clrbench.data import STAND_INS, DatasetSizes
-from clrbench.runs import arm_clock, lr_table, split_sizes
+from clrbench.runs import LrBounds, arm_clock, lr_table, split_sizes, with_bounds
 from clrbench.spec import BackendName, BaseCyclic, Clock, ResolvedArm, Spec
 from clrbench.stats import pairs_needed, smallest_p_value
 from clrbench.tuning import baselines
@@ -32,9 +32,10 @@ def warnings(spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...])
         arm = spec.resolved_arm(name)
         if isinstance(arm.schedule, BaseCyclic):
             found += (f"arm {name}: {text}" for text in _cycle_warnings(arm.schedule, clock))
-        if not arm.schedule.needs_range_test:
-            # Finds what no single key shows, such as a rate that sinks below what float32 can hold.
-            lr_table(arm, clock)
+        # Finds what no single key shows, such as a rate that sinks below what float32 can hold; no range test can find more
+        # than the highest rate that it tries.
+        highest = spec.range_test.end_lr
+        lr_table(replace(arm, schedule=with_bounds(arm.schedule, LrBounds(highest, highest))), clock)
         tune = spec.arms[name].tune
         for rate in (tune and tune.rates) or ():
             lr_table(replace(arm, schedule=arm.schedule.with_rate(rate)), clock)

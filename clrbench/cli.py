@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -54,22 +55,45 @@ class Conditional(Protocol):
         """Return whether the condition holds."""
 
 
+@runtime_checkable
+class Refutable(Protocol):
+    """An answer that may be that something is wrong."""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it is."""
+
+
 class _Group(click.Group):
     """A group that turns errors into one message on stderr and an exit code."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.obj = shlex.join(["clrbench", *args])
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         signal.signal(signal.SIGTERM, _terminate)
         try:
             return super().invoke(ctx)
         except ClrbenchError as err:
-            click.echo(f"Error: {err}", err=True)
+            click.echo(_printable("\n".join([f"Error: {err}", *_notes(err)])), err=True)
             ctx.exit(EXIT_USAGE if isinstance(err, SpecError) else EXIT_FAILED)
-        except KeyboardInterrupt:
-            click.echo("Stopped. Finished runs are kept; the same command goes on from there.", err=True)
-            ctx.exit(EXIT_INTERRUPTED)
-        except _Terminated:
-            click.echo("Terminated. Finished runs are kept; the same command goes on from there.", err=True)
-            ctx.exit(EXIT_TERMINATED)
+        except (KeyboardInterrupt, _Terminated) as stop:
+            interrupted = isinstance(stop, KeyboardInterrupt)
+            notes = _notes(stop)
+            again = "This goes on from there" if notes else "To start it again"
+            said = ["Stopped." if interrupted else "Terminated.", *notes, f"{again}: {ctx.obj}"]
+            click.echo(" ".join(said), err=True)
+            ctx.exit(EXIT_INTERRUPTED if interrupted else EXIT_TERMINATED)
+
+
+def _printable(text: str) -> str:
+    """Return a text with nothing in it that a terminal acts on; paths may hold anything."""
+    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
+
+
+def _notes(error: BaseException) -> list[str]:
+    return [f"{note}." for note in getattr(error, "__notes__", [])]
 
 
 class _Terminated(BaseException):
@@ -155,10 +179,21 @@ def _answering(command: Callable[..., Answer]) -> Callable[..., None]:
         click.echo(json.dumps(answer.data, indent=2) if as_json else answer.text)
         if not answer.has_answer:
             sys.exit(EXIT_NO_ANSWER)
+        if isinstance(answer, Refutable) and answer.has_failed:
+            sys.exit(EXIT_FAILED)
         if fail_if is not None and isinstance(answer, Conditional) and answer.fails_if(fail_if):
             sys.exit(EXIT_CONDITION_HOLDS)
 
     return printing
+
+
+def _parse_shard(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    index, _, count = value.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        raise click.BadParameter(f"got {value!r}; allowed: K/N, K from 1 to N, such as 3/16.")
+    return int(index), int(count)
 
 
 @main.command()
@@ -166,6 +201,12 @@ def _answering(command: Callable[..., Answer]) -> Callable[..., None]:
 @_out_option
 @_data_option
 @_running_options
+@click.option(
+    "--shard",
+    metavar="K/N",
+    callback=_parse_shard,
+    help="Make only the K-th of N parts of the runs, and no tables; clrbench report makes them when all are there.",
+)
 @click.option(
     "--fail-if",
     type=click.Choice(["worse", "not-better"]),
@@ -302,6 +343,26 @@ def parity(spec: Path, steps: int, **options: Any) -> Answer:
     from clrbench.experiment.parity import compare_backends
 
     return compare_backends(_fleet(spec, **options), steps)
+
+
+@main.command("verify")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--run", "run_id", metavar="RUN_ID", help="Which run.  [default: the one that takes the least training]")
+@click.option("--all", "every", is_flag=True, help="All runs, those of searches and range tests too.")
+@_data_option
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@_answering
+def verify_runs(folder: Path, run_id: str | None, every: bool, data_dir: Path | None, quiet: bool) -> Answer:
+    """Make a finished run of FOLDER once more, elsewhere, and say whether it comes out the same, and if not, where it parts.
+
+    Nothing in FOLDER changes. Exits with 1 where a run comes out different.
+    """
+    if run_id is not None and every:
+        raise click.UsageError("--run and --all exclude each other; leave one of them out.")
+    from clrbench.experiment.verification import verify
+    from clrbench.progress import Display
+
+    return verify(folder, run_id=run_id, every=every, library=_library(data_dir), display=Display(quiet=quiet))
 
 
 @main.group()

@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 from clrbench import backends
 from clrbench.backends import Backend
 from clrbench.errors import BackendError, ClrbenchError
-from clrbench.training import Task, execute
+from clrbench.training import Outcome, Task, execute
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,13 +25,19 @@ T = TypeVar("T")
 POLL_SECONDS = 0.1
 
 
+NOT_FOR_WORKERS = (signal.SIGINT, signal.SIGTERM)
+GRACE_SECONDS = 4.0
+"""Workers that are told to stop get so long to reach a checkpoint."""
+
+
 @dataclass(frozen=True)
 class Progress:
-    """News of a run: some updates more, or its end."""
+    """News of a run: some updates more, its end, or what the user must know."""
 
     run_id: str
-    steps: int
-    finished: bool
+    steps: int = 0
+    finished: bool = False
+    warning: str | None = None
 
 
 OnProgress: TypeAlias = Callable[[Progress], None]
@@ -41,6 +47,7 @@ class LocalWorkers:
     """Worker processes that all use one backend, each with its own threads.
 
     They end when this process does, however it ends: each holds one end of a pipe, and exits once the other end closes.
+    They hear no Ctrl-C and no SIGTERM of their own, which reach a whole process group: this process tells them.
     """
 
     name = "local"
@@ -49,11 +56,13 @@ class LocalWorkers:
         context = get_context("spawn")
         self._lifeline, self._open_end = context.Pipe(duplex=False)
         self._news: Any = context.Queue()
+        self._stop: Any = context.Event()
+        self._futures: set[Future[Any]] = set()
         self._pool = ProcessPoolExecutor(
             num_workers,
             mp_context=context,
             initializer=_start_worker,
-            initargs=(_Worker(backend, threads, self._news), self._lifeline),
+            initargs=(_Worker(backend, threads, self._news, self._stop), self._lifeline),
         )
 
     def find_device(self, wanted: str) -> str:
@@ -62,35 +71,61 @@ class LocalWorkers:
         Raises:
             BackendError: If there is no such device, or the backend cannot be loaded.
         """
-        return _result(self._pool.submit(_find_device, wanted))
+        return _result(self._submit(_find_device, wanted))
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what a module-level function returns in a worker that has loaded its backend."""
-        return _result(self._pool.submit(_call, partial(function, *args, **kwargs)))
+        return _result(self._submit(_call, partial(function, *args, **kwargs)))
 
     def run(self, tasks: list[Task], on_progress: OnProgress) -> None:
-        """Make runs, as many at a time as there are workers.
+        """Make runs, as many at a time as there are workers; those that other processes are making are waited for last.
 
         Raises:
             ClrbenchError: What the first run to fail raised; runs that are done stay on disk.
         """
-        run_ids = {self._pool.submit(_execute, task): task.run_id for task in tasks}
-        waiting = set(run_ids)
-        while waiting:
-            done, waiting = wait(waiting, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+        busy = self._run(tasks, on_progress, wait_for_others=False)
+        if busy:
+            on_progress(
+                Progress(busy[0].run_id, warning=f"waiting for {len(busy)} runs that another process is making")
+            )
+            self._run(busy, on_progress, wait_for_others=True)
+
+    def _run(self, tasks: list[Task], on_progress: OnProgress, *, wait_for_others: bool) -> list[Task]:
+        """Return the runs that another process is making."""
+        asked_for = {self._submit(_execute, task, wait=wait_for_others): task for task in tasks}
+        busy = []
+        self._futures = set(asked_for)
+        while self._futures:
+            done, self._futures = wait(self._futures, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             self._tell(on_progress)
             for future in done:
-                _result(future)
-                on_progress(Progress(run_ids[future], 0, finished=True))
+                task = asked_for[future]
+                if _result(future) == "busy":
+                    busy.append(task)
+                else:
+                    on_progress(Progress(task.run_id, finished=True))
+        return busy
 
-    def close(self, *, at_once: bool) -> None:
-        """End the workers, after what they are doing or at once."""
-        if at_once:
+    def close(self) -> None:
+        """End the workers; what they are doing stops at a checkpoint first, where that is near."""
+        try:
+            self._stop.set()
+            for future in self._futures:
+                future.cancel()
+            wait(self._futures, timeout=GRACE_SECONDS)
+        finally:
             self._open_end.close()
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._open_end.close()
-        self._lifeline.close()
-        self._news.close()
+            self._pool.shutdown(cancel_futures=True)
+            self._lifeline.close()
+            self._news.close()
+
+    def _submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+        # A process that this starts inherits the mask, so no Ctrl-C hits it before it can ignore one.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, NOT_FOR_WORKERS)
+        try:
+            return self._pool.submit(function, *args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _tell(self, on_progress: OnProgress) -> None:
         while True:
@@ -104,12 +139,10 @@ class LocalWorkers:
 def local_workers(backend: str, num_workers: int, threads: int) -> Iterator[LocalWorkers]:
     """Start workers, and end them whatever happens."""
     workers = LocalWorkers(backend, num_workers, threads)
-    finished = False
     try:
         yield workers
-        finished = True
     finally:
-        workers.close(at_once=not finished)
+        workers.close()
 
 
 def available_cpus() -> int:
@@ -137,13 +170,32 @@ class _Worker:
     backend: str
     threads: int
     news: Any
+    stop: Any
+
+
+@dataclass(frozen=True)
+class _RunWatcher:
+    """Passes on what is said of a run."""
+
+    run_id: str
+    worker: _Worker
+
+    def advance(self, steps: int) -> None:
+        self.worker.news.put(Progress(self.run_id, steps))
+
+    def warn(self, text: str) -> None:
+        self.worker.news.put(Progress(self.run_id, warning=text))
+
+    def stopping(self) -> bool:
+        return bool(self.worker.stop.is_set())
 
 
 _this_worker: list[_Worker] = []
 
 
 def _start_worker(worker: _Worker, lifeline: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for stop in NOT_FOR_WORKERS:
+        signal.signal(stop, signal.SIG_IGN)
     threading.Thread(target=_exit_with_parent, args=(lifeline,), daemon=True).start()
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = str(worker.threads)
@@ -172,7 +224,7 @@ def _call(function: Callable[[], T]) -> T:
     return function()
 
 
-def _execute(task: Task) -> None:
+def _execute(task: Task, *, wait: bool) -> Outcome:
     _load_backend()
     (worker,) = _this_worker
-    execute(task, lambda steps: worker.news.put(Progress(task.run_id, steps, finished=False)))
+    return execute(task, _RunWatcher(task.run_id, worker), wait=wait)

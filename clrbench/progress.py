@@ -21,6 +21,7 @@ class Display:
 
     def __init__(self, *, quiet: bool) -> None:
         self._console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._warnings = Console(stderr=True, highlight=False)
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._last_line = 0.0
@@ -29,6 +30,16 @@ class Display:
     def note(self, text: str) -> None:
         """Write a line."""
         self._console.print(text, markup=False, soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """Write a line that is not to be missed, also where no progress is shown."""
+        console = self._warnings if self._console.quiet else self._console
+        console.print(f"Mind: {text}", markup=False, soft_wrap=True)
+
+    @property
+    def count(self) -> str:
+        """How many runs are finished, of those that are being made."""
+        return f"{self._finished} of {self._num_runs} runs"
 
     @contextmanager
     def showing(self, what: str, num_runs: int, work: float) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -307,3 +307,25 @@ class RunLog:
     status: RunStatus
     reason: str | None
     timing: Timing
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Where a run stands: all that its next update needs, and all that it left behind so far.
+
+    Attributes:
+        state: Weights, optimizer and random numbers; see `backends.Trainer.state`.
+        steps: Of the updates done.
+        evaluations: Of each evaluated split, one for each planned evaluation made so far.
+        timing: Where the time went so far.
+    """
+
+    state: Mapping[str, npt.NDArray[Any]]
+    steps: StepLog
+    evaluations: Mapping[Split, tuple[Evaluation, ...]]
+    timing: Timing
+
+    @property
+    def updates_done(self) -> int:
+        """How many updates were made."""
+        return len(self.steps.loss)

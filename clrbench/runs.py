@@ -1,7 +1,7 @@
 """Spec -> the runs of an experiment; nothing is trained or read here."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -107,6 +107,9 @@ def arm_clock(spec: Spec, name: str, train_rows: int) -> Clock:
     arm = spec.resolved_arm(name)
     steps_per_epoch = _steps_per_epoch(arm.batch_size, train_rows, _key_of(spec, name, "batch_size"))
     clock = Clock(steps_per_epoch, num_steps=0)
+    _check_at_least_a_step(arm.duration, clock, _key_of(spec, name, "duration"))
+    for key in ("warmup", "step_size", "every", "period"):
+        _check_at_least_a_step(getattr(arm.schedule, key, None), clock, ("arms", name, "schedule", key))
     if arm.duration.unit == "cycles" and isinstance(arm.schedule, BaseCyclic):
         cycle_steps = 2 * arm.schedule.step_size_steps(clock)
         num_steps = max(1, round(arm.duration.amount * cycle_steps)) + arm.schedule.warmup_steps(clock)
@@ -147,6 +150,11 @@ def training_runs(
     clocks = {name: arm_clock(spec, name, splits.train) for name in spec.arms}
     points = _evaluation_epochs(spec, clocks)
     evaluated = _evaluated_splits(splits)
+    schedules = {
+        (backend, name): _resolved_schedule(spec, name, backend, bounds, clock)
+        for backend in backends
+        for name, clock in clocks.items()
+    }
     return [
         RunSpec(
             backend=backend,
@@ -156,7 +164,7 @@ def training_runs(
             model=spec.model,
             optimizer=arm.optimizer,
             batch_size=arm.batch_size,
-            schedule=_resolved_schedule(spec, arm, backend, bounds),
+            schedule=schedules[backend, name],
             num_steps=clocks[name].num_steps,
             steps_per_epoch=clocks[name].steps_per_epoch,
             evaluation_steps=_steps_at(points, clocks[name]),
@@ -182,6 +190,7 @@ def range_test_runs(
     steps_per_epoch = _steps_per_epoch(group.batch_size, splits.train, key)
     duration = spec.range_test.duration
     clock = Clock(steps_per_epoch, 0)
+    _check_at_least_a_step(duration, clock, ("range_test", "duration"))
     num_steps = _checked_steps(clock.steps(duration), duration, ("range_test", "duration"))
     if num_steps < 2:
         raise SpecError(f"got {duration}; allowed: at least 2 steps", key=("range_test", "duration"))
@@ -230,10 +239,14 @@ def with_bounds(schedule: Schedule, bounds: LrBounds) -> Schedule:
     return schedule.with_bounds(bounds.base_lr, bounds.max_lr) if schedule.needs_range_test else schedule
 
 
-def _resolved_schedule(spec: Spec, arm: ResolvedArm, backend: BackendName, bounds: BoundsTable) -> Schedule:
+def _resolved_schedule(spec: Spec, name: str, backend: BackendName, bounds: BoundsTable, clock: Clock) -> Schedule:
+    arm = spec.resolved_arm(name)
     if not arm.schedule.needs_range_test:
         return arm.schedule
-    return with_bounds(arm.schedule, bounds[backend, range_test_group(spec, arm.name).arm])
+    schedule = with_bounds(arm.schedule, bounds[backend, range_test_group(spec, name).arm])
+    # Only now is it known whether float32 can hold every rate.
+    lr_table(replace(arm, schedule=schedule), clock)
+    return schedule
 
 
 def cycle_end_epochs(schedule: Schedule, clock: Clock) -> Iterator[float]:
@@ -293,6 +306,16 @@ def _check_fits(arm: ResolvedArm, clock: Clock) -> None:
             f"got {schedule.cycles:g}; allowed: at most {main.num_steps / 2:g}, as a cycle has at least 2 steps and the run "
             f"{main.num_steps} after its warm-up",
             key=("arms", arm.name, "schedule", "cycles"),
+        )
+
+
+def _check_at_least_a_step(length: Length | None, clock: Clock, key: tuple[str, ...]) -> None:
+    """Raise SpecError where the nearest number of steps is 0, which would become 1 unasked."""
+    if length is not None and length.unit == "epochs" and round(length.amount * clock.steps_per_epoch) < 1:
+        raise SpecError(
+            f"got {length}, which is less than a step; allowed: at least {1 / clock.steps_per_epoch:.3g} epochs, as an epoch "
+            f"has {clock.steps_per_epoch} steps",
+            key=key,
         )
 
 

@@ -140,3 +140,10 @@ def test_budgets_are_compared_in_epochs_not_in_words(tmp_path: Path) -> None:
     assert "duration 18 epochs against 12 epochs" in found
     same = make_spec(tmp_path, {"a": CONSTANT, "b": CONSTANT | {"duration": "7200 steps"}})
     assert warnings(same, SIZES, ("torch",)) == []
+
+
+def test_a_decay_that_no_rate_of_the_range_test_can_survive_is_an_error_before_the_test(tmp_path: Path) -> None:
+    sinking = {"name": "exponential_decay", "lr": "range_test", "gamma": 1e-30}
+    with pytest.raises(SpecError, match=r"allowed: 1\.18e-38 to") as caught:
+        warnings(make_spec(tmp_path, {"a": CONSTANT, "b": {"schedule": sinking}}), SIZES, ("torch",))
+    assert caught.value.key == ("arms", "b", "schedule")

@@ -71,6 +71,7 @@ def search(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fleet_module, "local_workers", workers.start)
         fleet = Fleet(open_experiment(path, folder / "results", Library(None)), Options(redo=redo), Display(quiet=True))
+        fleet.folder.create()
         chosen = find_rates(fleet, {})
     return workers, {arm: rate for (_, arm), rate in chosen.items()}
 

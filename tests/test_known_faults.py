@@ -14,17 +14,29 @@ import pytest
 from range_test_curves import Kind, simulate
 
 from clrbench import backends
+from clrbench.backends import Trainer
 from clrbench.data import DatasetSizes
 from clrbench.plan import make_plan
 from clrbench.range_test import suggest_bounds
-from clrbench.records import Dataset, DoubleArray, Evaluation, FloatArray, IntArray, RunLog, Split, StepLog
+from clrbench.records import (
+    Dataset,
+    DoubleArray,
+    Evaluation,
+    FloatArray,
+    IntArray,
+    RunLog,
+    Split,
+    StepLog,
+    Timing,
+    TrainPlan,
+)
 from clrbench.report.bounds import curve_table
 from clrbench.runs import RANGE_TEST_DIVERGENCE_FACTOR, own_range_test, range_test_runs, training_runs
 from clrbench.schedules import one_cycle, ramp, triangular, triangular2
+from clrbench.session import Session
 from clrbench.spec import Clock, RunSpec, Spec
 from clrbench.spec.model import Adaptive, Mlp
 from clrbench.store import ResultsFolder
-from clrbench.training import _Session
 
 CLASSES, TRAIN_ROWS, VALIDATION_ROWS = 3, 100, 40
 SIZES = DatasetSizes(TRAIN_ROWS + VALIDATION_ROWS, 30, (4, 4, 1))
@@ -69,7 +81,26 @@ def make(run: RunSpec, dataset: Dataset) -> RunLog:
     backend.set_threads(1)
     plan = make_plan(run, dataset)
     limit = run.divergence_factor * math.log(CLASSES)
-    return _Session(backend.make_trainer(plan, dataset, "cpu"), plan, limit, lambda _: None).run(0.0, 0.0)
+    return log_of(backend.make_trainer(plan, dataset, "cpu"), plan, limit)
+
+
+class Nobody:
+    """Lets a run get on, and wants to know nothing."""
+
+    def advance(self, steps: int) -> None: ...
+
+    def warn(self, text: str) -> None: ...
+
+    def stopping(self) -> bool:
+        return False
+
+
+def log_of(trainer: Trainer, plan: TrainPlan, limit: float) -> RunLog:
+    """Return what a run leaves behind."""
+    session = Session(trainer, plan, limit, Nobody(), lambda _: None, Timing(0.0, 0.0, 0.0, 0.0, num_images=0))
+    log = session.run()
+    assert log is not None
+    return log
 
 
 def curve_of(run: RunSpec, log: RunLog, root: Path) -> pd.DataFrame:
@@ -192,7 +223,7 @@ def test_sweep_does_not_stop_at_a_few_times_its_best_loss(dataset: Dataset) -> N
     losses[0], losses[5] = 0.0, 1e-6
     plan = make_plan(range_test_run(), dataset)
     limit = RANGE_TEST_DIVERGENCE_FACTOR * math.log(CLASSES)
-    log = _Session(Scripted(losses), plan, limit, lambda _: None).run(0.0, 0.0)
+    log = log_of(Scripted(losses), plan, limit)
     assert log.status == "finished"
     np.testing.assert_array_equal(log.steps.loss, losses)
 

@@ -26,7 +26,7 @@ from clrbench.runs import (
     split_sizes,
     training_runs,
 )
-from clrbench.spec import Clock, RunSpec, Spec, SpecFile, load_spec
+from clrbench.spec import Clock, RunSpec, Spec, SpecFile, load_spec, to_yaml
 from clrbench.spec.model import Adaptive, Sgd
 from clrbench.spec.schedules import Constant, Ramp, Triangular
 
@@ -90,7 +90,7 @@ def test_rows_of_each_split(data: dict[str, Any], expected: SplitSizes, tmp_path
         ({**CONSTANT, "batch_size": 1000}, Clock(1, 5)),
         ({**CONSTANT, "duration": "2.5 epochs"}, Clock(10, 25)),
         ({**CONSTANT, "duration": "7 steps"}, Clock(10, 7)),
-        ({**CONSTANT, "duration": "0.001 epochs"}, Clock(10, 1)),
+        ({**CONSTANT, "duration": "0.06 epochs"}, Clock(10, 1)),
         (cyclic(cycles=3), Clock(10, 50)),
         (cyclic(step_size="2 epochs", duration="3 cycles"), Clock(10, 120)),
         (cyclic(step_size="2 epochs", duration="2.5 cycles"), Clock(10, 100)),
@@ -458,3 +458,35 @@ def test_schedule_that_does_not_fit_the_run_is_located(tmp_path: Path) -> None:
     number = file.path.read_text(encoding="utf-8").splitlines().index("  late:") + 2
     expected = "arms.late.schedule: num_steps: got 50; allowed: more than 100 steps (1 / pct_start)"
     assert str(caught.value) == f"{file.path}:{number}: {expected}"
+
+
+@pytest.mark.parametrize(
+    ("arm", "key"),
+    [
+        ({**CONSTANT, "duration": "0.001 epochs"}, "duration"),
+        (cyclic(step_size="0.04 epochs"), "step_size"),
+        ({"schedule": {"name": "constant", "lr": 0.1, "warmup": "0.001 epochs"}}, "warmup"),
+        ({"schedule": {"name": "step_decay", "lr": 0.1, "factor": 0.5, "every": "0.001 epochs"}}, "every"),
+        ({"schedule": {"name": "cosine_restarts", "lr": 0.1, "period": "0.001 epochs"}}, "period"),
+    ],
+)
+def test_a_length_below_a_step_is_refused_not_stretched(arm: dict[str, Any], key: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"which is less than a step; allowed: at least 0\.1 epochs") as caught:
+        arm_clock(make(tmp_path, arms={"arm": arm}), "arm", train_rows=1000)
+    assert caught.value.key[-1] == key
+
+
+def test_rates_of_a_range_test_that_sink_below_float32_are_refused_at_the_schedule(tmp_path: Path) -> None:
+    sinking = {"schedule": {"name": "exponential_decay", "lr": "range_test", "gamma": 1e-7}}
+    spec = make(tmp_path, arms={"arm": sinking})
+    assert training_runs(spec, SIZES, ("torch",), {("torch", None): LrBounds(0.5, 2.0)})
+    with pytest.raises(SpecError, match=r"allowed: 1\.18e-38 to") as caught:
+        training_runs(spec, SIZES, ("torch",), {("torch", None): LrBounds(1e-5, 1e-5)})
+    assert caught.value.key == ("arms", "arm", "schedule")
+
+
+def test_the_default_end_of_a_decay_from_the_lowest_rate_can_be_read_again(tmp_path: Path) -> None:
+    arms = {name: {"schedule": {"name": name, "lr": "1e-30"}} for name in ("linear_decay", "cosine")}
+    spec = make(tmp_path, arms=arms)
+    (tmp_path / "again.yaml").write_text(to_yaml(spec), encoding="utf-8")
+    assert load_spec(tmp_path / "again.yaml").spec == spec

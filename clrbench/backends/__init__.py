@@ -99,6 +99,14 @@ class Backend(Protocol):
         """Return the version of each framework package, by name."""
         ...
 
+    def build(self, device: str) -> dict[str, str]:
+        """Return what the framework was built with and computes with, as far as it may change numbers on a device.
+
+        Args:
+            device: What `find_device` returned.
+        """
+        ...
+
 
 def installed() -> tuple[str, ...]:
     """Return the names of the backends whose packages are there, without importing them."""

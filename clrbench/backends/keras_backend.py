@@ -46,6 +46,20 @@ def versions() -> dict[str, str]:
     return {"keras": keras.__version__, "tensorflow": tf.__version__}
 
 
+def build(device: str) -> dict[str, str]:
+    """Return what TensorFlow was built with; see `Backend`."""
+    known = tf.sysconfig.get_build_info()
+    names = {"cpu_compiler": "compiler"}
+    if device == "cuda":
+        names |= {"cuda_version": "cuda", "cudnn_version": "cudnn"}
+    # The compiler may be given with the folder that it lay in.
+    found = {name: str(known[key]).rpartition("/")[2] for key, name in names.items() if key in known}
+    if device != "cpu":
+        (gpu, *_) = tf.config.list_physical_devices("GPU")
+        found["device_name"] = tf.config.experimental.get_device_details(gpu).get("device_name", "unknown")
+    return found
+
+
 def make_trainer(plan: TrainPlan, dataset: Dataset, device: str) -> KerasTrainer:
     """Return a trainer that stands before the first step of `plan`; see `Backend`."""
     if device != "cpu":

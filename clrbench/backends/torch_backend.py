@@ -38,7 +38,28 @@ def find_device(wanted: str) -> str:
 
 def versions() -> dict[str, str]:
     """Return the version of torch."""
-    return {"torch": torch.__version__}
+    # A plain str: to read the framework's own kind of one, another process would have to import it.
+    return {"torch": str(torch.__version__)}
+
+
+def build(device: str) -> dict[str, str]:
+    """Return what torch computes with; see `Backend`."""
+    found = {
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "mkl": _yes_or_no(torch.backends.mkl.is_available()),  # type: ignore[no-untyped-call]
+        "onednn": _yes_or_no(torch.backends.mkldnn.is_available()),  # type: ignore[no-untyped-call]
+    }
+    if device == "cuda":
+        found |= {
+            "cuda": str(torch.version.cuda),
+            "cudnn": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]
+            "device_name": torch.cuda.get_device_name(),
+        }
+    return found
+
+
+def _yes_or_no(there: bool) -> str:
+    return "yes" if there else "no"
 
 
 def make_trainer(plan: TrainPlan, dataset: Dataset, device: str) -> TorchTrainer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,6 +23,8 @@ def make_optimizer(settings: OptimizerSettings, weights: list[Tensor]) -> Optimi
             torch's and Keras's agree within float32 rounding.
         weights: All trainable weights.
     """
+    # Torch wraps this for its compiler, whose import takes a worker a second or two.
+    Optimizer.add_param_group = inspect.unwrap(Optimizer.add_param_group)  # type: ignore[method-assign]
     common: dict[str, Any] = {"lr": 0.0, "weight_decay": settings.weight_decay}
     fast: dict[str, Any] = {"fused": True} if weights[0].device.type in ("cpu", "cuda") else {"foreach": True}
     shared = settings.update_rule == "shared"

@@ -1,6 +1,8 @@
 """What every data set must hold, whatever it was read from."""
 
 import hashlib
+import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -33,6 +35,8 @@ Layout: TypeAlias = Mapping[str, tuple[tuple[int, ...], np.dtype[np.generic]]]
 def check_layout(where: str, layout: Layout) -> DatasetSizes:
     """Return how large a data set is, once shapes and types of its arrays are known to fit together.
 
+    Images may have any size and any number of channels, and float ones any range: they are taken as they are.
+
     Args:
         where: What an error message calls the data set.
         layout: Of its arrays.
@@ -62,6 +66,8 @@ def _image_shape(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]
             f"{where}: got an array of shape {shape}; allowed: [rows, height, width] or "
             "[rows, height, width, channels], each at least 1"
         )
+    if shape[0] > MAX_ROWS:
+        raise misfit(f"{where}: got {shape[0]} rows; allowed: at most {MAX_ROWS}; leave some out")
     height, width, channels = (*shape[1:], 1)[:3]
     return height, width, channels
 
@@ -71,6 +77,39 @@ def _check_labels(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic
         raise misfit(f"{where}: got labels of type {dtype}; allowed: integers, 0 for the first class")
     if shape not in {(num_rows,), (num_rows, 1)}:
         raise misfit(f"{where}: got shape {shape} beside {num_rows} images; allowed: [{num_rows}]")
+
+
+def check_fits_memory(where: str, layout: Layout) -> None:
+    """Check, before anything is allocated, that arrays which are read as a whole are smaller than this machine's memory.
+
+    Args:
+        where: What an error message calls the data set.
+        layout: Of its arrays, as they are declared.
+
+    Raises:
+        MisfitError: If they are larger.
+    """
+    num_bytes = sum(math.prod(shape) * dtype.itemsize for shape, dtype in layout.values())
+    if num_bytes > memory_bytes():
+        raise misfit(
+            f"{where}: got arrays of {num_bytes / 1e9:.3g} GB, more than the {memory_bytes() / 1e9:.3g} GB of memory here; "
+            "save them as a folder of .npy files, which is read in parts, or leave some rows out"
+        )
+
+
+def memory_bytes() -> int:
+    """Return how much memory this machine has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def shown(text: object, longest: int = 200) -> str:
+    """Return a text that was read from a file as a message may show it: cut, and with nothing that a terminal acts on."""
+    plain = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(text)[:longest])
+    return plain if len(str(text)) <= longest else f"{plain}..."
+
+
+MAX_ROWS = 2**31 - 1
+"""The rows of a batch are int32."""
 
 
 def misfit(message: str) -> MisfitError:

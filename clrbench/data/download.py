@@ -1,6 +1,7 @@
 """Published files, fetched and verified: a file that is in its folder is whole and the right one."""
 
 import os
+import re
 import shutil
 import time
 from contextlib import ExitStack
@@ -21,6 +22,9 @@ TIMEOUT_SECONDS = (5.0, 30.0)
 """To connect, and between two pieces of an answer."""
 
 PIECE_BYTES = 2**20
+
+MOST_TIMES_THE_SIZE = 2
+"""A file that is so many times as large as the published one is another, and not fetched to its end."""
 
 
 def fetch(dataset: str, file: RemoteFile, folder: Path, show: Show) -> Path:
@@ -50,7 +54,7 @@ def fetch(dataset: str, file: RemoteFile, folder: Path, show: Show) -> Path:
                 _sync(arriving / file.name)
                 (arriving / file.name).replace(path)
                 return path
-            failures.append(f"{url} ({failure})")
+            failures.append(f"{_without_password(url)} ({failure})")
     finally:
         shutil.rmtree(arriving, ignore_errors=True)
     raise DataError(
@@ -83,7 +87,7 @@ def _download(url: str, file: RemoteFile, folder: Path, show: Show) -> str | Non
 
     pooch.get_logger().setLevel("WARNING")
     for attempt in range(1, ATTEMPTS + 1):
-        bar = _ByteBar(f"fetching {url}", show)
+        bar = _ByteBar(f"fetching {_without_password(url)}", show, MOST_TIMES_THE_SIZE * file.num_bytes)
         downloader = pooch.HTTPDownloader(progressbar=bar, chunk_size=PIECE_BYTES, timeout=TIMEOUT_SECONDS)
         try:
             pooch.retrieve(url, f"sha256:{file.sha256}", file.name, folder, downloader=downloader)
@@ -103,6 +107,11 @@ def _download(url: str, file: RemoteFile, folder: Path, show: Show) -> str | Non
         if attempt < ATTEMPTS:
             time.sleep(PAUSE_SECONDS)
     return f"{failure}, tried {ATTEMPTS} times"
+
+
+def _without_password(url: str) -> str:
+    """Return a URL as it may be shown: a company's mirror may want a name and a password in it."""
+    return re.sub(r"(?<=://)[^/]*@", "", url)
 
 
 def _reason(err: "requests.RequestException") -> str:
@@ -127,6 +136,7 @@ class _ByteBar:
 
     what: str
     show: Show
+    most_bytes: int
     total: int = 0
     _done: int = 0
     _advance: Advance | None = None
@@ -138,6 +148,8 @@ class _ByteBar:
         if self.total > 0:
             num_bytes = min(num_bytes, self.total - self._done)  # the last piece is told as if it were whole
         self._done += num_bytes
+        if max(self._done, self.total) > self.most_bytes:
+            raise ValueError(f"another file, larger than {self.most_bytes} bytes")
         self._advance(num_bytes)
 
     def reset(self) -> None:

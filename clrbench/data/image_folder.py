@@ -10,13 +10,14 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from clrbench.data.content import Arrays, DatasetSizes, misfit
+from clrbench.data.content import Arrays, DatasetSizes, check_fits_memory, misfit, shown
 from clrbench.data.progress import Advance
 from clrbench.errors import DataError
 
@@ -50,7 +51,9 @@ def measure(folder: Path) -> DatasetSizes:
         DataError: If a folder or one of the two images is unreadable.
     """
     train, test = (_flat(files) for files in _list(folder).values())
-    return DatasetSizes(len(train), len(test), _common_shape((train[0], test[0])))
+    sizes = DatasetSizes(len(train), len(test), _common_shape((train[0], test[0])))
+    _check_memory(folder, sizes)
+    return sizes
 
 
 def fingerprint(folder: Path) -> str:
@@ -88,6 +91,7 @@ def read(folder: Path, advance: Advance) -> Arrays:
     """
     listing = _list(folder)
     shape = _common_shape([file for files in listing.values() for file in _flat(files)])
+    _check_memory(folder, DatasetSizes(len(_flat(listing["train"])), len(_flat(listing["test"])), shape))
     classes = list(listing["train"])
     arrays: Arrays = {}
     for split, files in listing.items():
@@ -97,6 +101,14 @@ def read(folder: Path, advance: Advance) -> Arrays:
     return arrays
 
 
+def _check_memory(folder: Path, sizes: DatasetSizes) -> None:
+    """Check that the decoded images fit; small files can hold large ones."""
+    splits = {"x_train": sizes.train_rows, "x_test": sizes.test_rows}
+    check_fits_memory(
+        str(folder), {key: ((rows, *sizes.image_shape), np.dtype(np.uint8)) for key, rows in splits.items()}
+    )
+
+
 def _list(folder: Path) -> dict[str, _FilesByClass]:
     listing = {split: _list_split(folder, split) for split in ("train", "test")}
     train, test = listing.values()
@@ -104,11 +116,13 @@ def _list(folder: Path) -> dict[str, _FilesByClass]:
         raise misfit(f"{folder / 'train'}: got one class, {min(train)!r}; allowed: at least two to tell apart")
     for name, files in train.items():
         if not files:
-            raise misfit(f"{folder / 'train' / name}: got a class without images; add some, or remove the folder")
+            raise misfit(
+                f"{_path(folder / 'train' / name)}: got a class without images; add some, or remove the folder"
+            )
     unknown = [name for name in test if name not in train]
     if unknown:
         raise misfit(
-            f"{folder / 'test'}: got the class {unknown[0]!r}, which train/ has not; allowed: {', '.join(train)}"
+            f"{folder / 'test'}: got the class {unknown[0]!r}, which train/ has not; allowed: {shown(', '.join(train))}"
         )
     return listing
 
@@ -119,13 +133,13 @@ def _list_split(folder: Path, split: str) -> _FilesByClass:
             f"{folder}: got no folder {split!r} in it; {_ALLOWED}, or x_train.npy, y_train.npy, x_test.npy, y_test.npy"
         )
     files = {
-        name: [
-            str(folder / split / name / file)
-            for file, is_folder in _entries(folder / split / name)
-            if not is_folder and file.lower().endswith(_SUFFIXES)
+        entry.name: [
+            _checked(file)
+            for file in _entries(Path(entry))
+            if not file.is_dir() and file.name.lower().endswith(_SUFFIXES)
         ]
-        for name, is_folder in _entries(folder / split)
-        if is_folder
+        for entry in _entries(folder / split)
+        if entry.is_dir()
     }
     if not any(files.values()):
         got = f"{len(files)} class folders without images" if files else "no class folders"
@@ -133,13 +147,26 @@ def _list_split(folder: Path, split: str) -> _FilesByClass:
     return files
 
 
-def _entries(folder: Path) -> list[tuple[str, bool]]:
-    """Return name, and whether it is a folder, of everything in a folder that is not hidden, sorted."""
+def _checked(entry: os.DirEntry[str]) -> str:
+    """Return the path of a file or of a link to one; to open anything else, such as a pipe, may never end."""
+    try:
+        if not entry.is_file() and Path(entry).stat():
+            raise OSError("not a regular file")
+    except OSError as err:
+        raise _unreadable(entry.path, err) from err
+    return entry.path
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Return everything in a folder that is not hidden, sorted."""
     try:
         with os.scandir(folder) as entries:
-            return sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith("."))
+            found = sorted((entry for entry in entries if not entry.name.startswith(".")), key=attrgetter("name"))
+        for entry in found:
+            entry.is_dir()  # raises on a link that leads in a circle
     except OSError as err:
         raise _unreadable(str(folder), err) from err
+    return found
 
 
 def _flat(files: _FilesByClass) -> list[str]:
@@ -153,12 +180,12 @@ def _common_shape(files: Sequence[str]) -> tuple[int, int, int]:
         size, mode = _header(file)
         if size != first:
             raise misfit(
-                f"{file}: got {size[0]} x {size[1]} pixels (width x height), while {files[0]} has {first[0]} x "
+                f"{_path(file)}: got {size[0]} x {size[1]} pixels (width x height), while {_path(files[0])} has {first[0]} x "
                 f"{first[1]}; all images must have one size: resize them first"
             )
         if mode.startswith(("I", "F")):
             raise misfit(
-                f"{file}: got pixels of 16 or more bits (mode {mode}); allowed: 8 bits a channel; convert the images "
+                f"{_path(file)}: got pixels of 16 or more bits (mode {mode}); allowed: 8 bits a channel; convert the images "
                 "first, or save them as float32 in an .npz file"
             )
         if mode not in _GRAY_MODES:
@@ -195,5 +222,10 @@ def _opened(file: str) -> Iterator[Image]:
         raise _unreadable(file, err) from err
 
 
+def _path(path: str | Path) -> str:
+    """Return a path as a message may show it; who made the images chose the names."""
+    return shown(path, longest=4096)
+
+
 def _unreadable(path: str, err: Exception) -> DataError:
-    return DataError(f"{path}: cannot be read ({str(err) or type(err).__name__}); replace or remove it")
+    return DataError(f"{_path(path)}: cannot be read ({shown(err) or type(err).__name__}); replace or remove it")

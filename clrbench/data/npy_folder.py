@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from clrbench.data.content import ARRAY_NAMES, Arrays, DatasetSizes, check_layout, misfit
+from clrbench.data.content import ARRAY_NAMES, Arrays, DatasetSizes, check_layout, misfit, shown
 from clrbench.errors import DataError
 
-_READING_ERRORS = (
+READING_ERRORS = (
     *(OSError, EOFError, ValueError, TypeError, SyntaxError, OverflowError, MemoryError, RecursionError),
     tokenize.TokenError,
 )
@@ -79,7 +79,7 @@ def _check_names(folder: Path) -> None:
 def _open(file: Path) -> npt.NDArray[np.generic]:
     try:
         return np.lib.format.open_memmap(file, mode="r")
-    except _READING_ERRORS as err:
+    except READING_ERRORS as err:
         raise _unreadable(file, err) from err
 
 
@@ -104,6 +104,6 @@ def _check_images(file: Path, images: npt.NDArray[np.generic]) -> None:
 
 def _unreadable(file: Path, err: Exception) -> DataError:
     return DataError(
-        f"{file}: cannot be read as an .npy of plain numbers ({str(err) or type(err).__name__}); allowed: what numpy.save "
+        f"{file}: cannot be read as an .npy of plain numbers ({shown(err) or type(err).__name__}); allowed: what numpy.save "
         "writes"
     )

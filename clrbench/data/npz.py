@@ -1,75 +1,120 @@
 """A user's own data: an `.npz` file with the arrays x_train, y_train, x_test, y_test."""
 
+import math
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import TypeAlias
 
 import numpy as np
 
-from clrbench.data.content import ARRAY_NAMES, DatasetSizes, check_layout, make_dataset, misfit
+from clrbench.data.content import (
+    ARRAY_NAMES,
+    Arrays,
+    DatasetSizes,
+    check_fits_memory,
+    check_layout,
+    make_dataset,
+    misfit,
+    shown,
+)
 from clrbench.errors import DataError
 from clrbench.records import Dataset
 
-Content = TypeVar("Content")
+Header: TypeAlias = tuple[tuple[int, ...], np.dtype[np.generic]]
 
 _ZIP_ERRORS = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 """What zipfile raises on damaged, encrypted or unknown content; NotImplementedError is a RuntimeError."""
 
-_HEADER_ERRORS = (ValueError, TypeError, SyntaxError, OverflowError, MemoryError, tokenize.TokenError)
+_HEADER_ERRORS = (ValueError, TypeError, SyntaxError, OverflowError, MemoryError, RecursionError, tokenize.TokenError)
 """What numpy raises on a header that is no header, or promises more than there can be."""
+
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_MOST_DEFLATED = 1032
+"""Deflate makes no more bytes of one: what declares more than this lies."""
 
 
 def measure(path: Path) -> DatasetSizes:
-    """Return how large the data set in a file is, from the headers of its arrays.
+    """Return how large the data set in a file is, from the headers of its arrays; nothing that they declare is allocated.
 
     Raises:
-        MisfitError: If an array is missing, or their shapes and types do not fit together.
-        DataError: If the file is not an `.npz`.
+        MisfitError: If an array is missing or there twice, their shapes and types do not fit together, or they are larger
+            than memory.
+        DataError: If the file is not an `.npz`, or a header declares what the file cannot hold.
     """
-    return check_layout(str(path), _read(path, _read_header))
+    with _reading(path) as archive:
+        members, file_bytes = _members(path, archive), path.stat().st_size
+        headers = {key: _read_header(archive, member, file_bytes) for key, member in members.items()}
+    sizes = check_layout(str(path), headers)
+    check_fits_memory(str(path), headers)
+    return sizes
 
 
 def load(path: Path) -> Dataset:
     """Return the data set in a file; pickled objects in it are never loaded.
 
     Raises:
+        MisfitError: As `measure`.
         DataError: If the file is unreadable, lacks an array, or its arrays do not fit together.
     """
-    arrays = _read(path, partial(np.lib.format.read_array, allow_pickle=False))
+    measure(path)
+    arrays: Arrays = {}
+    with _reading(path) as archive:
+        for key, info in _members(path, archive).items():
+            with archive.open(info) as member:
+                arrays[key] = np.lib.format.read_array(member, allow_pickle=False)
     return make_dataset(str(path), str(path), arrays)
 
 
-def _read(path: Path, read: Callable[[IO[bytes]], Content]) -> dict[str, Content]:
-    content = {}
+@contextmanager
+def _reading(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_names(path, archive.namelist())
-            for key in ARRAY_NAMES:
-                with archive.open(f"{key}.npy") as member:
-                    content[key] = read(member)
+            yield archive
     except (*_ZIP_ERRORS, *_HEADER_ERRORS) as err:
         raise DataError(
-            f"{path}: cannot be read as an .npz of plain arrays ({err}); allowed: what numpy.savez writes"
+            f"{path}: cannot be read as an .npz of plain arrays ({shown(err) or type(err).__name__}); allowed: what "
+            "numpy.savez writes"
         ) from err
-    return content
 
 
-def _check_names(path: Path, members: list[str]) -> None:
-    missing = [key for key in ARRAY_NAMES if f"{key}.npy" not in members]
+def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Return the members that hold the four arrays; of all others, whatever their names, nothing is read or unpacked."""
+    names = archive.namelist()
+    missing = [key for key in ARRAY_NAMES if f"{key}.npy" not in names]
     if missing:
-        there = ", ".join(sorted(name.removesuffix(".npy") for name in members))
+        there = shown(", ".join(sorted(name.removesuffix(".npy") for name in names)))
         raise misfit(
             f"{path}: got the arrays {there or 'none'}; {', '.join(missing)} missing; save them with "
             "numpy.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)"
         )
+    for key in ARRAY_NAMES:
+        if names.count(f"{key}.npy") > 1:
+            raise misfit(f"{path}: got the array {key} more than once; allowed: once; save them with numpy.savez again")
+    return {key: archive.getinfo(f"{key}.npy") for key in ARRAY_NAMES}
 
 
-def _read_header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
-    version = np.lib.format.read_magic(member)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(member)
+def _read_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file_bytes: int) -> Header:
+    """Return what a header declares, once it is known that so many bytes can follow it."""
+    with archive.open(info) as member:
+        version = np.lib.format.read_magic(member)
+        if version not in _HEADERS:
+            raise ValueError(f"{info.filename} is of version {version}")
+        shape, _, dtype = _HEADERS[version](member)
+        num_bytes = member.tell() + math.prod(shape) * dtype.itemsize
+    if info.compress_type not in _METHODS:
+        raise NotImplementedError(f"{info.filename} is compressed with method {info.compress_type}")
+    most = min(info.file_size, _MOST_DEFLATED * info.compress_size, _MOST_DEFLATED * file_bytes)
+    if min(shape, default=0) >= 0 and not dtype.hasobject and num_bytes > most:
+        raise ValueError(f"{info.filename} declares {shape} of {dtype}, which the file cannot hold")
     return shape, dtype
+
+
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+    (3, 0): np.lib.format.read_array_header_2_0,  # the same, but for names of fields, which are UTF-8
+}

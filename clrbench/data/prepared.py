@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.format import open_memmap
 
-from clrbench.data.content import ARRAY_NAMES, Arrays, DatasetSizes, content_checksum, make_dataset
+from clrbench.data.content import ARRAY_NAMES, Arrays, DatasetSizes, content_checksum, make_dataset, shown
+from clrbench.data.npy_folder import READING_ERRORS
 from clrbench.data.progress import Show
 from clrbench.errors import DataError
 from clrbench.records import Dataset
@@ -47,9 +49,9 @@ def load(folder: Path, name: str) -> Dataset | None:
         return None
     checksum = _about(folder)["checksum"]
     try:
-        arrays: Arrays = {key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in ARRAY_NAMES}
-    except (OSError, ValueError, EOFError) as err:
-        raise _damaged(folder, str(err)) from err
+        arrays: Arrays = {key: open_memmap(folder / f"{key}.npy", mode="r") for key in ARRAY_NAMES}
+    except READING_ERRORS as err:
+        raise _damaged(folder, shown(err) or type(err).__name__) from err
     return make_dataset(name, str(folder), arrays, checksum)
 
 
@@ -181,9 +183,12 @@ def disk_errors(folder: Path) -> Iterator[None]:
 def _about(folder: Path) -> dict[str, Any]:
     try:
         about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        about["checksum"], about["train_rows"], about["test_rows"], about["image_shape"]
-    except (OSError, ValueError, LookupError, TypeError) as err:
-        raise _damaged(folder, f"{ABOUT}: {err}") from err
+        numbers = [about["train_rows"], about["test_rows"], *about["image_shape"]]
+        is_sound = len(numbers) == 5 and all(type(number) is int for number in numbers)
+        if not is_sound or not isinstance(about["checksum"], str):
+            raise ValueError("not what it should hold")
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as err:
+        raise _damaged(folder, f"{ABOUT}: {shown(err)}") from err
     return about
 
 

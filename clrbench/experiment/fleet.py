@@ -1,22 +1,22 @@
 """All runs of an experiment that are not there yet, made on worker processes."""
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from typing import Any
 
-from clrbench.errors import SpecError
+from clrbench.errors import ResultsError, SpecError
 from clrbench.executors import LocalWorkers, Progress, available_cpus, local_workers
 from clrbench.experiment.opening import Experiment, check_installed, open_experiment
 from clrbench.plan import PROTOCOL, run_identity
 from clrbench.progress import Display
 from clrbench.records import Dataset
 from clrbench.spec import RunSpec, to_yaml
-from clrbench.store import SPEC_FILE, ResultsFolder
+from clrbench.store import ResultsFolder
 from clrbench.training import Task
-
-SETTINGS = ("protocol", "threads", "devices")
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,14 @@ class Options:
         threads: Threads of each run; None for what the experiment was started with, or 1.
         device: auto, cpu, cuda or mps.
         redo: Whether finished runs are made again.
+        shard: Which part of the runs to make, and of how many, (1, n) to (n, n); None for all of them.
     """
 
     workers: int | None = None
     threads: int | None = None
     device: str = "auto"
     redo: bool = False
+    shard: tuple[int, int] | None = None
 
 
 @dataclass
@@ -64,8 +66,9 @@ class Fleet:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """What the experiment was first started with: threads, and the device of each backend."""
-        found = {key: value for key, value in self.folder.index().items() if key in SETTINGS}
-        settings = {"protocol": PROTOCOL, "threads": self.options.threads or 1, "devices": {}, **found}
+        found = self.folder.index()
+        settings = {"threads": self.options.threads or 1, "devices": {}}
+        settings.update((key, found[key]) for key in settings if key in found)
         self._check_unchanged("threads", settings["threads"], self.options.threads)
         return settings
 
@@ -85,44 +88,67 @@ class Fleet:
     def begin(self) -> None:
         """Prepare, and write down what is about to be done; raises what `prepare` does."""
         self.prepare()
-        self.folder.write_text(SPEC_FILE, to_yaml(self.experiment.spec))
-        self.folder.update_index({"warnings": self.experiment.warnings})
+        wanted = {"threads": self.settings["threads"]}
+        self._note_what_lies_there()
+        self.folder.create()
+        self.folder.begin(self._spec_text, {"protocol": PROTOCOL, "warnings": self.experiment.warnings})
+        self.settings.update(self.folder.settle(wanted))
+        self._check_unchanged("threads", self.settings["threads"], self.options.threads)
 
-    def make(self, folder: ResultsFolder, runs: list[RunSpec], what: str) -> None:
+    def check_ours(self) -> None:
+        """Raise ResultsError if another process has begun a different spec in the same folder meanwhile."""
+        if self.folder.is_of_another(self._spec_text):
+            raise ResultsError(
+                f"{self.folder.root}: another process began a different spec of this name here meanwhile; the runs made "
+                "are kept; run the same command again, with --out for a folder of its own"
+            )
+
+    def make(self, folder: ResultsFolder, runs: list[RunSpec], what: str, *, only_shard: bool = False) -> None:
         """Make the runs that are not in a folder yet.
 
         Args:
             folder: Where they go: the experiment's, or that of a range test.
             runs: Those of a backend next to each other.
             what: What they are called while they are made.
+            only_shard: Whether to make those of this shard alone.
 
         Raises:
             ClrbenchError: If a run fails; those that are done stay in the folder.
         """
-        with self.display.showing(what, len(runs), sum(_work(run) * run.num_steps for run in runs)):
+        self.folder.check_there()
+        folder.create()
+        mine = set(part(runs, self.options.shard)) if only_shard else set(runs)
+        with self.display.showing(what, len(mine), sum(_work(run) * run.num_steps for run in mine)):
             for backend, group in groupby(runs, key=lambda run: run.backend):
-                self._make_on(backend, folder, list(group))
+                self._make_on(backend, folder, list(group), mine)
+
+    @property
+    def _spec_text(self) -> str:
+        return to_yaml(self.experiment.spec)
 
     @cached_property
     def _made(self) -> set[tuple[ResultsFolder, str]]:
         """The runs that this fleet has made, which are not made again where more are asked for beside them."""
         return set()
 
-    def _make_on(self, backend: str, folder: ResultsFolder, runs: list[RunSpec]) -> None:
+    def _make_on(self, backend: str, folder: ResultsFolder, runs: list[RunSpec], mine: set[RunSpec]) -> None:
         threads = self.settings["threads"]
         num_workers = min(self.options.workers or max(1, available_cpus() // threads), len(runs))
-        with local_workers(backend, num_workers, threads) as workers:
+        tasks: list[Task] = []
+        with self._counting(folder, tasks), local_workers(backend, num_workers, threads) as workers:
             device = self._device(backend, workers)
-            tasks = [self._task(folder, run, device) for run in runs]
-            self._remember(folder, backend, device, tasks)
-            pending = [task for task in tasks if task.redo or not folder.is_finished(task.run_id)]
+            tasks += [self._task(folder, run, device) for run in runs]
+            self._remember(folder, backend, tasks)
+            pending = [task for task in tasks if task.run in mine and self._is_to_be_made(folder, task)]
             for task in tasks:
-                if task not in pending:
+                if task.run in mine and task not in pending:
                     self.display.skip(_work(task.run) * task.run.num_steps)
             work = {task.run_id: _work(task.run) for task in pending}
 
             def show(news: Progress) -> None:
-                if news.finished:
+                if news.warning is not None:
+                    self.display.warn(news.warning)
+                elif news.finished:
                     self.display.finish(news.run_id)
                 else:
                     self.display.advance(work[news.run_id] * news.steps)
@@ -130,10 +156,30 @@ class Fleet:
             workers.run(pending, show)
             self._made.update((folder, task.run_id) for task in tasks)
 
+    @contextmanager
+    def _counting(self, folder: ResultsFolder, tasks: list[Task]) -> Iterator[None]:
+        """Where runs fail or are stopped, say with the error how many are done, and how many stand at a checkpoint."""
+        try:
+            yield
+        except BaseException as err:
+            kept = sum(folder.has_checkpoint(task.run_id) for task in tasks)
+            err.add_note(f"{self.display.count} are finished, {kept} stand at a checkpoint")
+            raise
+
+    def _is_to_be_made(self, folder: ResultsFolder, task: Task) -> bool:
+        try:
+            folder.find_run(task.run_id)
+        except ResultsError as err:
+            self.display.warn(str(err))
+        finished = folder.is_finished(task.run_id, task.run.evaluation_steps)
+        return task.redo or not finished or folder.is_left_untidy(task.run_id)
+
     def _device(self, backend: str, workers: LocalWorkers) -> str:
         fixed: str | None = self.settings["devices"].get(backend)
         if fixed is None:
-            return workers.find_device(self.options.device)
+            found = workers.find_device(self.options.device)
+            fixed = self.folder.settle({"devices": {backend: found}})["devices"][backend]
+            self.settings["devices"][backend] = fixed
         self._check_unchanged("device", fixed, None if self.options.device == "auto" else self.options.device)
         return fixed
 
@@ -144,11 +190,20 @@ class Fleet:
                 f"can change the last digits; leave --{name} out, or name another folder with --out"
             )
 
+    def _note_what_lies_there(self) -> None:
+        found = self.folder.index().get("protocol", PROTOCOL)
+        if found < PROTOCOL:
+            self.display.warn(
+                f"{self.folder.root} was made by an older clrbench, by protocol {found}: its runs are kept, but all are made "
+                f"anew by protocol {PROTOCOL}, and only these count"
+            )
+        elif self.folder.is_of_another(self._spec_text):
+            self.display.warn(f"{self.folder.root} was last made from another spec: only runs that both ask for count")
+
     def _task(self, folder: ResultsFolder, run: RunSpec, device: str) -> Task:
         threads = self.settings["threads"]
         identity = run_identity(run, self.dataset, device, threads)
         run_id = f"{run.backend}-{run.arm}-s{run.seed}-{identity[:8]}"
-        lacks_points = folder.is_finished(run_id) and not folder.has_evaluations(run_id, run.evaluation_steps)
         return Task(
             run_id=run_id,
             identity=identity,
@@ -160,13 +215,11 @@ class Fleet:
             data_checksum=self.dataset.checksum,
             executor=LocalWorkers.name,
             git_commit=self._git_commit,
-            redo=(self.options.redo and (folder, run_id) not in self._made) or lacks_points,
+            redo=self.options.redo and (folder, run_id) not in self._made,
         )
 
-    def _remember(self, folder: ResultsFolder, backend: str, device: str, tasks: list[Task]) -> None:
-        """Keep what later commands need: settings that must not change, and which runs belong to the experiment."""
-        self.settings["devices"][backend] = device
-        self.folder.update_index(self.settings)
+    def _remember(self, folder: ResultsFolder, backend: str, tasks: list[Task]) -> None:
+        """Keep what later commands need: which runs belong to the experiment."""
         points = {task.run.arm: task.run.evaluation_steps for task in tasks}
         folder.update_index({"runs": {backend: [task.run_id for task in tasks]}, "evaluation_steps": points})
 
@@ -181,6 +234,14 @@ class Fleet:
         except (OSError, subprocess.TimeoutExpired):
             return None
         return found.stdout.strip() or None
+
+
+def part(runs: list[RunSpec], shard: tuple[int, int] | None) -> list[RunSpec]:
+    """Return the runs of a shard: neighbours, so that most pairs are made on one machine; all of them where it is None."""
+    if shard is None:
+        return runs
+    index, count = shard
+    return runs[(index - 1) * len(runs) // count : index * len(runs) // count]
 
 
 def _work(run: RunSpec) -> float:

@@ -106,6 +106,7 @@ def preview_schedules(experiment: Experiment) -> Preview:
     columns = ["arm", "step", "epoch", "lr"]
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
     folder = ResultsFolder(experiment.root)
+    folder.create()
     folder.write_table("schedule/schedule.csv", table)
     if tables:
         thinned = pd.concat([rates.iloc[thinned_steps(rates["lr"].to_numpy())] for rates in tables], ignore_index=True)

@@ -10,20 +10,20 @@ from matplotlib.figure import Figure
 
 from clrbench.advice import comparisons
 from clrbench.errors import ResultsError
-from clrbench.report.arm_curves import bands_table
-from clrbench.report.comparison import Pairs, mixed_provenance
+from clrbench.report.arm_curves import arm_curves, bands_table, divergence_caption
 from clrbench.report.cost_plot import cost_figure
 from clrbench.report.costs import cost_curve, costs_table, read_sweeps, whole_timing
 from clrbench.report.difference_plot import difference_figure
 from clrbench.report.exploratory import exploratory_lines, exploratory_tables
-from clrbench.report.metrics_table import metrics_table, run_key
+from clrbench.report.metrics_table import is_accuracy, metrics_table, run_key
 from clrbench.report.page import page, page_content
+from clrbench.report.pairs import Pairs, mixed_provenance
 from clrbench.report.plot_style import to_png
 from clrbench.report.plots import metric_figure, overview_figure, schedule_figure
 from clrbench.report.search import Search, read_search
 from clrbench.report.tables import Tables, make_tables
 from clrbench.report.target_plot import target_figure
-from clrbench.report.verdict import verdict_data, verdict_text
+from clrbench.report.verdict import divergence_lines, verdict_data, verdict_text
 from clrbench.spec import Spec
 from clrbench.store import ResultsFolder, StoredRun
 
@@ -166,13 +166,30 @@ def _figures(spec: Spec, files: Mapping[str, pd.DataFrame]) -> Iterator[tuple[st
     arms, verdict = list(spec.arms), spec.verdict
     metrics, comparison, differences = (files[f"{name}.csv"] for name in ("metrics", "comparison", "differences"))
     yield "overview", overview_figure(metrics, files["schedule.csv"], comparison, differences, arms, verdict.metric)
-    yield "differences", difference_figure(differences, comparison, arms, verdict.metric, verdict.margin)
+    yield (
+        "differences",
+        difference_figure(
+            differences,
+            comparison,
+            arms,
+            verdict.metric,
+            verdict.margin,
+            _pairs_caption(files["summary.csv"], verdict.metric),
+        ),
+    )
     yield "time_to_target", target_figure(files["targets.csv"], metrics, arms)
     for metric in ("test_accuracy", "test_loss", "train_loss"):
         yield metric, metric_figure(metrics, metric, arms, files["published.csv"])
     yield "lr_schedule", schedule_figure(files["schedule.csv"], arms)
     if "cost_curve.csv" in files:
-        yield "cost", cost_figure(files["cost_curve.csv"], verdict.metric, arms, len(spec.seeds))
+        divergence = divergence_caption(arm_curves(metrics, verdict.metric, arms))
+        yield "cost", cost_figure(files["cost_curve.csv"], verdict.metric, arms, len(spec.seeds), divergence)
+
+
+def _pairs_caption(summary: pd.DataFrame, metric: str) -> str:
+    counted = "count as a blind guess" if is_accuracy(metric) else "are left out with their pairs"
+    lines = list(divergence_lines(summary))
+    return f"{', '.join(lines)}; they {counted}" if lines else ""
 
 
 def _runs_of(spec: Spec, runs: list[StoredRun]) -> list[StoredRun]:

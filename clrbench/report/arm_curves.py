@@ -188,7 +188,7 @@ def scale_values(axes: Axes, curves: Sequence[ArmCurves], metric: str, published
     settled = min([*np.quantile(late, [0.01] if len(late) else []), *goodness([published])], default=worst)
     if best - settled < (_CUT_LOSS if is_loss else _CUT_ACCURACY) * (best - worst):
         worst = settled
-    margin = 0.04 * (best - worst) or 0.01
+    margin = 0.04 * (best - worst) or 0.01 * max(1.0, abs(best))
     low, high = sorted(sign * np.array([best + margin, worst - margin]))
     if log:
         plot_style.log_scale(axes, "y", high - low)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from clrbench.errors import ResultsError
 from clrbench.range_test import suggest_bounds
-from clrbench.report.metrics_table import metrics_table
+from clrbench.report.metrics_table import TRAIN_COLUMNS, VALIDATION_COLUMNS, metrics_table
 from clrbench.report.plot_style import to_png
 from clrbench.report.range_test_plot import is_exponential, range_test_figure
 from clrbench.report.text_curve import TextAxis, text_curve
@@ -27,17 +27,7 @@ difference says nothing; an onset, where a curve bends slowly, is known half as 
 a decade apart: there noise alone moves `base_lr` by more, but by less than this share of `max_lr`.
 """
 
-CURVE_COLUMNS = (
-    "backend",
-    "seed",
-    "step",
-    "lr",
-    "train_loss",
-    "train_accuracy",
-    "validation_loss",
-    "validation_accuracy",
-)
-
+CURVE_COLUMNS = ("backend", "seed", "step", "lr", *TRAIN_COLUMNS, *VALIDATION_COLUMNS)
 
 HALF_CURVE = "curve-half.csv"
 
@@ -48,8 +38,8 @@ def curve_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
 
 
 def _run_curve(run: StoredRun) -> pd.DataFrame:
-    validation = run.evaluations.set_index("step")[["validation_loss", "validation_accuracy"]]
-    steps = run.steps.astype({"lr": np.float32, "train_loss": np.float32, "train_accuracy": np.float32})
+    validation = run.evaluations.set_index("step")[list(VALIDATION_COLUMNS)]
+    steps = run.steps.astype(dict.fromkeys(("lr", *TRAIN_COLUMNS), np.float32))
     table = steps.join(validation, on="step")
     spec = run.info["spec"]
     return table.assign(backend=spec["backend"], seed=spec["seed"])[list(CURVE_COLUMNS)]

@@ -1,7 +1,7 @@
 """Paired differences at one time point, their exact test, and the word for what they show."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import Any
 
@@ -9,14 +9,11 @@ import numpy as np
 import pandas as pd
 
 from clrbench.records import DoubleArray
-from clrbench.report.metrics_table import RUN_KEYS, RunKey, is_accuracy, run_key
-from clrbench.runs import cycle_end_epochs
-from clrbench.spec import METRICS, Clock, Spec
+from clrbench.report.metrics_table import is_accuracy, run_key
+from clrbench.report.pairs import Pairs
+from clrbench.spec import METRICS
 from clrbench.stats import PairedComparison, compare_paired, holm, pairs_needed, smallest_detectable_difference
-from clrbench.store import StoredRun
-from clrbench.tuning import AT_RATE
 
-DIFFERENCE_COLUMNS = ("backend", "metric", "candidate", "baseline", "seed", "difference")
 COMPARISON_COLUMNS = (
     "backend",
     "metric",
@@ -48,120 +45,6 @@ EVIDENCE_COLUMNS = (
     "rows",
     "standard_error",
 )
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """The runs that are set against each other.
-
-    Attributes:
-        spec: The experiment.
-        runs: All of them.
-        metrics: Their evaluations.
-        comparisons: Each candidate and its baseline.
-        looks: How often each backend's verdict has been looked at with other seeds, this time included.
-    """
-
-    spec: Spec
-    runs: Sequence[StoredRun]
-    metrics: pd.DataFrame
-    comparisons: Sequence[tuple[str, str]]
-    looks: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def backends(self) -> list[str]:
-        """In order."""
-        return list(dict.fromkeys(run_key(run)[0] for run in self.runs))
-
-
-def mid_cycle_ends(spec: Spec, runs: Sequence[StoredRun]) -> dict[tuple[str, str], float]:
-    """Return the epoch of the last cycle end of each backend and arm whose training ends amid a cycle."""
-    found: dict[tuple[str, str], float] = {}
-    for run in runs:
-        backend, label, _ = run_key(run)
-        arm, _, _ = label.partition(AT_RATE)
-        if arm in spec.arms and (backend, label) not in found:
-            clock = Clock(run.info["spec"]["steps_per_epoch"], run.info["spec"]["num_steps"])
-            ends = list(cycle_end_epochs(spec.arms[arm].schedule, clock))
-            if ends and clock.num_steps - ends[-1] * clock.steps_per_epoch >= 1:
-                found[backend, label] = ends[-1]
-    return found
-
-
-def compared_epochs(pairs: Pairs) -> dict[tuple[str, str, str], float]:
-    """Return where backend, candidate and baseline are compared if not at their ends: at a cycle's end, in both arms.
-
-    A rate amid a cycle is high, and its accuracy low; where no evaluation stands at the cycle's end, nothing is moved.
-    """
-    ends = mid_cycle_ends(pairs.spec, pairs.runs)
-    moved = {}
-    for backend in pairs.backends:
-        for candidate, baseline in pairs.comparisons:
-            epochs = [ends[backend, arm] for arm in (candidate, baseline) if (backend, arm) in ends]
-            if epochs and all(_evaluated(pairs.metrics, backend, arm, min(epochs)) for arm in (candidate, baseline)):
-                moved[backend, candidate, baseline] = min(epochs)
-    return moved
-
-
-def _evaluated(metrics: pd.DataFrame, backend: str, arm: str, epoch: float) -> bool:
-    rows = metrics[(metrics["backend"] == backend) & (metrics["arm"] == arm)]
-    at = rows[_is_at(rows, epoch)]
-    return not rows.empty and rows["seed"].nunique() == at["seed"].nunique()
-
-
-def _is_at(metrics: pd.DataFrame, epoch: float) -> "pd.Series[bool]":
-    """Return which rows are the evaluation at an epoch: its step is the whole one next to it."""
-    steps_per_epoch = metrics["step"] / metrics["epoch"]
-    return (metrics["step"] - epoch * steps_per_epoch).abs() <= 0.51
-
-
-def differences_table(pairs: Pairs) -> pd.DataFrame:
-    """Return candidate - baseline, a row per backend, metric, candidate, baseline and seed.
-
-    A diverged run counts as a blind guess in accuracy; in loss its pair is left out. So is, in every metric, a pair whose
-    two runs were made with different versions of the framework.
-    """
-    runs = {run_key(run): run.info for run in pairs.runs}
-    moved = compared_epochs(pairs)
-    rows = []
-    for metric in METRICS:
-        for candidate, baseline in pairs.comparisons:
-            for backend in pairs.backends:
-                values = _values(pairs.metrics, metric, runs, moved.get((backend, candidate, baseline)))
-                for seed in (seed for name, arm, seed in runs if (name, arm) == (backend, candidate)):
-                    first, second = (backend, candidate, seed), (backend, baseline, seed)
-                    if second in runs and not _differ(runs, first, second):
-                        rows.append((backend, metric, candidate, baseline, seed, values[first] - values[second]))
-    return pd.DataFrame(rows, columns=list(DIFFERENCE_COLUMNS)).dropna()
-
-
-def _values(
-    metrics: pd.DataFrame, metric: str, runs: Mapping[RunKey, Mapping[str, Any]], epoch: float | None
-) -> dict[RunKey, float]:
-    """Return the value of every run at an epoch, or at its end."""
-    rows = metrics if epoch is None else metrics[_is_at(metrics, epoch)]
-    at = rows.groupby(RUN_KEYS, sort=False)[metric].last(skipna=False)
-    values = {key: float(at.get(key, np.nan)) for key in runs}
-    if is_accuracy(metric) and any(np.isfinite(value) for value in values.values()):
-        return {key: 1 / runs[key]["num_classes"] if np.isnan(value) else value for key, value in values.items()}
-    return values
-
-
-def mixed_provenance(runs: Sequence[StoredRun], comparisons: Sequence[tuple[str, str]]) -> list[str]:
-    """Return a sentence for each pair that is left out because its runs were made with different versions."""
-    infos = {run_key(run): run.info for run in runs}
-    return [
-        f"mixed provenance: {backend}, seed {seed}: {candidate} and {baseline} were trained with different versions, so "
-        "this pair is left out; run `clrbench compare --redo` to train both anew"
-        for candidate, baseline in comparisons
-        for backend, arm, seed in infos
-        if arm == candidate and _differ(infos, (backend, candidate, seed), (backend, baseline, seed))
-    ]
-
-
-def _differ(runs: Mapping[RunKey, Mapping[str, Any]], first: RunKey, second: RunKey) -> bool:
-    versions = [runs[key]["provenance"]["versions"] for key in (first, second) if key in runs]
-    return len(versions) == 2 and versions[0] != versions[1]
 
 
 @dataclass(frozen=True)
@@ -206,6 +89,39 @@ def verdict_word(differences: DoubleArray, p_value: float, question: Question) -
     return "better" if (found.mean_difference > 0) == question.higher_is_better else "worse"
 
 
+@dataclass(frozen=True)
+class Divergence:
+    """In how many pairs of a comparison a run diverged.
+
+    Attributes:
+        of_candidate: Only the candidate's.
+        of_baseline: Only the baseline's.
+        of_both: Both.
+    """
+
+    of_candidate: int
+    of_baseline: int
+    of_both: int
+
+
+def allowed_word(word: str, metric: str, divergence: Divergence) -> str:
+    """Return a verdict, or `cannot tell` where it rests on what diverged runs do not show.
+
+    The pairs that a diverged run leaves without a loss are those in which its arm failed: without them no verdict is in its
+    favour, nor are the arms equivalent. In accuracy such a run counts, as a blind guess; but two of them are alike only in
+    that they failed.
+
+    Args:
+        word: Of the pairs that count.
+        metric: In which they are compared.
+        divergence: In how many pairs a run diverged.
+    """
+    one_sided = {"better": divergence.of_candidate, "worse": divergence.of_baseline}
+    flattered = one_sided if not is_accuracy(metric) else {}
+    shows_nothing = {"equivalent": divergence.of_both + sum(flattered.values()), **flattered}
+    return "cannot tell" if shows_nothing.get(word) else word
+
+
 def comparison_tables(differences: pd.DataFrame, pairs: Pairs) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the paired comparison of every backend, measured metric, candidate and baseline, and what stands behind it.
 
@@ -215,18 +131,18 @@ def comparison_tables(differences: pd.DataFrame, pairs: Pairs) -> tuple[pd.DataF
     Returns:
         The table of `COMPARISON_COLUMNS`, and for the primary metric that of `EVIDENCE_COLUMNS`.
     """
-    spec = pairs.spec
-    measured = [metric for metric in METRICS if metric in set(differences["metric"])] or [spec.verdict.metric]
-    moved = compared_epochs(pairs)
-    comparison, evidence = [], []
+    primary_metric = pairs.spec.verdict.metric
+    found = {primary_metric, *differences["metric"]}
+    comparison: list[dict[str, Any]] = []
+    evidence: list[dict[str, Any]] = []
     for backend in pairs.backends:
-        for metric in measured:
+        for metric in (metric for metric in METRICS if metric in found):
             of_metric = differences[(differences["backend"] == backend) & (differences["metric"] == metric)]
-            primary = metric == spec.verdict.metric
-            family = _Family(backend, metric, _question(metric, pairs, backend, primary=primary), of_metric, pairs)
-            comparison += list(family.comparison_rows())
-            if primary:
-                evidence += list(family.evidence_rows(moved))
+            question = _question(metric, pairs, backend, primary=metric == primary_metric)
+            family = _Family(backend, metric, question, tuple(_contests(of_metric, question, pairs.comparisons)), pairs)
+            comparison += family.comparison_rows()
+            if metric == primary_metric:
+                evidence += family.evidence_rows()
     comparison_types = dict.fromkeys(("pairs", "wins", "ties", "losses"), "int64")
     comparison_types |= dict.fromkeys(("mean_difference", "ci_low", "ci_high", "p_value"), "float64")
     table = pd.DataFrame(comparison, columns=list(COMPARISON_COLUMNS)).astype(comparison_types)
@@ -244,59 +160,81 @@ def _question(metric: str, pairs: Pairs, backend: str, *, primary: bool) -> Ques
 
 
 @dataclass(frozen=True)
+class _Contest:
+    """One comparison: its differences, float64[pairs], what they show alone, and their p adjusted for the family."""
+
+    candidate: str
+    baseline: str
+    differences: DoubleArray
+    found: PairedComparison
+    adjusted_p_value: float
+
+
+def _contests(table: pd.DataFrame, question: Question, comparisons: Sequence[tuple[str, str]]) -> Iterator[_Contest]:
+    differences = [
+        table.loc[(table["candidate"] == candidate) & (table["baseline"] == baseline), "difference"].to_numpy(
+            np.float64
+        )
+        for candidate, baseline in comparisons
+    ]
+    found = [compared(values, question) for values in differences]
+    p_values = np.array([one.p_value for one in found])
+    adjusted = holm(p_values) if question.comparisons > 1 else p_values
+    for names, values, one, p_value in zip(comparisons, differences, found, adjusted, strict=True):
+        yield _Contest(*names, values, one, float(p_value))
+
+
+@dataclass(frozen=True)
 class _Family:
     """The comparisons of one backend and metric."""
 
     backend: str
     metric: str
     question: Question
-    table: pd.DataFrame
+    contests: Sequence[_Contest]
     pairs: Pairs
-
-    def _differences(self) -> list[DoubleArray]:
-        found = []
-        for candidate, baseline in self.pairs.comparisons:
-            chosen = (self.table["candidate"] == candidate) & (self.table["baseline"] == baseline)
-            found.append(self.table.loc[chosen, "difference"].to_numpy(np.float64))
-        return found
-
-    def _adjusted(self) -> DoubleArray:
-        p_values = np.array([compared(values, self.question).p_value for values in self._differences()])
-        return holm(p_values) if self.question.comparisons > 1 else p_values
 
     def comparison_rows(self) -> Iterator[dict[str, Any]]:
         """Yield the row of each comparison."""
-        all_of_them = zip(self.pairs.comparisons, self._differences(), self._adjusted(), strict=True)
-        for (candidate, baseline), values, p_value in all_of_them:
-            row = {"backend": self.backend, "metric": self.metric, "candidate": candidate, "baseline": baseline}
-            word = verdict_word(values, float(p_value), self.question)
-            yield row | asdict(compared(values, self.question)) | {"verdict": word}
+        for contest in self.contests:
+            word = verdict_word(contest.differences, contest.adjusted_p_value, self.question)
+            verdict = allowed_word(word, self.metric, self._divergence(contest))
+            yield self._keys(contest) | asdict(contest.found) | {"verdict": verdict}
 
-    def evidence_rows(self, moved: Mapping[tuple[str, str, str], float]) -> Iterator[dict[str, Any]]:
+    def evidence_rows(self) -> Iterator[dict[str, Any]]:
         """Yield what stands behind each comparison."""
         question = self.question
         share = question.alpha / question.comparisons
-        all_of_them = zip(self.pairs.comparisons, self._differences(), self._adjusted(), strict=True)
-        for (candidate, baseline), values, p_value in all_of_them:
+        for contest in self.contests:
+            values = contest.differences
             sd = float(values.std(ddof=1)) if len(values) > 1 else np.nan
-            epoch = moved.get((self.backend, candidate, baseline))
-            rows, error = self._sampling_error(baseline)
+            epoch = self.pairs.moved.get((self.backend, contest.candidate, contest.baseline))
+            rows, error = self._sampling_error(contest.baseline)
             yield {
-                "backend": self.backend,
-                "metric": self.metric,
-                "candidate": candidate,
-                "baseline": baseline,
-                "epoch": self._last_epoch(candidate) if epoch is None else epoch,
+                **self._keys(contest),
+                "epoch": self._last_epoch(contest.candidate) if epoch is None else epoch,
                 "moved": epoch is not None,
                 "alpha": question.alpha,
                 "looks": self.pairs.looks.get(self.backend, 1),
                 "comparisons": question.comparisons,
-                "adjusted_p_value": float(p_value),
+                "adjusted_p_value": contest.adjusted_p_value,
                 "sd_difference": sd,
                 "detectable_difference": smallest_detectable_difference(sd, len(values), alpha=share),
                 "rows": rows,
                 "standard_error": error,
             }
+
+    def _keys(self, contest: _Contest) -> dict[str, Any]:
+        names = {"candidate": contest.candidate, "baseline": contest.baseline}
+        return {"backend": self.backend, "metric": self.metric, **names}
+
+    def _divergence(self, contest: _Contest) -> Divergence:
+        seeds = self.pairs.seeds(self.backend, contest.candidate, contest.baseline)
+        candidate, baseline = (
+            {seed for seed in seeds if (self.backend, arm, seed) in self.pairs.diverged}
+            for arm in (contest.candidate, contest.baseline)
+        )
+        return Divergence(len(candidate - baseline), len(baseline - candidate), len(candidate & baseline))
 
     def _last_epoch(self, arm: str) -> float:
         metrics = self.pairs.metrics
@@ -311,9 +249,7 @@ class _Family:
         rows = int(runs[0].info["provenance"].get("rows", {}).get(split, 0))
         if not is_accuracy(self.metric) or not rows:
             return rows, np.nan
-        metrics = self.pairs.metrics
-        ends = (
-            metrics[(metrics["backend"] == self.backend) & (metrics["arm"] == arm)].groupby("seed")[self.metric].last()
-        )
-        accuracy = float(ends.mean())
+        values = self.pairs.metrics
+        of_arm = (values["backend"] == self.backend) & (values["arm"] == arm) & (values["status"] != "diverged")
+        accuracy = float(values[of_arm].groupby("seed")[self.metric].last().mean())
         return rows, sqrt(accuracy * (1 - accuracy) / rows)

@@ -15,7 +15,7 @@ from clrbench.report.plot_style import MEAN_WIDTH, arm_colours, arm_line_styles,
 
 
 @house_style
-def cost_figure(curve: pd.DataFrame, metric: str, arms: Sequence[str], num_seeds: int) -> Figure:
+def cost_figure(curve: pd.DataFrame, metric: str, arms: Sequence[str], num_seeds: int, divergence: str = "") -> Figure:
     """Draw the mean of a metric over the updates spent, a panel a backend; an arm begins where its search ended.
 
     Args:
@@ -23,6 +23,7 @@ def cost_figure(curve: pd.DataFrame, metric: str, arms: Sequence[str], num_seeds
         metric: What its column `mean` holds, by its name in metrics.csv.
         arms: Arms in the order of the spec, which decides their colours.
         num_seeds: Over how many seeds the means are taken.
+        divergence: How many runs diverged, for the caption; empty where none did.
 
     Returns:
         The figure; `plot_style.to_png` makes bytes of it.
@@ -48,5 +49,5 @@ def cost_figure(curve: pd.DataFrame, metric: str, arms: Sequence[str], num_seeds
     plot_style.write_legend(figure, [arm_handle(arm, arms, arm) for arm in present])
     shifted = f"line: mean over n = {num_seeds} seeds; an arm begins after the updates that found its rates"
     missing = "" if np.isfinite(curve["mean"]).all() else "a line ends where no run is left that did not diverge"
-    plot_style.write_caption(figure, [shifted, missing])
+    plot_style.write_caption(figure, [shifted, divergence, missing])
     return figure

@@ -26,7 +26,12 @@ _MARGIN_COLOUR = "#ececec"
 
 @house_style
 def difference_figure(
-    differences: pd.DataFrame, comparison: pd.DataFrame, arms: Sequence[str], metric: str, margin: float
+    differences: pd.DataFrame,
+    comparison: pd.DataFrame,
+    arms: Sequence[str],
+    metric: str,
+    margin: float,
+    divergence: str = "",
 ) -> Figure | None:
     """Draw the paired differences of a metric: a row for each backend, candidate and baseline, the first on top.
 
@@ -36,6 +41,7 @@ def difference_figure(
         arms: Arms in the order of the spec, which decides their colours.
         metric: Which metric's differences.
         margin: Differences up to this size do not matter, in the unit of the metric; 0 draws no band.
+        divergence: How many runs diverged and what they count as, for the caption; empty where none did.
 
     Returns:
         The figure; None where there is nothing to compare.
@@ -60,7 +66,7 @@ def difference_figure(
     unit = metric_unit(metric)
     name = metric.replace("_", " ")
     axes.set_xlabel(f"{name}: candidate - baseline ({unit}); {better} 0 the candidate is better")
-    plot_style.write_caption(figure, _captions(differences, rows, margin))
+    plot_style.write_caption(figure, [*_captions(differences, rows, margin), divergence])
     return figure
 
 

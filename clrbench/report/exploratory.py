@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from clrbench.report.comparison import Pairs
 from clrbench.report.cycles import best_table, cycle_lines, cycle_peaks_table, cycles_table
+from clrbench.report.pairs import Pairs
 from clrbench.report.target_words import target_lines
 from clrbench.report.targets import target_values, targets_table
 from clrbench.report.time_to_target import seconds_table, time_to_target_table
@@ -32,7 +32,7 @@ def exploratory_tables(
     cycles = cycles_table(spec, own_runs, metrics)
     return {
         "time_to_target.csv": time_to_target_table(targets, pairs, before_training),
-        "time_to_target_seconds.csv": seconds_table(targets, pairs),
+        "time_to_target/timing.csv": seconds_table(targets, pairs),
         "cycles.csv": cycles,
         "best.csv": best_table(metrics, cycles),
         "cycle_peaks.csv": cycle_peaks_table(metrics, cycles),

@@ -6,24 +6,13 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
+from clrbench.records import RunStatus
 from clrbench.store import StoredRun
 
-METRIC_COLUMNS = (
-    "experiment",
-    "backend",
-    "arm",
-    "seed",
-    "epoch",
-    "step",
-    "lr",
-    "train_loss",
-    "train_accuracy",
-    "validation_loss",
-    "validation_accuracy",
-    "test_loss",
-    "test_accuracy",
-    "status",
-)
+TRAIN_COLUMNS = ("train_loss", "train_accuracy")
+VALIDATION_COLUMNS = ("validation_loss", "validation_accuracy")
+_MEASURED = (*TRAIN_COLUMNS, *VALIDATION_COLUMNS, "test_loss", "test_accuracy")
+METRIC_COLUMNS = ("experiment", "backend", "arm", "seed", "epoch", "step", "lr", *_MEASURED, "status")
 RunKey: TypeAlias = tuple[str, str, int]
 RUN_KEYS = ["backend", "arm", "seed"]
 
@@ -37,6 +26,13 @@ def run_key(run: StoredRun) -> RunKey:
     """Return backend, arm and seed of a run."""
     spec = run.info["spec"]
     return spec["backend"], spec["arm"], spec["seed"]
+
+
+def run_status(run: StoredRun) -> RunStatus:
+    """Return how a run ended; one with an evaluation that is not finite has diverged, even if all its mini-batches went well."""
+    columns = [f"{split}_{what}" for split in run.info["spec"]["evaluated_splits"] for what in ("loss", "accuracy")]
+    finite = np.isfinite(run.evaluations[columns].to_numpy(np.float64)).all()
+    return "finished" if finite and run.info["status"] == "finished" else "diverged"
 
 
 def metrics_table(experiment: str, runs: Sequence[StoredRun]) -> pd.DataFrame:
@@ -56,9 +52,9 @@ def _run_metrics(experiment: str, run: StoredRun) -> pd.DataFrame:
         arm=arm,
         seed=seed,
         lr=run.steps["lr"].to_numpy(np.float32)[ends - 1],
-        status=run.info["status"],
+        status=run_status(run),
     )
-    for column in ("train_loss", "train_accuracy"):
+    for column in TRAIN_COLUMNS:
         values = run.steps[column].to_numpy(np.float64)
         table[column] = np.add.reduceat(values, starts) / (ends - starts)
     return table[list(METRIC_COLUMNS)]

@@ -45,7 +45,7 @@ _CAPTIONS = {
     "summary": "Every metric at the end, over the runs that did not diverge",
     "targets": "When each run first reached each target, and from when on it stayed there",
     "time_to_target": "How much sooner an arm reaches a target than its baseline",
-    "time_to_target_seconds": "The same in seconds, between runs of equal device, threads and executor",
+    "time_to_target/timing": "The same in seconds, between runs of equal device, threads and executor",
     "timing": "Where the time of every run went, in seconds",
 }
 

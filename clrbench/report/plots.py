@@ -98,6 +98,10 @@ def schedule_figure(schedule: pd.DataFrame, arms: Sequence[str]) -> Figure:
     panels[0].set_ylabel("learning rate")
     present = [arm for arm in arms if (schedule["arm"] == arm).any()]
     plot_style.write_legend(figure, [arm_handle(arm, arms, arm) for arm in present])
+    cut = list(dict.fromkeys(schedule.loc[schedule["lr"].isna(), "arm"]))
+    if cut:
+        words = f"every run of {', '.join(cut)} diverged: the line ends where the first one did"
+        plot_style.write_caption(figure, [words])
     return figure
 
 

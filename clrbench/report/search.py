@@ -9,7 +9,7 @@ import pandas as pd
 
 from clrbench.advice import comparisons
 from clrbench.errors import ResultsError
-from clrbench.report.metrics_table import is_accuracy, run_key
+from clrbench.report.metrics_table import is_accuracy, run_key, run_status
 from clrbench.runs import BoundsTable, LrBounds, range_test_group
 from clrbench.spec import BACKEND_NAMES, Spec
 from clrbench.store import ResultsFolder, StoredRun
@@ -51,19 +51,26 @@ class Search:
 
     @property
     def warnings(self) -> list[str]:
-        """A sentence for each arm whose best rate may lie beyond those tried."""
-        return [
+        """A sentence for each arm some of whose tries diverged, and for each whose best rate may lie beyond those tried."""
+        diverged = [
+            f"arm {row['arm']}: {row['diverged']} of {row['tries']} tries of its search on {row['backend']} diverged"
+            + ("; no rate is better than another, the lowest stands" if row["diverged"] == row["tries"] else "")
+            for row in self._rows()
+            if row["diverged"]
+        ]
+        return diverged + [
             f"arm {row['arm']}: not fully tuned on {row['backend']}: {row['lr']:.9g} is the best rate and the "
             f"{'highest' if row['is_highest'] else 'lowest'} of the {row['rates']} tried; list rates beyond it"
             for row in self._rows()
-            if row["at_edge"]
+            if row["at_edge"] and row["diverged"] < row["tries"]
         ]
 
     def _rows(self) -> Iterator[Mapping[Any, Any]]:
         for row in self.chosen.to_dict("records"):
             here = (self.tries["backend"] == row["backend"]) & (self.tries["arm"] == row["arm"])
             rates = self.tries.loc[here, "lr"]
-            yield row | {"rates": rates.nunique(), "is_highest": row["lr"] == rates.max()}
+            diverged = int(np.isinf(self.tries.loc[here, "validation_loss"]).sum())
+            yield row | {"rates": rates.nunique(), "is_highest": row["lr"] == rates.max(), "diverged": diverged}
 
 
 def read_search(folder: ResultsFolder, spec: Spec, runs: Sequence[StoredRun]) -> Search:
@@ -129,7 +136,7 @@ def _try(run: StoredRun) -> tuple[Any, ...]:
     last = run.evaluations.iloc[-1]
     arm, rate = _arm_and_rate(run)
     steps = int(run.steps["lr"].notna().sum())
-    diverged = run.info["status"] == "diverged"
+    diverged = run_status(run) == "diverged"
     accuracy = 1 / run.info["num_classes"] if diverged else last["validation_accuracy"]
     loss = np.inf if diverged else last["validation_loss"]
     return backend, arm, float(rate), seed, accuracy, steps, loss

@@ -13,6 +13,8 @@ import pandas as pd
 
 from clrbench.errors import ResultsError, SpecError
 from clrbench.report.comparison import COMPARISON_COLUMNS
+from clrbench.report.metrics_table import is_accuracy
+from clrbench.report.verdict import divergence_lines
 from clrbench.spec import Spec, load_spec
 from clrbench.store import SPEC_FILE, ResultsFolder
 
@@ -164,9 +166,8 @@ def _cells(row: dict[Any, Any]) -> list[str]:
 def _remarks(side: OneSide) -> Iterator[str]:
     if side.comparison.empty:
         yield "There is nothing to compare: no two arms have a pair of finished runs."
-    for row in side.summary.to_dict("records"):
-        if row["diverged"]:
-            yield f"{row['backend']}: {row['diverged']} of {row['runs']} runs of {row['arm']} diverged."
+    left_out = "" if is_accuracy(side.spec.verdict.metric) else "; their pairs are left out, which favours the arm"
+    yield from (f"{line}{left_out}." for line in divergence_lines(side.summary))
     yield from (f"Mind: {warning}" for warning in side.warnings)
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clrbench.report.comparison import Pairs, comparison_tables, differences_table
-from clrbench.report.metrics_table import last_rows, metrics_table, run_key
+from clrbench.report.comparison import comparison_tables
+from clrbench.report.metrics_table import last_rows, metrics_table, run_key, run_status
+from clrbench.report.pairs import Pairs, differences_table
 from clrbench.report.targets import target_values, targets_table
 from clrbench.spec import METRICS, Spec
 from clrbench.store import StoredRun
@@ -24,7 +25,7 @@ def summary_table(metrics: pd.DataFrame) -> pd.DataFrame:
         row: dict[str, Any] = {"backend": backend, "arm": arm, "runs": len(runs)}
         row["diverged"] = int((runs["status"] == "diverged").sum())
         for metric in METRICS:
-            values = runs[metric].dropna()
+            values = runs.loc[runs["status"] != "diverged", metric].dropna()
             row |= {f"{metric}_{name}": values.agg(how) for name, how in _STATISTICS.items()}
         rows.append(row)
     statistics = [f"{metric}_{name}" for metric in METRICS for name in _STATISTICS]
@@ -53,8 +54,9 @@ TIMING_KEYS = ("train_seconds", "evaluation_seconds", "compile_seconds", "load_s
 
 
 def published_table(metrics: pd.DataFrame, spec: Spec) -> pd.DataFrame:
-    """Return where values published elsewhere lie among the runs of their arm."""
+    """Return where values published elsewhere lie among the runs of their arm that did not diverge."""
     ends = last_rows(metrics)
+    ends = ends.assign(**ends[list(METRICS)].where(ends["status"] != "diverged"))
     rows = [
         {
             "backend": backend,
@@ -77,7 +79,7 @@ def published_table(metrics: pd.DataFrame, spec: Spec) -> pd.DataFrame:
 def schedule_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
     """Return the rate of each arm over its steps, thinned, as its first run used it; one that did not diverge, if any."""
     first: dict[tuple[str, str], StoredRun] = {}
-    for run in sorted(runs, key=lambda run: bool(run.info["status"] != "finished")):
+    for run in sorted(runs, key=lambda run: run_status(run) == "diverged"):
         first.setdefault(run_key(run)[:2], run)
     return pd.concat([_thinned(*key, run) for key, run in first.items()], ignore_index=True)
 
@@ -115,7 +117,6 @@ class Tables:
     evidence: pd.DataFrame
     differences: pd.DataFrame
     targets: pd.DataFrame
-    timing: pd.DataFrame
     published: pd.DataFrame
     schedule: pd.DataFrame
 
@@ -161,7 +162,6 @@ def make_tables(
         evidence=evidence,
         differences=differences,
         targets=targets_table(metrics, target_values(spec, all_runs, all_metrics)),
-        timing=timing_table(runs),
         published=published_table(metrics, spec),
         schedule=schedule_table(runs),
     )

@@ -14,6 +14,7 @@ from matplotlib.transforms import ScaledTranslation
 from clrbench.report import plot_style
 from clrbench.report.arm_curves import arm_handle
 from clrbench.report.figure_words import seeds_in_words, target_name
+from clrbench.report.metrics_table import last_rows
 from clrbench.report.plot_style import MEAN_WIDTH, arm_colours, arm_line_styles, house_style
 
 _ROW_INCHES = 2.1
@@ -63,7 +64,7 @@ def target_figure(targets: pd.DataFrame, metrics: pd.DataFrame, arms: Sequence[s
     for axes in panels[:, 0]:
         axes.set_ylabel("runs there (%)")
     plot_style.write_legend(figure, _handles(targets, arms))
-    plot_style.write_caption(figure, _captions(targets))
+    plot_style.write_caption(figure, [*_captions(targets), _divergence(metrics)])
     return figure
 
 
@@ -102,6 +103,14 @@ def _handles(targets: pd.DataFrame, arms: Sequence[str]) -> list[Line2D]:
         if len(counts):
             handles.append(arm_handle(arm, arms, f"{arm} (n = {number})"))
     return handles
+
+
+def _divergence(metrics: pd.DataFrame) -> str:
+    ends = last_rows(metrics)
+    diverged = ends[ends["status"] == "diverged"]
+    counts = diverged.value_counts(["backend", "arm"], sort=False).reset_index(name="runs")
+    words = [f"{row['arm']} ({row['backend']}) {row['runs']}" for row in counts.to_dict("records")]
+    return f"diverged runs never stay there: {', '.join(words)}" if words else ""
 
 
 def _captions(targets: pd.DataFrame) -> list[str]:

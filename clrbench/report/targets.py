@@ -56,7 +56,7 @@ def target_values(spec: Spec, runs: Sequence[StoredRun], metrics: pd.DataFrame) 
 
 def _auto_target(ends: pd.DataFrame, metric: Metric, num_classes: int) -> tuple[float, ...]:
     worst = 1 / num_classes if is_accuracy(metric) else math.inf
-    values = ends[metric].mask(ends[metric].isna() & (ends["status"] == "diverged"), worst)
+    values = ends[metric].mask(ends["status"] == "diverged", worst)
     middle = float(values.median())
     if not math.isfinite(middle):
         return ()
@@ -86,7 +86,7 @@ def targets_table(metrics: pd.DataFrame, targets: TargetValues) -> pd.DataFrame:
 def _crossings(run: pd.DataFrame, metric: str, target: float) -> dict[str, float]:
     values = run[metric].to_numpy()
     reached = values >= target if is_accuracy(metric) else values <= target
-    stays = np.logical_and.accumulate(reached[::-1])[::-1]
+    stays = np.logical_and.accumulate(reached[::-1])[::-1] & (run["status"] != "diverged").to_numpy()
     found: dict[str, float] = {}
     for name, there in zip(KINDS, (reached, stays), strict=True):
         at = int(np.argmax(there)) if there.any() else None

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from clrbench.records import DoubleArray
-from clrbench.report.comparison import Pairs
 from clrbench.report.metrics_table import run_key
+from clrbench.report.pairs import Pairs
 from clrbench.report.targets import KINDS
 from clrbench.stats import median_interval
 from clrbench.store import StoredRun

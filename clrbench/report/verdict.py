@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from clrbench.report.metrics_table import is_accuracy
 from clrbench.report.tables import Tables
 from clrbench.spec import Spec
 from clrbench.stats import pairs_needed
@@ -32,9 +33,9 @@ def verdict_text(spec: Spec, tables: Tables, warnings: list[str]) -> str:
     ]
     if not lines:
         lines = ["There is nothing to compare: no two arms have a pair of finished runs."]
-    lines += _diverged(tables)
+    lines += _diverged(tables, metric)
     lines += ["", f"{_plain(metric).capitalize()} at the end:", *_summary_lines(tables.summary, metric)]
-    lines += list(_published_lines(tables.published))
+    lines += list(_published_lines(tables.published, tables.summary))
     lines += ["", *scope_lines(spec, tables)]
     if warnings:
         lines += ["", "Mind:", *(f"  - {warning}" for warning in warnings)]
@@ -44,6 +45,8 @@ def verdict_text(spec: Spec, tables: Tables, warnings: list[str]) -> str:
 def verdict_data(spec: Spec, tables: Tables, warnings: list[str]) -> dict[str, Any]:
     """Return the verdict as plain data; infinite and missing numbers are null."""
     primary = tables.comparison[tables.comparison["metric"] == spec.verdict.metric]
+    left_out = [pairs_left_out(row, tables.comparison) for row in primary.to_dict("records")]
+    primary = primary.assign(pairs_left_out=left_out)
     return {
         "experiment": spec.name,
         "metric": spec.verdict.metric,
@@ -83,10 +86,14 @@ def scope_lines(spec: Spec, tables: Tables) -> Iterator[str]:
 def _sentence(row: Mapping[Any, Any], evidence: Mapping[Any, Any], spec: Spec, tables: Tables) -> str:
     answer = _ANSWER[row["verdict"]].format(**row)
     metric = spec.verdict.metric
-    means = tables.all_summaries.set_index(["backend", "arm"])[f"{metric}_mean"]
-    there = ", ".join(f"{arm} {_number(means[row['backend'], arm])}" for arm in (row["candidate"], row["baseline"]))
-    pairs = f"{row['pairs']} pair{'s' * (row['pairs'] != 1)}"
+    ends = tables.all_summaries.set_index(["backend", "arm"]).to_dict("index")
+    arms = {arm: ends.get((row["backend"], arm), _NO_RUNS) for arm in (row["candidate"], row["baseline"])}
+    there = ", ".join(f"{arm} {_mean_words(end, metric)}" for arm, end in arms.items())
     num_comparisons, alpha = evidence["comparisons"], evidence["alpha"]
+    answer = f"{row['backend']}: {answer}. {_plain(metric).capitalize()}: {there}; "
+    if not row["pairs"]:
+        return f"{answer}no pair to compare.{_left_out_words(row, arms, tables.comparison)}"
+    pairs = f"{row['pairs']} pair{'s' * (row['pairs'] != 1)}"
     level = f"{100 * (1 - alpha):g} %"
     interval = (
         f"{level} interval {row['ci_low']:+.4f} to {row['ci_high']:+.4f}"
@@ -94,8 +101,8 @@ def _sentence(row: Mapping[Any, Any], evidence: Mapping[Any, Any], spec: Spec, t
         else f"no {level} interval from so few pairs"
     )
     text = (
-        f"{row['backend']}: {answer}. {_plain(metric).capitalize()}: {there}; difference {row['mean_difference']:+.4f}, "
-        f"{interval}, p = {row['p_value']:.3g}, {pairs}: {row['wins']} won, {row['ties']} tied, {row['losses']} lost."
+        f"{answer}difference {row['mean_difference']:+.4f}, {interval}, p = {row['p_value']:.3g}, {pairs}: {row['wins']} won, "
+        f"{row['ties']} tied, {row['losses']} lost.{_left_out_words(row, arms, tables.comparison)}"
     )
     if evidence["moved"]:
         text += (
@@ -108,7 +115,8 @@ def _sentence(row: Mapping[Any, Any], evidence: Mapping[Any, Any], spec: Spec, t
     if num_comparisons > 1:
         text += f" The verdict allows for {num_comparisons} comparisons (Holm)."
     if row["verdict"] == "cannot tell":
-        text += f" It would take at least {pairs_needed(alpha, num_comparisons)} seeds."
+        needed = pairs_needed(alpha, num_comparisons)
+        text += f" It would take at least {needed} seeds." if row["pairs"] < needed else _WITHHELD
     if row["verdict"] == "no difference shown" and math.isfinite(evidence["detectable_difference"]):
         text += f" So many pairs show a difference of {evidence['detectable_difference']:.4f} four times in five."
     if row["verdict"] == "equivalent":
@@ -116,38 +124,98 @@ def _sentence(row: Mapping[Any, Any], evidence: Mapping[Any, Any], spec: Spec, t
     return text
 
 
-def _diverged(tables: Tables) -> Iterator[str]:
-    for row in tables.all_summaries.to_dict("records"):
+_NO_RUNS = {"runs": 0, "diverged": 0}
+_WITHHELD = (
+    " The pairs that count would decide it, but runs diverged in others or in both arms at once, of which these pairs say "
+    "nothing: so no verdict is given."
+)
+
+
+def pairs_left_out(row: Mapping[Any, Any], comparison: pd.DataFrame) -> int:
+    """Return how many pairs of runs a comparison leaves out because one of them diverged.
+
+    Args:
+        row: Of `comparison`.
+        comparison: The table comparison.csv; in accuracy a diverged run counts, unless no run of any arm has one.
+    """
+    keys = ["backend", "candidate", "baseline"]
+    same = (comparison[keys] == [row[key] for key in keys]).all(axis=1)
+    return int(comparison.loc[same, "pairs"].max()) - int(row["pairs"])
+
+
+def _left_out_words(row: Mapping[Any, Any], arms: Mapping[str, Mapping[Any, Any]], comparison: pd.DataFrame) -> str:
+    number = pairs_left_out(row, comparison)
+    if not number:
+        return ""
+    counts = ", ".join(f"{arm} {end['diverged']}" for arm, end in arms.items())
+    pairs = f"{number} pair{'s are' if number != 1 else ' is'}"
+    return (
+        f" {pairs} left out, as a diverged run has no {_plain(str(row['metric'])).rpartition(' ')[2]} (diverged: {counts}); "
+        "this favours the arm that diverges."
+    )
+
+
+def divergence_lines(summary: pd.DataFrame) -> Iterator[str]:
+    """Yield how many runs of each arm diverged, such as `torch: 2 of 6 runs of clr diverged`; nothing for the others."""
+    for row in summary.to_dict("records"):
         if row["diverged"]:
-            yield (
-                f"{row['backend']}: {row['diverged']} of {row['runs']} runs of {row['arm']} diverged; in accuracy they count "
-                "as a blind guess."
-            )
+            yield f"{row['backend']}: {row['diverged']} of {row['runs']} runs of {row['arm']} diverged"
+
+
+def divergence_rule(metric: str, *, all_diverged: bool) -> str:
+    """Return what diverged runs count as, to follow how many there are."""
+    if not is_accuracy(metric):
+        return "a loss cannot count them: they are left out of the means, and their pairs of the difference."
+    counted = "in accuracy they count as a blind guess"
+    return f"{counted}." if all_diverged else f"{counted} in the difference, and are left out of the mean."
+
+
+def _diverged(tables: Tables, metric: str) -> Iterator[str]:
+    summary = tables.all_summaries
+    rows = summary[summary["diverged"] > 0]
+    for line, all_diverged in zip(divergence_lines(rows), rows["diverged"] == rows["runs"], strict=True):
+        yield f"{line}; {divergence_rule(metric, all_diverged=all_diverged)}"
 
 
 def _summary_lines(summary: pd.DataFrame, metric: str) -> Iterator[str]:
     width = max(len(arm) for arm in summary["arm"])
     for row in summary.to_dict("records"):
         mean, sd, low, high = (row[f"{metric}_{name}"] for name in ("mean", "sd", "min", "max"))
-        if math.isfinite(sd):
-            found = f"mean {mean:.4f}, sd {sd:.4f}, from {low:.4f} to {high:.4f}, {row['runs']} runs"
-        else:
-            found = f"{_number(mean)}, {row['runs']} run{'s' * (row['runs'] != 1)}"
+        runs = f"{row['runs']} run{'s' * (row['runs'] != 1)}"
+        if 0 < row["diverged"] < row["runs"]:
+            runs = f"{row['runs'] - row['diverged']} of {runs}, the others diverged"
+        found = f"mean {mean:.4f}, sd {sd:.4f}, from {low:.4f} to {high:.4f}" if math.isfinite(sd) else _number(mean)
+        found = f"{found}, {runs}"
         yield f"  {row['backend']:<5}  {row['arm']:<{width}}  {found}"
 
 
-def _published_lines(published: pd.DataFrame) -> Iterator[str]:
+def _published_lines(published: pd.DataFrame, summary: pd.DataFrame) -> Iterator[str]:
+    of_arm = summary.set_index(["backend", "arm"])
     if not published.empty:
         yield ""
     for row in published.to_dict("records"):
+        start = f"Published {_plain(row['metric'])} of {row['arm']}: {row['value']:g}; on {row['backend']}, "
+        if not row["runs"]:
+            yield f"{start}every run diverged."
+            continue
+        diverged = of_arm["diverged"][row["backend"], row["arm"]]
+        kept = " that did not diverge" if diverged else ""
         yield (
-            f"Published {_plain(row['metric'])} of {row['arm']}: {row['value']:g}; on {row['backend']}, {row['runs_below']} of "
-            f"{row['runs']} runs lie below it, their median is {row['median']:.4f}, from {row['min']:.4f} to {row['max']:.4f}."
+            f"{start}{row['runs_below']} of {row['runs']} runs{kept} lie below it, "
+            f"their median is {row['median']:.4f}, from {row['min']:.4f} to {row['max']:.4f}."
         )
 
 
 def _number(mean: float) -> str:
     return f"{mean:.4f}" if math.isfinite(mean) else "(all runs diverged)"
+
+
+def _mean_words(end: Mapping[Any, Any], metric: str) -> str:
+    """Return the mean of an arm by its row of the summary, and of how many of its runs it is where some diverged."""
+    if not end["runs"]:
+        return "(no run)"
+    left = end["runs"] - end["diverged"]
+    return _number(end[f"{metric}_mean"]) + (f" ({left} of {end['runs']} runs)" if 0 < left < end["runs"] else "")
 
 
 def _plain(metric: str) -> str:

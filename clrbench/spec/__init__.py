@@ -13,7 +13,7 @@ from clrbench.spec.messages import messages
 from clrbench.spec.model import OVERRIDES, Optimizer, ResolvedArm, Spec
 from clrbench.spec.names import BACKEND_NAMES, METRICS, BackendName, Metric
 from clrbench.spec.quantities import LARGEST_LR, NAME_PATTERN, Clock, Length, Share, as_float32
-from clrbench.spec.reader import KeyPath, locate, read_yaml, write_yaml
+from clrbench.spec.reader import KeyPath, listed, locate, read_yaml, write_yaml
 from clrbench.spec.run import RunSpec
 from clrbench.spec.schedules import BaseCyclic, Constant, Ramp, Schedule
 from clrbench.spec.sources import load_sources
@@ -75,7 +75,7 @@ def load_spec(path: Path) -> SpecFile:
     """Return the spec in a YAML file.
 
     Raises:
-        SpecError: If anything in it is not allowed; the message has one line for each thing found.
+        SpecError: If anything in it is not allowed; the message has one line for each thing found, up to 30.
     """
     data, lines = read_yaml(path)
     if not isinstance(data, dict):
@@ -83,8 +83,7 @@ def load_spec(path: Path) -> SpecFile:
     try:
         spec = Spec.model_validate(data, context={"folder": path.parent})
     except ValidationError as err:
-        found = dict.fromkeys(locate(path, lines, key, text) for key, text in messages(err, data))
-        raise SpecError("\n".join(found)) from err
+        raise SpecError(listed(locate(path, lines, key, text) for key, text in messages(err, data))) from err
     return SpecFile(spec, path, lines)
 
 

@@ -1,7 +1,7 @@
 """What pydantic found wrong -> messages that say where, what was got and what is allowed."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -31,6 +31,8 @@ def _message(details: ErrorDetails, data: Any) -> tuple[KeyPath, str]:
     path, got = _follow(details["loc"], data)
     if details["loc"][-1:] == ("[key]",):
         got = details["loc"][-2]
+    if details["type"] == "string_pattern_mismatch":
+        return path, _got(got, ALLOWED["string_pattern_mismatch"], show=ascii)  # letters that only look like a to z
     context = details.get("ctx", {})
     match details["type"]:
         case "unknown_key":
@@ -85,7 +87,7 @@ def _plain(message: str) -> str:
     return message.removeprefix("Value error, ").replace("{", "{{").replace("}", "}}")
 
 
-def _got(value: Any, allowed: str) -> str:
+def _got(value: Any, allowed: str, show: Callable[[Any], str] = repr) -> str:
     match value:
         case dict():
             text = f"the keys {', '.join(map(ascii, value))}" if value else "no keys"
@@ -94,7 +96,7 @@ def _got(value: Any, allowed: str) -> str:
         case bool():
             text = str(value).lower()
         case str() | list():
-            text = repr(value)
+            text = show(value)
         case _:
             text = str(value)
     return f"got {shortened(text)}; allowed: {allowed}"

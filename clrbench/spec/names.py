@@ -34,7 +34,7 @@ def _resolve_dataset(value: Any, info: ValidationInfo) -> str:
     if value in DATASET_NAMES:
         return str(value)
     folder: Path = (info.context or {}).get("folder", Path())
-    if not isinstance(value, str) or not value.isprintable() or not _is_path(value, folder):
+    if not isinstance(value, str) or not _is_sound(value) or not _is_path(value, folder):
         raise ValueError(f"{ALLOWED_DATASETS}{nearest(value, DATASET_NAMES)}")
     place, colon, function = value.rpartition(":") if is_reference(value) else (value, "", "")
     if colon and not place.endswith(".py"):
@@ -43,6 +43,14 @@ def _resolve_dataset(value: Any, info: ValidationInfo) -> str:
         return f"{(folder / place).resolve()}{colon}{function}"
     except (OSError, RuntimeError) as err:
         raise ValueError(f"a path that can be followed ({err})") from err
+
+
+LONGEST_PATH = 1000
+"""So many characters a path or a function may have; on macOS no path is longer than 1,024 bytes."""
+
+
+def _is_sound(value: str) -> bool:
+    return value.isprintable() and len(value) <= LONGEST_PATH
 
 
 def _is_path(value: str, folder: Path) -> bool:

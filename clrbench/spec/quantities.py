@@ -183,8 +183,12 @@ _QUANTITY = re.compile(rf"(?P<amount>{_NUMBER})(?P<unit>[A-Za-z%]+)\s*")
 _SINGULAR = {"epoch": "epochs", "step": "steps", "cycle": "cycles", "row": "rows"}
 
 
+_LONGEST_TEXT = 100
+"""Matching a quantity takes time in the square of its length, or its cube."""
+
+
 def _parse(value: Any, units: tuple[str, ...], allowed: str) -> tuple[float, str]:
-    match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
+    match = _QUANTITY.fullmatch(value) if isinstance(value, str) and len(value) <= _LONGEST_TEXT else None
     if match is None:
         raise ValueError(allowed)
     unit = _SINGULAR.get(match["unit"], match["unit"])

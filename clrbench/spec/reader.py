@@ -1,7 +1,8 @@
 """YAML text -> plain data, and the line on which each key stands."""
 
 import re
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,6 +18,12 @@ MAX_BYTES = 1_000_000
 MAX_NODES, MAX_DEPTH = 20_000, 50
 """Aliases can make a short text stand for billions of entries, inside each other without end; a spec has far fewer."""
 
+MAX_WRITTEN_NODES = 25_000
+"""So many keys and values are read of the text itself; to read all that a megabyte can hold would take seconds."""
+
+MOST_LISTED = 30
+"""So many messages about one file are shown."""
+
 LONGEST_SHOWN = 80
 """So many characters of a key or a value are shown in a message."""
 
@@ -24,7 +31,23 @@ _TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 
 
 class _Reader(yaml.SafeLoader):
-    """PyYAML's safe loader, which names the line of every value that it cannot make sense of."""
+    """PyYAML's safe loader, which names the line of every value that it cannot make sense of, and gives up early."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = self._num_nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._num_nodes += 1
+        if self._depth > MAX_DEPTH or self._num_nodes > MAX_WRITTEN_NODES:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            problem = f"more than {MAX_NODES} entries or {MAX_DEPTH} levels"
+            raise yaml.composer.ComposerError(None, None, problem, mark)
+        self._depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -47,19 +70,19 @@ def read_yaml(path: Path) -> tuple[Any, dict[KeyPath, int]]:
     text = _read_text(path)
     try:
         loader = _Reader(text)
-        try:
-            node = loader.get_single_node()
-            lines = {} if node is None else _lines(path, node)
-            return (None if node is None else loader.construct_document(node)), lines
-        finally:
-            loader.dispose()
     except yaml.reader.ReaderError as err:
         line = text.count("\n", 0, err.position) + 1
         raise _not_yaml(path, line, f"the character U+{err.character:04X} must not stand in it") from err
+    try:
+        node = loader.get_single_node()
+        lines = {} if node is None else _lines(path, node)
+        return (None if node is None else loader.construct_document(node)), lines
     except yaml.MarkedYAMLError as err:
         raise _not_yaml(path, err.problem_mark.line + 1 if err.problem_mark else 1, str(err.problem)) from err
-    except RecursionError as err:
-        raise _not_yaml(path, 1, "too many brackets inside each other") from err
+    except OverflowError as err:  # PyYAML leaves this uncaught on an escape such as "\UFFFFFFFF"
+        raise _not_yaml(path, loader.line + 1, "an escape that stands for no character") from err
+    finally:
+        loader.dispose()
 
 
 def write_yaml(data: dict[str, Any]) -> str:
@@ -82,14 +105,21 @@ def locate(path: Path, lines: Mapping[KeyPath, int], key: KeyPath, text: str) ->
 
 
 def _shown(key: str | int) -> str:
-    if isinstance(key, str) and re.fullmatch(rf"[\w-][\w.-]{{0,{LONGEST_SHOWN}}}", key):
+    if isinstance(key, str) and re.fullmatch(rf"[\w-][\w.-]{{0,{LONGEST_SHOWN}}}", key, re.ASCII):
         return f".{key}"
-    return f"[{shortened(repr(key))}]"
+    return f"[{shortened(ascii(key))}]"
 
 
 def shortened(text: str) -> str:
     """Return a text, cut where it is too long for a message."""
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
+def listed(found: Iterable[str]) -> str:
+    """Return messages as one, a line each, none twice; of very many the first ones."""
+    lines = list(dict.fromkeys(found))
+    more = [f"... and {len(lines) - MOST_LISTED} more"] if len(lines) > MOST_LISTED else []
+    return "\n".join([*lines[:MOST_LISTED], *more])
 
 
 def _not_yaml(path: Path, line: int, problem: str) -> SpecError:
@@ -98,6 +128,9 @@ def _not_yaml(path: Path, line: int, problem: str) -> SpecError:
 
 def _read_text(path: Path) -> str:
     try:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # opening a pipe that nobody writes to never ends
+            raise SpecError(f"{path}: cannot be read (not a regular file); give the path of a YAML file")
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:

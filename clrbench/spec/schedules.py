@@ -195,6 +195,11 @@ class OneCycle(BaseSchedule):
     anneal: Literal["cos", "linear"] = "cos"
 
 
+def _default_end_lr(lr: float) -> float:
+    """Return where a decay ends that is given no end; no lower than a spec may say, as it stands in the resolved one."""
+    return max(lr / END_LR_DIVISOR, SMALLEST_LR)
+
+
 class _Decay(BaseSchedule):
     lr: RateOrRangeTest
     end_lr: Rate | None = None
@@ -204,21 +209,21 @@ class _Decay(BaseSchedule):
         if isinstance(self.lr, str):
             return self
         if self.end_lr is None:
-            object.__setattr__(self, "end_lr", self.lr / END_LR_DIVISOR)
+            object.__setattr__(self, "end_lr", _default_end_lr(self.lr))
         elif self.end_lr > self.lr:
             raise at_key(("end_lr",), f"a rate of at most lr, which is {self.lr:g}")
         return self
 
     def with_rate(self, rate: float) -> Self:
         """Return this schedule from another rate on; an end that is the default moves along, another is at most the rate."""
-        default = None if isinstance(self.lr, str) else self.lr / END_LR_DIVISOR
-        end_lr = rate / END_LR_DIVISOR if self.end_lr in {None, default} else min(self.end_lr, rate)
+        default = None if isinstance(self.lr, str) else _default_end_lr(self.lr)
+        end_lr = _default_end_lr(rate) if self.end_lr in {None, default} else min(self.end_lr, rate)
         return self.model_copy(update={"lr": rate, "end_lr": end_lr})
 
     def with_bounds(self, base_lr: float, max_lr: float) -> Self:
         """Return this schedule with the rates that it takes from a range test."""
         found = super().with_bounds(base_lr, max_lr)
-        end_lr = float(found.lr) / END_LR_DIVISOR if self.end_lr is None else min(self.end_lr, float(found.lr))
+        end_lr = _default_end_lr(float(found.lr)) if self.end_lr is None else min(self.end_lr, float(found.lr))
         return found.model_copy(update={"end_lr": end_lr})
 
 

@@ -10,7 +10,7 @@ from clrbench.data import FETCHED_FILES, Replacement
 from clrbench.errors import SpecError
 from clrbench.spec.messages import messages
 from clrbench.spec.quantities import Part
-from clrbench.spec.reader import locate, read_yaml
+from clrbench.spec.reader import listed, locate, read_yaml
 
 _URL = re.compile(r"https?://[^\s/]+/\S*")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
@@ -18,7 +18,7 @@ _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 def _as_urls(value: Any) -> tuple[str, ...]:
     urls = value if isinstance(value, list | tuple) else [value]
-    if not urls or not all(isinstance(url, str) and _URL.fullmatch(url) for url in urls):
+    if not urls or not all(isinstance(url, str) and url.isprintable() and _URL.fullmatch(url) for url in urls):
         raise ValueError("a URL that starts with http:// or https://, or a list of them")
     return tuple(urls)
 
@@ -64,8 +64,7 @@ def load_sources(path: Path) -> tuple[Replacement, ...]:
     try:
         sources = Sources.model_validate(data)
     except ValidationError as err:
-        found = dict.fromkeys(locate(path, lines, key, text) for key, text in messages(err, data))
-        raise SpecError("\n".join(found)) from err
+        raise SpecError(listed(locate(path, lines, key, text) for key, text in messages(err, data))) from err
     return tuple(
         Replacement(dataset, key, source.url, source.sha256)
         for dataset, files in sources

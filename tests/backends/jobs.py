@@ -38,6 +38,11 @@ def describe():
     return _loaded[1], "keras" in sys.modules and sys.modules["keras"].config.backend()
 
 
+def has_imported(module):
+    """Return whether this process has imported a module."""
+    return module in sys.modules
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a plan left behind."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference
 from cases import ADAPTIVE, MLP, label, rates, shared, triangular
-from jobs import call, count_compilations, train
+from jobs import call, count_compilations, has_imported, train
 
 from clrbench.models import weight_shapes
 from clrbench.records import BatchNorm, Dense, Flatten, ModelSettings, OptimizerSettings, Residual, Split
@@ -235,3 +235,9 @@ def test_keras_compiles_once_for_runs_that_differ_in_seed_schedule_or_length(ask
 def test_keras_threads_are_fixed_once_tensorflow_runs(ask, make_plan, dataset):
     ask("keras", train, make_plan(MLP, shared("sgd"), []), dataset)
     assert "TensorFlow has already started" in ask("keras", call, "set_threads", 2)
+
+
+def test_training_on_torch_imports_none_of_its_compiler_which_takes_longer_than_torch_itself(ask, make_plan, dataset):
+    for optimizer in (shared("sgd"), OptimizerSettings("sgd"), OptimizerSettings("adam"), OptimizerSettings("adagrad")):
+        ask("torch", train, make_plan(MLP, optimizer, np.full(2, 0.01)), dataset)
+    assert not ask("torch", has_imported, "torch._dynamo")

@@ -1,8 +1,9 @@
+import re
 import subprocess
 import sys
 
 import pytest
-from jobs import describe
+from jobs import call, describe
 
 from clrbench import backends
 from clrbench.errors import BackendError
@@ -62,3 +63,17 @@ def test_keras_that_is_already_on_another_backend_is_refused():
         "from clrbench import backends; backends.load('keras')"
     )
     assert "BackendError: keras has already been imported on its jax backend" in child.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("torch", {"cpu_capability": r"[A-Z0-9_ ]+", "mkl": "yes|no", "onednn": "yes|no"}),
+        ("keras", {"compiler": r"[\w.+-]+"}),
+    ],
+)
+def test_a_backend_says_what_it_computes_with_in_words_that_are_the_same_each_time(ask, name, known):
+    found = ask(name, call, "build", "cpu")
+    assert found.keys() - {"compiler"} == known.keys() - {"compiler"}  # not every build of TensorFlow names it
+    assert all(re.fullmatch(known[key], value) for key, value in found.items()), found
+    assert ask(name, call, "build", "cpu") == found

@@ -145,7 +145,7 @@ def tested(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A folder in which a range test has been run, and what it printed."""
     folder = tmp_path_factory.mktemp("tested")
     spec = write_spec(folder, arms=ARMS_FROM_RANGE_TEST, backends=["torch"])
-    done = run_clrbench("range-test", spec, folder=folder)
+    done = run_clrbench("range-test", spec, "--workers", 1, folder=folder, cold=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder, done.stdout
 
@@ -194,7 +194,7 @@ def test_check_length_sweeps_again_at_half_the_length_and_says_whether_the_bound
     times = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("run.json")}
     cost = answer(run_clrbench("range-test", "quick.yaml", "--check-length", "--dry-run", "--json", folder=tmp_path))
     assert (cost["num_runs"], cost["num_steps"]) == (4, 2 * 120 + 2 * 60)
-    done = run_clrbench("range-test", "quick.yaml", "--check-length", folder=tmp_path)
+    done = run_clrbench("range-test", "quick.yaml", "--check-length", "--workers", 1, folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "At half the length" in done.stdout
     assert {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("run.json")} == times
@@ -241,7 +241,7 @@ def test_report_refuses_where_the_runs_are_missing(tested: tuple[Path, str]) -> 
 def test_compare_takes_bounds_from_the_range_test_which_is_not_made_again(tested: tuple[Path, str]) -> None:
     results = tested[0] / "results/quick"
     times = {path: path.stat().st_mtime_ns for path in (results / "range-test/runs").rglob("run.json")}
-    done = run_clrbench("compare", "quick.yaml", folder=tested[0])
+    done = run_clrbench("compare", "quick.yaml", "--workers", 1, folder=tested[0])
     assert done.returncode == 0, done.stderr
     assert {path: path.stat().st_mtime_ns for path in (results / "range-test/runs").rglob("run.json")} == times
     bounds = json.loads((results / "range-test/bounds.json").read_text())["torch"]
@@ -258,7 +258,7 @@ def test_without_an_answer_compare_and_range_test_exit_with_3_and_say_why(clrben
     too_low = {"start_lr": 1e-7, "end_lr": 1e-6, "duration": "3 epochs", "seeds": 2}
     spec = write_spec(tmp_path, arms=ARMS_FROM_RANGE_TEST, backends=["torch"], range_test=too_low)
     for command in ("compare", "range-test"):
-        done = clrbench(command, spec)
+        done = clrbench(command, spec, "--workers", 1)
         assert done.returncode == 3
         assert "torch: no bounds can be named: " in done.stdout
         assert f"clrbench range-test {spec}" in done.stdout

@@ -2,10 +2,7 @@
 
 import json
 import os
-import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +18,7 @@ RUNS = ["constant", "clr"]
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the quick experiment has been run once."""
     folder = tmp_path_factory.mktemp("compare")
-    done = run_clrbench("compare", write_spec(folder), folder=folder)
+    done = run_clrbench("compare", write_spec(folder), folder=folder, cold=True)
     assert done.returncode == 0, done.stderr
     (folder / "stdout").write_text(done.stdout)
     (folder / "stderr").write_text(done.stderr)
@@ -143,7 +140,7 @@ def test_a_changed_arm_reruns_alone(workplace: Path, results: Path, tmp_path: Pa
     }
     spec = write_spec(tmp_path, arms=arms, backends=["torch"])
     times = {path: path.stat().st_mtime_ns for path in (results / "runs").rglob("run.json")}
-    done = run_clrbench("compare", spec, folder=workplace)
+    done = run_clrbench("compare", spec, "--workers", 1, folder=workplace)
     assert done.returncode == 0
     after = {path: path.stat().st_mtime_ns for path in (results / "runs").rglob("run.json")}
     assert {path: after[path] for path in times} == times
@@ -165,7 +162,7 @@ def test_a_diverged_arm_is_a_result_and_leaves_no_answer(clrbench: Clrbench, tmp
         "constant": {"schedule": {"name": "constant", "lr": 0.05}},
         "wild": {"schedule": {"name": "constant", "lr": 1e6}},
     }
-    done = clrbench("compare", write_spec(tmp_path, arms=arms, backends=["torch"]))
+    done = clrbench("compare", write_spec(tmp_path, arms=arms, backends=["torch"]), "--workers", 1)
     assert done.returncode == 3
     assert "2 of 2 runs of wild diverged" in done.stdout
     metrics = pd.read_csv(tmp_path / "results/quick/metrics.csv")
@@ -180,46 +177,16 @@ def test_own_data_needs_nothing_but_its_path(clrbench: Clrbench, tmp_path: Path)
     images = (rng.random((300, 9, 7, 3)) * 0.3 + labels[:, None, None, None] * 0.3).astype(np.float32)
     np.savez(tmp_path / "own.npz", x_train=images[:240], y_train=labels[:240], x_test=images[240:], y_test=labels[240:])
     spec = write_spec(tmp_path, data={"dataset": "own.npz"}, batch_size=20, model={"name": "cnn"}, seeds=1)
-    done = clrbench("compare", spec)
+    done = clrbench("compare", spec, "--workers", 1)
     assert done.returncode == 0, done.stderr
     summary = pd.read_csv(tmp_path / "results/quick/summary.csv")
     assert len(summary) == 4
     assert (summary["test_accuracy_mean"] > 0.8).all()
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_workers_end_with_their_parent(tmp_path: Path, stop: signal.Signals) -> None:
-    spec = write_spec(tmp_path, duration="2000 epochs", backends=["torch"])
-    command = [sys.executable, "-m", "clrbench", "compare", str(spec), "--workers", "2"]
-    parent = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-    )
-    deadline = time.monotonic() + 60
-    while len(list(tmp_path.glob("results/quick/.locks/torch-*.lock"))) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    workers = _children(parent.pid)
-    assert len(workers) >= 2
-    parent.send_signal(stop)
-    parent.communicate(timeout=30)
-    assert parent.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[stop]
-    deadline = time.monotonic() + 15
-    while any(Path(f"/proc/{pid}").exists() for pid in workers):
-        assert time.monotonic() < deadline, "a worker outlives its parent"
-        time.sleep(0.1)
-
-
-def _children(pid: int) -> list[int]:
-    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=True)
-    return [int(line) for line in found.stdout.split()]
-
-
 @pytest.mark.parametrize(("condition", "code"), [("worse", 0), ("not-better", 4)])
-def test_fail_if_turns_a_verdict_into_an_exit_code(
-    condition: str, code: int, clrbench: Clrbench, tmp_path: Path
-) -> None:
+def test_fail_if_turns_a_verdict_into_an_exit_code(condition: str, code: int, workplace: Path) -> None:
     # Two pairs cannot tell, which is not better, and not worse.
-    spec = write_spec(tmp_path, backends=["torch"], duration="2 epochs")
-    done = clrbench("compare", spec, "--fail-if", condition)
+    done = run_clrbench("compare", "quick.yaml", "--fail-if", condition, folder=workplace)
     assert done.returncode == code, done.stderr
     assert "cannot tell clr from constant" in done.stdout

@@ -58,7 +58,7 @@ def test_fetch_verify_and_train_on_what_a_mirror_holds(clrbench: Clrbench, mirro
     assert "run clrbench data fetch svhn" in missing.stderr
     assert clrbench("validate", spec, **around).returncode == 0
     assert not mirror.requests  # only training needs the data
-    assert clrbench("compare", spec, **around).returncode == 0
+    assert clrbench("compare", spec, "--workers", 1, **around).returncode == 0
     assert mirror.requests == {"train.mat": 1, "test.mat": 1}
     assert clrbench("data", "verify", "svhn", **around).returncode == 0
     run = json.loads(next(tmp_path.glob("results/quick/runs/*/run.json")).read_text())
@@ -105,7 +105,7 @@ def test_folder_of_pictures_streamed_or_resident_gives_the_same_numbers(clrbench
     for pipeline in ("stream", "resident"):
         data = {"dataset": "pictures", "validation": "20 rows", "preprocessing": "standardise", "pipeline": pipeline}
         spec = write_spec(tmp_path, data=data, batch_size=20, seeds=1, backends=["torch"])
-        done = clrbench("compare", spec, "--out", pipeline, "--data-dir", "cache")
+        done = clrbench("compare", spec, "--workers", 1, "--out", pipeline, "--data-dir", "cache")
         assert done.returncode == 0, done.stderr
         tables[pipeline] = pd.read_csv(tmp_path / pipeline / "quick/metrics.csv")
         run = json.loads(next(tmp_path.glob(f"{pipeline}/quick/runs/*/run.json")).read_text())
@@ -125,7 +125,7 @@ def test_function_of_the_users_own_is_called(clrbench: Clrbench, tmp_path: Path)
         "    return (x[:150], y[:150]), (x[150:], y[150:])\n"
     )
     spec = write_spec(tmp_path, data={"dataset": "./mine.py:digits"}, batch_size=20, seeds=1, backends=["torch"])
-    done = clrbench("compare", spec)
+    done = clrbench("compare", spec, "--workers", 1)
     assert done.returncode == 0, done.stderr
     summary = pd.read_csv(tmp_path / "results/quick/summary.csv")
     assert (summary["test_accuracy_mean"] > 0.9).all()
@@ -139,7 +139,7 @@ def test_function_that_gives_other_arrays_at_every_call_is_refused(clrbench: Clr
         "    return (x, y), (x, y)\n"
     )
     spec = write_spec(tmp_path, data={"dataset": "./mine.py:digits"}, batch_size=20, seeds=1, backends=["torch"])
-    done = clrbench("compare", spec)
+    done = clrbench("compare", spec, "--workers", 1)
     assert done.returncode == 1
     assert "its function gives other arrays at every call" in done.stderr
 

@@ -25,7 +25,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the comparison has been run once."""
     folder = tmp_path_factory.mktemp("tuned")
     spec = write_spec(folder, backends=["torch"], seeds=6, arms=ARMS, verdict={"alpha": 0.1})
-    done = run_clrbench("compare", spec, "--workers", 1, folder=folder)
+    done = run_clrbench("compare", spec, "--workers", 1, folder=folder, cold=True)
     assert done.returncode == 0, done.stderr
     (folder / "stdout").write_text(done.stdout)
     return folder

@@ -68,9 +68,10 @@ def test_workers_end_when_the_caller_is_interrupted() -> None:
     def interrupt(_: int) -> None:
         raise KeyboardInterrupt
 
+    others = set(multiprocessing.active_children())
     with pytest.raises(KeyboardInterrupt):
         make(2000, 0, interrupt, num_processes=1)
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= others
 
 
 def test_dead_worker_is_a_data_error(monkeypatch: pytest.MonkeyPatch) -> None:

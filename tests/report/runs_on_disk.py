@@ -10,7 +10,12 @@ from clrbench.store import ResultsFolder
 EVALUATION_STEPS = np.array([2, 4, 5], np.int32)
 STEPS_PER_EPOCH = 2
 ROWS = {"train": 100, "validation": 0, "test": 400}
-SIZES = {"steps_per_epoch": STEPS_PER_EPOCH, "num_steps": 5, "evaluation_steps": EVALUATION_STEPS.tolist()}
+SIZES = {
+    "steps_per_epoch": STEPS_PER_EPOCH,
+    "num_steps": 5,
+    "evaluation_steps": EVALUATION_STEPS.tolist(),
+    "evaluated_splits": ["test"],
+}
 
 
 def write_run(
@@ -22,14 +27,25 @@ def write_run(
     backend: str = "torch",
     version: str = "1",
     status: str = "finished",
+    losses: Sequence[float] | None = None,
+    train_losses: Sequence[float] = (5, 4, 3, 2, 1),
+    diverged_step: int | None = None,
 ) -> str:
-    """Write a run of five updates whose test accuracy after 2, 4 and 5 of them is given, and return its id."""
+    """Write a run of five updates whose test accuracy after 2, 4 and 5 of them is given, and return its id.
+
+    The test loss is 1 - accuracy unless it is given; a run diverges at its third update unless another is named.
+    """
     values = np.array([5, 4, 3, 2, 1], np.float32)
+    lost = np.arange(5) > (2 if diverged_step is None else diverged_step)
     if status == "diverged":
-        values[3:] = np.nan
-    evaluations = tuple(Evaluation(1 - value, value) for value in accuracy)
+        values[lost] = np.nan
+        unknown = lost[EVALUATION_STEPS - 1] if diverged_step is None else diverged_step < EVALUATION_STEPS
+        accuracy = np.where(unknown, np.nan, accuracy).tolist()
+        losses = None if losses is None else np.where(unknown, np.nan, losses).tolist()
+    pairs = zip(accuracy, losses or [1 - value for value in accuracy], strict=True)
+    evaluations = tuple(Evaluation(loss, value) for value, loss in pairs)
     log = RunLog(
-        StepLog(values / 10, values, values / 5),
+        StepLog(values / 10, np.where(np.isnan(values), np.nan, np.array(train_losses)).astype(np.float32), values / 5),
         EVALUATION_STEPS,
         {Split.TEST: evaluations},
         "diverged" if status == "diverged" else "finished",
@@ -52,6 +68,7 @@ def write_run(
             "images_per_second": 500.0,
         },
     }
+    folder.root.mkdir(parents=True, exist_ok=True)
     folder.write_run(run_id, STEPS_PER_EPOCH, log, info)
     folder.update_index({"runs": {backend: [*folder.index().get("runs", {}).get(backend, []), run_id]}})
     return run_id

@@ -68,9 +68,11 @@ def write_run(folder: ResultsFolder, seed: int, curve: Curve, steps: int = STEPS
         Timing(1.0, 0.5, 0.0, 0.0, 500),
     )
     sizes = {"num_steps": steps, "steps_per_epoch": 10, "evaluation_steps": points.tolist()}
+    sizes["evaluated_splits"] = []
     run = {"backend": "torch", "arm": "range-test", "seed": seed, **sizes, **changes}
     info = {"status": "finished", "reason": None, "spec": run, "provenance": {"data_checksum": "abc"}}
     run_id = f"{run['backend']}-range-test-s{seed}-{len(folder.index().get('runs', {}))}"
+    folder.root.mkdir(parents=True, exist_ok=True)
     folder.write_run(run_id, 10, log, info)
     known = folder.index().get("runs", {}).get(run["backend"], [])
     folder.update_index({"runs": {run["backend"]: [*known, run_id]}})

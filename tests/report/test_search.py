@@ -48,8 +48,10 @@ def write_try(folder: ResultsFolder, arm: str, seed: int, accuracy: float) -> No
         None,
         Timing(1.0, 0.5, 0.0, 0.0, 500),
     )
-    spec = {"backend": "torch", "arm": arm, "seed": seed, "num_steps": 4, "evaluation_steps": [2, 4]}
+    spec: dict[str, Any] = {"backend": "torch", "arm": arm, "seed": seed, "num_steps": 4, "evaluation_steps": [2, 4]}
+    spec["evaluated_splits"] = ["validation"]
     run_id = f"torch-{arm}-s{seed}-00000000"
+    folder.root.mkdir(parents=True, exist_ok=True)
     folder.write_run(run_id, 2, log, {"status": log.status, "num_classes": 4, "spec": spec})
     folder.update_index({"runs": {"torch": [*folder.index().get("runs", {}).get("torch", []), run_id]}})
 
@@ -92,6 +94,15 @@ def test_a_diverged_try_counts_as_a_blind_guess_and_costs_the_updates_it_made(tm
     assert found.tries["validation_loss"].tolist() == [0.8, 0.76, math.inf]
     assert found.tries["steps"].tolist() == [4, 4, 2]
     assert found.chosen["lr"].tolist() == [0.1]
+    assert found.warnings[0] == "arm constant: 1 of 3 tries of its search on torch diverged"
+
+
+def test_a_search_in_which_every_try_diverged_is_not_told_as_a_choice(tmp_path: Path) -> None:
+    accuracies = {f"constant@{rate}": [math.nan] for rate in (0.01, 0.03, 0.1)}
+    (warning,) = search(tmp_path, make_spec(tmp_path, CONSTANT), accuracies).warnings
+    assert warning == (
+        "arm constant: 3 of 3 tries of its search on torch diverged; no rate is better than another, the lowest stands"
+    )
 
 
 @pytest.mark.parametrize(("metric", "chosen"), [("test_accuracy", 0.1), ("test_loss", 0.03)])
@@ -137,6 +148,7 @@ def test_the_rate_given_by_a_range_test_is_read_from_its_bounds(tmp_path: Path) 
     arm = {"schedule": {"name": "constant", "lr": "range_test"}, "tune": {"from": "range_test", "points": 3}}
     spec = make_spec(tmp_path, arm)
     bounds = {"torch": {"base_lr": 0.01, "max_lr": 0.09, "reason": None}, "keras": {"reason": "flat"}}
+    (tmp_path / "range-test").mkdir()
     ResultsFolder(tmp_path).range_test(None).write_json("bounds.json", bounds)
     found = search(tmp_path, spec, {"constant@0.01": [0.5], "constant@0.03": [0.9], "constant@0.09": [0.5]})
     assert found.chosen[["given_lr", "lr"]].to_numpy().tolist() == [[0.03, 0.03]]

@@ -13,7 +13,8 @@ from runs_on_disk import write_run
 from clrbench.errors import ResultsError
 from clrbench.report import write_report
 from clrbench.report.arm_curves import bands_table
-from clrbench.report.comparison import Question, compared, mixed_provenance, verdict_word
+from clrbench.report.comparison import Question, compared, verdict_word
+from clrbench.report.pairs import mixed_provenance
 from clrbench.report.tables import Tables, make_tables, thinned_steps
 from clrbench.report.verdict import verdict_data, verdict_text
 from clrbench.spec import Spec
@@ -38,6 +39,12 @@ def make_spec(**changes: Any) -> Spec:
         "targets": {"test_accuracy": (0.5, 0.9)},
     }
     return Spec.model_validate({**content, **changes})
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the figures of a report blank, where only its tables and words are looked at."""
+    monkeypatch.setattr("clrbench.report.to_png", lambda _: b"")
 
 
 @pytest.fixture
@@ -159,6 +166,7 @@ def test_published_values_stand_among_the_runs(folder: ResultsFolder) -> None:
     assert "Published test accuracy of clr: 0.85; on torch, 2 of 3 runs lie below it" in verdict_text(spec, tables, [])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_one_arm_alone_has_a_comparison_of_headers_only(folder: ResultsFolder) -> None:
     write_run(folder, "constant", 0, [0.1, 0.2, 0.3])
     tables = make_tables(make_spec(), folder.indexed_runs(), [])
@@ -266,6 +274,7 @@ def test_verdict_data_has_no_infinite_number(folder: ResultsFolder) -> None:
     assert "It would take at least 6 seeds" in verdict_text(make_spec(), tables, [])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_runs_that_the_spec_does_not_ask_for_are_left_out(folder: ResultsFolder) -> None:
     six_pairs(folder, [0.71, 0.74, 0.72, 0.75, 0.73, 0.76])
     write_run(folder, "dropped", 0, [0.1, 0.2, 0.3])
@@ -282,6 +291,7 @@ def test_only_the_evaluations_asked_for_count(folder: ResultsFolder) -> None:
     np.testing.assert_allclose(metrics["train_loss"], [3.5, 1.0], rtol=1e-12)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_lost_index_loses_no_run(folder: ResultsFolder) -> None:
     six_pairs(folder, [0.71, 0.74, 0.72, 0.75, 0.73, 0.76])
     whole = write_report(folder, make_spec(), [])
@@ -291,6 +301,7 @@ def test_a_lost_index_loses_no_run(folder: ResultsFolder) -> None:
     assert sorted(again.tables.summary["arm"]) == sorted(whole.tables.summary["arm"])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_missing_runs_are_counted(folder: ResultsFolder) -> None:
     six_pairs(folder, [0.71, 0.74, 0.72, 0.75, 0.73, 0.76])
     report = write_report(folder, make_spec(seeds=8), [])
@@ -347,6 +358,7 @@ def test_evidence_of_the_primary_metric(folder: ResultsFolder) -> None:
     assert "The 400 test rows are a sample too: their standard error is 0.0229 in the accuracy of constant" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_second_look_with_more_seeds_is_charged_and_the_same_look_again_is_not(folder: ResultsFolder) -> None:
     ends = [0.72, 0.71, 0.74, 0.76, 0.71, 0.75, 0.73]
     six_pairs(folder, ends[:6])

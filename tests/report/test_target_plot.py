@@ -19,7 +19,7 @@ def tables(backends=("torch",), targets=(0.9,), metric="test_accuracy", first=FI
     rows, ends = [], []
     for backend in backends:
         for arm, epochs in first.items():
-            ends.append({"backend": backend, "arm": arm, "epoch": 12.0})
+            ends.append({"backend": backend, "arm": arm, "seed": 0, "epoch": 12.0, "status": "finished"})
             for target in targets:
                 for seed, (early, late) in enumerate(zip(epochs, sustained[arm], strict=True)):
                     keys = {"backend": backend, "arm": arm, "metric": metric, "target": target, "seed": seed}

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clrbench.report.comparison import Pairs
 from clrbench.report.metrics_table import METRIC_COLUMNS
+from clrbench.report.pairs import Pairs
 from clrbench.report.target_words import target_lines
 from clrbench.report.targets import TARGET_COLUMNS, target_values, targets_table
 from clrbench.report.time_to_target import SECONDS_COLUMNS, TIME_TO_TARGET_COLUMNS, seconds_table, time_to_target_table

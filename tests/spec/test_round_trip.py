@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,10 @@ from clrbench.spec import METRICS, load_spec, to_yaml
 TRAIN_ROWS = 2_000
 INTERNALS = ("function-", "[key]", "tagged", "literal[", "Input should", "Value error", "Length(")
 
-property_test = settings(deadline=None, derandomize=True, database=None, max_examples=40)
+SOAK_EXAMPLES = int(os.environ.get("CLRBENCH_SOAK_EXAMPLES", "0"))
+"""For a long run, such as 20000: so many examples of every property, other ones each time."""
+
+property_test = settings(deadline=None, derandomize=not SOAK_EXAMPLES, database=None, max_examples=SOAK_EXAMPLES or 40)
 
 rates = st.floats(1e-6, 10.0)
 rate_pairs = st.tuples(rates, rates).map(sorted)
@@ -76,20 +80,32 @@ def decays(draw: st.DrawFn) -> dict[str, Any]:
         "exponential_decay": {"gamma": draw(gammas)},
         "cosine_restarts": {"end_lr": end_lr, "period": draw(spans), "multiplier": draw(st.integers(1, 3))},
     }
-    return {"name": name, "lr": lr, **keys[name]}
+    found = draw(st.just(lr) | from_test)
+    return {"name": name, "lr": found, **keys[name]}
 
 
-constants = st.fixed_dictionaries({"name": st.just("constant"), "lr": rates | st.just("range_test")})
+from_test = st.sampled_from(["range_test", "range_test mean", "range_test max_lr"])
+constants = st.fixed_dictionaries({"name": st.just("constant"), "lr": rates | from_test})
 one_cycles = st.fixed_dictionaries(
-    {"name": st.just("one_cycle"), "max_lr": rates},
+    {"name": st.just("one_cycle"), "max_lr": rates | from_test},
     optional={
         "pct_start": st.floats(0.1, 0.9),
         "div_factor": st.floats(1, 100),
+        "final_div_factor": st.floats(1, 1e5),
         "anneal": st.sampled_from(["cos", "linear"]),
     },
 )
 
 
+data_parts = st.fixed_dictionaries(
+    {"dataset": st.sampled_from(["mnist", "own.npz", "/data/own.npz", "./own.py:f", "own.module:f", "a/b c"])},
+    optional={
+        "train_rows": sizes,
+        "test_rows": sizes,
+        "preprocessing": st.sampled_from(["scale", "standardise"]),
+        "pipeline": st.sampled_from(["resident", "stream"]),
+    },
+)
 tunings = st.fixed_dictionaries({}, optional={"seeds": st.integers(1, 100)})
 
 
@@ -131,7 +147,7 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
     by_name = draw(st.lists(names, min_size=1, max_size=4, unique_by=str.lower))
     spec: dict[str, Any] = {
         "name": draw(names),
-        "data": {"dataset": draw(st.sampled_from(["mnist", "own.npz", "/data/own.npz"])), "validation": validation},
+        "data": draw(data_parts) | {"validation": validation},
         "model": draw(models),
         "batch_size": draw(sizes),
         "duration": draw(spans),
@@ -139,7 +155,7 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
     }
     for name, other in pairwise(by_name):
         if draw(st.booleans()):
-            spec["arms"][name]["baseline"] = other
+            spec["arms"][name]["baseline"] = draw(st.sampled_from([other, "none"]))
             spec["arms"][name]["published"] = {draw(metrics): draw(st.floats(0, 1))}
     fractions = st.lists(st.floats(0, 1), min_size=1, max_size=3, unique=True)
     optional = {
@@ -148,7 +164,15 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         "backends": st.sampled_from(["installed", ["torch"], ["keras", "torch"]]),
         "baseline": st.sampled_from(by_name),
         "targets": st.just("auto") | st.dictionaries(metrics, st.just("auto") | fractions, max_size=2),
-        "verdict": st.fixed_dictionaries({}, optional={"metric": metrics, "alpha": st.floats(0.001, 0.5)}),
+        "verdict": st.fixed_dictionaries(
+            {},
+            optional={
+                "metric": metrics,
+                "at": st.just("end"),
+                "alpha": st.floats(0.001, 0.5),
+                "margin": st.floats(0, 1),
+            },
+        ),
         "range_test": st.fixed_dictionaries(
             {"start_lr": st.floats(1e-6, 0.1), "end_lr": st.floats(0.2, 10)},
             optional={"ramp": st.sampled_from(["linear", "exponential"]), "duration": spans, "seeds": seed_lists},
@@ -160,6 +184,10 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
 junk = st.one_of(
     st.sampled_from([None, True, 0, -1, 10**30, math.nan, math.inf, -math.inf, "", " ", "1e400", "range_test", [], {}]),
     st.sampled_from(["3 cycles", "1e9 epochs", "-1 steps", "2", "mnist", ".npz", "\x00", "\x1b[0m", "é", "\ud800"]),
+    st.sampled_from(
+        ["../x", "/etc", "a" * 300, "9" * 300, "./x.py:f", ":", "a:b", "~", "range_test mean", 1e-300, 1e300]
+    ),
+    st.sampled_from([[[[]]], {"name": {"name": []}}, [{}, {}], {"a": {"a": {}}}, [None], {"from": "range_test"}]),
     st.integers(),
     st.floats(),
     st.text(max_size=8),
@@ -168,6 +196,22 @@ junk = st.one_of(
         st.text(max_size=6) | st.sampled_from(["name", "lr", "constant", "sgd"]), st.integers(), max_size=3
     ),
 )
+
+
+KEYS = [
+    "name",
+    "lr",
+    "base_lr",
+    "max_lr",
+    "bounds",
+    "cycles",
+    "step_size",
+    "warmup",
+    "tune",
+    "rates",
+    "from",
+    "duration",
+]
 
 
 def places(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -185,9 +229,13 @@ def mutated_specs(draw: st.DrawFn) -> dict[str, Any]:
         parent: Any = spec
         for key in path:
             parent = parent[key]
-        kind = draw(st.sampled_from(["replace", "replace", "remove", "rename"]))
-        if kind == "replace" or isinstance(parent, list):
-            parent[last] = draw(junk)
+        kind = draw(st.sampled_from(["replace", "replace", "remove", "rename", "insert"]))
+        if kind == "insert" and isinstance(parent, list):
+            parent.insert(last, copy.deepcopy(draw(junk)))
+        elif kind == "insert":
+            parent[draw(st.text(max_size=8) | st.sampled_from(KEYS))] = copy.deepcopy(draw(junk))
+        elif kind == "replace" or isinstance(parent, list):
+            parent[last] = copy.deepcopy(draw(junk))
         elif kind == "rename":
             parent[draw(st.text(max_size=8))] = parent.pop(last)
         elif len(spec) > 1 or parent is not spec:
@@ -258,7 +306,76 @@ def test_a_mutated_spec_loads_or_is_refused_with_its_lines(path: Path, data: dic
         assert to_yaml(spec)
 
 
-@settings(property_test, max_examples=100)
+@st.composite
+def damaged_texts(draw: st.DrawFn) -> bytes:
+    """Draw the bytes of a spec file of which one to four stretches are replaced, removed, repeated or inserted."""
+    raw = bytearray(yaml.safe_dump(draw(specs()), sort_keys=False).encode())
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(raw)))
+        end = min(len(raw), start + draw(st.integers(0, 12)))
+        raw[start:end] = draw(st.binary(max_size=4) | st.sampled_from(PIECES) | st.just(bytes(raw[start:end]) * 2))
+    return bytes(raw)
+
+
+PIECES = [
+    *(
+        b"*a",
+        b"&a ",
+        b"<<: *a\n",
+        b"!!python/name:os.system ",
+        b"!!set ",
+        b"!!binary ",
+        b"!!omap ",
+        b"!!float ",
+        b"!x ",
+    ),
+    *(
+        b"[",
+        b"]",
+        b"{",
+        b"}",
+        b"? ",
+        b": ",
+        b"- ",
+        b"|\n",
+        b">-\n",
+        b"---\n",
+        b"...\n",
+        b"%YAML 1.1\n",
+        b"#",
+        b"'",
+        b'"',
+    ),
+    *(
+        b'"\\x00"',
+        b'"\\ud800"',
+        b'"\\UFFFFFFFF"',
+        b"\x00",
+        b"\xff",
+        b"\t",
+        b"\r",
+        b"\xc2\x85",
+        b"\xe2\x80\xa8",
+        b"\xef\xbb\xbf",
+    ),
+    *(b".inf", b".nan", b"1:2:3", b"0x_", b"1e400", b"9" * 400, b"~", b"yes", b"2024-01-01", b"= ", b"-", b"\n  "),
+]
+
+
+@property_test
+@given(raw=damaged_texts())
+def test_a_damaged_file_loads_or_is_refused(path: Path, raw: bytes) -> None:
+    path.write_bytes(raw)
+    try:
+        spec = load_spec(path).spec
+    except SpecError as err:
+        assert str(err).startswith(f"{path}:")  # noqa: PT017
+        assert all(line.isprintable() for line in str(err).split("\n"))  # noqa: PT017
+    else:
+        assert to_yaml(spec)
+
+
+@settings(property_test, max_examples=max(100, SOAK_EXAMPLES))
 @given(text=st.text(st.sampled_from("abname:{}[]-*&!|>'\"#%@`,? \n\t0123.e~<é\x00\x1b\ud800"), max_size=60))
 def test_any_text_is_a_spec_error(path: Path, text: str) -> None:
     path.write_bytes(text.encode("utf-8", "surrogatepass"))

@@ -1,0 +1,193 @@
+"""The updates and evaluations of one run, in stretches, with checkpoints between them."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+
+from clrbench.backends import Trainer
+from clrbench.records import Checkpoint, Evaluation, FloatArray, RunLog, Split, StepLog, Timing, TrainPlan
+
+STRETCH_SECONDS = 2.0
+FIRST_STRETCH_STEPS = 20
+"""The first stretch only finds out how long an update takes."""
+
+CHECKPOINT_SECONDS = 5.0
+CHECKPOINT_SHARE = 0.02
+"""Checkpoints follow each other no sooner, and take at most this share of the time."""
+
+
+class Watcher(Protocol):
+    """Whoever wants to know how a run gets on, and may stop it."""
+
+    def advance(self, steps: int) -> None:
+        """Hear how many updates have been made, or need not be made again, since last told."""
+
+    def warn(self, text: str) -> None:
+        """Hear what the user must know."""
+
+    def stopping(self) -> bool:
+        """Return whether the run is to stop at its next checkpoint."""
+
+
+@dataclass
+class Session:
+    """A run under way, from its first update or from a checkpoint on.
+
+    Attributes:
+        trainer: Stands before the first update.
+        plan: What to train.
+        loss_limit: A run whose loss exceeds it, in nats, has diverged.
+        watcher: Is told, and may stop it.
+        keep: Stores a checkpoint.
+        timing: Where the time went so far.
+    """
+
+    trainer: Trainer
+    plan: TrainPlan
+    loss_limit: float
+    watcher: Watcher
+    keep: Callable[[Checkpoint], None]
+    timing: Timing
+    _stretches: list[StepLog] = field(default_factory=list)
+    _updates_done: int = 0
+    _diverged_step: int | None = None
+    _evaluations: dict[Split, list[Evaluation]] = field(default_factory=dict)
+    _num_evaluated: int = 0
+    _steps_here: int = 0
+    _seconds_here: float = 0.0
+    _kept_at: float = 0.0
+    _keeping_seconds: float = 0.0
+
+    def go_on_from(self, checkpoint: Checkpoint) -> None:
+        """Continue, bit for bit, where a checkpoint was taken; what it took to get there counts in the timing."""
+        self.trainer.restore(checkpoint.state)
+        self._stretches = [checkpoint.steps]
+        self._updates_done = checkpoint.updates_done
+        self._evaluations = {split: list(made) for split, made in checkpoint.evaluations.items()}
+        self._num_evaluated = max(map(len, self._evaluations.values()), default=0)
+        self.timing = _sum(self.timing, checkpoint.timing)
+        self.watcher.advance(self._updates_done)
+
+    def run(self) -> RunLog | None:
+        """Return what the run left behind; or None where it was told to stop, once a checkpoint is kept."""
+        self._kept_at = time.monotonic()
+        while not self._is_over():
+            self._make_progress()
+            stopping = self.watcher.stopping()
+            if not self._is_over() and (stopping or self._checkpoint_is_due()):
+                self._keep()
+                if stopping:
+                    return None
+        return self._log()
+
+    def _is_over(self) -> bool:
+        return self._diverged_step is not None or self._num_evaluated == len(self.plan.evaluation_steps)
+
+    def _make_progress(self) -> None:
+        """Train a stretch towards the next evaluation, or evaluate."""
+        target = int(self.plan.evaluation_steps[self._num_evaluated])
+        if self._updates_done < target:
+            self._train(self._updates_done, min(self._updates_done + self._stretch_steps(), target))
+        else:
+            self._evaluate()
+
+    def _stretch_steps(self) -> int:
+        if self._steps_here == 0:
+            return FIRST_STRETCH_STEPS
+        return max(1, int(STRETCH_SECONDS * self._steps_here / self._seconds_here))
+
+    def _train(self, start: int, stop: int) -> None:
+        started = time.perf_counter()
+        log = self.trainer.train(self.plan.batches[start:stop], self.plan.lr[start:stop])
+        seconds = time.perf_counter() - started
+        self._seconds_here += seconds
+        self._steps_here += stop - start
+        self.timing = replace(
+            self.timing,
+            train_seconds=self.timing.train_seconds + seconds,
+            num_images=self.timing.num_images + (stop - start) * self.plan.batches.shape[1],
+        )
+        self._stretches.append(log)
+        self._updates_done = stop
+        self.watcher.advance(stop - start)
+        beyond = np.flatnonzero(~(log.loss <= self.loss_limit))
+        if beyond.size > 0:
+            self._diverged_step = start + int(beyond[0])
+
+    def _evaluate(self) -> None:
+        started = time.perf_counter()
+        found = {split: self.trainer.evaluate(split) for split in self.plan.evaluated_splits}
+        for split, one in found.items():
+            self._evaluations.setdefault(split, []).append(one)
+        self._num_evaluated += 1
+        if not all(math.isfinite(one.loss) for one in found.values()):
+            self._diverged_step = self._updates_done - 1
+        seconds = time.perf_counter() - started
+        self.timing = replace(self.timing, evaluation_seconds=self.timing.evaluation_seconds + seconds)
+
+    def _checkpoint_is_due(self) -> bool:
+        pause_seconds = max(CHECKPOINT_SECONDS, self._keeping_seconds / CHECKPOINT_SHARE)
+        return time.monotonic() - self._kept_at >= pause_seconds
+
+    def _keep(self) -> None:
+        started = time.monotonic()
+        steps = _joined(self._stretches)
+        self._stretches = [steps]
+        made = {split: tuple(found) for split, found in self._evaluations.items()}
+        self.keep(Checkpoint(self.trainer.state(), steps, made, self.timing))
+        self._kept_at = time.monotonic()
+        self._keeping_seconds = self._kept_at - started
+
+    def _log(self) -> RunLog:
+        num_evaluations = len(self.plan.evaluation_steps)
+        nothing = (Evaluation(math.nan, math.nan),) * (num_evaluations - self._num_evaluated)
+        steps = _whole(_joined(self._stretches), self.plan.num_steps, self._diverged_step)
+        return RunLog(
+            steps=steps,
+            evaluation_steps=self.plan.evaluation_steps,
+            evaluations={split: (*self._evaluations.get(split, ()), *nothing) for split in self.plan.evaluated_splits},
+            status="finished" if self._diverged_step is None else "diverged",
+            reason=None if self._diverged_step is None else self._reason(self._diverged_step, steps),
+            timing=self.timing,
+        )
+
+    def _reason(self, diverged_step: int, steps: StepLog) -> str:
+        loss = steps.loss[diverged_step]
+        if loss <= self.loss_limit:
+            return f"the loss of the evaluation after update {diverged_step + 1} is not finite"
+        what = f"past {self.loss_limit:.4g}" if math.isfinite(loss) else "not finite"
+        lr = steps.lr[diverged_step]
+        return f"the loss of update {diverged_step + 1} is {loss:.4g}, {what}, at a learning rate of {lr:.4g}"
+
+
+def _sum(first: Timing, second: Timing) -> Timing:
+    return Timing(
+        train_seconds=first.train_seconds + second.train_seconds,
+        evaluation_seconds=first.evaluation_seconds + second.evaluation_seconds,
+        compile_seconds=first.compile_seconds + second.compile_seconds,
+        load_seconds=first.load_seconds + second.load_seconds,
+        num_images=first.num_images + second.num_images,
+    )
+
+
+def _joined(stretches: list[StepLog]) -> StepLog:
+    def join(name: str) -> FloatArray:
+        return np.concatenate([getattr(stretch, name) for stretch in stretches])
+
+    return StepLog(lr=join("lr"), loss=join("loss"), accuracy=join("accuracy"))
+
+
+def _whole(done: StepLog, num_steps: int, diverged_step: int | None) -> StepLog:
+    """Return a log of all planned updates, nan after the one that diverged, wherever its stretch happened to end."""
+    kept = num_steps if diverged_step is None else diverged_step + 1
+
+    def fill(found: FloatArray) -> FloatArray:
+        values = np.full(num_steps, np.nan, dtype=np.float32)
+        values[:kept] = found[:kept]
+        return values
+
+    return StepLog(lr=fill(done.lr), loss=fill(done.loss), accuracy=fill(done.accuracy))

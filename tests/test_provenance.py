@@ -1,0 +1,164 @@
+"""What run.json says of how a run was made."""
+
+import getpass
+import json
+import os
+import platform
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clrbench import backends, provenance
+from clrbench.plan import PROTOCOL
+from clrbench.provenance import Change, Circumstances, changes, describe, unrecorded, variables
+from clrbench.records import OptimizerSettings, SplitRows, Standardisation, TrainPlan
+
+HOW = Circumstances("torch", "cpu", 2, "local", None, "abc")
+
+
+def rows(number: int) -> Any:
+    return np.arange(number, dtype=np.int32)
+
+
+PLAN = TrainPlan(
+    layers=(),
+    weights={},
+    optimizer=OptimizerSettings(),
+    batches=np.zeros((1, 2), np.int32),
+    lr=np.ones(1, np.float32),
+    rows=SplitRows(rows(5), rows(3), rows(4)),
+    evaluation_steps=np.array([1], np.int32),
+    evaluated_splits=(),
+    steps_per_epoch=1,
+    dropout_seed=0,
+    standardisation=Standardisation(np.array([0.5], np.float32), np.array([0.25], np.float32)),
+)
+
+
+@pytest.fixture
+def described(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    backend = SimpleNamespace(versions=lambda: {"torch": "2"}, build=lambda device: {"compiled_for": device})
+    monkeypatch.setattr(backends, "load", lambda name: {"torch": backend}[name])
+    monkeypatch.setenv("MKL_CBWR", "AVX2")
+    monkeypatch.setenv("CLRBENCH_SECRET", "private")
+    return describe(HOW, PLAN)
+
+
+def test_provenance_says_what_made_the_run(described: dict[str, Any]) -> None:
+    assert list(described["versions"]) == ["clrbench", "numpy", "torch"]
+    expected = {
+        "protocol": PROTOCOL,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "logical_cpus": os.cpu_count(),
+        "build": {"compiled_for": "cpu"},
+        "git_commit": None,
+        "device": "cpu",
+        "threads": 2,
+        "executor": "local",
+        "data_checksum": "abc",
+        "rows": {"train": 5, "validation": 3, "test": 4},
+        "standardisation": {"mean": [0.5], "deviation": [0.25]},
+    }
+    assert {key: described[key] for key in expected} == expected
+    assert described.keys() - expected.keys() == {"versions", "libc", "processor", "environment"}
+    assert described["environment"]["MKL_CBWR"] == "AVX2"
+    assert len(described["processor"]) > 2
+    assert json.loads(json.dumps(described)) == described
+
+
+def test_provenance_names_no_user_computer_or_folder(described: dict[str, Any]) -> None:
+    values = set(_leaves(described))
+    assert not values & {getpass.getuser(), platform.node(), "private"}
+    assert not [value for value in values if "/" in value]
+
+
+def _leaves(content: Any) -> list[str]:
+    if isinstance(content, dict):
+        return [leaf for value in content.values() for leaf in _leaves(value)]
+    return [str(content)]
+
+
+def test_only_listed_variables_are_kept_and_paths_are_not_shown() -> None:
+    environment = {
+        "HOME": "/home/ada",
+        "OMP_NUM_THREADS": "1",
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "XLA_FLAGS": "--xla_dump_to=/home/ada/dump",
+        "TF_XLA_FLAGS": "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit",
+        "MKL_CBWR": r"C:\Users\ada",
+    }
+    assert variables(environment) == {
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "MKL_CBWR": "(not shown)",
+        "OMP_NUM_THREADS": "1",
+        "TF_XLA_FLAGS": "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit",
+        "XLA_FLAGS": "(not shown)",
+    }
+
+
+CPU = """processor\t: 0
+vendor_id\t: AuthenticAMD
+cpu family\t: 25
+model\t\t: 17
+model name\t: AMD EPYC
+stepping\t: 1
+
+processor\t: 1
+model name\t: another
+"""
+
+
+@pytest.fixture
+def name_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return what the processor is called where /proc/cpuinfo holds a text, or is not there."""
+    monkeypatch.setattr(platform, "system", lambda: "Other")
+    monkeypatch.setattr(platform, "processor", lambda: "as the platform says")
+    monkeypatch.setattr(provenance, "_CPU_INFO", tmp_path / "cpuinfo")
+
+    def name(text: str | None) -> str:
+        if text is not None:
+            (tmp_path / "cpuinfo").write_text(text)
+        return provenance.processor.__wrapped__()
+
+    return name
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (CPU, "AMD EPYC (cpu family 25, model 17, stepping 1)"),
+        ("model name : ARM\n", "ARM"),
+        ("Features : fp asimd\n", "as the platform says"),
+        (None, "as the platform says"),
+    ],
+)
+def test_the_processor_is_named_as_well_as_the_system_can(name_processor: Any, text: str | None, expected: str) -> None:
+    assert name_processor(text) == expected
+
+
+def test_a_mac_names_its_processor(name_processor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(provenance.subprocess, "run", lambda *_, **__: SimpleNamespace(stdout="Apple M2\n"))
+    assert name_processor(None) == "Apple M2"
+
+
+def test_changes_are_named_by_their_keys_and_missing_variables_count_as_not_set() -> None:
+    before = {"versions": {"torch": "2.5"}, "threads": 1, "environment": {"MKL_CBWR": "AVX2"}, "git_commit": "a"}
+    after = {"versions": {"torch": "2.6"}, "threads": 1, "environment": {"XLA_FLAGS": "x"}, "git_commit": "b"}
+    assert changes(before, after) == [
+        Change("versions.torch", "2.5", "2.6"),
+        Change("environment.MKL_CBWR", "AVX2", None),
+        Change("environment.XLA_FLAGS", None, "x"),
+    ]
+    assert changes(before, before) == []
+
+
+def test_what_an_older_version_did_not_record_is_no_change() -> None:
+    before, after = {"threads": 1}, {"threads": 1, "processor": "x", "build": {"mkl": "yes"}}
+    assert changes(before, after) == []
+    assert unrecorded(before, after) == ["processor", "build"]
