@@ -235,5 +235,7 @@ def _text_curves(spec: Spec, metrics: pd.DataFrame) -> Iterator[TextCurve]:
         ).split("\n")
         # The title of the axis stands above the plotting area; its line, ticks and label below.
         drawing, words = lines[: _CURVE_LINES + 4], lines[_CURVE_LINES + 4 :]
-        caption = f"{metric.replace('_', ' ').capitalize()} over the epochs on {backend}, mean over the seeds"
+        some_left_out = any(curve.diverged.any() for curve in curves if curve.backend == backend)
+        of = "the seeds that had not diverged" if some_left_out else "the seeds"
+        caption = f"{metric.replace('_', ' ').capitalize()} over the epochs on {backend}, mean over {of}"
         yield TextCurve(caption, "\n".join(drawing), "\n".join(words))

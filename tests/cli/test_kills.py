@@ -14,7 +14,7 @@ from kills import Killer, command, leftovers, tables, write_kill_spec
 def test_tables_of_a_killed_experiment_are_those_of_one_that_never_was(
     tmp_path: Path, backend: str, changes: str, how: str
 ) -> None:
-    spec = write_kill_spec(tmp_path, changes, backend, "100 epochs")
+    spec = write_kill_spec(tmp_path, changes, backend, "60 epochs")
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     killer = Killer(spec, killed, command(hasty=True), random.Random(0))
     process = killer.start()
