@@ -175,6 +175,8 @@ def _answering(command: Callable[..., Answer]) -> Callable[..., None]:
     @_json_option
     @wraps(command)
     def printing(*, as_json: bool, fail_if: str | None = None, **arguments: Any) -> None:
+        if fail_if is not None and arguments.get("shard") is not None:
+            raise click.UsageError("--fail-if asks for a verdict, which --shard does not come to; leave one of them out.")
         answer = command(**arguments)
         click.echo(json.dumps(answer.data, indent=2) if as_json else answer.text)
         if not answer.has_answer:

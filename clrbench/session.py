@@ -12,7 +12,7 @@ from clrbench.backends import Trainer
 from clrbench.records import Checkpoint, Evaluation, FloatArray, RunLog, Split, StepLog, Timing, TrainPlan
 
 STRETCH_SECONDS = 2.0
-FIRST_STRETCH_STEPS = 20
+FIRST_STRETCH_STEPS = 1
 """The first stretch only finds out how long an update takes."""
 
 CHECKPOINT_SECONDS = 5.0

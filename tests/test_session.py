@@ -216,7 +216,7 @@ def test_timing_of_a_run_that_went_on_is_the_sum() -> None:
     stopped = start([1.0] * 25, [25], patience=0)
     assert stopped.session.run() is None
     (checkpoint,) = stopped.kept
-    earlier = Timing(1.0, 2.0, 3.0, 4.0, num_images=40)
+    earlier = Timing(1.0, 2.0, 3.0, 4.0, num_images=2)
     going_on = start([1.0] * 25, [25])
     going_on.session.timing = Timing(0.0, 0.0, 0.5, 0.25, num_images=0)
     going_on.session.go_on_from(Checkpoint(checkpoint.state, checkpoint.steps, {}, earlier))

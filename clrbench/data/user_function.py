@@ -12,7 +12,7 @@ from types import ModuleType
 
 import numpy as np
 
-from clrbench.data.content import ARRAY_NAMES, Arrays, DatasetSizes, check_layout, misfit
+from clrbench.data.content import ARRAY_NAMES, Arrays, DatasetSizes, check_layout, misfit, shown
 from clrbench.errors import DataError
 
 _ALLOWED = (
@@ -67,7 +67,8 @@ def split_reference(reference: str) -> tuple[str, str]:
 def _find(reference: str) -> Callable[[], object]:
     source, name = split_reference(reference)
     module = _import_file(reference, Path(source)) if source.endswith(".py") else _import_module(reference, source)
-    function: Callable[[], object] | None = getattr(module, name, None)
+    with _user_code(reference, "looking for it"):
+        function: Callable[[], object] | None = getattr(module, name, None)
     if not callable(function):
         got = "no such function" if function is None else f"a {type(function).__name__}, which cannot be called"
         raise misfit(f"{reference}: got {got} in {source}; allowed: the name of a function without arguments")
@@ -113,25 +114,41 @@ def _user_code(reference: str, doing: str) -> Iterator[None]:
             yield
     except (Exception, SystemExit) as err:  # a user's code can raise anything
         raise DataError(
-            f"{reference}: {doing} raised {type(err).__name__}: {err}; run it by itself to see where"
+            f"{reference}: {doing} raised {type(err).__name__}: {_said(err)}; run it by itself to see where"
         ) from err
 
 
+def _said(err: BaseException) -> str:
+    try:
+        return shown(err, longest=1000)
+    except Exception:  # an error of a user's own may fail to say what it is
+        return "nothing that can be shown"
+
+
 def _take(reference: str, result: object) -> Arrays:
-    match result:
-        case Mapping():
-            missing = [key for key in ARRAY_NAMES if key not in result]
-            if missing:
-                raise misfit(f"{reference}: returned a mapping without {', '.join(missing)}; {_ALLOWED}")
-            with _user_code(reference, "reading what it returned"):
-                values = {key: result[key] for key in ARRAY_NAMES}
-        case ((x_train, y_train), (x_test, y_test)):
-            values = dict(zip(ARRAY_NAMES, (x_train, y_train, x_test, y_test), strict=True))
-        case _:
-            raise misfit(f"{reference}: returned a {type(result).__name__} of another form; {_ALLOWED}")
+    with _user_code(reference, "reading what it returned"):
+        values = _read_parts(result)
+    if values is None:
+        raise misfit(f"{reference}: returned a {type(result).__name__} of another form; {_ALLOWED}")
+    missing = [key for key in ARRAY_NAMES if key not in values]
+    if missing:
+        raise misfit(f"{reference}: returned a mapping without {', '.join(missing)}; {_ALLOWED}")
+    arrays: Arrays = {}
     for key, value in values.items():
         if not isinstance(value, np.ndarray):
             raise misfit(
                 f"{reference}: {key}: got a {type(value).__name__}; allowed: a numpy array; convert it with numpy.asarray"
             )
-    return values
+        arrays[key] = value
+    return arrays
+
+
+def _read_parts(result: object) -> dict[str, object] | None:
+    """Return what stands under the names of the arrays; None where the result has neither of the two forms."""
+    match result:
+        case Mapping():
+            return {key: result[key] for key in ARRAY_NAMES if key in result}
+        case ((x_train, y_train), (x_test, y_test)):
+            return dict(zip(ARRAY_NAMES, (x_train, y_train, x_test, y_test), strict=True))
+        case _:
+            return None

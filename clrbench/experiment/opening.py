@@ -10,7 +10,9 @@ from clrbench.advice import comparisons, warnings
 from clrbench.data import DatasetSizes, Library
 from clrbench.errors import BackendError
 from clrbench.models import build_layers
+from clrbench.runs import needed_range_tests, own_range_test, range_test_runs
 from clrbench.spec import BACKEND_NAMES, BackendName, Spec, SpecFile, load_spec
+from clrbench.spec.model import RangeTest
 
 DEFAULT_RESULTS = Path("results")
 
@@ -68,7 +70,15 @@ def open_experiment(path: Path | None, out: Path, library: Library) -> Experimen
         baseline = file.spec.baseline or next(iter(file.spec.arms), None)
         spec = file.spec.model_copy(update={"backends": chosen, "baseline": baseline})
         found = warnings(spec, sizes, chosen)
+        _check_range_tests(spec, sizes)
     return Experiment(file, library, spec, sizes, chosen, out / spec.name, found)
+
+
+def _check_range_tests(spec: Spec, sizes: DatasetSizes) -> None:
+    """Raise SpecError if a range test that arms need, or that the spec asks for by itself, does not fit the data."""
+    asked = [] if spec.arms and spec.range_test == RangeTest() else [own_range_test(spec)]
+    for group in [*asked, *needed_range_tests(spec)]:
+        range_test_runs(spec, group, sizes, backends=())
 
 
 def demo_path() -> Path:

@@ -27,6 +27,8 @@ MOST_LISTED = 30
 LONGEST_SHOWN = 80
 """So many characters of a key or a value are shown in a message."""
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 _TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 
 
@@ -54,6 +56,8 @@ class _Reader(yaml.SafeLoader):
             value = super().construct_object(node, deep)
             if isinstance(value, int):
                 float(value)  # raises on a number too large for arithmetic
+            if isinstance(value, bytes | set):  # which pydantic would take for text, and for a list
+                raise ValueError
         # PyYAML leaves these uncaught on values such as `2024-99-99`, `!!bool x` and `!!int ""`.
         except (ValueError, LookupError, AttributeError, OverflowError) as err:
             problem = f"a value that cannot be read as {node.tag.rpartition(':')[2]}"
@@ -167,9 +171,13 @@ def _lines(path: Path, root: yaml.Node) -> dict[KeyPath, int]:
 
 
 def _key(path: Path, parent: KeyPath, key: yaml.Node) -> str:
-    if key.tag in {_TEXT, _MERGE}:
-        return str(key.value)
-    got = shortened(key.value) if isinstance(key, yaml.ScalarNode) else "[...]"
-    kind = key.tag.rpartition(":")[2]
-    text = f"got the key {got}, which YAML reads as {kind}; allowed: text, in quotes if need be"
-    raise SpecError(locate(path, {parent: key.start_mark.line + 1}, parent, text))
+    text = str(key.value)
+    if key.tag not in {_TEXT, _MERGE}:
+        got = shortened(text) if isinstance(key, yaml.ScalarNode) else "[...]"
+        kind = key.tag.rpartition(":")[2]
+        problem = f"got the key {got}, which YAML reads as {kind}; allowed: text, in quotes if need be"
+    elif _SURROGATE.search(text):  # which pydantic cannot put into an error
+        problem = f"got the key {shortened(ascii(text))}, which holds half a character; allowed: text"
+    else:
+        return text
+    raise SpecError(locate(path, {parent: key.start_mark.line + 1}, parent, problem))

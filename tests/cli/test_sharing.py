@@ -62,6 +62,12 @@ def test_a_shard_that_is_none_is_a_usage_error(workplace: Path, shard: str) -> N
     assert "allowed: K/N, K from 1 to N" in done.stderr
 
 
+def test_a_shard_comes_to_no_verdict_that_a_condition_could_be_put_to(workplace: Path) -> None:
+    done = run_clrbench("compare", "quick.yaml", "--shard", "1/2", "--fail-if", "worse", folder=workplace)
+    assert done.returncode == 2
+    assert "leave one of them out" in done.stderr
+
+
 def test_another_spec_of_the_same_name_is_said_and_keeps_what_both_ask_for(workplace: Path, tmp_path: Path) -> None:
     spec = write_spec(tmp_path, backends=["torch"], seeds=2, duration="20 epochs")
     out = workplace / "results"
