@@ -125,7 +125,7 @@ def _running_options(command: F) -> F:
             show_default=True,
             help="What runs are made on; auto takes an accelerator where there is one.",
         ),
-        click.option("--redo", is_flag=True, help="Make finished runs again."),
+        click.option("--redo", is_flag=True, help="Make finished runs again, all of them, also after an interruption."),
         click.option("--dry-run", is_flag=True, help="Only say what would be done, and what it would cost."),
         click.option("--quiet", is_flag=True, help="Show no progress."),
     ]

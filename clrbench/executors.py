@@ -12,6 +12,7 @@ from functools import cache, partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from queue import Empty
+from types import FrameType
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from clrbench import backends
@@ -56,7 +57,8 @@ class LocalWorkers:
         context = get_context("spawn")
         self._lifeline, self._open_end = context.Pipe(duplex=False)
         self._news: Any = context.Queue()
-        self._stop: Any = context.Event()
+        # Without a lock, which a worker that is killed could hold for ever.
+        self._stop: Any = context.RawValue("b", 0)
         self._futures: set[Future[Any]] = set()
         self._pool = ProcessPoolExecutor(
             num_workers,
@@ -109,7 +111,7 @@ class LocalWorkers:
     def close(self) -> None:
         """End the workers; what they are doing stops at a checkpoint first, where that is near."""
         try:
-            self._stop.set()
+            self._stop.value = 1
             for future in self._futures:
                 future.cancel()
             wait(self._futures, timeout=GRACE_SECONDS)
@@ -187,19 +189,26 @@ class _RunWatcher:
         self.worker.news.put(Progress(self.run_id, warning=text))
 
     def stopping(self) -> bool:
-        return bool(self.worker.stop.is_set())
+        return bool(self.worker.stop.value)
 
 
 _this_worker: list[_Worker] = []
 
 
 def _start_worker(worker: _Worker, lifeline: Connection) -> None:
-    for stop in NOT_FOR_WORKERS:
-        signal.signal(stop, signal.SIG_IGN)
+    _hear(lambda _signal, _frame: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, NOT_FOR_WORKERS)
+    # What a function of the user's own starts is not to be deaf as well.
+    os.register_at_fork(after_in_child=partial(_hear, signal.SIG_DFL))
     threading.Thread(target=_exit_with_parent, args=(lifeline,), daemon=True).start()
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = str(worker.threads)
     _this_worker[:] = [worker]
+
+
+def _hear(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for stop in NOT_FOR_WORKERS:
+        signal.signal(stop, handler)
 
 
 @cache

@@ -74,14 +74,13 @@ def execute(task: Task, watcher: Watcher, *, wait: bool) -> Outcome:
         if not held:
             return "stopped" if watcher.stopping() else "busy"
         checkpoints = folder.checkpoints(task.run_id, _belongs_to(task))
-        if task.redo or not folder.is_finished(task.run_id, task.run.evaluation_steps):
-            if not _make(task, folder, checkpoints, watcher):
-                return "stopped"
-            outcome: Outcome = "made"
-        else:
-            outcome = "there"
+        if not task.redo and folder.is_finished(task.run_id, task.run.evaluation_steps):
+            checkpoints.remove()
+            return "there"
+        if not _make(task, folder, checkpoints, watcher):
+            return "stopped"
         checkpoints.remove()
-        return outcome
+        return "made"
 
 
 def _make(task: Task, folder: ResultsFolder, checkpoints: Checkpoints, watcher: Watcher) -> bool:

@@ -444,10 +444,15 @@ def test_a_dead_process_lets_go_of_its_lock_and_a_living_one_does_not(tmp_path: 
     assert list((tmp_path / ".locks").iterdir()) == []
 
 
+@pytest.mark.parametrize("names_can_be_exchanged", [True, False])
 def test_a_lock_of_another_machine_is_taken_over_once_it_is_no_longer_renewed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names_can_be_exchanged: bool
 ) -> None:
     monkeypatch.setattr(files, "LEASE_SECONDS", 0.6)
+    monkeypatch.setattr(files, "ABANDONED_SECONDS", 0.9)
+    if not names_can_be_exchanged:
+        # As on NFS, where the system refuses it.
+        monkeypatch.setattr("filelock._soft.exchange_names", lambda *_: False)
     lock = tmp_path / ".locks/run.lease"
     folder = ResultsFolder(tmp_path)
     with folder.run_lock("run"):
@@ -471,6 +476,46 @@ def test_a_lock_of_another_machine_is_taken_over_once_it_is_no_longer_renewed(
     owner.join()
     with folder.run_lock("run") as held:
         assert held
+
+
+def test_a_shorter_list_of_runs_of_the_same_spec_takes_the_place_of_no_longer_one(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    folder.remember("spec", {"torch": ["a", "b"]}, {"x": (1,)})
+    folder.remember("spec", {"torch": ["a"]}, {"x": (1,)})
+    folder.remember("spec", {"keras": ["c"]}, {"y": (2,)})
+    assert folder.index()["runs"] == {"torch": ["a", "b"], "keras": ["c"]}
+    folder.remember("spec", {"torch": ["a", "b", "d"]}, {"x": (1,)})
+    assert folder.index()["runs"]["torch"] == ["a", "b", "d"]
+    folder.remember("another", {"torch": ["a"]}, {"x": (1,)})
+    assert folder.index()["runs"]["torch"] == ["a"]
+    assert folder.index()["evaluation_steps"] == {"x": [1], "y": [2]}
+
+
+def test_a_run_is_found_while_a_new_one_is_put_in_its_place(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    write(folder)
+    folder.update_index({"runs": {"torch": ["run"]}})
+    # So it lies between the two renames.
+    (tmp_path / "runs/run").rename(tmp_path / "runs/.run.0123.part-replaced")
+    assert [run.folder.name for run in folder.indexed_runs()] == ["run"]
+
+
+def test_a_finished_run_is_kept_where_a_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, usual = ResultsFolder(tmp_path), Path.replace
+    write(folder, 1.0)
+
+    def replace_all_but_a_new_run(path: Path, target: Path) -> Path:
+        if path.name.endswith(".part"):
+            raise OSError(5, "Input/output error")
+        return usual(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace_all_but_a_new_run)
+    with pytest.raises(ResultsError, match="Input/output error"):
+        write(folder, 2.0)
+    assert json.loads((tmp_path / "runs/run/run.json").read_text())["loss"] == 1.0
+    assert len(list((tmp_path / "runs").iterdir())) == 1
 
 
 def _renew(lock: Path, stop: threading.Event) -> None:

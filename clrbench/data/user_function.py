@@ -5,6 +5,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -113,16 +114,13 @@ def _user_code(reference: str, doing: str) -> Iterator[None]:
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for the answer alone
             yield
     except (Exception, SystemExit) as err:  # a user's code can raise anything
-        raise DataError(
-            f"{reference}: {doing} raised {type(err).__name__}: {_said(err)}; run it by itself to see where"
-        ) from err
+        raise DataError(f"{reference}: {doing} raised {_said(err)}; run it by itself to see where") from err
 
 
 def _said(err: BaseException) -> str:
-    try:
-        return shown(err, longest=1000)
-    except Exception:  # an error of a user's own may fail to say what it is
-        return "nothing that can be shown"
+    """Return the kind of an error and what it says, which one of a user's own may fail to do."""
+    text = f"SyntaxError: {err}" if isinstance(err, SyntaxError) else "".join(traceback.format_exception_only(err))
+    return shown(text.strip(), longest=1000)
 
 
 def _take(reference: str, result: object) -> Arrays:

@@ -74,8 +74,9 @@ def bench_pipelines(fleet: Fleet) -> PipelineBench:
     tables = [_measure(fleet, run) for run in _benched_runs(fleet.experiment)]
     table = pd.concat(tables, ignore_index=True)
     fleet.folder.create()
-    fleet.folder.write_table(TABLE, table)
-    fleet.folder.write_bytes(PLOT, to_png(pipeline_figure(table)))
+    with fleet.folder.tables_lock():
+        fleet.folder.write_table(TABLE, table)
+        fleet.folder.write_bytes(PLOT, to_png(pipeline_figure(table)))
     return PipelineBench(fleet.experiment, table)
 
 

@@ -168,10 +168,11 @@ class Fleet:
 
     def _is_to_be_made(self, folder: ResultsFolder, task: Task) -> bool:
         try:
-            folder.find_run(task.run_id)
+            run = folder.find_run(task.run_id)
         except ResultsError as err:
             self.display.warn(str(err))
-        finished = folder.is_finished(task.run_id, task.run.evaluation_steps)
+            return True
+        finished = run is not None and run.has_evaluations(task.run.evaluation_steps)
         return task.redo or not finished or folder.is_left_untidy(task.run_id)
 
     def _device(self, backend: str, workers: LocalWorkers) -> str:
@@ -221,7 +222,7 @@ class Fleet:
     def _remember(self, folder: ResultsFolder, backend: str, tasks: list[Task]) -> None:
         """Keep what later commands need: which runs belong to the experiment."""
         points = {task.run.arm: task.run.evaluation_steps for task in tasks}
-        folder.update_index({"runs": {backend: [task.run_id for task in tasks]}, "evaluation_steps": points})
+        folder.remember(self._spec_text, {backend: [task.run_id for task in tasks]}, points)
 
     @cached_property
     def _git_commit(self) -> str | None:

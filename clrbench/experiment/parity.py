@@ -14,7 +14,7 @@ from clrbench.experiment.opening import Experiment, check_installed
 from clrbench.experiment.range_test import RangeTests, find_bounds
 from clrbench.parity import Judgement, Parity, judge
 from clrbench.records import FloatArray
-from clrbench.runs import training_runs
+from clrbench.runs import needed_range_tests, training_runs
 from clrbench.spec import BACKEND_NAMES, Clock, RunSpec
 from clrbench.training import first_losses
 
@@ -136,6 +136,8 @@ def compare_backends(fleet: Fleet, num_steps: int) -> ParityReport | RangeTests:
     _check_comparable(fleet.experiment)
     fleet.prepare()
     fleet = replace(fleet, experiment=replace(fleet.experiment, backends=BACKEND_NAMES))
+    if needed_range_tests(fleet.experiment.spec):
+        fleet.folder.create()
     bounds, refusals = find_bounds(fleet)
     if refusals.reports:
         return refusals

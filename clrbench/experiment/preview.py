@@ -107,11 +107,12 @@ def preview_schedules(experiment: Experiment) -> Preview:
     table = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
     folder = ResultsFolder(experiment.root)
     folder.create()
-    folder.write_table("schedule/schedule.csv", table)
-    if tables:
-        thinned = pd.concat([rates.iloc[thinned_steps(rates["lr"].to_numpy())] for rates in tables], ignore_index=True)
-        figure = schedule_figure(thinned.assign(backend=""), list(spec.arms))
-        folder.write_bytes("schedule/lr_schedule.png", to_png(figure))
+    with folder.tables_lock():
+        folder.write_table("schedule/schedule.csv", table)
+        if tables:
+            thinned = [rates.iloc[thinned_steps(rates["lr"].to_numpy())] for rates in tables]
+            figure = schedule_figure(pd.concat(thinned, ignore_index=True).assign(backend=""), list(spec.arms))
+            folder.write_bytes("schedule/lr_schedule.png", to_png(figure))
     return Preview(experiment, table, left_out)
 
 

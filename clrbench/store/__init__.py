@@ -84,7 +84,7 @@ class ResultsFolder:
             run = self.find_run(run_id)
         except ResultsError:
             return False
-        return run is not None and set(evaluation_steps) <= set(run.info["spec"]["evaluation_steps"])
+        return run is not None and run.has_evaluations(evaluation_steps)
 
     @contextmanager
     def run_lock(self, run_id: str, give_up: Callable[[], bool] = lambda: False) -> Iterator[bool]:
@@ -119,7 +119,7 @@ class ResultsFolder:
 
     def has_checkpoint(self, run_id: str) -> bool:
         """Return whether there is a checkpoint of a run."""
-        return bool(self.checkpoints(run_id, {}).paths())
+        return any((self.root / ".checkpoints").glob(f"{run_id}.*.json"))
 
     def is_left_untidy(self, run_id: str) -> bool:
         """Return whether a process that made a run is still at it, or died before it had cleared up."""
@@ -214,6 +214,26 @@ class ResultsFolder:
         with self._lock("index"):
             self._write_index(changes)
 
+    def remember(self, spec: str, runs: Mapping[str, list[str]], points: Mapping[str, tuple[int, ...]]) -> None:
+        """Keep which runs belong to the experiment; another process's longer list for the same spec stays.
+
+        A search asks for more runs from round to round, and processes that share it may be at different ones.
+
+        Args:
+            spec: That was begun.
+            runs: By backend.
+            points: After how many updates the runs of each arm are evaluated.
+
+        Raises:
+            ResultsError: If the disk does not take it.
+        """
+        digest = files.checksum(spec.encode())
+        with self._lock("index"):
+            index = self.index()
+            before = index.get("runs", {}) if index.get("runs_of") == digest else {}
+            longer = {backend: ids for backend, ids in before.items() if set(runs.get(backend, ids)) <= set(ids)}
+            self._write_index({"runs": {**runs, **longer}, "runs_of": digest, "evaluation_steps": points})
+
     def settle(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
         """Fix settings at their first mention; return those of these names that now hold, for every process alike.
 
@@ -267,8 +287,15 @@ class ResultsFolder:
         index = self.index()
         run_ids = [run_id for ids in index.get("runs", {}).values() for run_id in ids] or self._all_run_ids()
         points = index.get("evaluation_steps", {})
-        runs = [run for run in map(self.find_run, run_ids) if run is not None]
+        runs = [run for run in map(self._find_settled, run_ids) if run is not None]
         return [replace(run, evaluation_steps=points.get(run.info["spec"]["arm"])) for run in runs]
+
+    def _find_settled(self, run_id: str) -> StoredRun | None:
+        """Return a run also where another process is just putting a new one in its place, or died while it did."""
+        if not files.is_being_replaced(self._path(f"runs/{run_id}")):
+            return self.find_run(run_id)
+        with self.run_lock(run_id):
+            return self.find_run(run_id)
 
     def _all_run_ids(self) -> list[str]:
         """Return the runs that lie here, where no index says which of them count.

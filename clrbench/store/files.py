@@ -23,6 +23,9 @@ LEASE_SECONDS = 60.0
 """Another machine takes over a lock that was not renewed for so long, by its own clock; a dead process of this one's at once."""
 
 LOCK_POLL_SECONDS = 0.1
+ABANDONED_SECONDS = 2 * LEASE_SECONDS
+"""A lock that was not renewed for so long is removed, where the file system cannot exchange names and so cannot hand it over."""
+
 NAMELESS_SECONDS = 2.0
 """An owner writes its name into a lock right after making it; a lock that bears none for so long is of a dead process."""
 
@@ -36,12 +39,12 @@ def disk_errors(path: Path) -> Iterator[None]:
     """Turn what the disk refuses into an error that names the path and a way out."""
     try:
         yield
-    except FileNotFoundError as err:
-        raise ResultsError(f"{path}: {GONE}") from err
     except OSError as err:
+        if isinstance(err, FileNotFoundError) and not path.parent.exists():
+            raise ResultsError(f"{path}: {GONE}") from err
         raise ResultsError(
-            f"{path}: cannot be written ({err.strerror or err}); free or unlock the place, or name another with --out; "
-            "finished runs are kept"
+            f"{path}: cannot be written ({err.strerror or err}); free or unlock the place, or use another; finished runs "
+            "are kept"
         ) from err
 
 
@@ -59,14 +62,14 @@ def lock(path: Path, give_up: Callable[[], bool] = lambda: False) -> Iterator[bo
         Whether it is held.
     """
     lease = SoftFileLease(path, lease_duration=LEASE_SECONDS, poll_interval=LOCK_POLL_SECONDS)
-    nameless = _Nameless(path)
+    abandoned = _Abandoned(path)
 
     def cancel() -> bool:
-        nameless.clear()
+        abandoned.clear()
         return give_up()
 
     with disk_errors(path):
-        path.parent.mkdir(exist_ok=True)
+        make_folder(path.parent)
         with suppress(Timeout):
             lease.acquire(cancel_check=cancel)
     try:
@@ -76,8 +79,12 @@ def lock(path: Path, give_up: Callable[[], bool] = lambda: False) -> Iterator[bo
 
 
 @dataclass
-class _Nameless:
-    """Clears away a lock whose owner died before it wrote its name; `SoftFileLease` would wait for it for ever."""
+class _Abandoned:
+    """Removes a lock of a dead process that `SoftFileLease` would wait for without end.
+
+    It leaves alone one whose owner died before it wrote its name, and, on a file system that cannot exchange names (NFS),
+    every one.
+    """
 
     path: Path
     _seen: tuple[int, int] | None = None
@@ -86,10 +93,10 @@ class _Nameless:
     def clear(self) -> None:
         with suppress(FileNotFoundError):
             found = self.path.lstat()
-            seen = found.st_ino, found.st_ctime_ns
-            if found.st_size > 0 or seen != self._seen:
+            seen = found.st_ino, found.st_mtime_ns
+            if seen != self._seen:
                 self._seen, self._since = seen, time.monotonic()
-            elif time.monotonic() - self._since >= NAMELESS_SECONDS:
+            elif time.monotonic() - self._since >= (ABANDONED_SECONDS if found.st_size > 0 else NAMELESS_SECONDS):
                 self.path.unlink()
 
 
@@ -112,7 +119,7 @@ def write_file(target: Path, content: bytes) -> None:
         ResultsError: If the disk does not take it.
     """
     with disk_errors(target):
-        target.parent.mkdir(exist_ok=True)
+        make_folder(target.parent)
         for left in target.parent.glob(f".{target.name}.*{_ARRIVING}"):
             left.unlink(missing_ok=True)
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}{_ARRIVING}")
@@ -124,28 +131,43 @@ def write_file(target: Path, content: bytes) -> None:
         sync_folder(target.parent)
 
 
-def write_folder(target: Path, files: Mapping[str, bytes]) -> None:
+def write_folder(target: Path, contents: Mapping[str, bytes]) -> None:
     """Write a folder of files in one step, in place of whatever lies there; the caller holds a lock on it.
+
+    Args:
+        target: The folder.
+        contents: Of its files, by name, written in this order.
 
     Raises:
         ResultsError: If the disk does not take it.
     """
     with disk_errors(target):
-        target.parent.mkdir(exist_ok=True)
+        make_folder(target.parent)
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}{_ARRIVING}")
         replaced = temporary.with_name(f"{temporary.name}-replaced")
         try:
             temporary.mkdir()
-            for name, content in files.items():
+            for name, content in contents.items():
                 _write_all(temporary / name, content)
             sync_folder(temporary)
             if target.exists():
                 target.replace(replaced)
-            temporary.replace(target)
+            try:
+                temporary.replace(target)
+            except OSError:
+                if replaced.exists():
+                    replaced.replace(target)
+                raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-            shutil.rmtree(replaced, ignore_errors=True)
+            if target.exists():
+                shutil.rmtree(replaced, ignore_errors=True)
         sync_folder(target.parent)
+
+
+def is_being_replaced(target: Path) -> bool:
+    """Return whether another process is about to put a folder into this place, or died while it was."""
+    return not target.exists() and any(target.parent.glob(f".{target.name}.*{_ARRIVING}*"))
 
 
 def recover_folder(target: Path, is_whole: Callable[[Path], bool]) -> None:
@@ -177,6 +199,13 @@ def remove(path: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, unless it is there, in one that must be there, and flush that one to the disk."""
+    if not path.is_dir():
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:

@@ -67,6 +67,10 @@ class StoredRun:
             return found
         return found[found["step"].isin(self.evaluation_steps)].reset_index(drop=True)
 
+    def has_evaluations(self, steps: tuple[int, ...]) -> bool:
+        """Return whether it was evaluated after all of these numbers of updates."""
+        return set(steps) <= set(self.info["spec"]["evaluation_steps"])
+
     def check(self) -> None:
         """Raise ResultsError unless every file is there, and is what was written."""
         for name in (STEPS_FILE, EVALUATIONS_FILE):
