@@ -78,6 +78,11 @@ class _Group(click.Group):
         except ClrbenchError as err:
             click.echo(_printable("\n".join([f"Error: {err}", *_notes(err)])), err=True)
             ctx.exit(EXIT_USAGE if isinstance(err, SpecError) else EXIT_FAILED)
+        except MemoryError as err:
+            click.echo(
+                f"Error: not enough memory ({err}); clrbench compare --dry-run says how much is needed", err=True
+            )
+            ctx.exit(EXIT_FAILED)
         except (KeyboardInterrupt, _Terminated) as stop:
             interrupted = isinstance(stop, KeyboardInterrupt)
             notes = _notes(stop)
@@ -176,7 +181,9 @@ def _answering(command: Callable[..., Answer]) -> Callable[..., None]:
     @wraps(command)
     def printing(*, as_json: bool, fail_if: str | None = None, **arguments: Any) -> None:
         if fail_if is not None and arguments.get("shard") is not None:
-            raise click.UsageError("--fail-if asks for a verdict, which --shard does not come to; leave one of them out.")
+            raise click.UsageError(
+                "--fail-if asks for a verdict, which --shard does not come to; leave one of them out."
+            )
         answer = command(**arguments)
         click.echo(json.dumps(answer.data, indent=2) if as_json else answer.text)
         if not answer.has_answer:

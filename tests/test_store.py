@@ -78,7 +78,9 @@ def test_a_table_of_an_earlier_version_bears_no_checksum_and_is_checked_for_its_
 ) -> None:
     folder = ResultsFolder(tmp_path)
     write(folder)
-    (tmp_path / "runs/run/run.json").write_text(json.dumps(INFO))
+    spec = {**INFO["spec"], "backend": "torch", "seed": 0, "steps_per_epoch": 3}
+    info = {"spec": spec, "status": "finished", "provenance": {}, "timing": {}}
+    (tmp_path / "runs/run/run.json").write_text(json.dumps(info))
     (tmp_path / "runs/run/steps.csv").write_text(damage)
     (run,) = folder.indexed_runs()
     with pytest.raises(ResultsError, match=r"steps\.csv: (cannot be read|got 1 rows)"):
@@ -186,6 +188,47 @@ def test_an_index_that_was_edited_is_named(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("1", "2", 1))
     with pytest.raises(ResultsError, match=r"experiment\.json: is not what was written"):
         folder.index()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"runs": [1]},
+        {"runs": None},
+        {"runs": {"torch": None}},
+        {"runs": {"torch": [1]}},
+        {"runs": {"torch": ["../.."]}},
+        {"runs": {"torch": [".locks"]}},
+        {"protocol": "a"},
+        {"threads": "two"},
+        {"evaluation_steps": []},
+        {"looks": 3},
+    ],
+    ids=str,
+)
+def test_an_index_of_another_shape_is_named(tmp_path: Path, content: dict[str, Any]) -> None:
+    (tmp_path / "experiment.json").write_text(json.dumps(content))
+    with pytest.raises(ResultsError, match=r"experiment\.json: is not what clrbench writes; remove this file"):
+        ResultsFolder(tmp_path).index()
+
+
+@pytest.mark.parametrize("content", [{}, {"spec": []}, {"spec": {}}, {"spec": {"arm": "a"}, "provenance": {}}], ids=str)
+def test_a_run_file_of_another_shape_is_named(tmp_path: Path, content: dict[str, Any]) -> None:
+    folder = ResultsFolder(tmp_path)
+    write(folder)
+    (tmp_path / "runs/run/run.json").write_text(json.dumps(content))
+    with pytest.raises(ResultsError, match=r"run\.json: does not say what a run is"):
+        folder.find_run("run")
+
+
+@pytest.mark.parametrize("name", ["experiment.json", "runs/run/run.json", "runs/run/steps.csv"])
+def test_a_pipe_in_a_results_folder_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    folder = ResultsFolder(tmp_path)
+    write(folder)
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ResultsError, match=f"{name}: cannot be read .it is no regular file"):
+        folder.indexed_runs()
 
 
 def test_results_of_a_newer_clrbench_are_refused(tmp_path: Path) -> None:

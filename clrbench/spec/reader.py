@@ -177,7 +177,9 @@ def _key(path: Path, parent: KeyPath, key: yaml.Node) -> str:
         kind = key.tag.rpartition(":")[2]
         problem = f"got the key {got}, which YAML reads as {kind}; allowed: text, in quotes if need be"
     elif _SURROGATE.search(text):  # which pydantic cannot put into an error
-        problem = f"got the key {shortened(ascii(text))}, which holds half a character; allowed: text"
+        problem = (
+            f"got the key {shortened(ascii(text))}, which holds half a character; allowed: text, in quotes if need be"
+        )
     else:
         return text
     raise SpecError(locate(path, {parent: key.start_mark.line + 1}, parent, problem))

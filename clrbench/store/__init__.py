@@ -183,6 +183,8 @@ class ResultsFolder:
         """
         path = self.root / INDEX
         found = files.read_json(path, _REMOVE) if path.exists() else {}
+        if not _is_index(found):
+            raise ResultsError(f"{path}: is not what clrbench writes; {_REMOVE}")
         if found.get("protocol", PROTOCOL) > PROTOCOL:
             raise ResultsError(
                 f"{self.root}: was made by a newer clrbench, whose runs go by protocol {found['protocol']}; this one knows "
@@ -334,3 +336,17 @@ class ResultsFolder:
         path = self.root / name
         files.refuse_symlinks(self.root, path)
         return path
+
+
+def _is_index(found: Mapping[str, Any]) -> bool:
+    """Return whether `experiment.json`, which may bear no checksum, has the shape of one, and its runs have plain names."""
+    runs, tables = found.get("runs", {}), [found.get(key, {}) for key in ("evaluation_steps", "devices", "looks")]
+    return (
+        all(isinstance(found.get(key, 1), int) for key in ("protocol", "threads"))
+        and all(isinstance(table, dict) for table in (runs, *tables))
+        and all(isinstance(ids, list) and all(map(_is_run_id, ids)) for ids in runs.values())
+    )
+
+
+def _is_run_id(name: object) -> bool:
+    return isinstance(name, str) and name == Path(name).name and not name.startswith(".")

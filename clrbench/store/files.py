@@ -239,7 +239,7 @@ def read_json(path: Path, remedy: str, *, must_be_sealed: bool = False) -> dict[
         ResultsError: If it cannot be read, is no JSON object, or bears a checksum that is not its own.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_bytes(path))
     except (OSError, ValueError, RecursionError) as err:
         raise ResultsError(f"{path}: cannot be read ({err}); {remedy}") from err
     if not isinstance(content, dict):
@@ -248,6 +248,17 @@ def read_json(path: Path, remedy: str, *, must_be_sealed: bool = False) -> dict[
     if content.get(SEAL, None if must_be_sealed else _seal(unsealed)) != _seal(unsealed):
         raise ResultsError(f"{path}: is not what was written, by its checksum; {remedy}")
     return content
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file; a pipe or a device, which may never end, is not read.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError("it is no regular file")
+    return path.read_bytes()
 
 
 def checksum(content: bytes) -> str:

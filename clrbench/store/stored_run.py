@@ -12,7 +12,7 @@ import pandas as pd
 
 from clrbench.errors import ResultsError
 from clrbench.records import Evaluation, RunLog, Split
-from clrbench.store.files import checksum, read_json, sealed, to_json
+from clrbench.store.files import SEAL, checksum, read_bytes, read_json, sealed, to_json
 
 RUN_FILE = "run.json"
 STEPS_FILE = "steps.csv"
@@ -29,6 +29,7 @@ EVALUATION_COLUMNS = (
     "test_accuracy",
 )
 
+_SPEC_KEYS = {"backend", "arm", "seed", "num_steps", "steps_per_epoch", "evaluation_steps"}
 _REDO = "clrbench compare (or range-test) on its spec makes this run anew"
 
 
@@ -50,6 +51,8 @@ class StoredRun:
     def info(self) -> dict[str, Any]:
         """What `run.json` says: identity, status, provenance, timing."""
         found = read_json(self.folder / RUN_FILE, _REDO)
+        if SEAL not in found and not _is_run(found):
+            raise ResultsError(f"{self.folder / RUN_FILE}: does not say what a run is; {_REDO}")
         if found.get("run_id", self.folder.name) != self.folder.name:
             raise ResultsError(f"{self.folder / RUN_FILE}: is that of run {found['run_id']}; {_REDO}")
         return found if self.arm is None else {**found, "spec": {**found["spec"], "arm": self.arm}}
@@ -90,12 +93,19 @@ class StoredRun:
         """Return a file's content; runs of earlier versions bear no checksums, and are taken as they are."""
         path, expected = self.folder / name, self.info.get(FILES_KEY, {}).get(name)
         try:
-            content = path.read_bytes()
+            content = read_bytes(path)
         except OSError as err:
             raise ResultsError(f"{path}: cannot be read ({err.strerror or err}); {_REDO}") from err
         if expected not in {None, checksum(content)}:
             raise ResultsError(f"{path}: is not what was written, by its checksum; {_REDO}")
         return content
+
+
+def _is_run(info: Mapping[str, Any]) -> bool:
+    """Return whether the `run.json` of an earlier version, which bears no checksum, has what is read of it."""
+    spec = info.get("spec")
+    parts = (info.get("provenance"), info.get("timing"), spec)
+    return all(isinstance(part, dict) for part in parts) and set(spec or ()) >= _SPEC_KEYS and "status" in info
 
 
 def is_whole(folder: Path) -> bool:

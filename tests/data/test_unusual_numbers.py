@@ -37,6 +37,7 @@ def write_spec(folder: Path, arrays: dict[str, Any], **changes: Any) -> Path:
         "batch_size": changes.pop("batch", 5),
         "duration": "4 steps",
         "arms": {"constant": {"schedule": {"name": "constant", "lr": 0.01}}},
+        "range_test": changes.pop("range_test", {}),
     }
     assert not changes
     path = folder / "spec.yaml"
@@ -104,6 +105,11 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     ),
     "validation beyond the rows": ({}, {"data": {"validation": "1e8 rows"}}, "data.validation: got '100000000 rows'"),
     "more rows than there are": ({}, {"data": {"test_rows": 11}}, "data.test_rows: got 11; allowed: at most 10"),
+    "range test too long": (
+        {},
+        {"range_test": {"duration": "1e8 epochs"}},
+        "range_test.duration: got 100000000 epochs",
+    ),
     "one pixel in a cnn": (
         ones(1, 1),
         {"model": "cnn"},

@@ -257,3 +257,25 @@ def test_array_likes_are_refused(value: str, tmp_path: Path) -> None:
 def test_arrays_that_do_not_fit_together(tmp_path: Path) -> None:
     reference = written(tmp_path, "return (x_train, y_train[:4]), (x_test, y_test)")
     assert misfit(reference).startswith(f"{reference}: y_train: got shape (4,) beside 6 images; allowed: [6]")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("raise ValueError('line\\n' * 100_000)", "calling it raised ValueError: line\\n"),
+        ("raise type('Mute', (Exception,), {'__str__': lambda self: 1 / 0})", "calling it raised "),
+        (
+            "return type('Torn', (dict,), {'__contains__': lambda self, key: 1 / 0})()",
+            "reading what it returned raised ",
+        ),
+    ],
+)
+def test_whatever_goes_wrong_is_said_in_a_short_line(body: str, said: str, tmp_path: Path) -> None:
+    reference = written(tmp_path, body)
+    with pytest.raises(DataError) as caught:
+        user_function.read(reference)
+    message = str(caught.value)
+    assert message.startswith(f"{reference}: {said}")
+    assert message.endswith("; run it by itself to see where")
+    assert len(message) < len(reference) + 2_200
+    assert "\n" not in message

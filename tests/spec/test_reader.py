@@ -27,6 +27,8 @@ NOT_YAML = [
     ("tagged bool", "name: x\ndata: !!bool y\n", 2, "cannot be read as bool"),
     ("tagged int", "name: x\ndata: !!int ''\n", 2, "cannot be read as int"),
     ("tagged float", "name: x\ndata: !!float y\n", 2, "cannot be read as float"),
+    ("tagged binary", "name: !!binary aGVsbG8=\n", 1, "cannot be read as binary"),
+    ("tagged set", "name: x\nseeds: !!set {a, b}\n", 2, "cannot be read as set"),
     ("tagged mapping", "name: x\ndata: !!map y\n", 2, "expected a mapping node"),
     ("int of 5,000 digits", f"name: x\nbatch_size: {'9' * 5_000}\n", 2, "cannot be read as int"),
     ("int beyond float64", f"name: x\nbatch_size: {'9' * 400}\n", 2, "cannot be read as int"),
@@ -40,6 +42,11 @@ NOT_YAML = [
 
 BAD_KEYS = [
     ("number", "name: x\n3: y\n", "2: spec: got the key 3, which YAML reads as int"),
+    (
+        "half a character",
+        'name: x\ndata:\n  "\\ud800": y\n',
+        r"3: data: got the key '\ud800', which holds half a character",
+    ),
     ("switch", "name: x\narms:\n  on: y\n", "3: arms: got the key on, which YAML reads as bool"),
     ("nothing", "data:\n  ~: y\n", "2: data: got the key ~, which YAML reads as null"),
     ("date", "data: {2024-05-06: y}\n", "1: data: got the key 2024-05-06, which YAML reads as timestamp"),
