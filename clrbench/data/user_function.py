@@ -100,12 +100,22 @@ def _import_file(reference: str, file: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look a module up by its name, also while it is imported
     try:
-        with _user_code(reference, "importing it"):
+        with _user_code(reference, "importing it"), _nothing_left_behind():
             spec.loader.exec_module(module)
     except DataError:
         del sys.modules[name]
         raise
     return module
+
+
+@contextlib.contextmanager
+def _nothing_left_behind() -> Iterator[None]:
+    """Import without writing a folder of bytecode beside the user's file."""
+    usual, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = usual
 
 
 @contextlib.contextmanager
