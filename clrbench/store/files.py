@@ -80,10 +80,9 @@ def lock(path: Path, give_up: Callable[[], bool] = lambda: False) -> Iterator[bo
 
 @dataclass
 class _Abandoned:
-    """Removes a lock of a dead process that `SoftFileLease` would wait for without end.
+    """Removes a lock of a dead process that `SoftFileLease` waits for without end.
 
-    It leaves alone one whose owner died before it wrote its name, and, on a file system that cannot exchange names (NFS),
-    every one.
+    That is one whose owner died before it wrote its name, and, on a file system that cannot exchange names (NFS), any.
     """
 
     path: Path
