@@ -80,7 +80,8 @@ class Killer:
     def _patience(self, process: "subprocess.Popen[str]") -> float:
         """Wait, most often, until a run is under way; return for how long to let it be."""
         if self.rng.random() < 0.2:
-            return self.rng.uniform(0, 5)
+            # Not within the first second: that is Python's own start, which answers Ctrl-C in its own way.
+            return self.rng.uniform(1, 5)
         self.wait_until(lambda: process.poll() is not None or self._is_under_way())
         return self.rng.uniform(0, 3)
 
