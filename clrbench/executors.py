@@ -27,7 +27,7 @@ POLL_SECONDS = 0.1
 
 
 NOT_FOR_WORKERS = (signal.SIGINT, signal.SIGTERM)
-GRACE_SECONDS = 4.0
+GRACE_SECONDS = 3.5
 """Workers that are told to stop get so long to reach a checkpoint."""
 
 

@@ -4,11 +4,14 @@ import os
 import random
 import re
 import signal
+import sys
 import time
 from pathlib import Path
 
 from command_line import run_clrbench, write_spec
 from kills import Killer, children, command
+
+UNHURRIED = Path(__file__).with_name("unhurried.py")
 
 
 def have_ended(workers: list[int]) -> bool:
@@ -57,17 +60,16 @@ def test_a_command_stopped_by_ctrl_c_is_gone_on_with_by_the_one_that_it_names(tm
 
 
 def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
-    # An update of a batch this large takes long, so no checkpoint is near.
+    # 50,000 updates to the only evaluation take many seconds, without a checkpoint.
     spec = write_spec(
         tmp_path,
-        data={"dataset": "mnist", "train_rows": 20000, "test_rows": 500},
-        model={"name": "cnn"},
+        data={"dataset": "mnist", "validation": "500 rows", "train_rows": 50000, "test_rows": 500},
         backends=["torch"],
-        batch_size=20000,
+        batch_size=1,
         seeds=1,
-        duration="50 epochs",
+        duration="1 epochs",
     )
-    killer = Killer(spec, tmp_path / "out", command(hasty=False), random.Random(0))
+    killer = Killer(spec, tmp_path / "out", (sys.executable, str(UNHURRIED)), random.Random(0))
     process = killer.start()
     killer.wait_until(lambda: len(list(tmp_path.glob("out/quick/.locks/torch-*.lease"))) == 2)
     time.sleep(2)
