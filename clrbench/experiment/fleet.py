@@ -139,11 +139,12 @@ class Fleet:
             device = self._device(backend, workers)
             tasks += [self._task(folder, run, device) for run in runs]
             self._remember(folder, backend, tasks)
-            pending = [task for task in tasks if task.run in mine and self._is_to_be_made(folder, task)]
-            for task in tasks:
-                if task.run in mine and task not in pending:
-                    self.display.skip(_work(task.run) * task.run.num_steps)
+            asked_for = [task for task in tasks if task.run in mine]
+            pending = [task for task in asked_for if self._is_to_be_made(folder, task)]
             work = {task.run_id: _work(task.run) for task in pending}
+            for task in asked_for:
+                if task.run_id not in work:
+                    self.display.skip(_work(task.run) * task.run.num_steps)
 
             def show(news: Progress) -> None:
                 if news.warning is not None:
