@@ -17,8 +17,8 @@ from clrbench import __version__
 from clrbench.errors import ClrbenchError, SpecError
 
 if TYPE_CHECKING:
+    from clrbench.commands.fleet import Fleet
     from clrbench.data import Library
-    from clrbench.experiment.fleet import Fleet
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -227,7 +227,7 @@ def compare(spec: Path | None, dry_run: bool, **options: Any) -> Answer:
 
     Runs that are finished are not made again. Without SPEC: the packaged demo on MNIST.
     """
-    from clrbench.experiment import compare, preview
+    from clrbench.commands import compare, preview
 
     fleet = _fleet(spec, **options)
     if dry_run:
@@ -249,7 +249,7 @@ def range_test(spec: Path | None, dry_run: bool, check_length: bool, **options: 
 
     Also known as LR finder or lr_find. Without SPEC: that of the packaged demo on MNIST.
     """
-    from clrbench.experiment import preview, range_test
+    from clrbench.commands import preview, range_test
 
     fleet = _fleet(spec, **options)
     if dry_run:
@@ -261,8 +261,8 @@ def range_test(spec: Path | None, dry_run: bool, check_length: bool, **options: 
 
 
 def _fleet(spec: Path | None, *, out: Path, data_dir: Path | None, quiet: bool, **options: Any) -> "Fleet":
-    from clrbench.experiment.fleet import Fleet, Options
-    from clrbench.experiment.opening import open_experiment
+    from clrbench.commands.fleet import Fleet, Options
+    from clrbench.commands.opening import open_experiment
     from clrbench.progress import Display
 
     options.pop("executor", None)
@@ -277,7 +277,7 @@ def _fleet(spec: Path | None, *, out: Path, data_dir: Path | None, quiet: bool, 
 @_answering
 def report(folders: tuple[Path, ...]) -> Answer:
     """Rebuild tables, plots and page of the experiment in FOLDER from its runs, or set several FOLDERS side by side."""
-    from clrbench.experiment.reporting import rebuild
+    from clrbench.commands.report import rebuild
     from clrbench.report.side_by_side import side_by_side
 
     return rebuild(folders[0]) if len(folders) == 1 else side_by_side(folders)
@@ -290,8 +290,8 @@ def report(folders: tuple[Path, ...]) -> Answer:
 @_answering
 def schedule(spec: Path, out: Path, data_dir: Path | None) -> Answer:
     """Preview the learning rate of each arm of SPEC: as text, table and plot; trains nothing."""
-    from clrbench.experiment.opening import open_experiment
-    from clrbench.experiment.preview import preview_schedules
+    from clrbench.commands.opening import open_experiment
+    from clrbench.commands.preview import preview_schedules
 
     return preview_schedules(open_experiment(spec, out, _library(data_dir)))
 
@@ -309,7 +309,7 @@ def validate(specs: tuple[Path, ...], schema: bool, data_dir: Path | None) -> No
         return
     if not specs:
         raise click.UsageError("Missing argument 'SPECS...', or --schema.")
-    from clrbench.experiment.opening import DEFAULT_RESULTS, open_experiment
+    from clrbench.commands.opening import DEFAULT_RESULTS, open_experiment
 
     library = _library(data_dir)
     errors: list[ClrbenchError] = []
@@ -331,7 +331,7 @@ def validate(specs: tuple[Path, ...], schema: bool, data_dir: Path | None) -> No
 @click.argument("name", default="experiment")
 def init(name: str) -> None:
     """Write a commented spec to start from, as NAME.yaml."""
-    from clrbench.experiment.starting import write_starter
+    from clrbench.commands.init import write_starter
 
     path = write_starter(name)
     click.echo(f"{path} written; run clrbench compare {path}")
@@ -349,7 +349,7 @@ def parity(spec: Path, steps: int, **options: Any) -> Answer:
 
     The control is each backend against itself, every weight moved by one float32 rounding.
     """
-    from clrbench.experiment.parity import compare_backends
+    from clrbench.commands.parity import compare_backends
 
     return compare_backends(_fleet(spec, **options), steps)
 
@@ -368,7 +368,7 @@ def verify_runs(folder: Path, run_id: str | None, every: bool, data_dir: Path | 
     """
     if run_id is not None and every:
         raise click.UsageError("--run and --all exclude each other; leave one of them out.")
-    from clrbench.experiment.verification import verify
+    from clrbench.commands.verify import verify
     from clrbench.progress import Display
 
     return verify(folder, run_id=run_id, every=every, library=_library(data_dir), display=Display(quiet=quiet))
@@ -384,7 +384,7 @@ def data() -> None:
 @_answering
 def list_data(data_dir: Path | None) -> Answer:
     """List the data sets that have names: rows, shape, size, licence, where they lie, verified or not."""
-    from clrbench.experiment.datasets import list_datasets
+    from clrbench.commands.data import list_datasets
 
     return list_datasets(_library(data_dir))
 
@@ -396,7 +396,7 @@ def list_data(data_dir: Path | None) -> Answer:
 @_answering
 def fetch(name: str, data_dir: Path | None, quiet: bool) -> Answer:
     """Fetch the data set NAME, or make it, unless it is here; verify and convert it."""
-    from clrbench.experiment.datasets import fetch_dataset
+    from clrbench.commands.data import fetch_dataset
     from clrbench.progress import Display
 
     return fetch_dataset(_library(data_dir), name, Display(quiet=quiet).counting)
@@ -408,7 +408,7 @@ def fetch(name: str, data_dir: Path | None, quiet: bool) -> Answer:
 @_answering
 def verify(name: str, data_dir: Path | None) -> Answer:
     """Check every byte of the data set NAME against its checksums."""
-    from clrbench.experiment.datasets import verify_dataset
+    from clrbench.commands.data import verify_dataset
 
     return verify_dataset(_library(data_dir), name)
 
@@ -422,6 +422,6 @@ def verify(name: str, data_dir: Path | None) -> Answer:
 @_answering
 def bench(spec: Path, **options: Any) -> Answer:
     """Measure how many images a second each input pipeline brings to the network of SPEC, alone and in training."""
-    from clrbench.experiment.data_bench import bench_pipelines
+    from clrbench.commands.data_bench import bench_pipelines
 
     return bench_pipelines(_fleet(spec, **options))

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from clrbench.advice import comparisons, warnings
 from clrbench.data import DatasetSizes
 from clrbench.errors import SpecError
+from clrbench.planning.advice import comparisons, warnings
 from clrbench.spec import Spec, load_spec
 
 SIZES = DatasetSizes(train_rows=60_000, test_rows=10_000, image_shape=(28, 28, 1))

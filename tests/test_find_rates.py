@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import yaml
 
+from clrbench.commands import fleet as fleet_module
+from clrbench.commands.fleet import Fleet, Options
+from clrbench.commands.opening import open_experiment
+from clrbench.commands.search import find_rates
 from clrbench.data import Library
-from clrbench.experiment import fleet as fleet_module
-from clrbench.experiment.fleet import Fleet, Options
-from clrbench.experiment.opening import open_experiment
-from clrbench.experiment.search import find_rates
+from clrbench.execution.task import Task
 from clrbench.progress import Display
 from clrbench.records import Evaluation, RunLog, Split, StepLog, Timing
 from clrbench.store import ResultsFolder
-from clrbench.training import Task
 
 CLR = {"schedule": {"name": "triangular", "base_lr": 0.01, "max_lr": 0.1, "cycles": 1}}
 

@@ -16,7 +16,9 @@ from range_test_curves import Kind, simulate
 from clrbench import backends
 from clrbench.backends import Trainer
 from clrbench.data import DatasetSizes
-from clrbench.plan import make_plan
+from clrbench.execution.session import Session
+from clrbench.planning.plan import make_plan
+from clrbench.planning.runs import RANGE_TEST_DIVERGENCE_FACTOR, own_range_test, range_test_runs, training_runs
 from clrbench.range_test import suggest_bounds
 from clrbench.records import (
     Dataset,
@@ -31,9 +33,7 @@ from clrbench.records import (
     TrainPlan,
 )
 from clrbench.report.bounds import curve_table
-from clrbench.runs import RANGE_TEST_DIVERGENCE_FACTOR, own_range_test, range_test_runs, training_runs
 from clrbench.schedules import one_cycle, ramp, triangular, triangular2
-from clrbench.session import Session
 from clrbench.spec import Clock, RunSpec, Spec
 from clrbench.spec.model import Adaptive, Mlp
 from clrbench.store import ResultsFolder

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clrbench.plan import batch_order, make_plan, run_identity, split_rows, standardisation, stratified
+from clrbench.planning.plan import batch_order, make_plan, run_identity, split_rows, standardisation, stratified
 from clrbench.records import Dataset
 from clrbench.spec import RunSpec
 from clrbench.spec.model import Data, Mlp, Sgd

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clrbench import backends, provenance
-from clrbench.plan import PROTOCOL
-from clrbench.provenance import Change, Circumstances, changes, describe, unrecorded, variables
+from clrbench import backends
+from clrbench.execution import provenance
+from clrbench.execution.provenance import Change, Circumstances, changes, describe, unrecorded, variables
+from clrbench.planning.plan import PROTOCOL
 from clrbench.records import OptimizerSettings, SplitRows, Standardisation, TrainPlan
 
 HOW = Circumstances("torch", "cpu", 2, "local", None, "abc")

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from clrbench.analysis.tables import Tables
 from clrbench.cli import main
 from clrbench.data import FETCHED_FILES
 from clrbench.report.side_by_side import side_by_side
-from clrbench.report.tables import Tables
 from clrbench.report.verdict import verdict_text
 from clrbench.spec import load_spec
 

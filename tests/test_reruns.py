@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clrbench.reruns import Likeness, Outcome, Parting, RunTables, compare
+from clrbench.analysis.reruns import Likeness, Outcome, Parting, RunTables, compare
 
 NUM_UPDATES = 6
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from clrbench.data import DatasetSizes
 from clrbench.errors import SpecError
-from clrbench.runs import (
+from clrbench.planning.runs import (
     LrBounds,
     RangeTestGroup,
     SplitSizes,

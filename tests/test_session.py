@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clrbench import session
+from clrbench.execution import session
+from clrbench.execution.session import Session
 from clrbench.records import (
     Checkpoint,
     Evaluation,
@@ -21,7 +22,6 @@ from clrbench.records import (
     Timing,
     TrainPlan,
 )
-from clrbench.session import Session
 
 LIMIT = 10.0
 NO_TIME = Timing(0.0, 0.0, 0.0, 0.0, num_images=0)

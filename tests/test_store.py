@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 
 from clrbench.errors import ResultsError
-from clrbench.plan import PROTOCOL
+from clrbench.planning.plan import PROTOCOL
 from clrbench.records import Checkpoint, Evaluation, RunLog, Split, StepLog, Timing
 from clrbench.store import ResultsFolder, files, to_csv
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from clrbench import throughput
-from clrbench.throughput import REPETITIONS, STRETCH_SECONDS, Sample, measure_pipelines
+from clrbench.execution import throughput
+from clrbench.execution.throughput import REPETITIONS, STRETCH_SECONDS, Sample, measure_pipelines
 
 PLANNED = np.arange(7 * 40, dtype=np.int32).reshape(7, 40)
 FIRST_CALL_SECONDS = 60.0

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import yaml
 
-from clrbench.advice import comparisons, warnings
 from clrbench.data import DatasetSizes
 from clrbench.errors import SpecError
-from clrbench.runs import BoundsTable, LrBounds, needed_range_tests, training_runs
-from clrbench.spec import RunSpec, Spec, load_spec
-from clrbench.tuning import (
+from clrbench.planning.advice import comparisons, warnings
+from clrbench.planning.runs import BoundsTable, LrBounds, needed_range_tests, training_runs
+from clrbench.planning.tuning import (
     Choice,
     at_rate,
     choose,
@@ -27,6 +26,7 @@ from clrbench.tuning import (
     tuning_seeds,
     with_chosen,
 )
+from clrbench.spec import RunSpec, Spec, load_spec
 
 SIZES = DatasetSizes(train_rows=1_100, test_rows=300, image_shape=(2, 2, 1))
 BOUNDS: BoundsTable = {("torch", None): LrBounds(0.01, 0.16)}

@@ -8,20 +8,20 @@ from typing import Any, Literal, TypeAlias
 import pandas as pd
 from matplotlib.figure import Figure
 
-from clrbench.advice import comparisons
+from clrbench.analysis.costs import cost_curve, costs_table, read_sweeps, whole_timing
+from clrbench.analysis.metrics_table import is_accuracy, metrics_table, run_key
+from clrbench.analysis.pairs import Pairs, mixed_provenance
+from clrbench.analysis.search import Search, read_search
+from clrbench.analysis.tables import Tables, make_tables
 from clrbench.errors import ResultsError
+from clrbench.planning.advice import comparisons
 from clrbench.report.arm_curves import arm_curves, bands_table, divergence_caption
 from clrbench.report.cost_plot import cost_figure
-from clrbench.report.costs import cost_curve, costs_table, read_sweeps, whole_timing
 from clrbench.report.difference_plot import difference_figure
 from clrbench.report.exploratory import exploratory_lines, exploratory_tables
-from clrbench.report.metrics_table import is_accuracy, metrics_table, run_key
 from clrbench.report.page import page, page_content
-from clrbench.report.pairs import Pairs, mixed_provenance
 from clrbench.report.plot_style import to_png
 from clrbench.report.plots import metric_figure, overview_figure, schedule_figure
-from clrbench.report.search import Search, read_search
-from clrbench.report.tables import Tables, make_tables
 from clrbench.report.target_plot import target_figure
 from clrbench.report.verdict import divergence_lines, verdict_data, verdict_text
 from clrbench.spec import Spec

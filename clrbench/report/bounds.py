@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clrbench.analysis.metrics_table import TRAIN_COLUMNS, VALIDATION_COLUMNS, metrics_table
 from clrbench.errors import ResultsError
 from clrbench.range_test import suggest_bounds
-from clrbench.report.metrics_table import TRAIN_COLUMNS, VALIDATION_COLUMNS, metrics_table
 from clrbench.report.plot_style import to_png
 from clrbench.report.range_test_plot import is_exponential, range_test_figure
 from clrbench.report.text_curve import TextAxis, text_curve

@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from clrbench.analysis.metrics_table import is_accuracy
 from clrbench.records import DoubleArray
 from clrbench.report import plot_style
 from clrbench.report.arm_curves import metric_unit
 from clrbench.report.figure_words import seeds_in_words
-from clrbench.report.metrics_table import is_accuracy
 from clrbench.report.plot_style import arm_colours, house_style
 
 _ROW_INCHES = 0.55

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from clrbench.report.cycles import best_table, cycle_lines, cycle_peaks_table, cycles_table
-from clrbench.report.pairs import Pairs
+from clrbench.analysis.cycles import best_table, cycle_lines, cycle_peaks_table, cycles_table
+from clrbench.analysis.pairs import Pairs
+from clrbench.analysis.targets import target_values, targets_table
+from clrbench.analysis.time_to_target import seconds_table, time_to_target_table
 from clrbench.report.target_words import target_lines
-from clrbench.report.targets import target_values, targets_table
-from clrbench.report.time_to_target import seconds_table, time_to_target_table
 from clrbench.store import StoredRun
 
 

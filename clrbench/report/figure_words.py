@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clrbench.analysis.metrics_table import is_accuracy
 from clrbench.report.arm_curves import ArmCurves, arm_curves
-from clrbench.report.metrics_table import is_accuracy
 from clrbench.spec import METRICS, Spec
 
 _LISTED_SEEDS = 8

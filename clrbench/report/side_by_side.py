@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clrbench.analysis.comparison import COMPARISON_COLUMNS
+from clrbench.analysis.metrics_table import is_accuracy
 from clrbench.errors import ResultsError, SpecError
-from clrbench.report.comparison import COMPARISON_COLUMNS
-from clrbench.report.metrics_table import is_accuracy
 from clrbench.report.verdict import divergence_lines
 from clrbench.spec import Spec, load_spec
 from clrbench.store import SPEC_FILE, ResultsFolder

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
+from clrbench.analysis.metrics_table import last_rows
 from clrbench.report import plot_style
 from clrbench.report.arm_curves import arm_handle
 from clrbench.report.figure_words import seeds_in_words, target_name
-from clrbench.report.metrics_table import last_rows
 from clrbench.report.plot_style import MEAN_WIDTH, arm_colours, arm_line_styles, house_style
 
 _ROW_INCHES = 2.1

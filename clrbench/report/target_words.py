@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from clrbench.report.metrics_table import is_accuracy
-from clrbench.report.time_to_target import ROLES
+from clrbench.analysis.metrics_table import is_accuracy
+from clrbench.analysis.time_to_target import ROLES
 
 
 def target_lines(table: pd.DataFrame) -> Iterator[str]:

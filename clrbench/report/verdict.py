@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from clrbench.report.metrics_table import is_accuracy
-from clrbench.report.tables import Tables
+from clrbench.analysis.metrics_table import is_accuracy
+from clrbench.analysis.tables import Tables
 from clrbench.spec import Spec
 from clrbench.stats import pairs_needed
 

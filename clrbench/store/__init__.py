@@ -14,11 +14,11 @@ from typing import Any
 import pandas as pd
 
 from clrbench.errors import ResultsError
-from clrbench.plan import PROTOCOL
+from clrbench.planning.plan import PROTOCOL
 from clrbench.records import RunLog
 from clrbench.store import files
 from clrbench.store.checkpoints import Checkpoints
-from clrbench.store.stored_run import StoredRun, is_whole, run_files, to_csv
+from clrbench.store.run import StoredRun, is_whole, run_files, to_csv
 
 __all__ = ["BOUNDS", "SPEC_FILE", "Checkpoints", "ResultsFolder", "StoredRun", "to_csv"]
 

@@ -1,7 +1,7 @@
 """The command line with short stretches and a checkpoint after each, in its worker processes too: there is more to kill."""
 
-from clrbench import session
 from clrbench.cli import main
+from clrbench.execution import session
 
 
 def make_haste() -> None:

@@ -43,7 +43,7 @@ MOST_BYTES = 60e6
 @pytest.fixture(scope="module", autouse=True)
 def _imported() -> None:
     importlib.import_module(
-        "clrbench.experiment.parity"
+        "clrbench.commands.parity"
     )  # what all commands import, so that none of them is the slow one
 
 

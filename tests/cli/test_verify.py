@@ -15,19 +15,19 @@ from click.testing import CliRunner
 from command_line import answer, run_clrbench, write_spec
 
 from clrbench.cli import main
+from clrbench.commands import verify as verification
+from clrbench.commands.opening import Experiment, open_experiment
 from clrbench.data import Library
 from clrbench.errors import DataError, ResultsError, SpecError
-from clrbench.executors import local_workers
-from clrbench.experiment import verification
-from clrbench.experiment.opening import Experiment, open_experiment
-from clrbench.plan import run_identity
+from clrbench.execution.local import local_workers
+from clrbench.execution.task import Task
+from clrbench.planning.plan import run_identity
+from clrbench.planning.runs import own_range_test, range_test_runs, training_runs
 from clrbench.progress import Display
 from clrbench.records import Evaluation, RunLog, Split, StepLog, Timing
-from clrbench.runs import own_range_test, range_test_runs, training_runs
 from clrbench.spec import RunSpec, to_yaml
 from clrbench.store import ResultsFolder, StoredRun
 from clrbench.store.files import SEAL
-from clrbench.training import Task
 
 FEW_ROWS = {"dataset": "mnist", "validation": "100 rows", "train_rows": 400, "test_rows": 100}
 ARMS = {
@@ -240,7 +240,7 @@ def test_a_run_that_this_version_cannot_read_names_the_one_that_made_it(results:
 
 def test_nothing_is_left_of_the_reruns(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("clrbench.experiment.verification.local_workers", _fail)
+    monkeypatch.setattr("clrbench.commands.verify.local_workers", _fail)
     with pytest.raises(ResultsError, match="stop here"):
         quietly(results)
     assert list(tmp_path.iterdir()) == []

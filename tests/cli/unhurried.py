@@ -1,7 +1,7 @@
 """The command line with stretches from one evaluation to the next, in its worker processes too: no checkpoint is near."""
 
-from clrbench import session
 from clrbench.cli import main
+from clrbench.execution import session
 
 
 def take_time() -> None:

@@ -15,9 +15,9 @@ import pytest
 import tiny_training
 import yaml
 
+from clrbench.commands.opening import open_experiment
 from clrbench.data import Library
 from clrbench.errors import SpecError
-from clrbench.experiment.opening import open_experiment
 
 Losses = tuple[list[float], list[float]]
 

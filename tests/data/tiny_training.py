@@ -4,9 +4,9 @@ from pathlib import Path
 
 from clrbench import backends
 from clrbench.data import Library
-from clrbench.plan import make_plan
+from clrbench.planning.plan import make_plan
+from clrbench.planning.runs import training_runs
 from clrbench.records import Split
-from clrbench.runs import training_runs
 from clrbench.spec import load_spec
 
 

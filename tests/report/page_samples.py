@@ -6,11 +6,11 @@ from typing import Any
 
 from runs_on_disk import write_run
 
+from clrbench.analysis.tables import Tables, make_tables
 from clrbench.report.difference_plot import difference_figure
 from clrbench.report.page import PageContent, page_content
 from clrbench.report.plot_style import to_png
 from clrbench.report.plots import metric_figure
-from clrbench.report.tables import Tables, make_tables
 from clrbench.report.target_plot import target_figure
 from clrbench.report.verdict import verdict_text
 from clrbench.spec import Spec

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from runs_on_disk import write_run
 
-from clrbench.report.costs import cost_curve, costs_table, read_sweeps, whole_timing
-from clrbench.report.metrics_table import metrics_table
-from clrbench.report.tables import summary_table
+from clrbench.analysis.costs import cost_curve, costs_table, read_sweeps, whole_timing
+from clrbench.analysis.metrics_table import metrics_table
+from clrbench.analysis.tables import summary_table
 from clrbench.spec import Spec, load_spec
 from clrbench.store import ResultsFolder, StoredRun
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clrbench.report.cycles import (
+from clrbench.analysis.cycles import (
     BEST_COLUMNS,
     CYCLE_COLUMNS,
     PEAK_COLUMNS,
@@ -19,7 +19,7 @@ from clrbench.report.cycles import (
     cycle_peaks_table,
     cycles_table,
 )
-from clrbench.report.metrics_table import METRIC_COLUMNS
+from clrbench.analysis.metrics_table import METRIC_COLUMNS
 from clrbench.spec import Spec
 from clrbench.store import StoredRun
 

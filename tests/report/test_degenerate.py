@@ -16,14 +16,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from runs_on_disk import EVALUATION_STEPS, write_run
 
+from clrbench.analysis.comparison import COMPARISON_COLUMNS, EVIDENCE_COLUMNS
+from clrbench.analysis.cycles import BEST_COLUMNS, CYCLE_COLUMNS, PEAK_COLUMNS
+from clrbench.analysis.metrics_table import METRIC_COLUMNS
+from clrbench.analysis.pairs import DIFFERENCE_COLUMNS
+from clrbench.analysis.targets import TARGET_COLUMNS
+from clrbench.analysis.time_to_target import TIME_TO_TARGET_COLUMNS
 from clrbench.errors import ResultsError
 from clrbench.report import Report, write_report
-from clrbench.report.comparison import COMPARISON_COLUMNS, EVIDENCE_COLUMNS
-from clrbench.report.cycles import BEST_COLUMNS, CYCLE_COLUMNS, PEAK_COLUMNS
-from clrbench.report.metrics_table import METRIC_COLUMNS
-from clrbench.report.pairs import DIFFERENCE_COLUMNS
-from clrbench.report.targets import TARGET_COLUMNS
-from clrbench.report.time_to_target import TIME_TO_TARGET_COLUMNS
 from clrbench.spec import Spec
 from clrbench.store import ResultsFolder
 

@@ -14,11 +14,11 @@ import pytest
 from page_samples import PAIRS, make_spec, sample_content
 from runs_on_disk import write_run
 
+from clrbench.analysis.tables import make_tables
+from clrbench.commands.report import rebuild
 from clrbench.errors import SpecError
-from clrbench.experiment.reporting import rebuild
 from clrbench.report.page import PageContent, page, prose
 from clrbench.report.page_table import PageTable
-from clrbench.report.tables import make_tables
 from clrbench.spec import load_spec, to_yaml
 from clrbench.store import ResultsFolder
 

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from clrbench.analysis.search import Search, read_search
 from clrbench.errors import ResultsError
 from clrbench.records import Evaluation, RunLog, Split, StepLog, Timing
-from clrbench.report.search import Search, read_search
 from clrbench.spec import Spec, load_spec
 from clrbench.store import ResultsFolder, StoredRun
 

@@ -7,10 +7,10 @@ import pytest
 from page_samples import CONSTANT, PAIRS, make_spec
 from runs_on_disk import write_run
 
-from clrbench.advice import comparisons
+from clrbench.analysis.tables import make_tables
 from clrbench.errors import ResultsError
+from clrbench.planning.advice import comparisons
 from clrbench.report.side_by_side import side_by_side
-from clrbench.report.tables import make_tables
 from clrbench.spec import Spec, to_yaml
 from clrbench.store import ResultsFolder
 

@@ -10,11 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clrbench.report.metrics_table import METRIC_COLUMNS
-from clrbench.report.pairs import Pairs
+from clrbench.analysis.metrics_table import METRIC_COLUMNS
+from clrbench.analysis.pairs import Pairs
+from clrbench.analysis.targets import TARGET_COLUMNS, target_values, targets_table
+from clrbench.analysis.time_to_target import (
+    SECONDS_COLUMNS,
+    TIME_TO_TARGET_COLUMNS,
+    seconds_table,
+    time_to_target_table,
+)
 from clrbench.report.target_words import target_lines
-from clrbench.report.targets import TARGET_COLUMNS, target_values, targets_table
-from clrbench.report.time_to_target import SECONDS_COLUMNS, TIME_TO_TARGET_COLUMNS, seconds_table, time_to_target_table
 from clrbench.spec import Spec
 from clrbench.stats import median_interval
 from clrbench.store import StoredRun

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clrbench.errors import SpecError
-from clrbench.runs import arm_clock, lr_table
+from clrbench.planning.runs import arm_clock, lr_table
 from clrbench.spec import METRICS, load_spec, to_yaml
 
 TRAIN_ROWS = 2_000

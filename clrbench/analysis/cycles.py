@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from clrbench.report.metrics_table import RUN_KEYS, run_key
-from clrbench.runs import cycle_end_epochs
+from clrbench.analysis.metrics_table import RUN_KEYS, run_key
+from clrbench.planning.runs import cycle_end_epochs
 from clrbench.spec import BaseCyclic, Clock, Spec
 from clrbench.store import StoredRun
 

@@ -11,11 +11,11 @@ from typing import Any, Literal, TypeAlias
 from clrbench import backends
 from clrbench.data import Library
 from clrbench.errors import DataError
+from clrbench.execution.provenance import Circumstances, describe, processor, versions
+from clrbench.execution.session import Session, Watcher
 from clrbench.parity import nudged as nudge
-from clrbench.plan import make_plan
-from clrbench.provenance import Circumstances, describe, processor, versions
+from clrbench.planning.plan import make_plan
 from clrbench.records import Dataset, FloatArray, RunLog, Timing, TrainPlan
-from clrbench.session import Session, Watcher
 from clrbench.spec import RunSpec
 from clrbench.store import Checkpoints, ResultsFolder
 

@@ -6,15 +6,15 @@ from typing import Any, get_args
 
 import pandas as pd
 
-from clrbench.executors import local_workers
-from clrbench.experiment.fleet import Fleet
-from clrbench.experiment.opening import Experiment
+from clrbench.commands.fleet import Fleet
+from clrbench.commands.opening import Experiment
+from clrbench.execution.local import local_workers
+from clrbench.execution.throughput import Measured, measure_pipelines
+from clrbench.planning.runs import LrBounds, needed_range_tests, own_range_test, range_test_runs, training_runs
 from clrbench.records import Pipeline
 from clrbench.report.pipeline_plot import conditions, pipeline_figure, rounded
 from clrbench.report.plot_style import to_png
-from clrbench.runs import LrBounds, needed_range_tests, own_range_test, range_test_runs, training_runs
 from clrbench.spec import RunSpec
-from clrbench.throughput import Measured, measure_pipelines
 
 TABLE = "data-bench/pipelines.csv"
 PLOT = "data-bench/pipelines.png"

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
-from clrbench.experiment.fleet import Fleet
-from clrbench.report.search import best_rate, scores, search_table, stored_search
-from clrbench.runs import BoundsTable
+from clrbench.analysis.search import best_rate, scores, search_table, stored_search
+from clrbench.commands.fleet import Fleet
+from clrbench.planning.runs import BoundsTable
+from clrbench.planning.tuning import RateKey, extended, first_rates, given_runs, search_runs
 from clrbench.spec import RunSpec, Spec
-from clrbench.tuning import RateKey, extended, first_rates, given_runs, search_runs
 
 
 def find_rates(fleet: Fleet, bounds: BoundsTable) -> dict[RateKey, float]:

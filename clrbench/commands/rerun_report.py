@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
-from clrbench.provenance import Change
-from clrbench.reruns import Likeness, Outcome, Parting
+from clrbench.analysis.reruns import Likeness, Outcome, Parting
+from clrbench.execution.provenance import Change
 
 
 @dataclass(frozen=True)

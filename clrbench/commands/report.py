@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from clrbench.commands.range_test import RangeTests
 from clrbench.errors import ResultsError, SpecError
-from clrbench.experiment.range_test import RangeTests
 from clrbench.report import Report, write_report
 from clrbench.report.bounds import write_range_test
 from clrbench.spec import Spec, load_spec

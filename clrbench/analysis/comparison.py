@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clrbench.analysis.metrics_table import is_accuracy, run_key
+from clrbench.analysis.pairs import Pairs
 from clrbench.records import DoubleArray
-from clrbench.report.metrics_table import is_accuracy, run_key
-from clrbench.report.pairs import Pairs
 from clrbench.spec import METRICS
 from clrbench.stats import PairedComparison, compare_paired, holm, pairs_needed, smallest_detectable_difference
 

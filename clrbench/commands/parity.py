@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from clrbench.commands.compare import check_has_arms
+from clrbench.commands.fleet import Fleet
+from clrbench.commands.opening import Experiment, check_installed
+from clrbench.commands.range_test import RangeTests, find_bounds
 from clrbench.errors import SpecError
-from clrbench.executors import local_workers
-from clrbench.experiment.compare import check_has_arms
-from clrbench.experiment.fleet import Fleet
-from clrbench.experiment.opening import Experiment, check_installed
-from clrbench.experiment.range_test import RangeTests, find_bounds
+from clrbench.execution.local import local_workers
+from clrbench.execution.task import first_losses
 from clrbench.parity import Judgement, Parity, judge
+from clrbench.planning.runs import needed_range_tests, training_runs
 from clrbench.records import FloatArray
-from clrbench.runs import needed_range_tests, training_runs
 from clrbench.spec import BACKEND_NAMES, Clock, RunSpec
-from clrbench.training import first_losses
 
 TOLERANCE = 1e-4
 """Losses that differ by less than this, relatively, count as the same."""

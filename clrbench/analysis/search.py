@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clrbench.advice import comparisons
+from clrbench.analysis.metrics_table import is_accuracy, run_key, run_status
 from clrbench.errors import ResultsError
-from clrbench.report.metrics_table import is_accuracy, run_key, run_status
-from clrbench.runs import BoundsTable, LrBounds, range_test_group
+from clrbench.planning.advice import comparisons
+from clrbench.planning.runs import BoundsTable, LrBounds, range_test_group
+from clrbench.planning.tuning import AT_RATE, Choice, RateKey, choose, given_label, given_rate
 from clrbench.spec import BACKEND_NAMES, Spec
 from clrbench.store import ResultsFolder, StoredRun
-from clrbench.tuning import AT_RATE, Choice, RateKey, choose, given_label, given_rate
 
 SEARCH_COLUMNS = ("backend", "arm", "lr", "seed", "validation_accuracy", "steps", "validation_loss")
 CHOSEN_COLUMNS = ("backend", "arm", "given_lr", "lr", "tries", "at_edge", "search_steps")

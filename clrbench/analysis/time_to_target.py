@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clrbench.analysis.metrics_table import run_key
+from clrbench.analysis.pairs import Pairs
+from clrbench.analysis.targets import KINDS
 from clrbench.records import DoubleArray
-from clrbench.report.metrics_table import run_key
-from clrbench.report.pairs import Pairs
-from clrbench.report.targets import KINDS
 from clrbench.stats import median_interval
 from clrbench.store import StoredRun
 

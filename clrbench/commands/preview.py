@@ -6,17 +6,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clrbench.executors import available_cpus
-from clrbench.experiment.compare import check_has_arms
-from clrbench.experiment.fleet import Options
-from clrbench.experiment.opening import Experiment, check_installed
-from clrbench.experiment.range_test import all_range_tests, half_length_runs
+from clrbench.analysis.tables import thinned_steps
+from clrbench.commands.compare import check_has_arms
+from clrbench.commands.fleet import Options
+from clrbench.commands.opening import Experiment, check_installed
+from clrbench.commands.range_test import all_range_tests, half_length_runs
+from clrbench.execution.local import available_cpus
 from clrbench.models import build_layers, forward_multiply_adds, num_parameters
-from clrbench.report.plot_style import to_png
-from clrbench.report.plots import schedule_figure
-from clrbench.report.tables import thinned_steps
-from clrbench.report.text_curve import TextAxis, text_curve
-from clrbench.runs import (
+from clrbench.planning.runs import (
     BoundsTable,
     LrBounds,
     arm_clock,
@@ -28,10 +25,13 @@ from clrbench.runs import (
     training_runs,
     with_bounds,
 )
+from clrbench.planning.tuning import first_rates, given_runs, search_runs
+from clrbench.report.plot_style import to_png
+from clrbench.report.plots import schedule_figure
+from clrbench.report.text_curve import TextAxis, text_curve
 from clrbench.spec import RunSpec
 from clrbench.stats import pairs_needed, smallest_detectable_difference
 from clrbench.store import ResultsFolder
-from clrbench.tuning import first_rates, given_runs, search_runs
 
 STEP_SECONDS = {"torch": 0.3e-3, "keras": 0.25e-3}
 """About what an update costs beside its arithmetic."""

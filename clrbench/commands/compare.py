@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
+from clrbench.commands.fleet import Fleet
+from clrbench.commands.opening import Experiment
+from clrbench.commands.range_test import RangeTests, find_bounds
+from clrbench.commands.search import find_rates
 from clrbench.errors import SpecError
-from clrbench.experiment.fleet import Fleet
-from clrbench.experiment.opening import Experiment
-from clrbench.experiment.range_test import RangeTests, find_bounds
-from clrbench.experiment.search import find_rates
+from clrbench.planning.runs import training_runs
+from clrbench.planning.tuning import with_chosen
 from clrbench.report import Report, write_report
-from clrbench.runs import training_runs
 from clrbench.store import ResultsFolder
-from clrbench.tuning import with_chosen
 
 
 @dataclass(frozen=True)

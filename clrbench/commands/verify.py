@@ -7,20 +7,20 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from clrbench.analysis.reruns import RunTables, compare
+from clrbench.commands.opening import check_installed
+from clrbench.commands.rerun_report import Rerun, Verification
 from clrbench.data import Library
 from clrbench.errors import BackendError, DataError, ResultsError, SpecError
-from clrbench.executors import LocalWorkers, Progress, available_cpus, local_workers
-from clrbench.experiment.opening import check_installed
-from clrbench.experiment.rerun_report import Rerun, Verification
-from clrbench.plan import PROTOCOL, run_identity
+from clrbench.execution.local import LocalWorkers, Progress, available_cpus, local_workers
+from clrbench.execution.provenance import changes, unrecorded
+from clrbench.execution.task import Task
+from clrbench.planning.plan import PROTOCOL, run_identity
 from clrbench.progress import Display
-from clrbench.provenance import changes, unrecorded
 from clrbench.records import Dataset
-from clrbench.reruns import RunTables, compare
 from clrbench.spec import BACKEND_NAMES, RunSpec, load_spec
 from clrbench.spec.messages import nearest
 from clrbench.store import SPEC_FILE, ResultsFolder, StoredRun
-from clrbench.training import Task
 
 SHOWN_NAMES = 10
 

@@ -3,12 +3,19 @@
 from dataclasses import dataclass
 from typing import Any
 
+from clrbench.commands.fleet import Fleet
+from clrbench.commands.opening import Experiment
 from clrbench.errors import SpecError
-from clrbench.experiment.fleet import Fleet
-from clrbench.experiment.opening import Experiment
+from clrbench.planning.runs import (
+    BoundsTable,
+    LrBounds,
+    RangeTestGroup,
+    needed_range_tests,
+    own_range_test,
+    range_test_runs,
+)
 from clrbench.range_test import FEWEST_POINTS
 from clrbench.report.bounds import RangeTestReport, write_range_test
-from clrbench.runs import BoundsTable, LrBounds, RangeTestGroup, needed_range_tests, own_range_test, range_test_runs
 from clrbench.spec import BackendName, Length, RunSpec, Spec
 
 

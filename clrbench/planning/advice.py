@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 
 from clrbench.data import STAND_INS, DatasetSizes
-from clrbench.runs import LrBounds, arm_clock, lr_table, split_sizes, with_bounds
+from clrbench.planning.runs import LrBounds, arm_clock, lr_table, split_sizes, with_bounds
+from clrbench.planning.tuning import baselines
 from clrbench.spec import BackendName, BaseCyclic, Clock, ResolvedArm, Spec
 from clrbench.stats import pairs_needed, smallest_p_value
-from clrbench.tuning import baselines
 
 FEWEST_CYCLES = 3
 STEP_SIZE_EPOCHS = (2, 10)

@@ -10,10 +10,10 @@ import numpy as np
 from clrbench import backends
 from clrbench.backends import Trainer
 from clrbench.data import Library
-from clrbench.plan import make_plan
+from clrbench.execution.task import load_dataset
+from clrbench.planning.plan import make_plan
 from clrbench.records import IntArray, Pipeline, TrainPlan
 from clrbench.spec import RunSpec
-from clrbench.training import load_dataset
 
 Measured: TypeAlias = Literal["alone", "training"]
 

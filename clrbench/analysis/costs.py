@@ -5,10 +5,10 @@ from typing import TypeAlias
 
 import pandas as pd
 
+from clrbench.analysis.metrics_table import run_key
+from clrbench.analysis.tables import timing_table
+from clrbench.planning.runs import needed_range_tests, range_test_group
 from clrbench.report.arm_curves import arm_curves
-from clrbench.report.metrics_table import run_key
-from clrbench.report.tables import timing_table
-from clrbench.runs import needed_range_tests, range_test_group
 from clrbench.spec import Spec
 from clrbench.store import ResultsFolder, StoredRun
 

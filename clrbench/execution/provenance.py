@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from clrbench import __version__, backends
-from clrbench.plan import PROTOCOL
+from clrbench.planning.plan import PROTOCOL
 from clrbench.records import Standardisation, TrainPlan
 
 VARIABLES = (

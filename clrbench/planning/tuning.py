@@ -8,7 +8,7 @@ from typing import TypeAlias, cast
 import numpy as np
 
 from clrbench.data import DatasetSizes
-from clrbench.runs import BoundsTable, range_test_group, training_runs, with_bounds
+from clrbench.planning.runs import BoundsTable, range_test_group, training_runs, with_bounds
 from clrbench.spec import LARGEST_LR, BackendName, RunSpec, Schedule, Spec, as_float32
 
 FIRST_TUNING_SEED = 1_000_000

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
-from clrbench.report.metrics_table import RUN_KEYS, is_accuracy, last_rows
+from clrbench.analysis.metrics_table import RUN_KEYS, is_accuracy, last_rows
 from clrbench.spec import Metric, Spec
 from clrbench.store import StoredRun
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clrbench.report.metrics_table import RUN_KEYS, RunKey, is_accuracy, run_key, run_status
-from clrbench.runs import cycle_end_epochs
+from clrbench.analysis.metrics_table import RUN_KEYS, RunKey, is_accuracy, run_key, run_status
+from clrbench.planning.runs import cycle_end_epochs
+from clrbench.planning.tuning import AT_RATE
 from clrbench.spec import METRICS, Clock, Spec
 from clrbench.store import StoredRun
-from clrbench.tuning import AT_RATE
 
 DIFFERENCE_COLUMNS = ("backend", "metric", "candidate", "baseline", "seed", "difference")
 

@@ -8,15 +8,15 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any
 
+from clrbench.commands.opening import Experiment, check_installed, open_experiment
 from clrbench.errors import ResultsError, SpecError
-from clrbench.executors import LocalWorkers, Progress, available_cpus, local_workers
-from clrbench.experiment.opening import Experiment, check_installed, open_experiment
-from clrbench.plan import PROTOCOL, run_identity
+from clrbench.execution.local import LocalWorkers, Progress, available_cpus, local_workers
+from clrbench.execution.task import Task
+from clrbench.planning.plan import PROTOCOL, run_identity
 from clrbench.progress import Display
 from clrbench.records import Dataset
 from clrbench.spec import RunSpec, to_yaml
 from clrbench.store import ResultsFolder
-from clrbench.training import Task
 
 
 @dataclass(frozen=True)

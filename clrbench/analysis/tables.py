@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from clrbench.report.comparison import comparison_tables
-from clrbench.report.metrics_table import last_rows, metrics_table, run_key, run_status
-from clrbench.report.pairs import Pairs, differences_table
-from clrbench.report.targets import target_values, targets_table
+from clrbench.analysis.comparison import comparison_tables
+from clrbench.analysis.metrics_table import last_rows, metrics_table, run_key, run_status
+from clrbench.analysis.pairs import Pairs, differences_table
+from clrbench.analysis.targets import target_values, targets_table
 from clrbench.spec import METRICS, Spec
 from clrbench.store import StoredRun
 

@@ -6,11 +6,11 @@ from importlib.resources import files
 from pathlib import Path
 
 from clrbench import backends
-from clrbench.advice import comparisons, warnings
 from clrbench.data import DatasetSizes, Library
 from clrbench.errors import BackendError
 from clrbench.models import build_layers
-from clrbench.runs import needed_range_tests, own_range_test, range_test_runs
+from clrbench.planning.advice import comparisons, warnings
+from clrbench.planning.runs import needed_range_tests, own_range_test, range_test_runs
 from clrbench.spec import BACKEND_NAMES, BackendName, Spec, SpecFile, load_spec
 from clrbench.spec.model import RangeTest
 

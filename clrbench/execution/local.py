@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 from clrbench import backends
 from clrbench.backends import Backend
 from clrbench.errors import BackendError, ClrbenchError
-from clrbench.training import Outcome, Task, execute
+from clrbench.execution.task import Outcome, Task, execute
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -1,0 +1,1 @@
+"""Run files -> numbers and decisions: tables, bounds, chosen rates, verdicts; draws and words nothing."""
