@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from clrbench.errors import ResultsError
+from clrbench.files import checksum
 from clrbench.planning.plan import PROTOCOL
 from clrbench.records import RunLog
 from clrbench.store import files
@@ -200,11 +201,11 @@ class ResultsFolder:
         """
         with self._lock("index"):
             self.write_text(SPEC_FILE, spec)
-            self._write_index({**changes, "spec": files.checksum(spec.encode())})
+            self._write_index({**changes, "spec": checksum(spec.encode())})
 
     def is_of_another(self, spec: str) -> bool:
         """Return whether a spec other than this one is the last that was begun here."""
-        digest = files.checksum(spec.encode())
+        digest = checksum(spec.encode())
         return bool(self.index().get("spec", digest) != digest)
 
     def update_index(self, changes: Mapping[str, Any]) -> None:
@@ -229,7 +230,7 @@ class ResultsFolder:
         Raises:
             ResultsError: If the disk does not take it.
         """
-        digest = files.checksum(spec.encode())
+        digest = checksum(spec.encode())
         with self._lock("index"):
             index = self.index()
             before = index.get("runs", {}) if index.get("runs_of") == digest else {}

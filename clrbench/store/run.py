@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from clrbench.errors import ResultsError
+from clrbench.files import checksum, read_file
 from clrbench.records import Evaluation, RunLog, Split
-from clrbench.store.files import SEAL, checksum, read_bytes, read_json, sealed, to_json
+from clrbench.store.files import SEAL, read_json, sealed, to_json
 
 RUN_FILE = "run.json"
 STEPS_FILE = "steps.csv"
@@ -93,7 +94,7 @@ class StoredRun:
         """Return a file's content; runs of earlier versions bear no checksums, and are taken as they are."""
         path, expected = self.folder / name, self.info.get(FILES_KEY, {}).get(name)
         try:
-            content = read_bytes(path)
+            content = read_file(path)
         except OSError as err:
             raise ResultsError(f"{path}: cannot be read ({err.strerror or err}); {_REDO}") from err
         if expected not in {None, checksum(content)}:
