@@ -7,7 +7,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -161,6 +161,24 @@ def read_file(path: Path) -> bytes:
     if path.exists() and not path.is_file():
         raise OSError("it is not a regular file")
     return path.read_bytes()
+
+
+def fingerprint(folder: Path, names: Iterable[str]) -> str:
+    """Return a SHA-256, in hex, of the names, sizes and times of files, which changes when one of them is written again.
+
+    Args:
+        folder: The folder.
+        names: The paths of the files in it.
+
+    Raises:
+        OSError: If a file cannot be found.
+    """
+    digest = hashlib.sha256()
+    for name in names:
+        status = (folder / name).stat()
+        digest.update(os.fsencode(name))
+        digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+    return digest.hexdigest()
 
 
 def checksum(content: bytes) -> str:

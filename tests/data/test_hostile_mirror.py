@@ -35,7 +35,7 @@ def refusal(library: Library) -> str:
 def test_a_file_far_larger_than_the_published_one_is_given_up_and_removed(
     announces_length: bool, mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "MOST_TIMES_THE_SIZE", 1e-5)
+    monkeypatch.setattr(download, "MAX_SIZE_RATIO", 1e-5)
     mirror.announces_length = announces_length
     message = refusal(Library(tmp_path, mirror.replacements()))
     assert f"{mirror.url}/train.mat (another file, larger than 1820.4" in message
