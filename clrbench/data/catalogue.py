@@ -86,12 +86,10 @@ Entry: TypeAlias = Bundled | Fetched | Made
 
 
 def _make_street_digits(show: Show) -> Arrays:
-    sizes = CATALOGUE[street_digits.NAME].sizes
+    sizes = street_digits.SIZES
     with show(f"{street_digits.NAME}: rendering images", sizes.train_rows + sizes.test_rows) as advance:
-        return street_digits.make(sizes.train_rows, sizes.test_rows, advance)
+        return street_digits.make(advance=advance)
 
-
-_STREET_DIGITS_SIZES = DatasetSizes(street_digits.TRAIN_ROWS, street_digits.TEST_ROWS, street_digits.IMAGE_SHAPE)
 
 CATALOGUE: dict[str, Entry] = {
     entry.name: entry
@@ -109,8 +107,8 @@ CATALOGUE: dict[str, Entry] = {
         Fetched(cifar10.NAME, cifar10.LICENCE, cifar10.SIZES, cifar10.FILES, cifar10.read),
         Made(
             street_digits.NAME,
-            "none needed: rendered, a stand-in for SVHN",
-            _STREET_DIGITS_SIZES,
+            street_digits.LICENCE,
+            street_digits.SIZES,
             _make_street_digits,
             lambda: f"pillow-{version('pillow')}",
         ),

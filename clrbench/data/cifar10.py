@@ -49,7 +49,7 @@ def read(files: Mapping[str, Path]) -> Arrays:
     path = files["archive"]
     wanted = {f"{_FOLDER}/{name}" for names in _MEMBERS.values() for name in names}
     with decoding(path, _FORMAT, "a .tar.gz"), tarfile.open(path, "r:gz") as archive:
-        # In the order of the archive, which is read only once: to go back in it is to unzip it anew.
+        # In the order of the archive, which is read only once: to go back in it is to unzip it again.
         batches = {member.name: _records(path, archive, member) for member in archive if member.name in wanted}
     arrays: Arrays = {}
     for split, names in _MEMBERS.items():

@@ -127,7 +127,7 @@ def verify(dataset: str, file: RemoteFile, path: Path) -> None:
     got = file_hash(str(path))
     if got != file.sha256:
         raise DataError(
-            f"{dataset}: {path}: got sha256 {got}, expected {file.sha256}; remove the file, and it is fetched anew, or correct "
+            f"{dataset}: {path}: got sha256 {got}, expected {file.sha256}; remove the file, and it is fetched again, or correct "
             "the checksum in the file that CLRBENCH_SOURCES names"
         )
 

@@ -43,7 +43,7 @@ _UNZIPPED_SHA256 = {
     "test_images": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "test_labels": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
-"""Debian compresses the files anew, so that only their content is as published."""
+"""Debian compresses the files again, so that only their content is as published."""
 
 _ARRAYS = {"x_train": "train_images", "y_train": "train_labels", "x_test": "test_images", "y_test": "test_labels"}
 

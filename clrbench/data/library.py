@@ -141,14 +141,12 @@ class Library:
         Args:
             name: One of `NAMES`.
         """
-        entry, sizes, place = CATALOGUE[name], None, None
+        entry = CATALOGUE[name]
         if isinstance(entry, Bundled):
-            state, is_ready = "in the package, verified at every load", True
-        else:
-            place, sizes = self.folder / name, prepared.sizes(self._arrays(entry))
-            state, is_ready = "verified", True
-            if sizes is None:
-                place, state, is_ready = self._unprepared(entry)
+            state = "in the package, verified at every load"
+            return Status(name, entry.sizes, entry.licence, None, state, is_ready=True)
+        sizes = prepared.sizes(self._arrays(entry))
+        place, state, is_ready = self._unprepared(entry) if sizes is None else (self.folder / name, "verified", True)
         return Status(name, sizes or entry.sizes, entry.licence, place, state, is_ready)
 
     def _unprepared(self, entry: Fetched | Made) -> tuple[Path, str, bool]:

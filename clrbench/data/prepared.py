@@ -183,4 +183,4 @@ def _read_about(folder: Path) -> _About | None:
 
 
 def _damaged(folder: Path, why: str) -> DataError:
-    return DataError(f"{folder}: is damaged ({why}); remove this folder, and it is made anew")
+    return DataError(f"{folder}: is damaged ({why}); remove this folder, and it is made again")
