@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,9 +14,9 @@ from clrbench.execution.provenance import Circumstances, describe, processor, ve
 from clrbench.execution.session import Session, Watcher
 from clrbench.parity import nudged as nudge
 from clrbench.planning.plan import make_plan
-from clrbench.records import Dataset, FloatArray, RunLog, Timing, TrainPlan
+from clrbench.records import Dataset, FloatArray, Timing, TrainPlan
 from clrbench.spec import RunSpec
-from clrbench.store import Checkpoints, ResultsFolder
+from clrbench.store import Checkpoints, ResultsFolder, RunRecord
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ def _make(task: Task, folder: ResultsFolder, checkpoints: Checkpoints, watcher: 
     log = session.run()
     if log is None:
         return False
-    folder.write_run(task.run_id, plan.steps_per_epoch, log, _run_info(task, plan, dataset, log))
+    folder.write_run(_record(task, plan, dataset), log)
     return True
 
 
@@ -164,16 +163,13 @@ def _load(library: Library, dataset: str) -> Dataset:
     return library.load(dataset)
 
 
-def _run_info(task: Task, plan: TrainPlan, dataset: Dataset, log: RunLog) -> Mapping[str, Any]:
-    timing = log.timing
-    return {
-        "run_id": task.run_id,
-        "identity": task.identity,
-        "status": log.status,
-        "reason": log.reason,
-        "num_classes": dataset.num_classes,
-        "spec": task.run.model_dump(mode="json", exclude_none=True),
-        "provenance": describe(
+def _record(task: Task, plan: TrainPlan, dataset: Dataset) -> RunRecord:
+    return RunRecord(
+        run_id=task.run_id,
+        identity=task.identity,
+        spec=task.run,
+        num_classes=dataset.num_classes,
+        provenance=describe(
             Circumstances(
                 backend=task.run.backend,
                 device=task.device,
@@ -184,11 +180,4 @@ def _run_info(task: Task, plan: TrainPlan, dataset: Dataset, log: RunLog) -> Map
             ),
             plan,
         ),
-        "timing": {
-            "train_seconds": timing.train_seconds,
-            "evaluation_seconds": timing.evaluation_seconds,
-            "compile_seconds": timing.compile_seconds,
-            "load_seconds": timing.load_seconds,
-            "images_per_second": timing.num_images / timing.train_seconds,
-        },
-    }
+    )
