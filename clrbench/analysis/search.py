@@ -10,8 +10,9 @@ import pandas as pd
 from clrbench.analysis.metrics_table import is_accuracy, run_key, run_status
 from clrbench.errors import ResultsError
 from clrbench.planning.advice import comparisons
-from clrbench.planning.runs import BoundsTable, LrBounds, range_test_group
+from clrbench.planning.runs import BoundsTable, range_test_group
 from clrbench.planning.tuning import AT_RATE, Choice, RateKey, choose, given_label, given_rate
+from clrbench.records import Bounds
 from clrbench.spec import BACKEND_NAMES, Spec
 from clrbench.store import ResultsFolder, StoredRun
 
@@ -180,5 +181,5 @@ def known_bounds(folder: ResultsFolder, spec: Spec) -> BoundsTable:
     for arm in (None, *spec.arms):
         for backend, bounds in folder.range_test(arm).bounds().items():
             if backend in BACKEND_NAMES and bounds["reason"] is None:
-                found[backend, arm] = LrBounds(bounds["base_lr"], bounds["max_lr"])
+                found[backend, arm] = Bounds(bounds["base_lr"], bounds["max_lr"])
     return found

@@ -10,8 +10,8 @@ from clrbench.commands.fleet import Fleet
 from clrbench.commands.opening import Experiment
 from clrbench.execution.local import local_workers
 from clrbench.execution.throughput import Measured, measure_pipelines
-from clrbench.planning.runs import LrBounds, needed_range_tests, own_range_test, range_test_runs, training_runs
-from clrbench.records import Pipeline
+from clrbench.planning.runs import needed_range_tests, own_range_test, range_test_runs, training_runs
+from clrbench.records import Bounds, Pipeline
 from clrbench.report.pipeline_plot import conditions, pipeline_figure, rounded
 from clrbench.report.plot_style import to_png
 from clrbench.spec import RunSpec
@@ -86,7 +86,7 @@ def _benched_runs(experiment: Experiment) -> list[RunSpec]:
     with experiment.locating():
         if spec.arms:
             groups = needed_range_tests(spec)
-            stand_in = {(name, group.arm): LrBounds(0.01, 0.1) for name in backends for group in groups}
+            stand_in = {(name, group.arm): Bounds(0.01, 0.1) for name in backends for group in groups}
             runs = training_runs(spec, sizes, backends, stand_in)
         else:
             runs = range_test_runs(spec, own_range_test(spec), sizes, backends)

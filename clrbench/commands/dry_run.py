@@ -15,7 +15,6 @@ from clrbench.execution.local import available_cpus
 from clrbench.models import build_layers, forward_multiply_adds, num_parameters
 from clrbench.planning.runs import (
     BoundsTable,
-    LrBounds,
     arm_clock,
     lr_table,
     needed_range_tests,
@@ -26,6 +25,7 @@ from clrbench.planning.runs import (
     with_bounds,
 )
 from clrbench.planning.tuning import first_rates, given_runs, search_runs
+from clrbench.records import Bounds
 from clrbench.report.plot_style import to_png
 from clrbench.report.plots import schedule_figure
 from clrbench.report.text_curve import TextAxis, text_curve
@@ -116,12 +116,12 @@ def preview_schedules(experiment: Experiment) -> Preview:
     return Preview(experiment, table, left_out)
 
 
-def _known_bounds(experiment: Experiment, arm: str) -> LrBounds | None:
+def _known_bounds(experiment: Experiment, arm: str) -> Bounds | None:
     """Return the bounds that the range test of an arm found on the first backend that has any, or None."""
     folder = ResultsFolder(experiment.root).range_test(range_test_group(experiment.spec, arm).arm)
     for found in folder.bounds().values():
         if found["reason"] is None:
-            return LrBounds(found["base_lr"], found["max_lr"])
+            return Bounds(found["base_lr"], found["max_lr"])
     return None
 
 
@@ -204,7 +204,7 @@ def dry_run(
         if not range_test_only:
             check_has_arms(experiment)
             # Which rates the range test will find does not change the cost.
-            stand_in = {(name, group.arm): LrBounds(0.01, 0.1) for name in experiment.backends for group in groups}
+            stand_in = {(name, group.arm): Bounds(0.01, 0.1) for name in experiment.backends for group in groups}
             tries, given = _tuning_runs(experiment, stand_in)
             runs += tries + given + training_runs(spec, experiment.sizes, experiment.backends, stand_in)
     workers = min(options.workers or max(1, available_cpus() // (options.threads or 1)), len(runs))

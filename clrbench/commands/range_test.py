@@ -8,13 +8,13 @@ from clrbench.commands.opening import Experiment
 from clrbench.errors import SpecError
 from clrbench.planning.runs import (
     BoundsTable,
-    LrBounds,
     RangeTestGroup,
     needed_range_tests,
     own_range_test,
     range_test_runs,
 )
 from clrbench.range_test import FEWEST_POINTS
+from clrbench.records import Bounds
 from clrbench.report.bounds import RangeTestReport, write_range_test
 from clrbench.spec import BackendName, Length, RunSpec, Spec
 
@@ -87,7 +87,7 @@ def half_length_runs(experiment: Experiment, group: RangeTestGroup) -> list[RunS
 def find_bounds(fleet: Fleet) -> tuple[BoundsTable, RangeTests]:
     """Make the range tests that arms take their rates from; return the bounds, and those tests that refuse."""
     experiment = fleet.experiment
-    bounds: dict[tuple[BackendName, str | None], LrBounds] = {}
+    bounds: dict[tuple[BackendName, str | None], Bounds] = {}
     refusals = []
     for group in needed_range_tests(experiment.spec):
         report = _run_range_test(fleet, group, [])
@@ -96,7 +96,7 @@ def find_bounds(fleet: Fleet) -> tuple[BoundsTable, RangeTests]:
             continue
         for backend in experiment.backends:
             found = report.bounds[backend]
-            bounds[backend, group.arm] = LrBounds(found["base_lr"], found["max_lr"])
+            bounds[backend, group.arm] = Bounds(found["base_lr"], found["max_lr"])
     return bounds, RangeTests(refusals)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from clrbench import __version__, backends
 from clrbench.planning.plan import PROTOCOL
-from clrbench.records import Standardisation, TrainPlan
+from clrbench.records import Provenance, SplitSizes, Standardisation, TrainPlan
 
 VARIABLES = (
     "ATEN_CPU_CAPABILITY",
@@ -79,8 +79,8 @@ class Circumstances:
     data_checksum: str
 
 
-def describe(how: Circumstances, plan: TrainPlan) -> dict[str, Any]:
-    """Return the provenance of a run that this process makes, as plain data for `run.json`.
+def describe(how: Circumstances, plan: TrainPlan) -> Provenance:
+    """Return the provenance of a run that this process makes.
 
     Args:
         how: What its task says.
@@ -89,29 +89,26 @@ def describe(how: Circumstances, plan: TrainPlan) -> dict[str, Any]:
     Raises:
         BackendError: If the backend cannot be loaded.
     """
-    return {
-        "versions": versions(how.backend),
-        "protocol": PROTOCOL,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "libc": " ".join(platform.libc_ver()).strip() or None,
-        "processor": processor(),
-        "logical_cpus": os.cpu_count(),
-        "build": backends.load(how.backend).build(how.device),
-        "environment": variables(os.environ),
-        "git_commit": how.git_commit,
-        "device": how.device,
-        "threads": how.threads,
-        "executor": how.executor,
-        "data_checksum": how.data_checksum,
-        "rows": {
-            "train": len(plan.rows.train),
-            "validation": len(plan.rows.validation),
-            "test": len(plan.rows.test),
-        },
-        "standardisation": _as_lists(plan.standardisation),
-    }
+    rows = plan.rows
+    return Provenance(
+        versions=versions(how.backend),
+        protocol=PROTOCOL,
+        python=platform.python_version(),
+        machine=platform.machine(),
+        system=platform.system(),
+        libc=" ".join(platform.libc_ver()).strip() or None,
+        processor=processor(),
+        logical_cpus=os.cpu_count(),
+        build=backends.load(how.backend).build(how.device),
+        environment=variables(os.environ),
+        git_commit=how.git_commit,
+        device=how.device,
+        threads=how.threads,
+        executor=how.executor,
+        data_checksum=how.data_checksum,
+        rows=SplitSizes(train=len(rows.train), validation=len(rows.validation), test=len(rows.test)),
+        standardisation=_as_lists(plan.standardisation),
+    )
 
 
 def versions(backend: str) -> dict[str, str]:

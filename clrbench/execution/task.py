@@ -2,11 +2,10 @@
 
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from clrbench import backends
 from clrbench.data import Library
@@ -15,9 +14,9 @@ from clrbench.execution.provenance import Circumstances, describe, processor, ve
 from clrbench.execution.session import Pace, Session, Watcher
 from clrbench.parity import nudged as nudge
 from clrbench.planning.plan import make_plan, run_identity
-from clrbench.records import Dataset, FloatArray, RunLog, Timing, TrainPlan
+from clrbench.records import Dataset, FloatArray, Json, Timing, TrainPlan
 from clrbench.spec import RunSpec
-from clrbench.store import Checkpoints, ResultsFolder
+from clrbench.store import Checkpoints, ResultsFolder, RunRecord
 
 
 @dataclass(frozen=True)
@@ -27,26 +26,18 @@ class Task:
     Attributes:
         run: The run.
         identity: sha256, in hex, of everything that decides its numbers.
+        circumstances: The backend, device and threads that it is made with.
         library: Holds the data set.
         root: The results folder that it is stored in.
-        device: cpu, cuda or mps.
-        threads: CPU threads.
-        data_checksum: sha256, in hex, of the data set.
-        executor: The name of what makes it.
-        git_commit: The commit that the folder of the spec is at; None outside of git.
         pace: How long to train between breaks and checkpoints.
         redo: Whether to make it even if it is stored already.
     """
 
     run: RunSpec
     identity: str
+    circumstances: Circumstances
     library: Library
     root: Path
-    device: str
-    threads: int
-    data_checksum: str
-    executor: str
-    git_commit: str | None
     pace: Pace
     redo: bool = False
 
@@ -57,30 +48,20 @@ class Task:
 
 
 def make_task(
-    run: RunSpec, dataset: Dataset, how: Circumstances, library: Library, root: Path, pace: Pace
+    run: RunSpec, dataset: Dataset, circumstances: Circumstances, library: Library, root: Path, pace: Pace
 ) -> Task:
     """Return the task of a run.
 
     Args:
         run: The run.
         dataset: Its data set.
-        how: The circumstances under which it is made.
+        circumstances: The backend, device and threads that it is made with.
         library: Holds the data set.
         root: The results folder that it is stored in.
         pace: How long to train between breaks and checkpoints.
     """
-    return Task(
-        run=run,
-        identity=run_identity(run, dataset, how.device, how.threads),
-        library=library,
-        root=root,
-        device=how.device,
-        threads=how.threads,
-        data_checksum=dataset.checksum,
-        executor=how.executor,
-        git_commit=how.git_commit,
-        pace=pace,
-    )
+    identity = run_identity(run, dataset, circumstances.device, circumstances.threads)
+    return Task(run, identity, circumstances, library, root, pace)
 
 
 Outcome: TypeAlias = Literal["made", "there", "busy", "stopped"]
@@ -88,7 +69,7 @@ Outcome: TypeAlias = Literal["made", "there", "busy", "stopped"]
 
 
 def execute(task: Task, watcher: Watcher, *, wait: bool) -> Outcome:
-    """Make a run and store it, unless it is stored already; a run that was stopped or killed continues from its checkpoint.
+    """Make a run and store it, unless it is stored already; one that was stopped or killed continues from its checkpoint.
 
     Args:
         task: The run.
@@ -97,7 +78,8 @@ def execute(task: Task, watcher: Watcher, *, wait: bool) -> Outcome:
 
     Raises:
         BackendError: If the framework fails.
-        ResultsError: If the disk does not take it.
+        DataError: If the data has changed since the experiment was started.
+        ResultsError: If the disk does not take the run.
     """
     if watcher.stopping():
         return "stopped"
@@ -123,7 +105,7 @@ def _make(task: Task, folder: ResultsFolder, checkpoints: Checkpoints, watcher: 
     plan = make_plan(task.run, dataset)
     load_seconds = time.perf_counter() - started
     started = time.perf_counter()
-    trainer = backends.load(task.run.backend).make_trainer(plan, dataset, task.device)
+    trainer = backends.load(task.run.backend).make_trainer(plan, dataset, task.circumstances.device)
     trainer.train(plan.batches[:0], plan.lr[:0])
     compile_seconds = time.perf_counter() - started
     limit = task.run.divergence_factor * math.log(dataset.num_classes)
@@ -138,24 +120,25 @@ def _make(task: Task, folder: ResultsFolder, checkpoints: Checkpoints, watcher: 
     log = session.run()
     if log is None:
         return False
-    folder.write_run(task.run_id, plan.steps_per_epoch, log, _run_info(task, plan, dataset, log))
+    folder.write_run(_record(task, plan, dataset), log)
     return True
 
 
-def _belongs_to(task: Task) -> dict[str, Any]:
-    """Return what a checkpoint must have in common with the run, for the run to continue as if it had never stopped."""
+def _belongs_to(task: Task) -> dict[str, Json]:
+    """Return what a checkpoint must have in common with the run, for it to continue as if it had never stopped."""
     return {
         "identity": task.identity,
         "evaluation_steps": list(task.run.evaluation_steps),
-        "versions": versions(task.run.backend),
+        "versions": dict(versions(task.run.backend)),
         "processor": processor(),
     }
 
 
 def _check_unchanged(dataset: Dataset, task: Task) -> None:
-    if dataset.checksum != task.data_checksum:
+    started_with = task.circumstances.data_checksum
+    if dataset.checksum != started_with:
         raise DataError(
-            f"{dataset.name}: got checksum {dataset.checksum}, but the experiment was started with {task.data_checksum}; the "
+            f"{dataset.name}: got checksum {dataset.checksum}, but the experiment was started with {started_with}; the "
             "data has changed meanwhile, or its function gives other arrays at every call; start again once it is stable"
         )
 
@@ -188,31 +171,11 @@ def _load(library: Library, dataset: str) -> Dataset:
     return library.load(dataset)
 
 
-def _run_info(task: Task, plan: TrainPlan, dataset: Dataset, log: RunLog) -> Mapping[str, Any]:
-    timing = log.timing
-    return {
-        "run_id": task.run_id,
-        "identity": task.identity,
-        "status": log.status,
-        "reason": log.reason,
-        "num_classes": dataset.num_classes,
-        "spec": task.run.model_dump(mode="json", exclude_none=True),
-        "provenance": describe(
-            Circumstances(
-                backend=task.run.backend,
-                device=task.device,
-                threads=task.threads,
-                executor=task.executor,
-                git_commit=task.git_commit,
-                data_checksum=task.data_checksum,
-            ),
-            plan,
-        ),
-        "timing": {
-            "train_seconds": timing.train_seconds,
-            "evaluation_seconds": timing.evaluation_seconds,
-            "compile_seconds": timing.compile_seconds,
-            "load_seconds": timing.load_seconds,
-            "images_per_second": timing.num_images / timing.train_seconds,
-        },
-    }
+def _record(task: Task, plan: TrainPlan, dataset: Dataset) -> RunRecord:
+    return RunRecord(
+        run_id=task.run_id,
+        identity=task.identity,
+        spec=task.run,
+        num_classes=dataset.num_classes,
+        provenance=describe(task.circumstances, plan),
+    )
