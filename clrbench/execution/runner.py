@@ -92,7 +92,7 @@ class Runner:
         Raises:
             SpecError: If others are asked for.
         """
-        found: int = self.folder.index().get("threads", self.options.threads or 1)
+        found = self.folder.index().threads or self.options.threads or 1
         self._check_unchanged("threads", found, self.options.threads)
         return found
 
@@ -103,12 +103,11 @@ class Runner:
             SpecError: If the experiment was started with other threads.
             ResultsError: If the disk does not take it.
         """
-        wanted = {"threads": self.threads}
+        threads = self.threads
         self._warn_of_other_runs()
         self.folder.create()
-        self.folder.begin(self._spec_text, {"protocol": PROTOCOL, "warnings": self.experiment.warnings})
-        self.folder.settle(wanted)
-        self._check_unchanged("threads", self.threads, self.options.threads)
+        self.folder.begin(self._spec_text, self.experiment.warnings)
+        self._check_unchanged("threads", self.folder.settle_threads(threads), self.options.threads)
 
     def check_spec_unchanged(self) -> None:
         """Raise ResultsError if another process has begun a different spec in the same folder meanwhile."""
@@ -139,7 +138,7 @@ class Runner:
         Raises:
             ClrbenchError: If a run fails; finished runs stay on disk.
         """
-        self.folder.check_there()
+        self.folder.check_exists()
         folder.create()
         mine = set(runs if wanted is None else wanted)
         with self.display.showing(what, len(mine), sum(step_work(run) * run.num_steps for run in mine)):
@@ -159,8 +158,9 @@ class Runner:
         tasks: list[Task] = []
         with self._noting_progress(folder, tasks), self.open_executor(resources) as executor:
             how = self._circumstances(backend, threads, executor)
-            tasks += [self._task(folder, run, how, redo=self.options.redo and run not in made) for run in runs]
-            self._remember(folder, backend, tasks)
+            tasks += [self._task(folder, run, how, made) for run in runs]
+            points = {task.run.arm: task.run.evaluation_steps for task in tasks}
+            folder.add_runs(self._spec_text, backend, [task.run_id for task in tasks], points)
             asked_for = [task for task in tasks if task.run in mine]
             pending = [task for task in asked_for if self._is_pending(folder, task)]
             work = {task.run_id: step_work(task.run) for task in pending}
@@ -179,9 +179,9 @@ class Runner:
             err.add_note(f"{self.display.count} are finished, {kept} stand at a checkpoint")
             raise
 
-    def _task(self, folder: ResultsFolder, run: RunSpec, how: Circumstances, *, redo: bool) -> Task:
+    def _task(self, folder: ResultsFolder, run: RunSpec, how: Circumstances, made: Collection[RunSpec]) -> Task:
         task = make_task(run, self.dataset, how, self.experiment.library, folder.root, self.pace)
-        return replace(task, redo=redo)
+        return replace(task, redo=self.options.redo and run not in made)
 
     def _is_pending(self, folder: ResultsFolder, task: Task) -> bool:
         try:
@@ -190,7 +190,7 @@ class Runner:
             self.display.warn(str(err))
             return True
         finished = run is not None and run.has_evaluations(task.run.evaluation_steps)
-        return task.redo or not finished or folder.is_left_untidy(task.run_id)
+        return task.redo or not finished or folder.needs_cleanup(task.run_id)
 
     def _circumstances(self, backend: BackendName, threads: int, executor: Executor) -> Circumstances:
         return Circumstances(
@@ -204,10 +204,9 @@ class Runner:
 
     def _device(self, backend: BackendName, executor: Executor) -> str:
         asked = self.options.device
-        device: str | None = self.folder.index().get("devices", {}).get(backend)
+        device = self.folder.index().devices.get(backend)
         if device is None:
-            found = executor.find_device(asked)
-            device = str(self.folder.settle({"devices": {backend: found}})["devices"][backend])
+            device = self.folder.settle_device(backend, executor.find_device(asked))
         self._check_unchanged("device", device, None if asked == "auto" else asked)
         return device
 
@@ -219,7 +218,7 @@ class Runner:
             )
 
     def _warn_of_other_runs(self) -> None:
-        found = self.folder.index().get("protocol", PROTOCOL)
+        found = self.folder.index().protocol or PROTOCOL
         if found < PROTOCOL:
             self.display.warn(
                 f"{self.folder.root} was made by an older clrbench, which followed protocol {found}: its runs are kept, but "
@@ -233,11 +232,6 @@ class Runner:
     @property
     def _spec_text(self) -> str:
         return to_yaml(self.experiment.spec)
-
-    def _remember(self, folder: ResultsFolder, backend: BackendName, tasks: list[Task]) -> None:
-        """Write down which runs belong to the experiment, for the commands that read them."""
-        points = {task.run.arm: task.run.evaluation_steps for task in tasks}
-        folder.remember(self._spec_text, {backend: [task.run_id for task in tasks]}, points)
 
 
 def part(runs: list[RunSpec], shard: tuple[int, int] | None) -> list[RunSpec]:

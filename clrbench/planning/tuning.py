@@ -99,7 +99,7 @@ def first_rates(spec: Spec, backends: Sequence[BackendName], bounds: BoundsTable
                 found[backend, arm] = tune.rates
             elif tune is not None and tune.points is not None:
                 ends = bounds[backend, range_test_group(spec, arm).arm]
-                rates = np.geomspace(ends.base_lr, ends.max_lr, tune.points)
+                rates = np.geomspace(*ends.rates, tune.points)
                 found[backend, arm] = tuple(dict.fromkeys(map(as_float32, rates.tolist())))
     return found
 
