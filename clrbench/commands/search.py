@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from clrbench.analysis.search import best_rate, scores, search_table, stored_search
+from clrbench.analysis.search import best_rate, read_search_runs, scores, search_table
 from clrbench.execution.runner import Runner
 from clrbench.planning.runs import BoundsTable
 from clrbench.planning.tuning import RateKey, extended, first_rates, given_runs, search_runs
@@ -32,7 +32,7 @@ def find_rates(runner: Runner, bounds: BoundsTable) -> dict[RateKey, float]:
     while runs != made:
         runner.make(runner.folder.search(), runs, "search", made=set(made))
         made = runs
-        found = scores(spec, search_table(spec, stored_search(runner.folder, spec)))
+        found = scores(spec, search_table(spec, read_search_runs(runner.folder, spec)))
         rates, possible = {}, {}
         for key, grid in first.items():
             rates[key] = extended(spec, key[1], grid, _best(spec, found[key], grid))

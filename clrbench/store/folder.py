@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from clrbench.errors import ResultsError
+from clrbench.files import checksum
 from clrbench.planning.plan import PROTOCOL
 from clrbench.records import Bounds, Json, RunLog
 from clrbench.store import files
@@ -297,4 +298,4 @@ class ResultsFolder:
 
 
 def _digest(spec: str) -> str:
-    return files.checksum(spec.encode())
+    return checksum(spec.encode())

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from clrbench.errors import ResultsError
+from clrbench.files import checksum, read_file
 from clrbench.records import Evaluation, Json, Provenance, RunLog, RunStatus, Split, SplitSizes, Timing
 from clrbench.spec import RunSpec
-from clrbench.store.files import checksum, read_bytes, read_json, sealed, to_json
+from clrbench.store.files import read_json, sealed, to_json
 
 RUN_FILE = "run.json"
 STEPS_FILE = "steps.csv"
@@ -151,13 +152,16 @@ def read_run(folder: Path) -> StoredRun:
     Raises:
         ResultsError: If a file is missing, or is not what was written.
     """
-    return _read_run(folder, tuple(_stamp(folder / name) for name in (RUN_FILE, STEPS_FILE, EVALUATIONS_FILE)))
+    run = _read_unless_known(folder)
+    if run.record.run_id != folder.name:
+        raise ResultsError(f"{folder / RUN_FILE}: is that of run {run.record.run_id}; {_REDO}")
+    return run
 
 
 def is_whole(folder: Path) -> bool:
-    """Return whether a folder holds a finished run."""
+    """Return whether a folder holds a finished run, whatever the folder is called."""
     try:
-        read_run(folder)
+        _read_unless_known(folder)
     except ResultsError:
         return False
     return True
@@ -214,6 +218,10 @@ def _from_json(folder: Path, content: dict[str, Any]) -> StoredRun:
     )
 
 
+def _read_unless_known(folder: Path) -> StoredRun:
+    return _read_run(folder, tuple(_stamp(folder / name) for name in (RUN_FILE, STEPS_FILE, EVALUATIONS_FILE)))
+
+
 def _stamp(path: Path) -> tuple[int, int, int]:
     """Return what changes whenever a file is written anew."""
     try:
@@ -226,8 +234,6 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 @lru_cache(maxsize=MAX_CACHED_RUNS)
 def _read_run(folder: Path, _stamps: tuple[tuple[int, int, int], ...]) -> StoredRun:
     content = read_json(folder / RUN_FILE, _REDO, must_be_sealed=True)
-    if content.get("run_id") != folder.name:
-        raise ResultsError(f"{folder / RUN_FILE}: is that of run {content.get('run_id')}; {_REDO}")
     try:
         return _from_json(folder, content)
     except (KeyError, TypeError, ValueError) as err:
@@ -239,7 +245,7 @@ def _read_run(folder: Path, _stamps: tuple[tuple[int, int, int], ...]) -> Stored
 
 def _read_table(path: Path, columns: tuple[str, ...], num_rows: int, checksums: dict[str, str]) -> pd.DataFrame:
     try:
-        content = read_bytes(path)
+        content = read_file(path)
     except OSError as err:
         raise ResultsError(f"{path}: cannot be read ({err.strerror or err}); {_REDO}") from err
     if checksum(content) != checksums[path.name]:
