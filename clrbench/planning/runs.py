@@ -217,6 +217,11 @@ def needed_range_tests(spec: Spec) -> list[RangeTestGroup]:
     return [group for i, group in enumerate(groups) if group not in groups[:i]]
 
 
+def all_range_tests(spec: Spec) -> list[RangeTestGroup]:
+    """Return the range test of the spec itself, then those that arms take their rates from, each once."""
+    return list(dict.fromkeys([own_range_test(spec), *needed_range_tests(spec)]))
+
+
 def with_bounds(schedule: Schedule, bounds: Bounds) -> Schedule:
     """Return a schedule with the rates that a range test found, where it takes any from one."""
     return schedule.with_bounds(*bounds.rates) if schedule.needs_range_test else schedule
