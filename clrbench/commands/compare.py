@@ -1,14 +1,14 @@
 """`clrbench compare`: the arms of an experiment, in pairs."""
 
-from clrbench.answer import Answer, ExitCode
+from clrbench.answer import Answer
 from clrbench.commands.dry_run import demo_line, dry_run_answer, estimate
-from clrbench.commands.range_test import find_bounds, range_tests_answer
+from clrbench.commands.range_test import find_bounds, next_command
+from clrbench.commands.report import FailIf, range_tests_answer, report_experiment
 from clrbench.commands.search import find_rates
 from clrbench.commands.setup import Job
 from clrbench.execution.runner import Runner, part
 from clrbench.planning.runs import training_runs
 from clrbench.planning.tuning import with_chosen
-from clrbench.report import FailIf, Report, write_report
 from clrbench.store import ResultsFolder
 
 
@@ -38,7 +38,7 @@ def compare(job: Job, *, dry_run: bool = False, fail_if: FailIf | None = None) -
     runner.begin()
     bounds, refusals = find_bounds(runner)
     if refusals:
-        return range_tests_answer(refusals)
+        return range_tests_answer(refusals, next_command(experiment))
     chosen = find_rates(runner, bounds)
     experiment = runner.experiment
     with experiment.locating():
@@ -48,17 +48,7 @@ def compare(job: Job, *, dry_run: bool = False, fail_if: FailIf | None = None) -
     runner.check_spec_unchanged()
     if job.options.shard is not None:
         return _shard_answer(runner, *job.options.shard, num_runs=len(runs))
-    return report_answer(write_report(runner.folder, experiment.spec, experiment.warnings), fail_if)
-
-
-def report_answer(report: Report, fail_if: FailIf | None = None) -> Answer:
-    """Return what a comparison came to; that there is no answer goes before any condition on it."""
-    code = ExitCode.DONE
-    if not report.has_answer:
-        code = ExitCode.NO_ANSWER
-    elif fail_if is not None and report.fails_if(fail_if):
-        code = ExitCode.CONDITION_HOLDS
-    return Answer(report.text, report.data, code)
+    return report_experiment(runner.folder, experiment.spec, experiment.warnings, fail_if)
 
 
 def _shard_answer(runner: Runner, index: int, count: int, *, num_runs: int) -> Answer:

@@ -15,8 +15,8 @@ from clrbench.execution.throughput import Measured, measure_pipelines
 from clrbench.planning.experiment import Experiment
 from clrbench.planning.runs import needed_range_tests, own_range_test, range_test_runs, training_runs
 from clrbench.records import Pipeline
-from clrbench.report.pipeline_plot import conditions, pipeline_figure, rounded
-from clrbench.report.plot_style import to_png
+from clrbench.report.figures.pipelines import conditions, draw_pipelines, rounded
+from clrbench.report.figures.style import to_png
 from clrbench.spec import RunSpec
 
 TABLE = "data-bench/pipelines.csv"
@@ -49,7 +49,7 @@ def bench_pipelines(job: Job) -> Answer:
     folder.create()
     with folder.tables_lock():
         folder.write_table(TABLE, table)
-        folder.write_bytes(PLOT, to_png(pipeline_figure(table)))
+        folder.write_bytes(PLOT, to_png(draw_pipelines(table)))
     text = "\n".join([*_lines(table), "", f"Table and plot: {folder.root / 'data-bench'}"])
     return Answer(text, {"experiment": runner.experiment.spec.name, "pipelines": table.to_dict("records")})
 

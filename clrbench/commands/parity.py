@@ -7,7 +7,8 @@ import numpy as np
 
 from clrbench.answer import Answer
 from clrbench.backends import installed
-from clrbench.commands.range_test import find_bounds, range_tests_answer
+from clrbench.commands.range_test import find_bounds, next_command
+from clrbench.commands.report import range_tests_answer
 from clrbench.commands.setup import Job
 from clrbench.errors import SpecError
 from clrbench.execution.executor import Resources
@@ -113,7 +114,7 @@ def parity(job: Job, num_steps: int) -> Answer:
         runner.folder.create()
     bounds, refusals = find_bounds(runner)
     if refusals:
-        return range_tests_answer(refusals)
+        return range_tests_answer(refusals, next_command(runner.experiment))
     with experiment.locating():
         runs = training_runs(experiment.spec, experiment.sizes, BACKEND_NAMES, bounds)
     first_seed = [run for run in runs if run.seed == experiment.spec.seeds[0]]
