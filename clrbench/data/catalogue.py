@@ -13,20 +13,25 @@ from clrbench.data.progress import Show
 
 
 @dataclass(frozen=True)
-class _Named:
+class Named:
+    """What is known of every data set that has a name.
+
+    Attributes:
+        name: Its name in a spec.
+        licence: The licence of its images.
+        sizes: How large it is, as published or rendered.
+    """
+
     name: str
     licence: str
     sizes: DatasetSizes
 
 
 @dataclass(frozen=True)
-class Bundled(_Named):
+class Bundled(Named):
     """A data set in the package.
 
     Attributes:
-        name: Its name in a spec.
-        licence: The licence of its images.
-        sizes: How large it is.
         read: Returns its arrays, verified.
     """
 
@@ -49,13 +54,10 @@ class Installed:
 
 
 @dataclass(frozen=True)
-class Fetched(_Named):
+class Fetched(Named):
     """A published data set that is downloaded on first use.
 
     Attributes:
-        name: Its name in a spec.
-        licence: The licence of its images.
-        sizes: How large it is, as published.
         files: The published files, by key.
         read: Takes the path of each verified file, by key, and returns the arrays in them.
         installed: The copy that a package of the system may have put in place.
@@ -67,13 +69,10 @@ class Fetched(_Named):
 
 
 @dataclass(frozen=True)
-class Made(_Named):
+class Made(Named):
     """A data set that is rendered on first use.
 
     Attributes:
-        name: Its name in a spec.
-        licence: The licence of its images.
-        sizes: How large it is.
         make: Renders its arrays, and shows how many rows are done.
         made_with: Returns the versions that its bytes depend on.
     """

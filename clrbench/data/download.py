@@ -64,13 +64,7 @@ class Replacement:
 def replace_files(
     dataset: str, published: Mapping[str, RemoteFile], replacements: tuple[Replacement, ...]
 ) -> dict[str, RemoteFile]:
-    """Return the files of a data set as they are to be fetched.
-
-    Args:
-        dataset: The name of the data set.
-        published: Its files as published, by key.
-        replacements: Replacements for files of any data set.
-    """
+    """Return the published files of a data set, by key, as the replacements (of any data set) have them fetched."""
     found = dict(published)
     for other in replacements:
         if other.dataset == dataset:
@@ -84,8 +78,8 @@ def fetch(dataset: str, file: RemoteFile, folder: Path, show: Show) -> Path:
 
     Args:
         dataset: The name of the data set that it belongs to.
-        file: The file.
-        folder: The folder for it; only one process at a time may fetch into it.
+        file: What is published.
+        folder: The folder for it, locked against other processes.
         show: Shows the progress, in bytes.
 
     Raises:
@@ -96,19 +90,19 @@ def fetch(dataset: str, file: RemoteFile, folder: Path, show: Show) -> Path:
     if path.exists():
         verify(dataset, file, path)
         return path
-    arriving = files.temporary_path(path)  # a folder, as pooch writes files of its own beside the one it fetches
+    temporary = files.temporary_path(path)  # a folder, as pooch writes files of its own beside the one it fetches
     failures = []
     try:
         for url in file.urls:
-            failure = _download(url, file, arriving, show)
+            failure = _download(url, file, temporary, show)
             if failure is None:
-                files.sync(arriving / file.name)
-                (arriving / file.name).replace(path)
+                files.sync(temporary / file.name)
+                (temporary / file.name).replace(path)
                 files.sync(folder)
                 return path
             failures.append(f"{_without_password(url)} ({failure})")
     finally:
-        shutil.rmtree(arriving, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     raise DataError(
         f"{dataset}: {file.name} is not in {folder}, and could not be fetched from {'; '.join(failures)}; try again later, "
         f"put the file (sha256 {file.sha256}) there yourself, or name a mirror in the file that CLRBENCH_SOURCES names"
