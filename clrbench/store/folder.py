@@ -4,7 +4,8 @@ Every write goes to a temporary name first, is flushed to the disk, and then tak
 is there is whole.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -12,10 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from clrbench.errors import ResultsError
-from clrbench.files import checksum
+from clrbench.errors import ResultsError, SpecError
+from clrbench.files import checksum, read_file
 from clrbench.planning.plan import PROTOCOL
 from clrbench.records import Bounds, Json, RunLog
+from clrbench.spec import Spec, load_spec
 from clrbench.store import files
 from clrbench.store.bounds import BOUNDS_FILE, bounds_to_json, read_bounds
 from clrbench.store.checkpoints import Checkpoints
@@ -23,6 +25,7 @@ from clrbench.store.index import INDEX_FILE, Index, read_index
 from clrbench.store.run import RunRecord, StoredRun, is_whole, read_run, run_files, to_csv
 
 SPEC_FILE = "spec.yaml"
+NAME_COLUMNS = ("arm", "candidate", "baseline")
 
 
 @dataclass(frozen=True)
@@ -231,6 +234,48 @@ class ResultsFolder:
     def write_bounds(self, bounds: Mapping[str, Bounds]) -> None:
         """Write `bounds.json` of a range test."""
         self.write_bytes(BOUNDS_FILE, bounds_to_json(bounds))
+
+    def read_spec(self) -> Spec:
+        """Return the spec that was last begun here.
+
+        Raises:
+            ResultsError: If there is none, or it is damaged.
+        """
+        path = self.root / SPEC_FILE
+        if not path.is_file():
+            raise ResultsError(
+                f"{self.root}: there is no {SPEC_FILE}; name the folder of an experiment, such as results/demo, or run "
+                "clrbench compare first"
+            )
+        try:
+            return load_spec(path).spec
+        except SpecError as err:
+            raise ResultsError(f"damaged: {err}") from err
+
+    def read_table(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
+        """Return a CSV file of the results folder.
+
+        Args:
+            name: Of the file.
+            columns: Those that it must have.
+
+        Raises:
+            ResultsError: If it cannot be read, or lacks a column.
+        """
+        path, advice = self.root / name, f"run clrbench report {self.root} to write it anew"
+        try:
+            content = io.BytesIO(read_file(path))
+            header = pd.read_csv(content, nrows=0)
+            content.seek(0)
+            # An arm may be called 007 or nan; what is missing can only be a number.
+            missing = {str(column): ["nan"] for column in header if column not in NAME_COLUMNS}
+            types = dict.fromkeys(NAME_COLUMNS, str)
+            table = pd.read_csv(content, dtype=types, na_values=missing, keep_default_na=False)
+        except (OSError, ValueError) as err:
+            raise ResultsError(f"{path}: cannot be read ({err}); {advice}") from err
+        if absent := [column for column in columns if column not in table]:
+            raise ResultsError(f"{path}: got no column {', '.join(absent)}; {advice}")
+        return table
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
         """Write a table as a CSV file of the results folder."""
