@@ -1,23 +1,15 @@
 """`clrbench range-test`: the LR range tests of an experiment."""
 
-from collections.abc import Sequence
-
-from clrbench.answer import Answer, ExitCode
+from clrbench.analysis.bounds import RangeTest, read_range_test
+from clrbench.answer import Answer
 from clrbench.commands.dry_run import demo_line, dry_run_answer, estimate
+from clrbench.commands.report import range_tests_answer, write_range_test
 from clrbench.commands.setup import Job
 from clrbench.execution.runner import Runner
 from clrbench.planning.experiment import Experiment
 from clrbench.planning.half_length import half_length_runs
-from clrbench.planning.runs import (
-    BoundsTable,
-    RangeTestGroup,
-    all_range_tests,
-    needed_range_tests,
-    range_test_runs,
-)
-from clrbench.records import Bounds
-from clrbench.report.bounds import RangeTestReport, write_range_test
-from clrbench.spec import BackendName, RunSpec
+from clrbench.planning.runs import RangeTestGroup, all_range_tests, needed_range_tests, range_test_runs
+from clrbench.spec import RunSpec
 
 
 def range_test(job: Job, *, dry_run: bool = False, check_length: bool = False) -> Answer:
@@ -40,42 +32,38 @@ def range_test(job: Job, *, dry_run: bool = False, check_length: bool = False) -
         job.display.note(demo_line(experiment, cost))
     runner = job.runner(experiment)
     runner.begin()
-    experiment = runner.experiment
-    groups = all_range_tests(experiment.spec)
-    with experiment.locating():
-        halves = [_half_length_runs(experiment, group) if check_length else [] for group in groups]
-    return range_tests_answer(
-        [_run_range_test(runner, group, half) for group, half in zip(groups, halves, strict=True)]
-    )
+    spec = runner.experiment.spec
+    groups = all_range_tests(spec)
+    with runner.experiment.locating():
+        halves = [_half_length_runs(runner.experiment, group) if check_length else [] for group in groups]
+    tests = [_make(runner, group, half) for group, half in zip(groups, halves, strict=True)]
+    for test in tests:
+        write_range_test(test)
+    return range_tests_answer(tests, next_command(runner.experiment))
 
 
-def find_bounds(runner: Runner) -> tuple[BoundsTable, list[RangeTestReport]]:
-    """Make the range tests that arms take their rates from; return their bounds, and those tests without an answer."""
-    bounds: dict[tuple[BackendName, str | None], Bounds] = {}
-    refusals = []
-    for group in needed_range_tests(runner.experiment.spec):
-        report = _run_range_test(runner, group, [])
-        if not report.has_answer:
-            refusals.append(report)
-            continue
-        bounds |= {(backend, group.arm): report.bounds[backend] for backend in runner.experiment.backends}
-    return bounds, refusals
+def make_range_tests(runner: Runner) -> dict[str | None, RangeTest]:
+    """Make the range tests that arms take their rates from; return them by `RangeTestGroup.arm`.
+
+    Their bounds are stored at once; curves and plots are not, so that no training waits for them.
+    """
+    tests = {group.arm: _make(runner, group, []) for group in needed_range_tests(runner.experiment.spec)}
+    for test in tests.values():
+        test.folder.write_bounds({**test.bounds})
+    return tests
 
 
-def range_tests_answer(reports: Sequence[RangeTestReport]) -> Answer:
-    """Return what some range tests came to."""
-    return Answer(
-        "\n\n".join(report.text for report in reports),
-        {"range_tests": [report.data for report in reports]},
-        ExitCode.DONE if all(report.has_answer for report in reports) else ExitCode.NO_ANSWER,
-    )
+def next_command(experiment: Experiment) -> str:
+    """Return what to try where a range test gives no answer."""
+    path = experiment.file.path
+    return f"change start_lr, end_lr or duration under range_test in {path}, then run clrbench range-test {path}"
 
 
 def _half_length_runs(experiment: Experiment, group: RangeTestGroup) -> list[RunSpec]:
     return half_length_runs(experiment.spec, group, experiment.sizes, experiment.backends)
 
 
-def _run_range_test(runner: Runner, group: RangeTestGroup, half: list[RunSpec]) -> RangeTestReport:
+def _make(runner: Runner, group: RangeTestGroup, half: list[RunSpec]) -> RangeTest:
     experiment = runner.experiment
     with experiment.locating():
         runs = range_test_runs(experiment.spec, group, experiment.sizes, experiment.backends)
@@ -83,6 +71,4 @@ def _run_range_test(runner: Runner, group: RangeTestGroup, half: list[RunSpec]) 
     runner.make(folder, runs, "range test")
     if half:
         runner.make(folder.half_length(), half, "range test at half the length")
-    path = experiment.file.path
-    advice = f"change start_lr, end_lr or duration under range_test in {path}, then run clrbench range-test {path}"
-    return write_range_test(folder, experiment.spec, advice)
+    return read_range_test(folder, experiment.spec)

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.tables import thinned_steps
+from clrbench.analysis.summary import thinned_steps
 from clrbench.answer import Answer
 from clrbench.backends import installed
 from clrbench.data import Library
 from clrbench.planning.experiment import Experiment, open_experiment
 from clrbench.planning.runs import arm_clock, lr_table, range_test_group, split_sizes, with_bounds
 from clrbench.records import Bounds
-from clrbench.report.plot_style import to_png
-from clrbench.report.plots import schedule_figure
+from clrbench.report.figures.schedule import draw_schedules
+from clrbench.report.figures.style import to_png
 from clrbench.report.text_curve import TextAxis, text_curve
 from clrbench.store import ResultsFolder
 
@@ -79,7 +79,7 @@ def _write(experiment: Experiment, tables: Mapping[str, pd.DataFrame]) -> None:
         folder.write_table("schedule/schedule.csv", table)
         if tables:
             thinned = [rates.iloc[thinned_steps(rates["lr"].to_numpy())] for rates in tables.values()]
-            figure = schedule_figure(
+            figure = draw_schedules(
                 pd.concat(thinned, ignore_index=True).assign(backend=""), list(experiment.spec.arms)
             )
             folder.write_bytes("schedule/lr_schedule.png", to_png(figure))
