@@ -49,7 +49,7 @@ def make_range_tests(runner: Runner) -> dict[str | None, RangeTest]:
     """
     tests = {group.arm: _make(runner, group, []) for group in needed_range_tests(runner.experiment.spec)}
     for test in tests.values():
-        test.folder.write_bounds({**test.bounds})
+        test.folder.write_bounds(test.bounds)
     return tests
 
 

@@ -86,7 +86,7 @@ def write_range_test(test: RangeTest) -> None:
             folder.write_table(HALF_CURVE, curve_table(test.half_runs))
         else:
             folder.remove(HALF_CURVE)
-        folder.write_bounds({**test.bounds})
+        folder.write_bounds(test.bounds)
         folder.write_bytes("range_test.png", to_png(draw_range_test(curve, test.bounds)))
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 from clrbench.errors import ResultsError
 from clrbench.records import Bounds, HalfLengthBounds, Json, StoppedSweep
+from clrbench.spec import BackendName
 from clrbench.store.files import read_json, to_json
 
 BOUNDS_FILE = "bounds.json"
 REMEDY = "remove this file and run clrbench range-test again; finished runs are kept"
 
 
-def bounds_to_json(bounds: Mapping[str, Bounds]) -> bytes:
+def bounds_to_json(bounds: Mapping[BackendName, Bounds]) -> bytes:
     """Return the content of the file: the fields of `Bounds` by backend, `half_length` only where it was made."""
     return to_json({backend: _to_json(found) for backend, found in bounds.items()})
 

@@ -17,7 +17,7 @@ from clrbench.errors import ResultsError, SpecError
 from clrbench.files import checksum, read_file
 from clrbench.planning.plan import PROTOCOL
 from clrbench.records import Bounds, Json, RunLog
-from clrbench.spec import Spec, load_spec
+from clrbench.spec import BackendName, Spec, load_spec
 from clrbench.store import files
 from clrbench.store.bounds import BOUNDS_FILE, bounds_to_json, read_bounds
 from clrbench.store.checkpoints import Checkpoints
@@ -231,7 +231,7 @@ class ResultsFolder:
         """
         return read_bounds(self.root / BOUNDS_FILE)
 
-    def write_bounds(self, bounds: Mapping[str, Bounds]) -> None:
+    def write_bounds(self, bounds: Mapping[BackendName, Bounds]) -> None:
         """Write `bounds.json` of a range test."""
         self.write_bytes(BOUNDS_FILE, bounds_to_json(bounds))
 
