@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import tiny_training
 import yaml
-
 from clrbench.commands.opening import open_experiment
+
 from clrbench.data import Library
 from clrbench.errors import SpecError
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-
 from fakes import NO_TIME, FakeWatcher, ScriptedTrainer, make_plan
 
 from clrbench.execution import session
