@@ -1,12 +1,11 @@
 """`clrbench report`: the tables, plots and page of experiments, from their runs on disk."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from clrbench.analysis.bounds import RangeTest, curve_table, read_range_test
-from clrbench.analysis.results import Results, record_looks
+from clrbench.analysis.results import Results, looked_at
 from clrbench.analysis.tables import Findings, analyse
 from clrbench.answer import Answer, ExitCode
 from clrbench.errors import ResultsError
@@ -56,8 +55,7 @@ def report_experiment(
         ResultsError: If no run is finished, or the disk does not take the files.
     """
     with folder.tables_lock():
-        results = Results.read(folder, spec)
-        findings = analyse(replace(results, looks=record_looks(folder, spec)))
+        findings = analyse(looked_at(Results.read(folder, spec), folder))
         warnings = [*warnings, *finding_warnings(findings)]
         text = findings_text(findings)
         figures = draw_figures(findings)
