@@ -42,10 +42,8 @@ class ArmParity:
     """One arm through both backends.
 
     Attributes:
-        arm: The name of the arm.
         lr: float32[k], the rates.
         losses: float32[k] of each backend, in the order of `BACKEND_NAMES`.
-        parity: The judgement.
         native: Whether each backend applied its own update rule.
     """
 
@@ -99,10 +97,6 @@ def parity(job: Job, num_steps: int) -> Answer:
 
     Range tests are made first where arms take their rates from them; those without an answer are returned instead.
 
-    Args:
-        job: The spec, and how to make its runs.
-        num_steps: Number of steps.
-
     Raises:
         SpecError: If the spec names no arm, or its model has dropout, which each framework draws in its own way.
         BackendError: If not both backends are installed.
@@ -121,15 +115,8 @@ def parity(job: Job, num_steps: int) -> Answer:
     with experiment.locating():
         runs = training_runs(experiment.spec, experiment.sizes, BACKEND_NAMES, bounds_table(tests))
     first_seed = [run for run in runs if run.seed == experiment.spec.seeds[0]]
-    losses = {
-        (run.backend, run.arm): found
-        for backend in BACKEND_NAMES
-        for run, found in _losses(runner, first_seed, backend, num_steps)
-    }
-    arms = [
-        _arm_parity(run, *(losses[name, run.arm] for name in BACKEND_NAMES))
-        for run in first_seed[: len(experiment.spec.arms)]
-    ]
+    torch, keras = ([*_losses(runner, first_seed, backend, num_steps)] for backend in BACKEND_NAMES)
+    arms = [_arm_parity(*losses) for losses in zip(first_seed[: len(torch)], torch, keras, strict=True)]
     lines = [arm.verdict for arm in arms] + [line for arm in arms for line in ("", *arm.lines())]
     return Answer("\n".join(lines), {"tolerance": TOLERANCE, "arms": [arm.data for arm in arms]})
 
@@ -152,15 +139,17 @@ class _Losses:
     control: FloatArray
 
 
-def _losses(runner: Runner, runs: list[RunSpec], backend: str, num_steps: int) -> Iterator[tuple[RunSpec, _Losses]]:
+def _losses(runner: Runner, runs: list[RunSpec], backend: str, num_steps: int) -> Iterator[_Losses]:
+    """Yield the losses of a backend on each arm, in their order."""
     with runner.open_executor(Resources(backend, 1, runner.threads)) as executor:
         device = executor.find_device(runner.options.device)
         for run in (run for run in runs if run.backend == backend):
-            planned, control = (
-                executor.call(first_losses, runner.experiment.library, run, device, num_steps, nudged=nudged)
-                for nudged in (False, True)
+            yield _Losses(
+                *(
+                    executor.call(first_losses, runner.experiment.library, run, device, num_steps, nudged=nudged)
+                    for nudged in (False, True)
+                )
             )
-            yield run, _Losses(planned, control)
 
 
 def _arm_parity(run: RunSpec, torch: _Losses, keras: _Losses) -> ArmParity:

@@ -18,11 +18,6 @@ STEP_SIZE_EPOCHS = (2, 10)
 def warnings(spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...]) -> list[str]:
     """Return what may mislead in the outcome of a spec, each as one sentence that names the arm.
 
-    Args:
-        spec: The experiment.
-        sizes: Of its data set.
-        backends: What it runs on.
-
     Raises:
         SpecError: If a schedule does not fit into its run.
     """

@@ -44,8 +44,6 @@ class RangeTestGroup:
 
     Attributes:
         arm: The arm that overrides one of these, or None for the spec's own.
-        optimizer: Of the range test.
-        batch_size: Of the range test.
     """
 
     arm: str | None
@@ -119,12 +117,6 @@ def training_runs(
     spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...], bounds: BoundsTable
 ) -> list[RunSpec]:
     """Return every run of an experiment: backend by backend, seed by seed, arm by arm.
-
-    Args:
-        spec: The experiment.
-        sizes: Of its data set.
-        backends: What it runs on.
-        bounds: Of its range tests, where an arm takes its rates from one.
 
     Raises:
         SpecError: If the data or a run's length does not allow what the spec asks for.
