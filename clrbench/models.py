@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from clrbench.errors import SpecError
-from clrbench.records import (
+from clrbench.layers import (
     Activation,
     AveragePool,
     BatchNorm,
@@ -17,13 +17,12 @@ from clrbench.records import (
     Dense,
     Dropout,
     Flatten,
-    FloatArray,
     GlobalAveragePool,
     Layer,
     MaxPool,
-    ModelSettings,
     Residual,
 )
+from clrbench.records import FloatArray, ModelSettings
 
 Shape: TypeAlias = tuple[int, ...]
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from clrbench.errors import SpecError
+from clrbench.layers import Activation, AveragePool, BatchNorm, Conv, Dense, Dropout, Flatten, MaxPool, Residual
 from clrbench.models import (
     build_layers,
     forward_multiply_adds,
@@ -12,18 +13,7 @@ from clrbench.models import (
     output_shape,
     weight_shapes,
 )
-from clrbench.records import (
-    Activation,
-    AveragePool,
-    BatchNorm,
-    Conv,
-    Dense,
-    Dropout,
-    Flatten,
-    MaxPool,
-    ModelSettings,
-    Residual,
-)
+from clrbench.records import ModelSettings
 
 MNIST = (28, 28, 1)
 CIFAR = (32, 32, 3)

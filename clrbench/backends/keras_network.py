@@ -6,8 +6,7 @@ from typing import Any
 
 from clrbench.backends import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
 from clrbench.backends.keras_import import keras
-from clrbench.models import tagged
-from clrbench.records import (
+from clrbench.layers import (
     Activation,
     AveragePool,
     BatchNorm,
@@ -20,6 +19,7 @@ from clrbench.records import (
     MaxPool,
     Residual,
 )
+from clrbench.models import tagged
 
 
 class Network:

@@ -12,7 +12,8 @@ from clrbench.backends import State
 from clrbench.backends.keras_import import keras, tf
 from clrbench.backends.keras_network import Network
 from clrbench.backends.keras_optimizers import decayed, make_optimizer
-from clrbench.records import Layer, OptimizerSettings, Standardisation
+from clrbench.layers import Layer
+from clrbench.records import OptimizerSettings, Standardisation
 
 Numbers: TypeAlias = tuple[float, ...]
 

@@ -13,8 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from clrbench.backends import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
-from clrbench.models import tagged
-from clrbench.records import (
+from clrbench.layers import (
     Activation,
     AveragePool,
     BatchNorm,
@@ -26,8 +25,9 @@ from clrbench.records import (
     Layer,
     MaxPool,
     Residual,
-    Weights,
 )
+from clrbench.models import tagged
+from clrbench.records import Weights
 
 Function: TypeAlias = Callable[[Tensor], Tensor]
 

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal, Self, TypeAlias, cast
 
 from pydantic import Field, model_validator
 
-from clrbench.records import ActivationName, ModelSettings, OptimizerSettings, Pipeline, UpdateRule
+from clrbench.layers import ActivationName
+from clrbench.records import ModelSettings, OptimizerSettings, Pipeline, UpdateRule
 from clrbench.spec.messages import nearest
 from clrbench.spec.names import AUTO, Backends, DatasetName, Metric, Published, Seeds, Targets, TargetsByMetric
 from clrbench.spec.quantities import (
