@@ -238,7 +238,7 @@ class Checkpoint:
     """Where a run stands: all that its next update needs, and all that it left behind so far.
 
     Attributes:
-        state: Weights, optimizer and random numbers; see `backends.Trainer.state`.
+        state: Weights, optimizer and random numbers; see `backends.protocol.Trainer.state`.
         steps: Of the updates done.
         evaluations: Of each evaluated split, one for each planned evaluation made so far.
         timing: Where the time went so far.

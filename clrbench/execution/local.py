@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 from clrbench import backends
-from clrbench.backends import Backend
+from clrbench.backends.protocol import Backend
 from clrbench.errors import BackendError, ClrbenchError
 from clrbench.execution.task import Outcome, Task, execute
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from clrbench.backends import ADADELTA_RHO, ADAGRAD_ACCUMULATOR, ADAM_BETAS, EPSILON, RMSPROP_RHO
-from clrbench.backends.keras_import import keras, tf
+from clrbench.backends.common import ADADELTA_RHO, ADAGRAD_ACCUMULATOR, ADAM_BETAS, EPSILON, RMSPROP_RHO
+from clrbench.backends.keras.imports import keras, tf
 from clrbench.records import OptimizerSettings
 
 

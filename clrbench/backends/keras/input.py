@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from clrbench.backends.keras_import import tf
+from clrbench.backends.keras.imports import tf
 from clrbench.backends.pieces import cut, rows_within
 from clrbench.records import Images, IntArray, Pipeline
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from clrbench.backends import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
+from clrbench.backends.common import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
 from clrbench.layers import (
     Activation,
     AveragePool,

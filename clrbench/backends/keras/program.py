@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from clrbench.backends import State
-from clrbench.backends.keras_import import keras, tf
-from clrbench.backends.keras_network import Network
-from clrbench.backends.keras_optimizers import decayed, make_optimizer
+from clrbench.backends.keras.imports import keras, tf
+from clrbench.backends.keras.network import Network
+from clrbench.backends.keras.optimizers import decayed, make_optimizer
+from clrbench.backends.protocol import State
 from clrbench.layers import Layer
 from clrbench.records import OptimizerSettings, Standardisation
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from clrbench.backends import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
-from clrbench.backends.keras_import import keras
+from clrbench.backends.common import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
+from clrbench.backends.keras.imports import keras
 from clrbench.layers import (
     Activation,
     AveragePool,
