@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from clrbench.records import Images, IntArray, Pipeline
 ALIGNMENT_BYTES = 64
 """What TensorFlow's kernels count on."""
 
-Piece: TypeAlias = tuple[Any, Any, IntArray]
+Piece: TypeAlias = tuple[tf.Tensor, tf.Tensor, IntArray]
 """Images and their labels as tensors of the device, and rows of both."""
 
 
@@ -71,14 +71,14 @@ class _Stream:
                 on_device = tf.identity(images), tf.identity(labels)
             yield *on_device, rows_within(piece)
 
-    def _read(self, pieces: list[IntArray]) -> Any:
-        """Return a tf.data.Dataset: the images and labels of each piece."""
+    def _read(self, pieces: list[IntArray]) -> tf.data.Dataset:
+        """Return the images and labels of each piece."""
 
-        def read(index: Any) -> list[Any]:
+        def read(index: int) -> list[Images | IntArray]:
             rows = pieces[index].ravel()
             return [self._images[rows], self._labels[rows].astype(np.int32, copy=False)]
 
-        def shaped(index: Any) -> tuple[Any, Any]:
+        def shaped(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             images, labels = tf.numpy_function(read, [index], [self._images.dtype, tf.int32])
             return tf.ensure_shape(images, [None, *self._images.shape[1:]]), tf.ensure_shape(labels, [None])
 
@@ -87,7 +87,7 @@ class _Stream:
         return indices.map(shaped).prefetch(1).with_options(self._options)
 
 
-def adopted(images: Images) -> Any:
+def adopted(images: Images) -> tf.Tensor:
     """Return images as a tensor of the CPU by one copy, whose memory is the tensor's; `tf.constant` holds three at a time.
 
     Args:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from clrbench.backends.common import ADADELTA_RHO, ADAGRAD_ACCUMULATOR, ADAM_BETAS, EPSILON, RMSPROP_RHO
 from clrbench.backends.keras.imports import keras, tf
 from clrbench.records import OptimizerSettings
@@ -21,7 +19,7 @@ def make_optimizer(settings: OptimizerSettings, weights: list[keras.Variable]) -
     return optimizer
 
 
-def decayed(settings: OptimizerSettings, gradients: list[Any], weights: list[keras.Variable]) -> list[Any]:
+def decayed(settings: OptimizerSettings, gradients: list[tf.Tensor], weights: list[keras.Variable]) -> list[tf.Tensor]:
     """Return the gradients with the L2 term that Keras has no option for; adamw decays by itself.
 
     Args:
@@ -37,7 +35,7 @@ def decayed(settings: OptimizerSettings, gradients: list[Any], weights: list[ker
 class FusedMomentum(keras.optimizers.SGD):  # type: ignore[misc]
     """Keras's SGD with momentum, as TensorFlow's one operation for it: one pass over the memory in place of five."""
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+    def update_step(self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor) -> None:
         """Update one weight and its momentum."""
         tf.raw_ops.ResourceApplyKerasMomentum(
             var=variable.handle,

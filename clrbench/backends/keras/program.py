@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from clrbench.backends.keras.imports import keras, tf
 from clrbench.backends.keras.network import Network
@@ -88,7 +87,7 @@ class Program:
         seeds = {name: np.array([rng.integers(2**31), 0]) for name in self._network.seeds}
         self.restore({**self._fresh, **weights, **seeds})
 
-    def state(self) -> dict[str, npt.NDArray[Any]]:
+    def state(self) -> State:
         """Return a copy of every variable by name."""
         return {name: np.array(variable.value.numpy()) for name, variable in self._variables().items()}
 
@@ -106,10 +105,12 @@ class Program:
         slots = {f"optimizer.{index:03d}": variable for index, variable in enumerate(self._optimizer.variables)}
         return network.weights | network.statistics | network.seeds | slots
 
-    def _stretch(self, images: Any, labels: Any, batches: Any, lr: Any) -> tuple[Any, ...]:
+    def _stretch(
+        self, images: tf.Tensor, labels: tf.Tensor, batches: tf.Tensor, lr: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         num_steps = tf.shape(lr)[0]
 
-        def step(index: Any, *logs: Any) -> tuple[Any, ...]:
+        def step(index: tf.Tensor, *logs: tf.Tensor) -> tuple[tf.Tensor, ...]:
             rows = batches[index]
             values = self._update(tf.gather(images, rows), tf.gather(labels, rows), lr[index])
             return index + 1, *(log.write(index, value) for log, value in zip(logs, values, strict=True))
@@ -118,7 +119,7 @@ class Program:
         _, *logs = tf.while_loop(lambda index, *_: index < num_steps, step, [0, *logs], parallel_iterations=1)
         return tuple(log.stack() for log in logs)
 
-    def _update(self, images: Any, labels: Any, rate: Any) -> tuple[Any, Any, Any]:
+    def _update(self, images: tf.Tensor, labels: tf.Tensor, rate: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Make one update; return its rate as the optimizer has it, and loss and accuracy from before it."""
         with tf.GradientTape() as tape:
             logits = self._network.model(self._scaled(images), training=True)
@@ -129,7 +130,7 @@ class Program:
         self._optimizer.apply(decayed(self._settings, gradients, self._weights), self._weights)
         return tf.convert_to_tensor(self._optimizer.learning_rate), loss, accuracy
 
-    def _score(self, images: Any, labels: Any, rows: Any) -> Any:
+    def _score(self, images: tf.Tensor, labels: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         labels = tf.gather(labels, rows)
         logits = self._network.model(self._scaled(tf.gather(images, rows)), training=False)
         sums = [
@@ -137,10 +138,10 @@ class Program:
         ]
         return tf.stack(sums)
 
-    def _feed(self, images: Any, labels: Any, batches: Any) -> Any:
+    def _feed(self, images: tf.Tensor, labels: tf.Tensor, batches: tf.Tensor) -> tf.Tensor:
         num_steps = tf.shape(batches)[0]
 
-        def step(index: Any, total: Any) -> tuple[Any, Any]:
+        def step(index: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             rows = batches[index]
             values, targets = self._scaled(tf.gather(images, rows)), tf.gather(labels, rows)
             return index + 1, total + values[0, 0, 0, 0] + tf.cast(targets[0], tf.float32)
@@ -148,7 +149,7 @@ class Program:
         _, total = tf.while_loop(lambda index, _: index < num_steps, step, [0, 0.0], parallel_iterations=1)
         return total
 
-    def _scaled(self, images: Any) -> Any:
+    def _scaled(self, images: tf.Tensor) -> tf.Tensor:
         """Return images as the network takes them."""
         if self._image_type.dtype == "uint8":
             images = tf.cast(images, tf.float32) / 255
@@ -163,9 +164,9 @@ class Program:
         return images
 
 
-def _losses(logits: Any, labels: Any) -> Any:
+def _losses(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
 
 
-def _hits(logits: Any, labels: Any) -> Any:
+def _hits(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     return tf.equal(tf.argmax(logits, 1, tf.int32), labels)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from torch.utils.data import Dataset as TorchDataset
 from clrbench.backends.pieces import cut, rows_within
 from clrbench.records import Images, IntArray, Pipeline, Standardisation
 
+Arrays: TypeAlias = tuple[npt.NDArray[np.generic], ...]
 Piece: TypeAlias = tuple[Tensor, Tensor, Tensor]
 """Images, their labels, and rows of both: all on the device."""
 
@@ -115,7 +116,7 @@ class _Resident:
         yield self._images, self._labels, torch.tensor(rows, device=self._device)
 
 
-class _Stream(TorchDataset[tuple[npt.NDArray[Any], ...]]):
+class _Stream(TorchDataset[Arrays]):
     """Images that stay where they are, on the disk perhaps; a piece of the order is an item of the data set."""
 
     def __init__(self, images: Images, labels: IntArray, device: str) -> None:
@@ -123,7 +124,7 @@ class _Stream(TorchDataset[tuple[npt.NDArray[Any], ...]]):
         self._labels = np.asarray(labels, np.int64)
         self._device = device
 
-    def __getitem__(self, piece: IntArray) -> tuple[npt.NDArray[Any], ...]:
+    def __getitem__(self, piece: IntArray) -> Arrays:
         rows = piece.ravel()
         return self._images[rows], self._labels[rows], rows_within(piece)
 

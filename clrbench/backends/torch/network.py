@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -150,7 +150,7 @@ class Network:
         return normalise_as_keras if self._keras_batch_norm else normalise
 
 
-def to_tensor(array: npt.NDArray[Any], device: str) -> Tensor:
+def to_tensor(array: npt.NDArray[np.generic], device: str) -> Tensor:
     """Return a copy of an array as torch's functions take it: kernels of convolutions [out, in, height, width].
 
     Args:
@@ -161,7 +161,7 @@ def to_tensor(array: npt.NDArray[Any], device: str) -> Tensor:
     return tensor.permute(3, 2, 0, 1).contiguous() if array.ndim == 4 else tensor
 
 
-def to_array(tensor: Tensor) -> npt.NDArray[Any]:
+def to_array(tensor: Tensor) -> npt.NDArray[np.generic]:
     """Return a copy of a tensor in the layout of `models.weight_shapes`; the inverse of `to_tensor`.
 
     Args:
