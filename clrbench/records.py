@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from clrbench.layers import ActivationName, Layer
+from clrbench.layers import Layer
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 DoubleArray: TypeAlias = npt.NDArray[np.float64]
@@ -71,26 +71,8 @@ class SplitRows:
     test: IntArray
 
 
-@dataclass(frozen=True)
-class ModelSettings:
-    """Which architecture, and its options.
-
-    Attributes:
-        name: mlp, cnn, lenet5 or resnet8.
-        hidden: Units of each hidden layer of the mlp.
-        activation: Activation of every hidden layer.
-        dropout: Fraction of hidden values dropped while training; 0 is none.
-        batch_norm: Whether mlp and cnn normalise before each hidden activation.
-    """
-
-    name: Literal["mlp", "cnn", "lenet5", "resnet8"]
-    hidden: tuple[int, ...] = (100, 50)
-    activation: ActivationName = "relu"
-    dropout: float = 0.0
-    batch_norm: bool = False
-
-
-OptimizerName: TypeAlias = Literal["sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta"]
+AdaptiveName: TypeAlias = Literal["adam", "adamw", "rmsprop", "adagrad", "adadelta"]
+OptimizerName: TypeAlias = Literal["sgd"] | AdaptiveName
 UpdateRule: TypeAlias = Literal["native", "shared"]
 
 

@@ -6,6 +6,7 @@ import pytest
 from clrbench.errors import SpecError
 from clrbench.layers import Activation, AveragePool, BatchNorm, Conv, Dense, Dropout, Flatten, MaxPool, Residual
 from clrbench.models import (
+    ModelSettings,
     build_layers,
     forward_multiply_adds,
     initial_weights,
@@ -13,7 +14,6 @@ from clrbench.models import (
     output_shape,
     weight_shapes,
 )
-from clrbench.records import ModelSettings
 
 MNIST = (28, 28, 1)
 CIFAR = (32, 32, 3)

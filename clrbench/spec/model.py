@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Self, TypeAlias, cast
 from pydantic import Field, model_validator
 
 from clrbench.layers import ActivationName
-from clrbench.records import ModelSettings, OptimizerSettings, Pipeline, UpdateRule
+from clrbench.models import ModelSettings
+from clrbench.records import AdaptiveName, OptimizerSettings, Pipeline, UpdateRule
 from clrbench.spec.messages import nearest
 from clrbench.spec.names import AUTO, Backends, DatasetName, Metric, Published, Seeds, Targets, TargetsByMetric
 from clrbench.spec.quantities import (
@@ -115,7 +116,7 @@ class Sgd(BaseOptimizer):
 class Adaptive(BaseOptimizer):
     """An optimizer with a step size for each weight."""
 
-    name: Literal["adam", "adamw", "rmsprop", "adagrad", "adadelta"]
+    name: AdaptiveName
 
 
 Optimizer: TypeAlias = Annotated[Sgd | Adaptive, Field(discriminator="name")]
