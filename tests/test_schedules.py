@@ -147,7 +147,7 @@ GOLDEN: list[tuple[str, int, dict[str, Any], list[float]]] = [
 def test_schedule_equals_its_golden_table(
     name: str, num_steps: int, arguments: dict[str, Any], expected: list[float]
 ) -> None:
-    equal(SCHEDULES[name](num_steps, **arguments), expected)
+    equal(SCHEDULES[name].make(num_steps, **arguments), expected)
 
 
 @pytest.mark.parametrize(
@@ -195,12 +195,12 @@ def test_cycles_end_at_whole_steps(num_steps: int, step_size: float, expected: l
 
 def test_registry_holds_the_kinds_of_the_spec_under_their_own_names() -> None:
     assert list(SCHEDULES) == list(ARGUMENTS)
-    assert [schedule.__name__ for schedule in SCHEDULES.values()] == list(ARGUMENTS)
+    assert [kind.make.__name__ for kind in SCHEDULES.values()] == list(ARGUMENTS)
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_every_kind_makes_float64_rates_that_are_normal_as_float32(name: str) -> None:
-    table = SCHEDULES[name](NUM_STEPS, **ARGUMENTS[name])
+    table = SCHEDULES[name].make(NUM_STEPS, **ARGUMENTS[name])
     assert table.shape == (NUM_STEPS,)
     assert table.dtype == np.float64
     assert table.astype(np.float32).min() >= np.finfo(np.float32).tiny
@@ -208,14 +208,14 @@ def test_every_kind_makes_float64_rates_that_are_normal_as_float32(name: str) ->
 
 @pytest.mark.parametrize("name", [name for name in ARGUMENTS if "max_lr" not in ARGUMENTS[name]])
 def test_whole_numbers_as_rates_still_make_float64(name: str) -> None:
-    table = SCHEDULES[name](7, **{**ARGUMENTS[name], "lr": 1})
+    table = SCHEDULES[name].make(7, **{**ARGUMENTS[name], "lr": 1})
     assert table.dtype == np.float64
-    np.testing.assert_array_equal(table, SCHEDULES[name](7, **{**ARGUMENTS[name], "lr": 1.0}))
+    np.testing.assert_array_equal(table, SCHEDULES[name].make(7, **{**ARGUMENTS[name], "lr": 1.0}))
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_every_kind_takes_its_arguments_by_keyword_only(name: str) -> None:
-    first, *others = inspect.signature(SCHEDULES[name]).parameters.values()
+    first, *others = inspect.signature(SCHEDULES[name].make).parameters.values()
     assert first.name == "num_steps"
     assert {parameter.kind for parameter in others} == {inspect.Parameter.KEYWORD_ONLY}
 
@@ -258,7 +258,7 @@ def test_cyclic_policies_equal_torch(torch_rates: TorchRates, mode: str, step_si
             optimizer, **BOUNDS, step_size_up=step_size, mode=mode, cycle_momentum=False, **decay
         ),
     )
-    equal(SCHEDULES[mode](NUM_STEPS, **BOUNDS, step_size=step_size, **decay), expected)
+    equal(SCHEDULES[mode].make(NUM_STEPS, **BOUNDS, step_size=step_size, **decay), expected)
 
 
 def bckenstler(step: DoubleArray, step_size: float, scale: DoubleArray | float, bounds: tuple[Any, Any]) -> DoubleArray:
@@ -420,7 +420,7 @@ def test_decays_never_rise_and_keep_their_ends(num_steps: int, bounds: list[floa
 
 @pytest.mark.parametrize("name", MONOTONE_DECAYS)
 def test_decays_never_rise_over_many_steps(name: str) -> None:
-    table = SCHEDULES[name](NUM_STEPS, **ARGUMENTS[name])
+    table = SCHEDULES[name].make(NUM_STEPS, **ARGUMENTS[name])
     assert table[0] == ARGUMENTS[name]["lr"]
     assert (np.diff(table) <= 0).all()
 
@@ -521,12 +521,12 @@ def refuses(message: str, build: Callable[[], object]) -> None:
 )
 def test_an_argument_out_of_range_is_refused_by_name(name: str, argument: str, value: Any, allowed: str) -> None:
     arguments = {**ARGUMENTS[name], argument: value}
-    refuses(f"{argument}: got {value}; allowed: {allowed}", lambda: SCHEDULES[name](1000, **arguments))
+    refuses(f"{argument}: got {value}; allowed: {allowed}", lambda: SCHEDULES[name].make(1000, **arguments))
 
 
 def test_every_argument_of_every_kind_is_tried_out_of_range() -> None:
     tried = {(name, argument) for names, argument, _, _ in OUT_OF_RANGE for name in names}
-    arguments = {(name, argument) for name in SCHEDULES for argument in inspect.signature(SCHEDULES[name]).parameters}
+    arguments = {(name, argument) for name in SCHEDULES for argument in inspect.signature(SCHEDULES[name].make).parameters}
     assert tried == {(name, argument) for name, argument in arguments if argument != "num_steps"}
 
 
@@ -534,7 +534,7 @@ def test_every_argument_of_every_kind_is_tried_out_of_range() -> None:
 @pytest.mark.parametrize("num_steps", [0, -5])
 def test_a_table_of_no_steps_is_refused(name: str, num_steps: int) -> None:
     message = f"num_steps: got {num_steps}; allowed: a finite number of steps >= 1"
-    refuses(message, lambda: SCHEDULES[name](num_steps, **ARGUMENTS[name]))
+    refuses(message, lambda: SCHEDULES[name].make(num_steps, **ARGUMENTS[name]))
 
 
 @pytest.mark.parametrize(("num_steps", "pct_start", "more_than"), [(3, 0.3, "3.33333"), (10, 0.1, "10"), (1, 0.5, "2")])

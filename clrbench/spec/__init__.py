@@ -15,7 +15,7 @@ from clrbench.spec.names import BACKEND_NAMES, METRICS, BackendName, Metric
 from clrbench.spec.quantities import LARGEST_LR, NAME_PATTERN, Clock, Length, Share, as_float32
 from clrbench.spec.reader import KeyPath, listed, locate, read_yaml, write_yaml
 from clrbench.spec.run import RunSpec
-from clrbench.spec.schedules import BaseCyclic, Constant, Ramp, Schedule
+from clrbench.spec.schedules import BaseCyclic, Ramp, Schedule
 from clrbench.spec.sources import load_sources
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "BackendName",
     "BaseCyclic",
     "Clock",
-    "Constant",
     "Length",
     "Metric",
     "Optimizer",
