@@ -1,4 +1,7 @@
-"""The command line: parse, one call, print; the one place that turns errors into exit codes."""
+"""The command line: each command parses its options, makes one call and prints the answer.
+
+Nothing heavy is imported before a command is called, so that `--help` is fast.
+"""
 
 import json
 import os
@@ -9,96 +12,25 @@ from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from clrbench import __version__
+from clrbench.answer import Answer, ExitCode
 from clrbench.errors import ClrbenchError, SpecError
 
 if TYPE_CHECKING:
-    from clrbench.commands.fleet import Fleet
+    from clrbench.commands.setup import Job, Setup
     from clrbench.data import Library
-
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_NO_ANSWER = 3
-EXIT_CONDITION_HOLDS = 4
-EXIT_INTERRUPTED = 130
-EXIT_TERMINATED = 143
+    from clrbench.progress import Display
 
 SPEC = click.Path(path_type=Path, dir_okay=False)
-F = TypeVar("F", bound=Callable[..., Any])
+FOLDER = click.Path(path_type=Path, file_okay=False)
+COMMAND_LINE = "clrbench.command_line"
+"""Where click's context keeps the command line, for the message of a Ctrl-C."""
 
-
-class Answer(Protocol):
-    """What a command has to say."""
-
-    @property
-    def text(self) -> str:
-        """In words, the answer first."""
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """As plain data for JSON."""
-
-    @property
-    def has_answer(self) -> bool:
-        """Whether there is one."""
-
-
-@runtime_checkable
-class Conditional(Protocol):
-    """An answer that a condition can be put to."""
-
-    def fails_if(self, condition: Any) -> bool:
-        """Return whether the condition holds."""
-
-
-@runtime_checkable
-class Refutable(Protocol):
-    """An answer that may be that something is wrong."""
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether it is."""
-
-
-class _Group(click.Group):
-    """A group that turns errors into one message on stderr and an exit code."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.obj = shlex.join(["clrbench", *args])
-        return super().parse_args(ctx, args)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        signal.signal(signal.SIGTERM, _terminate)
-        try:
-            return super().invoke(ctx)
-        except ClrbenchError as err:
-            click.echo(_printable("\n".join([f"Error: {err}", *_notes(err)])), err=True)
-            ctx.exit(EXIT_USAGE if isinstance(err, SpecError) else EXIT_FAILED)
-        except MemoryError as err:
-            click.echo(
-                f"Error: not enough memory ({err}); clrbench compare --dry-run says how much is needed", err=True
-            )
-            ctx.exit(EXIT_FAILED)
-        except (KeyboardInterrupt, _Terminated) as stop:
-            interrupted = isinstance(stop, KeyboardInterrupt)
-            notes = _notes(stop)
-            again = "This goes on from there" if notes else "To start it again"
-            said = ["Stopped." if interrupted else "Terminated.", *notes, f"{again}: {ctx.obj}"]
-            click.echo(" ".join(said), err=True)
-            ctx.exit(EXIT_INTERRUPTED if interrupted else EXIT_TERMINATED)
-
-
-def _printable(text: str) -> str:
-    """Return a text with nothing in it that a terminal acts on; paths may hold anything."""
-    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
-
-
-def _notes(error: BaseException) -> list[str]:
-    return [f"{note}." for note in getattr(error, "__notes__", [])]
+F = TypeVar("F", bound=Callable[..., object])
 
 
 class _Terminated(BaseException):
@@ -109,40 +41,54 @@ def _terminate(_signal: int, _frame: FrameType | None) -> None:
     raise _Terminated
 
 
+class _Group(click.Group):
+    """A group that turns errors into one message on stderr and an exit code."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[COMMAND_LINE] = shlex.join(["clrbench", *args])
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        signal.signal(signal.SIGTERM, _terminate)
+        try:
+            return super().invoke(ctx)
+        except ClrbenchError as err:
+            _print_error(err)
+            ctx.exit(ExitCode.USAGE if isinstance(err, SpecError) else ExitCode.FAILED)
+        except MemoryError as err:
+            click.echo(
+                f"Error: not enough memory ({err}); clrbench compare --dry-run says how much is needed", err=True
+            )
+            ctx.exit(ExitCode.FAILED)
+        except (KeyboardInterrupt, _Terminated) as stop:
+            interrupted = isinstance(stop, KeyboardInterrupt)
+            notes = _notes(stop)
+            again = "This continues from there" if notes else "To start it again"
+            said = ["Stopped." if interrupted else "Terminated.", *notes, f"{again}: {ctx.meta[COMMAND_LINE]}"]
+            click.echo(" ".join(said), err=True)
+            ctx.exit(ExitCode.INTERRUPTED if interrupted else ExitCode.TERMINATED)
+
+
+def _print_error(error: ClrbenchError) -> None:
+    """Print an error, without anything that a terminal acts on: paths may hold any character."""
+    text = "\n".join([f"Error: {error}", *_notes(error)])
+    click.echo("".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text), err=True)
+
+
+def _notes(error: BaseException) -> list[str]:
+    return [f"{note}." for note in getattr(error, "__notes__", [])]
+
+
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="clrbench")
 def main() -> None:
     """What learning rate should I use, and does a cyclical one beat my constant one?"""
 
 
-def _running_options(command: F) -> F:
-    """Add the options that say how runs are made."""
-    options = [
-        click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: as the processors allow]"),
-        click.option("--threads", type=click.IntRange(1), help="Threads of each run.  [default: 1]"),
-        click.option(
-            "--executor", type=click.Choice(["local"]), default="local", show_default=True, help="What makes the runs."
-        ),
-        click.option(
-            "--device",
-            type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-            default="auto",
-            show_default=True,
-            help="What runs are made on; auto takes an accelerator where there is one.",
-        ),
-        click.option("--redo", is_flag=True, help="Make finished runs again, all of them, also after an interruption."),
-        click.option("--dry-run", is_flag=True, help="Only say what would be done, and what it would cost."),
-        click.option("--quiet", is_flag=True, help="Show no progress."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
 def _out_option(command: F) -> F:
     return click.option(
         "--out",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=FOLDER,
         default=Path("results"),
         show_default=True,
         help="The folder that holds a folder for each experiment.",
@@ -152,14 +98,16 @@ def _out_option(command: F) -> F:
 def _data_option(command: F) -> F:
     return click.option(
         "--data-dir",
-        type=click.Path(path_type=Path, file_okay=False),
+        "library",
+        type=FOLDER,
         envvar="CLRBENCH_DATA",
         show_envvar=True,
+        callback=_library,
         help="The folder for data that is fetched or made.  [default: the user's cache]",
     )(command)
 
 
-def _library(data_dir: Path | None) -> "Library":
+def _library(_context: click.Context, _parameter: click.Parameter, data_dir: Path | None) -> "Library":
     from clrbench.data import Library
 
     sources = os.environ.get("CLRBENCH_SOURCES")
@@ -170,30 +118,70 @@ def _library(data_dir: Path | None) -> "Library":
     return Library(data_dir and data_dir.resolve(), load_sources(Path(sources)))
 
 
-def _json_option(command: F) -> F:
-    return click.option("--json", "as_json", is_flag=True, help="Print the answer as one JSON document.")(command)
+def _quiet_option(command: F) -> F:
+    return click.option("--quiet", "display", is_flag=True, callback=_display, help="Show no progress.")(command)
+
+
+def _display(_context: click.Context, _parameter: click.Parameter, quiet: bool) -> "Display":
+    from clrbench.progress import Display
+
+    return Display(quiet=quiet)
+
+
+def _running_options(command: F) -> F:
+    """Add the options that say how runs are made."""
+    options = [
+        click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: as the processors allow]"),
+        click.option("--threads", type=click.IntRange(1), help="Threads of each run.  [default: 1]"),
+        click.option(
+            "--device",
+            type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+            default="auto",
+            show_default=True,
+            help="What runs are made on; auto takes an accelerator where there is one.",
+        ),
+        click.option("--redo", is_flag=True, help="Make finished runs again, all of them, also after an interruption."),
+        click.option("--dry-run", is_flag=True, help="Only say what would be done, and what it would cost."),
+        _quiet_option,
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _printing(command: Callable[..., Answer]) -> Callable[..., None]:
+    """Print the text of what a command returns, and exit with its code."""
+
+    @wraps(command)
+    def printing(*, as_json: bool = False, **arguments: object) -> None:
+        answer = command(**arguments)
+        text = json.dumps(answer.data, indent=2) if as_json else answer.text
+        if text:
+            click.echo(text)
+        if answer.exit_code:
+            sys.exit(answer.exit_code)
+
+    return printing
 
 
 def _answering(command: Callable[..., Answer]) -> Callable[..., None]:
-    """Print what a command returns, and exit with 3 where it has no answer."""
+    """Print what a command returns as text, or with `--json` as JSON, and exit with its code."""
+    option = click.option("--json", "as_json", is_flag=True, help="Print the answer as one JSON document.")
+    return option(_printing(command))
 
-    @_json_option
-    @wraps(command)
-    def printing(*, as_json: bool, fail_if: str | None = None, **arguments: Any) -> None:
-        if fail_if is not None and arguments.get("shard") is not None:
-            raise click.UsageError(
-                "--fail-if asks for a verdict, which --shard does not come to; leave one of them out."
-            )
-        answer = command(**arguments)
-        click.echo(json.dumps(answer.data, indent=2) if as_json else answer.text)
-        if not answer.has_answer:
-            sys.exit(EXIT_NO_ANSWER)
-        if isinstance(answer, Refutable) and answer.has_failed:
-            sys.exit(EXIT_FAILED)
-        if fail_if is not None and isinstance(answer, Conditional) and answer.fails_if(fail_if):
-            sys.exit(EXIT_CONDITION_HOLDS)
 
-    return printing
+def _setup() -> "Setup":
+    """Return what a program handed to `main` as `obj`, or the default."""
+    from clrbench.commands.setup import Setup
+
+    return click.get_current_context().find_object(Setup) or Setup()
+
+
+def _job(spec: Path | None, out: Path, library: "Library", display: "Display", **options: Any) -> "Job":
+    from clrbench.commands.setup import Job
+    from clrbench.execution.runner import Options
+
+    return Job(spec, out, library, Options(**options), display, _setup())
 
 
 def _parse_shard(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -222,19 +210,16 @@ def _parse_shard(_context: click.Context, _parameter: click.Parameter, value: st
     help="Exit with 4 if any candidate is so, in the metric of the verdict.",
 )
 @_answering
-def compare(spec: Path | None, dry_run: bool, **options: Any) -> Answer:
+def compare(dry_run: bool, fail_if: Any, **options: Any) -> Answer:
     """Train every arm of SPEC, in pairs, and say which is better.
 
     Runs that are finished are not made again. Without SPEC: the packaged demo on MNIST.
     """
-    from clrbench.commands import compare, preview
+    if fail_if is not None and options["shard"] is not None:
+        raise click.UsageError("--fail-if asks for a verdict, which --shard does not come to; leave one of them out.")
+    from clrbench.commands.compare import compare
 
-    fleet = _fleet(spec, **options)
-    if dry_run:
-        return preview.dry_run(fleet.experiment, fleet.options)
-    if spec is None:
-        fleet.display.note(preview.demo_line(preview.dry_run(fleet.experiment, fleet.options)))
-    return compare.compare(fleet)
+    return compare(_job(**options), dry_run=dry_run, fail_if=fail_if)
 
 
 @main.command("range-test")
@@ -244,43 +229,24 @@ def compare(spec: Path | None, dry_run: bool, **options: Any) -> Answer:
 @_running_options
 @click.option("--check-length", is_flag=True, help="Sweep again at half the length, and say whether the bounds hold.")
 @_answering
-def range_test(spec: Path | None, dry_run: bool, check_length: bool, **options: Any) -> Answer:
+def range_test(dry_run: bool, check_length: bool, **options: Any) -> Answer:
     """Find base_lr and max_lr for SPEC with the LR range test, or refuse and say why.
 
     Also known as LR finder or lr_find. Without SPEC: that of the packaged demo on MNIST.
     """
-    from clrbench.commands import preview, range_test
+    from clrbench.commands.range_test import range_test
 
-    fleet = _fleet(spec, **options)
-    if dry_run:
-        return preview.dry_run(fleet.experiment, fleet.options, range_test_only=True, check_length=check_length)
-    if spec is None:
-        cost = preview.dry_run(fleet.experiment, fleet.options, range_test_only=True, check_length=check_length)
-        fleet.display.note(preview.demo_line(cost))
-    return range_test.run_range_tests(fleet, check_length=check_length)
-
-
-def _fleet(spec: Path | None, *, out: Path, data_dir: Path | None, quiet: bool, **options: Any) -> "Fleet":
-    from clrbench.commands.fleet import Fleet, Options
-    from clrbench.commands.opening import open_experiment
-    from clrbench.progress import Display
-
-    options.pop("executor", None)
-    fleet = Fleet(open_experiment(spec, out, _library(data_dir)), Options(**options), Display(quiet=quiet))
-    for warning in fleet.experiment.warnings:
-        fleet.display.note(f"Mind: {warning}")
-    return fleet
+    return range_test(_job(**options), dry_run=dry_run, check_length=check_length)
 
 
 @main.command()
-@click.argument("folders", type=click.Path(path_type=Path, file_okay=False), nargs=-1, required=True)
+@click.argument("folders", type=FOLDER, nargs=-1, required=True)
 @_answering
 def report(folders: tuple[Path, ...]) -> Answer:
     """Rebuild tables, plots and page of the experiment in FOLDER from its runs, or set several FOLDERS side by side."""
-    from clrbench.commands.report import rebuild
-    from clrbench.report.side_by_side import side_by_side
+    from clrbench.commands.report import report
 
-    return rebuild(folders[0]) if len(folders) == 1 else side_by_side(folders)
+    return report(folders)
 
 
 @main.command()
@@ -288,53 +254,37 @@ def report(folders: tuple[Path, ...]) -> Answer:
 @_out_option
 @_data_option
 @_answering
-def schedule(spec: Path, out: Path, data_dir: Path | None) -> Answer:
+def schedule(spec: Path, out: Path, library: "Library") -> Answer:
     """Preview the learning rate of each arm of SPEC: as text, table and plot; trains nothing."""
-    from clrbench.commands.opening import open_experiment
-    from clrbench.commands.preview import preview_schedules
+    from clrbench.commands.schedule import schedule
 
-    return preview_schedules(open_experiment(spec, out, _library(data_dir)))
+    return schedule(spec, out, library)
 
 
 @main.command()
 @click.argument("specs", type=SPEC, nargs=-1)
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of a spec, for editors.")
 @_data_option
-def validate(specs: tuple[Path, ...], schema: bool, data_dir: Path | None) -> None:
+@_printing
+def validate(specs: tuple[Path, ...], schema: bool, library: "Library") -> Answer:
     """Check SPECS against what is allowed and against their data; trains nothing."""
-    if schema:
-        from clrbench.spec import json_schema
+    from clrbench.commands import validate
 
-        click.echo(json.dumps(json_schema(), indent=2))
-        return
+    if schema:
+        return validate.schema()
     if not specs:
         raise click.UsageError("Missing argument 'SPECS...', or --schema.")
-    from clrbench.commands.opening import DEFAULT_RESULTS, open_experiment
-
-    library = _library(data_dir)
-    errors: list[ClrbenchError] = []
-    for path in specs:
-        try:
-            experiment = open_experiment(path, DEFAULT_RESULTS, library)
-        except ClrbenchError as err:
-            errors.append(err)
-            continue
-        click.echo(f"{path}: good")
-        for warning in experiment.warnings:
-            click.echo(f"{path}: mind: {warning}")
-    if errors:
-        usage = any(isinstance(err, SpecError) for err in errors)
-        raise (SpecError if usage else ClrbenchError)("\n".join(str(err) for err in errors))
+    return validate.validate(specs, library, _print_error)
 
 
 @main.command()
 @click.argument("name", default="experiment")
-def init(name: str) -> None:
+@_printing
+def init(name: str) -> Answer:
     """Write a commented spec to start from, as NAME.yaml."""
-    from clrbench.commands.init import write_starter
+    from clrbench.commands.init import init
 
-    path = write_starter(name)
-    click.echo(f"{path} written; run clrbench compare {path}")
+    return init(name)
 
 
 @main.command()
@@ -342,26 +292,26 @@ def init(name: str) -> None:
 @_out_option
 @_data_option
 @click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Updates to set side by side.")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@_quiet_option
 @_answering
-def parity(spec: Path, steps: int, **options: Any) -> Answer:
+def parity(steps: int, **options: Any) -> Answer:
     """Train the first steps of SPEC on torch and on Keras from the same weights, and set the losses side by side.
 
     The control is each backend against itself, every weight moved by one float32 rounding.
     """
-    from clrbench.commands.parity import compare_backends
+    from clrbench.commands.parity import parity
 
-    return compare_backends(_fleet(spec, **options), steps)
+    return parity(_job(**options), steps)
 
 
-@main.command("verify")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@main.command()
+@click.argument("folder", type=FOLDER)
 @click.option("--run", "run_id", metavar="RUN_ID", help="Which run.  [default: the one that takes the least training]")
 @click.option("--all", "every", is_flag=True, help="All runs, those of searches and range tests too.")
 @_data_option
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@_quiet_option
 @_answering
-def verify_runs(folder: Path, run_id: str | None, every: bool, data_dir: Path | None, quiet: bool) -> Answer:
+def verify(folder: Path, run_id: str | None, every: bool, library: "Library", display: "Display") -> Answer:
     """Make a finished run of FOLDER once more, elsewhere, and say whether it comes out the same, and if not, where it parts.
 
     Nothing in FOLDER changes. Exits with 1 where a run comes out different.
@@ -369,9 +319,8 @@ def verify_runs(folder: Path, run_id: str | None, every: bool, data_dir: Path | 
     if run_id is not None and every:
         raise click.UsageError("--run and --all exclude each other; leave one of them out.")
     from clrbench.commands.verify import verify
-    from clrbench.progress import Display
 
-    return verify(folder, run_id=run_id, every=every, library=_library(data_dir), display=Display(quiet=quiet))
+    return verify(folder, run_id=run_id, every=every, library=library, display=display, setup=_setup())
 
 
 @main.group()
@@ -382,46 +331,45 @@ def data() -> None:
 @data.command("list")
 @_data_option
 @_answering
-def list_data(data_dir: Path | None) -> Answer:
+def list_data(library: "Library") -> Answer:
     """List the data sets that have names: rows, shape, size, licence, where they lie, verified or not."""
     from clrbench.commands.data import list_datasets
 
-    return list_datasets(_library(data_dir))
+    return list_datasets(library)
 
 
-@data.command()
+@data.command("fetch")
 @click.argument("name")
 @_data_option
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@_quiet_option
 @_answering
-def fetch(name: str, data_dir: Path | None, quiet: bool) -> Answer:
+def fetch_data(name: str, library: "Library", display: "Display") -> Answer:
     """Fetch the data set NAME, or make it, unless it is here; verify and convert it."""
     from clrbench.commands.data import fetch_dataset
-    from clrbench.progress import Display
 
-    return fetch_dataset(_library(data_dir), name, Display(quiet=quiet).counting)
+    return fetch_dataset(library, name, display.counting)
 
 
-@data.command()
+@data.command("verify")
 @click.argument("name")
 @_data_option
 @_answering
-def verify(name: str, data_dir: Path | None) -> Answer:
+def verify_data(name: str, library: "Library") -> Answer:
     """Check every byte of the data set NAME against its checksums."""
     from clrbench.commands.data import verify_dataset
 
-    return verify_dataset(_library(data_dir), name)
+    return verify_dataset(library, name)
 
 
-@data.command()
+@data.command("bench")
 @click.argument("spec", type=SPEC)
 @_out_option
 @_data_option
 @click.option("--threads", type=click.IntRange(1), help="Threads of each backend.  [default: 1]")
-@click.option("--quiet", is_flag=True, help="Show no progress.")
+@_quiet_option
 @_answering
-def bench(spec: Path, **options: Any) -> Answer:
+def bench_data(**options: Any) -> Answer:
     """Measure how many images a second each input pipeline brings to the network of SPEC, alone and in training."""
     from clrbench.commands.data_bench import bench_pipelines
 
-    return bench_pipelines(_fleet(spec, **options))
+    return bench_pipelines(_job(**options))

@@ -1,22 +1,23 @@
 """Live progress on stderr: a bar with the time left on a terminal, plain lines elsewhere, or nothing."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 PLAIN_LINES_SECONDS = 10.0
-"""Without a terminal a line is written at most so often, and for the last run."""
+"""Least time between two lines where there is no terminal; the last run has its line anyway."""
 
 
 class Display:
-    """Shows how far a number of runs are.
+    """Shows the progress of runs.
 
     Args:
-        quiet: Whether to show nothing.
+        quiet: Whether to show warnings alone.
     """
 
     def __init__(self, *, quiet: bool) -> None:
@@ -32,13 +33,13 @@ class Display:
         self._console.print(text, markup=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
-        """Write a line that is not to be missed, also where no progress is shown."""
+        """Write a warning, which `quiet` does not hide."""
         console = self._warnings if self._console.quiet else self._console
-        console.print(f"Mind: {text}", markup=False, soft_wrap=True)
+        console.print(f"Warning: {text}", markup=False, soft_wrap=True)
 
     @property
     def count(self) -> str:
-        """How many runs are finished, of those that are being made."""
+        """How many of the runs shown are finished, in words."""
         return f"{self._finished} of {self._num_runs} runs"
 
     @contextmanager
@@ -47,8 +48,8 @@ class Display:
 
         Args:
             what: What the runs are called.
-            num_runs: How many there are.
-            work: What they add up to, in the unit that `advance` and `skip` use.
+            num_runs: Number of runs.
+            work: Their work in all, in the unit of `advance` and `skip`.
         """
         self._begin(what, num_runs, work)
         if not self._console.is_terminal:
@@ -67,14 +68,14 @@ class Display:
 
     @contextmanager
     def counting(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Show how far something else than runs is.
+        """Show progress of something other than runs, such as a download.
 
         Args:
             what: What it is called.
-            total: How much there is to do; 0 where that is not known.
+            total: The amount in all; 0 where it is not known.
 
         Yields:
-            What is to be told how much more has been done.
+            A function that adds to the amount done.
         """
         if self._console.is_terminal:
             with Progress(console=self._console, transient=True) as bar:
@@ -93,19 +94,23 @@ class Display:
 
         yield advance
 
+    def watch(self, step_work: Mapping[str, float]) -> "Watch":
+        """Return what shows the progress of runs, by ID, each with the work of one update."""
+        return Watch(self, step_work)
+
     def skip(self, work: float) -> None:
-        """Count a run that was there already."""
+        """Count a run that is stored already."""
         self._finished += 1
         self._skipped_work += work
         self._update()
 
     def advance(self, work: float) -> None:
-        """Count work that was done."""
+        """Count work that is done."""
         self._work_done += work
         self._update()
 
     def finish(self, run_id: str) -> None:
-        """Count a run that has been made."""
+        """Count a run as finished."""
         self._finished += 1
         self._update()
         now = time.monotonic()
@@ -133,3 +138,28 @@ class Display:
         elapsed = time.monotonic() - self._started
         left = max(0.0, self._work - self._skipped_work - self._work_done) / self._work_done * elapsed
         return f"about {timedelta(seconds=round(left))} left"
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Shows the progress of runs that an executor makes.
+
+    Attributes:
+        display: The display.
+        step_work: The work of one update of each run, by its ID.
+    """
+
+    display: Display
+    step_work: Mapping[str, float]
+
+    def advance(self, run_id: str, steps: int) -> None:
+        """Count updates of a run."""
+        self.display.advance(self.step_work[run_id] * steps)
+
+    def finish(self, run_id: str) -> None:
+        """Count a run as finished."""
+        self.display.finish(run_id)
+
+    def warn(self, text: str) -> None:
+        """Write a warning."""
+        self.display.warn(text)

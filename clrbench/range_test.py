@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage, optimize
 
-from clrbench.records import DoubleArray
+from clrbench.records import Bounds, DoubleArray
 
 FEWEST_POINTS = 12
 """A curve of fewer is refused."""
@@ -28,37 +28,6 @@ NEVER_STOPS = "never stops rising: accuracy still rises at the last rate; raise 
 SEEDS_DISAGREE = "seeds disagree: their bounds lie too far apart; use a longer range test or more seeds"
 TOO_FEW_POINTS = f"too few points: at least {FEWEST_POINTS} are needed; use more steps"
 NAN_FROM_START = "nan from the start: no finite value at the first rate; lower start_lr"
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What a range test suggests, and the evidence for it.
-
-    Attributes:
-        base_lr: Rate at which accuracy starts to rise; None if the test refuses.
-        max_lr: Rate at which accuracy peaks, then slows, turns ragged or falls; None if the test refuses.
-        reason: None, or why there is no answer: a stable phrase, a colon and what to do.
-        seed_base_lr: `base_lr` of each seed's own curve; None where that curve alone gives no answer.
-        seed_max_lr: Likewise for `max_lr`.
-        base_lr_spread_decades: log10 of the largest over the smallest `seed_base_lr`; None below two answers.
-        max_lr_spread_decades: Likewise for `seed_max_lr`.
-        rules: What the rules that read the loss say, each a rate or None: `steepest` (d loss / d log lr is smallest),
-            `valley` (midway, in log lr, down to the minimum), `minimum_tenth` (a tenth of the rate of the minimum).
-    """
-
-    base_lr: float | None
-    max_lr: float | None
-    reason: str | None
-    seed_base_lr: tuple[float | None, ...]
-    seed_max_lr: tuple[float | None, ...]
-    base_lr_spread_decades: float | None
-    max_lr_spread_decades: float | None
-    rules: dict[str, float | None]
-
-    @property
-    def suggested_constant(self) -> float | None:
-        """Geometric mean of the bounds, as a constant rate to try; None if the test refuses."""
-        return None if self.base_lr is None or self.max_lr is None else math.sqrt(self.base_lr * self.max_lr)
 
 
 @dataclass(frozen=True)
@@ -132,25 +101,21 @@ def suggest_bounds(lr: npt.ArrayLike, loss: npt.ArrayLike, accuracy: npt.ArrayLi
     if found_max_lr is not None and borne_out:
         # One seed that diverges early cuts a cliff into the mean curve; no rate beyond what single seeds bear out.
         found_max_lr = float(np.clip(found_max_lr, min(borne_out), max(borne_out)))
+    found_base_lr = _rate(answer.base_lr, reason)
     return Bounds(
-        base_lr=_rate(answer.base_lr, reason),
+        base_lr=found_base_lr,
         max_lr=found_max_lr,
         reason=reason,
+        constant_lr=None if found_base_lr is None or found_max_lr is None else math.sqrt(found_base_lr * found_max_lr),
+        seeds=len(seeds),
         seed_base_lr=seed_base_lr,
         seed_max_lr=seed_max_lr,
-        base_lr_spread_decades=_spread_decades(seed_base_lr),
-        max_lr_spread_decades=_spread_decades(seed_max_lr),
-        rules=_loss_rules(lr, losses),
+        loss_rules=_loss_rules(lr, losses),
     )
 
 
 def _rate(log_lr: float | None, reason: str | None) -> float | None:
     return None if log_lr is None or reason is not None else float(10**log_lr)
-
-
-def _spread_decades(rates: tuple[float | None, ...]) -> float | None:
-    found = np.log10([rate for rate in rates if rate is not None])
-    return float(np.ptp(found)) if len(found) > 1 else None
 
 
 def _disagree(seeds: list[_Answer]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
@@ -17,6 +17,8 @@ DoubleArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int32]
 Images: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 Weights: TypeAlias = Mapping[str, FloatArray]
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+"""What a JSON document can hold."""
 
 
 class Split(StrEnum):
@@ -235,3 +237,113 @@ class Checkpoint:
     def updates_done(self) -> int:
         """How many updates were made."""
         return len(self.steps.loss)
+
+
+@dataclass(frozen=True)
+class SplitSizes:
+    """How many rows each split has."""
+
+    train: int
+    validation: int
+    test: int
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a run was made with, as far as it may explain a difference between two runs of one spec.
+
+    Attributes:
+        versions: Of clrbench, numpy and the packages of the backend, by name; a pair of runs must share them.
+        protocol: `planning.plan.PROTOCOL` at the time.
+        build: What the framework says of its own build and of the device.
+        environment: The environment variables that change numbers, by name.
+        git_commit: Of the folder that the spec lies in; None outside a repository.
+        device: cpu, cuda or mps.
+        threads: Threads of the run alone.
+        executor: Name of what carried it out.
+        data_checksum: sha256 of the data set, in hex.
+        rows: Of the three splits.
+        standardisation: `mean` and `deviation`, one number a channel; None where bytes are only scaled.
+    """
+
+    versions: Mapping[str, str]
+    protocol: int
+    python: str
+    machine: str
+    system: str
+    libc: str | None
+    processor: str
+    logical_cpus: int | None
+    build: Mapping[str, Json]
+    environment: Mapping[str, str]
+    git_commit: str | None
+    device: str
+    threads: int
+    executor: str
+    data_checksum: str
+    rows: SplitSizes
+    standardisation: Mapping[str, list[float]] | None
+
+
+@dataclass(frozen=True)
+class StoppedSweep:
+    """A sweep of a range test that diverged before the last rate."""
+
+    seed: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class HalfLengthBounds:
+    """What the same range test at half its length suggests.
+
+    Attributes:
+        base_lr: As in `Bounds`.
+        max_lr: As in `Bounds`.
+        reason: As in `Bounds`.
+        holds: Whether both lengths suggest the same bounds, within what noise alone explains.
+    """
+
+    base_lr: float | None
+    max_lr: float | None
+    reason: str | None
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The rates that a range test suggests, and the evidence for them.
+
+    Attributes:
+        base_lr: Rate at which accuracy starts to rise; None if the test refuses.
+        max_lr: Rate at which accuracy peaks, then slows, turns ragged or falls; None if the test refuses.
+        reason: None, or why there is no answer: a stable phrase, a colon and what to do.
+        constant_lr: Geometric mean of the bounds, as a constant rate to try; None if the test refuses.
+        seeds: How many sweeps the bounds come from.
+        accuracy: The column of `curve.csv` that they were read off.
+        seed_base_lr: `base_lr` of each seed's own curve; None where that curve alone gives no answer.
+        seed_max_lr: Likewise for `max_lr`.
+        loss_rules: What the rules that read the loss say, each a rate or None: `steepest` (d loss / d log lr is smallest),
+            `valley` (midway, in log lr, down to the minimum), `minimum_tenth` (a tenth of the rate of the minimum).
+        stopped: The sweeps that ended early.
+        half_length: None unless the test was made at half its length, too.
+    """
+
+    base_lr: float | None
+    max_lr: float | None
+    reason: str | None = None
+    constant_lr: float | None = None
+    seeds: int = 0
+    accuracy: str = "validation_accuracy"
+    seed_base_lr: tuple[float | None, ...] = ()
+    seed_max_lr: tuple[float | None, ...] = ()
+    loss_rules: Mapping[str, float | None] = field(default_factory=dict)
+    stopped: tuple[StoppedSweep, ...] = ()
+    half_length: HalfLengthBounds | None = None
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """`base_lr` and `max_lr` of a test that does not refuse."""
+        if self.base_lr is None or self.max_lr is None:
+            raise ValueError(f"the range test refuses: {self.reason}")
+        return self.base_lr, self.max_lr

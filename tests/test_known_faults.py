@@ -238,7 +238,7 @@ def sigmoid_loss(lr: DoubleArray) -> DoubleArray:
 
 
 def steepest(lr: DoubleArray, loss: DoubleArray) -> float:
-    found = suggest_bounds(lr, loss, np.full(len(lr), 0.1)).rules["steepest"]
+    found = suggest_bounds(lr, loss, np.full(len(lr), 0.1)).loss_rules["steepest"]
     assert found is not None
     return found
 
@@ -310,13 +310,13 @@ def test_no_suggestion_lies_beyond_the_last_rate_that_held() -> None:
         found = suggest_bounds(curve.lr, curve.loss, curve.accuracy)
         assert found.max_lr is not None
         assert found.max_lr <= last
-        assert found.rules["steepest"] is None or found.rules["steepest"] <= last
+        assert found.loss_rules["steepest"] is None or found.loss_rules["steepest"] <= last
 
 
 @pytest.mark.parametrize("points", [1, 2, 5, 11])
 def test_too_few_points_are_a_refusal_and_no_crash(points: int) -> None:
     found = suggest_bounds(np.geomspace(1e-3, 1, points), np.ones(points), np.linspace(0.1, 0.9, points))
-    assert (found.base_lr, found.max_lr, found.suggested_constant) == (None, None, None)
+    assert (found.base_lr, found.max_lr, found.constant_lr) == (None, None, None)
     assert str(found.reason).startswith("too few points")
 
 

@@ -67,7 +67,7 @@ def test_base_lr_is_where_a_late_rise_sets_in(noise):
     lr = ramp_of("exponential", 100)
     found = one(lr, accuracy_of(lr, 0.3, "linear", "collapse"), noise)
     assert abs(math.log10(found.base_lr / (0.3 / 12))) < 0.15
-    assert found.suggested_constant == pytest.approx(math.sqrt(found.base_lr * found.max_lr))
+    assert found.constant_lr == pytest.approx(math.sqrt(found.base_lr * found.max_lr))
 
 
 def test_a_rise_that_is_over_by_the_first_points_starts_at_the_first_rate():
@@ -109,7 +109,7 @@ def test_a_real_curve_whose_end_lr_is_too_low_is_refused():
 )
 def test_curves_without_an_answer_are_refused_by_name(kind, noise, reason, shape):
     found = one(ramp_of(kind, 80), shape(np.linspace(0, 1, 80)), noise)
-    assert (found.base_lr, found.max_lr, found.suggested_constant) == (None, None, None)
+    assert (found.base_lr, found.max_lr, found.constant_lr) == (None, None, None)
     assert found.reason.split(":")[0] == reason
 
 
@@ -124,7 +124,7 @@ def test_a_curve_that_ends_at_once_is_refused(finite, reason):
     loss = np.where(np.arange(60) < finite, 2.0, np.nan)
     found = suggest_bounds(ramp_of("linear", 60), loss, np.full(60, 0.5))
     assert found.reason.startswith(reason)
-    assert set(found.rules.values()) == {None}
+    assert set(found.loss_rules.values()) == {None}
 
 
 def test_too_few_points_are_refused():
@@ -207,7 +207,7 @@ def test_steepest_descent_is_taken_per_decade_of_lr_not_per_index_nor_per_lr(kin
     steepest = 0.02
     lr = np.linspace(1e-3, 1.0, 1000) if kind == "linear" else np.geomspace(1e-7, 1.0, 200)
     loss = sigmoid_loss(lr, steepest) + noise * np.random.default_rng(0).normal(size=len(lr))
-    rules = suggest_bounds(lr, loss, np.full(len(lr), CHANCE)).rules
+    rules = suggest_bounds(lr, loss, np.full(len(lr), CHANCE)).loss_rules
     assert abs(math.log10(rules["steepest"] / steepest)) < 0.3
     assert rules["steepest"] < rules["valley"] < 30 * steepest
     assert abs(math.log10(10 * rules["minimum_tenth"] / (steepest * 10**1.5))) < 0.45
@@ -216,13 +216,13 @@ def test_steepest_descent_is_taken_per_decade_of_lr_not_per_index_nor_per_lr(kin
 def test_steepest_descent_does_not_land_beside_the_first_nan():
     lr = np.geomspace(1e-5, 10.0, 120)
     loss = np.where(lr > 1.0, np.nan, sigmoid_loss(lr, 0.01))
-    rules = suggest_bounds(lr, loss, np.where(lr > 1.0, np.nan, CHANCE)).rules
+    rules = suggest_bounds(lr, loss, np.where(lr > 1.0, np.nan, CHANCE)).loss_rules
     assert abs(math.log10(rules["steepest"] / 0.01)) < 0.2
 
 
 def test_a_loss_that_only_rises_has_no_loss_rules():
     lr = ramp_of("exponential", 60)
-    rules = suggest_bounds(lr, np.linspace(1, 3, 60), np.full(60, CHANCE)).rules
+    rules = suggest_bounds(lr, np.linspace(1, 3, 60), np.full(60, CHANCE)).loss_rules
     assert rules == {"steepest": None, "valley": None, "minimum_tenth": None}
 
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from clrbench.data import DatasetSizes
 from clrbench.errors import SpecError
 from clrbench.planning.runs import (
-    LrBounds,
     RangeTestGroup,
     SplitSizes,
     arm_clock,
@@ -26,6 +25,7 @@ from clrbench.planning.runs import (
     split_sizes,
     training_runs,
 )
+from clrbench.records import Bounds
 from clrbench.spec import Clock, RunSpec, Spec, SpecFile, load_spec, to_yaml
 from clrbench.spec.model import Adaptive, Sgd
 from clrbench.spec.schedules import Constant, Ramp, Triangular
@@ -322,10 +322,10 @@ def test_bounds_found_replace_the_word_by_backend_and_group(tmp_path: Path) -> N
         },
     )
     bounds = {
-        ("torch", None): LrBounds(0.02, 0.08),
-        ("torch", "large"): LrBounds(0.1, 0.4),
-        ("keras", None): LrBounds(0.03, 0.27),
-        ("keras", "large"): LrBounds(0.5, 2.0),
+        ("torch", None): Bounds(0.02, 0.08),
+        ("torch", "large"): Bounds(0.1, 0.4),
+        ("keras", None): Bounds(0.03, 0.27),
+        ("keras", "large"): Bounds(0.5, 2.0),
     }
     runs = training_runs(spec, SIZES, ("torch", "keras"), bounds)  # type: ignore[arg-type]
     found = [
@@ -479,9 +479,9 @@ def test_a_length_below_a_step_is_refused_not_stretched(arm: dict[str, Any], key
 def test_rates_of_a_range_test_that_sink_below_float32_are_refused_at_the_schedule(tmp_path: Path) -> None:
     sinking = {"schedule": {"name": "exponential_decay", "lr": "range_test", "gamma": 1e-7}}
     spec = make(tmp_path, arms={"arm": sinking})
-    assert training_runs(spec, SIZES, ("torch",), {("torch", None): LrBounds(0.5, 2.0)})
+    assert training_runs(spec, SIZES, ("torch",), {("torch", None): Bounds(0.5, 2.0)})
     with pytest.raises(SpecError, match=r"allowed: 1\.18e-38 to") as caught:
-        training_runs(spec, SIZES, ("torch",), {("torch", None): LrBounds(1e-5, 1e-5)})
+        training_runs(spec, SIZES, ("torch",), {("torch", None): Bounds(1e-5, 1e-5)})
     assert caught.value.key == ("arms", "arm", "schedule")
 
 

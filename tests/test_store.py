@@ -227,7 +227,7 @@ def test_a_pipe_in_a_results_folder_is_not_waited_for(tmp_path: Path, name: str)
     write(folder)
     (tmp_path / name).unlink(missing_ok=True)
     os.mkfifo(tmp_path / name)
-    with pytest.raises(ResultsError, match=f"{name}: cannot be read .it is no regular file"):
+    with pytest.raises(ResultsError, match=f"{name}: cannot be read .it is not a regular file"):
         folder.indexed_runs()
 
 
@@ -447,7 +447,7 @@ def test_a_disk_that_is_full_at_any_write_is_an_error_and_loses_nothing(tmp_path
                 message = str(err)
             else:
                 break
-        assert "cannot be written (No space left on device)" in message
+        assert "cannot be read or written (No space left on device)" in message
         assert not [path for path in folder.root.rglob("*") if ".part" in path.name]
         check_whole(folder, operation)
     assert failing > 1
@@ -459,9 +459,9 @@ def test_a_disk_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pyt
 
     folder = ResultsFolder(tmp_path)
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(ResultsError, match=r"cannot be written \(Read-only file system\); free or unlock"):
+    with pytest.raises(ResultsError, match=r"cannot be read or written \(Read-only file system\); free or unlock"):
         folder.update_index({})
-    with pytest.raises(ResultsError, match=r"cannot be written \(Read-only file system\)"):
+    with pytest.raises(ResultsError, match=r"cannot be read or written \(Read-only file system\)"):
         ResultsFolder(tmp_path / "new").create()
 
 

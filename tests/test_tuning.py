@@ -11,7 +11,7 @@ import yaml
 from clrbench.data import DatasetSizes
 from clrbench.errors import SpecError
 from clrbench.planning.advice import comparisons, warnings
-from clrbench.planning.runs import BoundsTable, LrBounds, needed_range_tests, training_runs
+from clrbench.planning.runs import BoundsTable, needed_range_tests, training_runs
 from clrbench.planning.tuning import (
     Choice,
     at_rate,
@@ -26,10 +26,11 @@ from clrbench.planning.tuning import (
     tuning_seeds,
     with_chosen,
 )
+from clrbench.records import Bounds
 from clrbench.spec import RunSpec, Spec, load_spec
 
 SIZES = DatasetSizes(train_rows=1_100, test_rows=300, image_shape=(2, 2, 1))
-BOUNDS: BoundsTable = {("torch", None): LrBounds(0.01, 0.16)}
+BOUNDS: BoundsTable = {("torch", None): Bounds(0.01, 0.16)}
 TUNED: dict[str, Any] = {"schedule": {"name": "constant", "lr": [1e-05, 0.03, 0.1]}}
 CLR: dict[str, Any] = {"schedule": {"name": "triangular", "base_lr": 0.01, "max_lr": 0.1, "cycles": 2}}
 FROM_RANGE_TEST: dict[str, Any] = {"schedule": {"name": "constant", "lr": 1e-05}, "tune": {"from": "range_test"}}

@@ -1,50 +1,88 @@
 """Paired differences at one time point, their exact test, and the word for what they show."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from math import sqrt
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.metrics_table import is_accuracy, run_key
-from clrbench.analysis.pairs import Pairs
+from clrbench.analysis.metrics import is_accuracy
+from clrbench.analysis.pairs import Contest, differences_table, moved_epochs, paired_seeds, runs_by_key
+from clrbench.analysis.results import Results, compared_metrics
 from clrbench.records import DoubleArray
 from clrbench.spec import METRICS
 from clrbench.stats import PairedComparison, compare_paired, holm, pairs_needed, smallest_detectable_difference
+from clrbench.store import RunKey
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Comparison(PairedComparison):
+    """A row of comparison.csv: what one candidate shows against one baseline in one metric.
+
+    Attributes:
+        verdict: better, worse, equivalent, no difference shown or cannot tell.
+    """
+
+    backend: str
+    metric: str
+    candidate: str
+    baseline: str
+    verdict: str
+
 
 COMPARISON_COLUMNS = (
     "backend",
     "metric",
     "candidate",
     "baseline",
-    "pairs",
-    "mean_difference",
-    "ci_low",
-    "ci_high",
-    "p_value",
-    "wins",
-    "ties",
-    "losses",
+    *(field.name for field in fields(PairedComparison)),
     "verdict",
 )
-EVIDENCE_COLUMNS = (
-    "backend",
-    "metric",
-    "candidate",
-    "baseline",
-    "epoch",
-    "moved",
-    "alpha",
-    "looks",
-    "comparisons",
-    "adjusted_p_value",
-    "sd_difference",
-    "detectable_difference",
-    "rows",
-    "standard_error",
-)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A row of evidence.csv: what stands behind a comparison in the metric of the verdict.
+
+    Attributes:
+        epoch: Where the arms are compared.
+        moved: Whether that is the end of a cycle rather than that of the training.
+        alpha: Level of the whole family, earlier looks charged.
+        looks: With how many sets of seeds the verdict was looked at.
+        comparisons: How many comparisons share the level.
+        adjusted_p_value: By Holm's method.
+        sd_difference: Standard deviation of the paired differences; nan below two pairs.
+        detectable_difference: What so many pairs show four times in five; inf where they can show nothing.
+        rows: On which the metric is measured.
+        standard_error: What so few rows leave open in the accuracy of the baseline; nan in a loss.
+    """
+
+    backend: str
+    metric: str
+    candidate: str
+    baseline: str
+    epoch: float
+    moved: bool
+    alpha: float
+    looks: int
+    comparisons: int
+    adjusted_p_value: float
+    sd_difference: float
+    detectable_difference: float
+    rows: int
+    standard_error: float
+
+
+EVIDENCE_COLUMNS = tuple(field.name for field in fields(Evidence))
+
+
+def read_rows(kind: type[R], table: pd.DataFrame) -> list[R]:
+    """Return the rows of a table as records of a kind whose fields are its columns."""
+    return [kind(**{str(name): value for name, value in row.items()}) for row in table.to_dict("records")]
 
 
 @dataclass(frozen=True)
@@ -91,20 +129,14 @@ def verdict_word(differences: DoubleArray, p_value: float, question: Question) -
 
 @dataclass(frozen=True)
 class Divergence:
-    """In how many pairs of a comparison a run diverged.
-
-    Attributes:
-        of_candidate: Only the candidate's.
-        of_baseline: Only the baseline's.
-        of_both: Both.
-    """
+    """In how many pairs of a comparison a run diverged: only the candidate's, only the baseline's, or both."""
 
     of_candidate: int
     of_baseline: int
     of_both: int
 
 
-def allowed_word(word: str, metric: str, divergence: Divergence) -> str:
+def supported_verdict(word: str, metric: str, divergence: Divergence) -> str:
     """Return a verdict, or `cannot tell` where it rests on what diverged runs do not show.
 
     The pairs that a diverged run leaves without a loss are those in which its arm failed: without them no verdict is in its
@@ -122,134 +154,144 @@ def allowed_word(word: str, metric: str, divergence: Divergence) -> str:
     return "cannot tell" if shows_nothing.get(word) else word
 
 
-def comparison_tables(differences: pd.DataFrame, pairs: Pairs) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the paired comparison of every backend, measured metric, candidate and baseline, and what stands behind it.
+def comparison_table(results: Results) -> pd.DataFrame:
+    """Return the paired comparison of every backend, measured metric, candidate and baseline.
 
     Within a backend, the verdicts on the primary metric share the risk alpha, by Holm's method, and alpha is divided by
     the number of looks; all other metrics are exploratory. The p-values and intervals are those of each comparison alone.
-
-    Returns:
-        The table of `COMPARISON_COLUMNS`, and for the primary metric that of `EVIDENCE_COLUMNS`.
     """
-    primary_metric = pairs.spec.verdict.metric
-    found = {primary_metric, *differences["metric"]}
-    comparison: list[dict[str, Any]] = []
-    evidence: list[dict[str, Any]] = []
-    for backend in pairs.backends:
-        for metric in (metric for metric in METRICS if metric in found):
-            of_metric = differences[(differences["backend"] == backend) & (differences["metric"] == metric)]
-            question = _question(metric, pairs, backend, primary=metric == primary_metric)
-            family = _Family(backend, metric, question, tuple(_contests(of_metric, question, pairs.comparisons)), pairs)
-            comparison += family.comparison_rows()
-            if metric == primary_metric:
-                evidence += family.evidence_rows()
-    comparison_types = dict.fromkeys(("pairs", "wins", "ties", "losses"), "int64")
-    comparison_types |= dict.fromkeys(("mean_difference", "ci_low", "ci_high", "p_value"), "float64")
-    table = pd.DataFrame(comparison, columns=list(COMPARISON_COLUMNS)).astype(comparison_types)
-    return table, pd.DataFrame(evidence, columns=list(EVIDENCE_COLUMNS))
+    rows = [asdict(row) for family in results.once(_families) for row in family.comparisons()]
+    types = dict.fromkeys(("pairs", "wins", "ties", "losses"), "int64")
+    types |= dict.fromkeys(("mean_difference", "ci_low", "ci_high", "p_value"), "float64")
+    return pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS)).astype(types)
 
 
-def _question(metric: str, pairs: Pairs, backend: str, *, primary: bool) -> Question:
-    spec = pairs.spec
-    better_up = is_accuracy(metric)
-    margin = spec.verdict.margin if better_up == is_accuracy(spec.verdict.metric) else None
-    if not primary:
-        return Question(spec.verdict.alpha, margin, better_up)
-    alpha = spec.verdict.alpha / pairs.looks.get(backend, 1)
-    return Question(alpha, margin, better_up, comparisons=max(1, len(pairs.comparisons)))
+def evidence_table(results: Results) -> pd.DataFrame:
+    """Return what stands behind each comparison in the metric of the verdict."""
+    primary = [family for family in results.once(_families) if family.metric == results.spec.verdict.metric]
+    rows = [asdict(row) for family in primary for row in family.evidence()]
+    return pd.DataFrame(rows, columns=list(EVIDENCE_COLUMNS))
 
 
 @dataclass(frozen=True)
-class _Contest:
+class _Test:
     """One comparison: its differences, float64[pairs], what they show alone, and their p adjusted for the family."""
 
-    candidate: str
-    baseline: str
+    contest: Contest
     differences: DoubleArray
     found: PairedComparison
     adjusted_p_value: float
-
-
-def _contests(table: pd.DataFrame, question: Question, comparisons: Sequence[tuple[str, str]]) -> Iterator[_Contest]:
-    differences = [
-        table.loc[(table["candidate"] == candidate) & (table["baseline"] == baseline), "difference"].to_numpy(
-            np.float64
-        )
-        for candidate, baseline in comparisons
-    ]
-    found = [compared(values, question) for values in differences]
-    p_values = np.array([one.p_value for one in found])
-    adjusted = holm(p_values) if question.comparisons > 1 else p_values
-    for names, values, one, p_value in zip(comparisons, differences, found, adjusted, strict=True):
-        yield _Contest(*names, values, one, float(p_value))
 
 
 @dataclass(frozen=True)
 class _Family:
     """The comparisons of one backend and metric."""
 
+    results: Results
     backend: str
     metric: str
     question: Question
-    contests: Sequence[_Contest]
-    pairs: Pairs
+    tests: Sequence[_Test]
 
-    def comparison_rows(self) -> Iterator[dict[str, Any]]:
+    def comparisons(self) -> Iterator[Comparison]:
         """Yield the row of each comparison."""
-        for contest in self.contests:
-            word = verdict_word(contest.differences, contest.adjusted_p_value, self.question)
-            verdict = allowed_word(word, self.metric, self._divergence(contest))
-            yield self._keys(contest) | asdict(contest.found) | {"verdict": verdict}
+        for test in self.tests:
+            word = verdict_word(test.differences, test.adjusted_p_value, self.question)
+            verdict = supported_verdict(word, self.metric, self._divergence(test.contest))
+            yield Comparison(**asdict(test.found), metric=self.metric, verdict=verdict, **test.contest._asdict())
 
-    def evidence_rows(self) -> Iterator[dict[str, Any]]:
+    def evidence(self) -> Iterator[Evidence]:
         """Yield what stands behind each comparison."""
-        question = self.question
-        share = question.alpha / question.comparisons
-        for contest in self.contests:
-            values = contest.differences
+        for test in self.tests:
+            values = test.differences
             sd = float(values.std(ddof=1)) if len(values) > 1 else np.nan
-            epoch = self.pairs.moved.get((self.backend, contest.candidate, contest.baseline))
-            rows, error = self._sampling_error(contest.baseline)
-            yield {
-                **self._keys(contest),
-                "epoch": self._last_epoch(contest.candidate) if epoch is None else epoch,
-                "moved": epoch is not None,
-                "alpha": question.alpha,
-                "looks": self.pairs.looks.get(self.backend, 1),
-                "comparisons": question.comparisons,
-                "adjusted_p_value": contest.adjusted_p_value,
-                "sd_difference": sd,
-                "detectable_difference": smallest_detectable_difference(sd, len(values), alpha=share),
-                "rows": rows,
-                "standard_error": error,
-            }
+            epoch = self.results.once(moved_epochs).get(test.contest)
+            rows, error = self._sampling_error(test.contest.baseline)
+            yield Evidence(
+                **test.contest._asdict(),
+                metric=self.metric,
+                epoch=self._last_epoch(test.contest.candidate) if epoch is None else epoch,
+                moved=epoch is not None,
+                alpha=self.question.alpha,
+                looks=self.results.looks.get(self.backend, 1),
+                comparisons=self.question.comparisons,
+                adjusted_p_value=test.adjusted_p_value,
+                sd_difference=sd,
+                detectable_difference=smallest_detectable_difference(
+                    sd, len(values), alpha=self.question.alpha / self.question.comparisons
+                ),
+                rows=rows,
+                standard_error=error,
+            )
 
-    def _keys(self, contest: _Contest) -> dict[str, Any]:
-        names = {"candidate": contest.candidate, "baseline": contest.baseline}
-        return {"backend": self.backend, "metric": self.metric, **names}
-
-    def _divergence(self, contest: _Contest) -> Divergence:
-        seeds = self.pairs.seeds(self.backend, contest.candidate, contest.baseline)
+    def _divergence(self, contest: Contest) -> Divergence:
+        runs = self.results.once(runs_by_key)
         candidate, baseline = (
-            {seed for seed in seeds if (self.backend, arm, seed) in self.pairs.diverged}
-            for arm in (contest.candidate, contest.baseline)
+            {
+                seed
+                for seed in self.results.once(paired_seeds)[contest]
+                if runs[RunKey(self.backend, arm, seed)].has_diverged
+            }
+            for arm in contest[1:]
         )
         return Divergence(len(candidate - baseline), len(baseline - candidate), len(candidate & baseline))
 
+    def _evaluations(self, arm: str) -> pd.DataFrame:
+        metrics = self.results.once(compared_metrics)
+        return metrics[(metrics["backend"] == self.backend) & (metrics["arm"] == arm)]
+
     def _last_epoch(self, arm: str) -> float:
-        metrics = self.pairs.metrics
-        return float(metrics.loc[(metrics["backend"] == self.backend) & (metrics["arm"] == arm), "epoch"].max())
+        return float(self._evaluations(arm)["epoch"].max())
 
     def _sampling_error(self, arm: str) -> tuple[int, float]:
         """Return how many rows the metric is measured on, and the standard error that so few leave in an accuracy."""
-        runs = [run for run in self.pairs.runs if run_key(run)[:2] == (self.backend, arm)]
+        run = next((run for run in self.results.compared_runs if run.key[:2] == (self.backend, arm)), None)
         split = self.metric.partition("_")[0]
-        if not runs or split == "train":
+        if run is None or split == "train":
             return 0, np.nan
-        rows = int(runs[0].info["provenance"].get("rows", {}).get(split, 0))
+        rows = run.provenance.rows.validation if split == "validation" else run.provenance.rows.test
         if not is_accuracy(self.metric) or not rows:
             return rows, np.nan
-        values = self.pairs.metrics
-        of_arm = (values["backend"] == self.backend) & (values["arm"] == arm) & (values["status"] != "diverged")
-        accuracy = float(values[of_arm].groupby("seed")[self.metric].last().mean())
+        evaluations = self._evaluations(arm)
+        finished = evaluations[evaluations["status"] != "diverged"]
+        accuracy = float(finished.groupby("seed")[self.metric].last().mean())
         return rows, sqrt(accuracy * (1 - accuracy) / rows)
+
+
+def _families(results: Results) -> list[_Family]:
+    differences, primary = results.once(differences_table), results.spec.verdict.metric
+    measured = {primary, *differences["metric"]}
+    families = []
+    for backend in results.backends:
+        for metric in (metric for metric in METRICS if metric in measured):
+            of_metric = differences[(differences["backend"] == backend) & (differences["metric"] == metric)]
+            question = _question(results, metric, backend)
+            contests = [Contest(backend, *pair) for pair in results.comparisons]
+            families.append(_Family(results, backend, metric, question, _tests(of_metric, question, contests)))
+    return families
+
+
+def _question(results: Results, metric: str, backend: str) -> Question:
+    verdict = results.spec.verdict
+    better_up = is_accuracy(metric)
+    margin = verdict.margin if better_up == is_accuracy(verdict.metric) else None
+    if metric != verdict.metric:
+        return Question(verdict.alpha, margin, better_up)
+    alpha = verdict.alpha / results.looks.get(backend, 1)
+    return Question(alpha, margin, better_up, comparisons=max(1, len(results.comparisons)))
+
+
+def _tests(table: pd.DataFrame, question: Question, contests: Sequence[Contest]) -> list[_Test]:
+    differences = [
+        table.loc[
+            (table["candidate"] == contest.candidate) & (table["baseline"] == contest.baseline), "difference"
+        ].to_numpy(np.float64)
+        for contest in contests
+    ]
+    found = [compared(values, question) for values in differences]
+    p_values = np.array([one.p_value for one in found])
+    adjusted = holm(p_values) if question.comparisons > 1 else p_values
+    return [
+        _Test(contest, values, one, float(p_value))
+        for contest, values, one, p_value in zip(contests, differences, found, adjusted, strict=True)
+    ]

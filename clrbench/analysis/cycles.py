@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.metrics_table import RUN_KEYS, run_key
+from clrbench.analysis.metrics import RUN_KEYS
+from clrbench.analysis.results import Results, own_metrics
 from clrbench.planning.runs import cycle_end_epochs
-from clrbench.spec import BaseCyclic, Clock, Spec
+from clrbench.spec import BaseCyclic, Clock, Schedule
 from clrbench.store import StoredRun
 
 CYCLE_COLUMNS = (*RUN_KEYS, "cycle", "epoch", "step", "lr", "validation_accuracy", "test_loss", "test_accuracy")
@@ -42,25 +42,18 @@ PEAK_COLUMNS = (
 )
 
 
-def cycles_table(spec: Spec, runs: Sequence[StoredRun], metrics: pd.DataFrame) -> pd.DataFrame:
-    """Return the evaluations of every cyclic arm at the ends of its own cycles, where these last an epoch or more.
-
-    Args:
-        spec: The experiment, resolved.
-        runs: Its finished runs.
-        metrics: The table metrics.csv.
-    """
-    ends = {run_key(run)[:2]: _cycles_by_step(spec, run) for run in runs}
+def cycles_table(results: Results) -> pd.DataFrame:
+    """Return the evaluations of every cyclic arm at the ends of its own cycles, where these last an epoch or more."""
+    metrics = results.once(own_metrics)
+    ends = {run.key[:2]: _cycles_by_step(results.schedules[run.key.arm], run) for run in results.runs}
     keys = zip(metrics["backend"], metrics["arm"], metrics["step"], strict=True)
     cycle = np.array([ends[backend, arm].get(step, 0) for backend, arm, step in keys], np.int64)
     return metrics.assign(cycle=cycle)[cycle > 0].reset_index(drop=True)[list(CYCLE_COLUMNS)]
 
 
-def _cycles_by_step(spec: Spec, run: StoredRun) -> dict[int, int]:
+def _cycles_by_step(schedule: Schedule, run: StoredRun) -> dict[int, int]:
     """Return the number of each cycle of a run, from 1, by the step at which it ends."""
-    of_run = run.info["spec"]
-    schedule = spec.arms[of_run["arm"]].schedule
-    clock = Clock(of_run["steps_per_epoch"], of_run["num_steps"])
+    clock = Clock(run.spec.steps_per_epoch, run.spec.num_steps)
     if not isinstance(schedule, BaseCyclic):
         return {}
     main = Clock(clock.steps_per_epoch, clock.num_steps - schedule.warmup_steps(clock))
@@ -70,15 +63,12 @@ def _cycles_by_step(spec: Spec, run: StoredRun) -> dict[int, int]:
     return {round(epoch * clock.steps_per_epoch): number for number, epoch in enumerate(ends, 1)}
 
 
-def best_table(metrics: pd.DataFrame, cycles: pd.DataFrame) -> pd.DataFrame:
+def best_table(results: Results) -> pd.DataFrame:
     """Return what each run reaches where its validation accuracy is best, beside its end and its last cycle's end.
 
     The first evaluation counts among equals. Without a validation split there are no rows.
-
-    Args:
-        metrics: The table metrics.csv.
-        cycles: The table cycles.csv.
     """
+    metrics, cycles = results.once(own_metrics), results.once(cycles_table)
     rows = []
     last_cycle_ends = cycles.groupby(RUN_KEYS, sort=False)["step"].max().to_dict()
     validated = metrics if metrics["validation_accuracy"].notna().any() else metrics.head(0)
@@ -99,7 +89,7 @@ def _test_values(place: pd.DataFrame) -> tuple[float, float, float]:
     return epoch, accuracy, loss
 
 
-def cycle_peaks_table(metrics: pd.DataFrame, cycles: pd.DataFrame) -> pd.DataFrame:
+def cycle_peaks_table(results: Results) -> pd.DataFrame:
     """Return whether test accuracy peaks where the cycles of an arm end, that is, where its rate is lowest.
 
     A row per backend and cyclic arm, over the runs with at least one finite test accuracy:
@@ -109,11 +99,8 @@ def cycle_peaks_table(metrics: pd.DataFrame, cycles: pd.DataFrame) -> pd.DataFra
     cycle's end lies above the line from the evaluation before it to the one after it, which a rising curve alone does not
     explain; `peak_lr_rank`: rank of the rate at the best evaluation among those at all of them, 0 the lowest, 1 the
     highest.
-
-    Args:
-        metrics: The table metrics.csv.
-        cycles: The table cycles.csv.
     """
+    metrics, cycles = results.once(own_metrics), results.once(cycles_table)
     rows = []
     for (backend, arm), ends in cycles.groupby(["backend", "arm"], sort=False):
         of_arm = metrics[(metrics["backend"] == backend) & (metrics["arm"] == arm)].dropna(subset="test_accuracy")
@@ -142,24 +129,3 @@ def _peak(run: pd.DataFrame, end_steps: pd.Series[int]) -> dict[str, float]:
         "above_neighbours": pd.Series(accuracy[inner] - around).mean(),
         "peak_lr_rank": (rank[peak] - 1) / (len(run) - 1) if len(run) > 1 else math.nan,
     }
-
-
-def cycle_lines(table: pd.DataFrame) -> Iterator[str]:
-    """Yield a sentence for each row of the table that `cycle_peaks_table` returns."""
-    for row in table.to_dict("records"):
-        runs = f"{row['runs']} run{'s' * (row['runs'] != 1)}"
-        parts = [
-            f"{row['backend']}: the best test accuracy of {row['arm']} lies within one evaluation of a cycle's end in "
-            f"{row['peaks_near_end']:.0%} of {runs}, as do {row['evaluations_near_end']:.0%} of all evaluations",
-            f"at the end itself in {row['peaks_at_end']:.0%}, as do {row['evaluations_at_end']:.0%}",
-        ]
-        if math.isfinite(row["accuracy_at_ends"]) and math.isfinite(row["accuracy_elsewhere"]):
-            parts.append(
-                f"mean test accuracy is {row['accuracy_at_ends']:.4f} at the ends, which come late, and "
-                f"{row['accuracy_elsewhere']:.4f} elsewhere"
-            )
-        if math.isfinite(row["above_neighbours"]):
-            parts.append(f"an end differs from the evaluations around it by {row['above_neighbours']:+.4f}")
-        if math.isfinite(row["peak_lr_rank"]):
-            parts.append(f"the rate at the best evaluation ranks at {row['peak_lr_rank']:.2f} (0 lowest, 1 highest)")
-        yield f"{'; '.join(parts)}."

@@ -1,150 +1,85 @@
-"""The tries of tuned arms -> their tables, the rates chosen, and what is to be said about them."""
+"""The tries of tuned arms -> their table, and the rates chosen."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.metrics_table import is_accuracy, run_key, run_status
+from clrbench.analysis.metrics import diverged_value, is_accuracy
 from clrbench.errors import ResultsError
 from clrbench.planning.advice import comparisons
-from clrbench.planning.runs import BoundsTable, LrBounds, range_test_group
-from clrbench.planning.tuning import AT_RATE, Choice, RateKey, choose, given_label, given_rate
-from clrbench.spec import BACKEND_NAMES, Spec
+from clrbench.planning.runs import BoundsTable, range_test_group
+from clrbench.planning.tuning import Choice, RateKey, at_rate, choose, given_label, given_rate
+from clrbench.spec import BackendName, Schedule, Spec
 from clrbench.store import ResultsFolder, StoredRun
 
 SEARCH_COLUMNS = ("backend", "arm", "lr", "seed", "validation_accuracy", "steps", "validation_loss")
 CHOSEN_COLUMNS = ("backend", "arm", "given_lr", "lr", "tries", "at_edge", "search_steps")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Search:
     """How the rates of tuned arms were found.
 
     Attributes:
+        runs: Every run of the search: the tries, and those at the rates given.
         tries: search.csv.
         chosen: chosen.csv.
-        runs: Every run of the search folder that counts: the tries, and those at the rates given.
-        given_runs: Those that stand for tuned arms at the rates given.
+        given_runs: Those that stand for tuned arms at the rates given, under names such as `constant@0.01`.
     """
 
+    runs: tuple[StoredRun, ...]
     tries: pd.DataFrame
     chosen: pd.DataFrame
-    runs: list[StoredRun]
-    given_runs: list[StoredRun]
-
-    def files(self) -> Iterator[tuple[str, pd.DataFrame]]:
-        """Yield the name of each file and its table."""
-        yield "search.csv", self.tries
-        yield "chosen.csv", self.chosen
-
-    @property
-    def lines(self) -> list[str]:
-        """A sentence for each rate chosen."""
-        return [
-            f"{row['backend']}: {row['arm']} was tuned on validation rows: the best of {row['rates']} rates is "
-            f"{row['lr']:.9g} (given: {row['given_lr']:.9g}); the search took {row['search_steps']} updates."
-            for row in self._rows()
-        ]
-
-    @property
-    def warnings(self) -> list[str]:
-        """A sentence for each arm some of whose tries diverged, and for each whose best rate may lie beyond those tried."""
-        diverged = [
-            f"arm {row['arm']}: {row['diverged']} of {row['tries']} tries of its search on {row['backend']} diverged"
-            + ("; no rate is better than another, the lowest stands" if row["diverged"] == row["tries"] else "")
-            for row in self._rows()
-            if row["diverged"]
-        ]
-        return diverged + [
-            f"arm {row['arm']}: not fully tuned on {row['backend']}: {row['lr']:.9g} is the best rate and the "
-            f"{'highest' if row['is_highest'] else 'lowest'} of the {row['rates']} tried; list rates beyond it"
-            for row in self._rows()
-            if row["at_edge"] and row["diverged"] < row["tries"]
-        ]
-
-    def _rows(self) -> Iterator[Mapping[Any, Any]]:
-        for row in self.chosen.to_dict("records"):
-            here = (self.tries["backend"] == row["backend"]) & (self.tries["arm"] == row["arm"])
-            rates = self.tries.loc[here, "lr"]
-            diverged = int(np.isinf(self.tries.loc[here, "validation_loss"]).sum())
-            yield row | {"rates": rates.nunique(), "is_highest": row["lr"] == rates.max(), "diverged": diverged}
+    given_runs: tuple[StoredRun, ...]
 
 
-def read_search(folder: ResultsFolder, spec: Spec, runs: Sequence[StoredRun]) -> Search:
+def read_search(folder: ResultsFolder, spec: Spec, runs: Sequence[StoredRun], bounds: BoundsTable) -> Search:
     """Return how the rates of tuned arms were found.
 
     Args:
         folder: Of the experiment.
         spec: The experiment, resolved.
         runs: Its finished runs.
+        bounds: Of its range tests.
 
     Raises:
         ResultsError: If a tuned arm was trained, but its search is not finished.
     """
-    stored = stored_search(folder, spec)
+    stored = read_search_runs(folder, spec)
     tries = search_table(spec, stored)
-    chosen = chosen_table(spec, tries, known_bounds(folder, spec))
-    made = [run for run in stored if run_key(run)[2] in spec.seeds]
+    chosen = chosen_table(spec, tries, bounds)
     as_given = set(
         chosen.loc[chosen["given_lr"] == chosen["lr"], ["backend", "arm"]].itertuples(index=False, name=None)
     )
-    same = [replace(run, arm=given_label(spec, run_key(run)[1])) for run in runs if run_key(run)[:2] in as_given]
-    found = Search(tries, chosen, stored, [*made, *same])
+    found = Search(
+        runs=tuple(stored),
+        tries=tries,
+        chosen=chosen,
+        given_runs=(
+            *(run for run in stored if run.key.seed in spec.seeds),
+            *(run.standing_for(given_label(spec, run.key.arm)) for run in runs if run.key[:2] in as_given),
+        ),
+    )
     _check_finished(folder, spec, runs, found)
     return found
 
 
-def _check_finished(folder: ResultsFolder, spec: Spec, runs: Sequence[StoredRun], found: Search) -> None:
-    """Raise ResultsError where a tuned arm has runs, but the tries or the runs at the rate given are missing."""
-    tried = set(found.chosen[["backend", "arm"]].itertuples(index=False, name=None))
-    given = {run_key(run)[:2] for run in found.given_runs}
-    labels = {baseline for _, baseline in comparisons(spec)}
-    for backend, arm in dict.fromkeys(run_key(run)[:2] for run in runs):
-        if arm not in spec.tuned_arms:
-            continue
-        label = given_label(spec, arm)
-        if (backend, arm) not in tried or (label in labels and (backend, label) not in given):
-            raise ResultsError(
-                f"{folder.search().root}: the search for the rate of {arm} on {backend} is not finished; run "
-                "`clrbench compare` again"
-            )
-
-
-def stored_search(folder: ResultsFolder, spec: Spec) -> list[StoredRun]:
+def read_search_runs(folder: ResultsFolder, spec: Spec) -> list[StoredRun]:
     """Return the runs in the search folder of an experiment that its tuned arms ask for; none where it has none."""
     search = folder.search()
-    runs = search.indexed_runs() if search.has_runs() else []
-    return [run for run in runs if run_key(run)[0] in spec.backends and _arm_and_rate(run)[0] in spec.tuned_arms]
+    runs = search.counted_runs() if search.has_runs() else []
+    return [run for run in runs if run.key.backend in spec.backends and run.key.arm in _names(spec, run)]
 
 
 def search_table(spec: Spec, runs: Sequence[StoredRun]) -> pd.DataFrame:
-    """Return the tries, a row each: validation accuracy and loss at the end, and the updates made.
-
-    A run that diverged counts as a blind guess: accuracy 1 / classes, infinite loss.
-    """
+    """Return the tries, a row each: validation accuracy and loss at the end, and the updates made."""
     backends, arms = list(spec.backends), list(spec.arms)
-    rows = [_try(run) for run in runs if run_key(run)[2] not in spec.seeds]
+    rows = [_try(spec, run) for run in runs if run.key.seed not in spec.seeds]
     rows.sort(key=lambda row: (backends.index(row[0]), arms.index(row[1]), *row[2:4]))
     return pd.DataFrame(rows, columns=list(SEARCH_COLUMNS))
-
-
-def _try(run: StoredRun) -> tuple[Any, ...]:
-    backend, _, seed = run_key(run)
-    last = run.evaluations.iloc[-1]
-    arm, rate = _arm_and_rate(run)
-    steps = int(run.steps["lr"].notna().sum())
-    diverged = run_status(run) == "diverged"
-    accuracy = 1 / run.info["num_classes"] if diverged else last["validation_accuracy"]
-    loss = np.inf if diverged else last["validation_loss"]
-    return backend, arm, float(rate), seed, accuracy, steps, loss
-
-
-def _arm_and_rate(run: StoredRun) -> tuple[str, str]:
-    arm, _, rate = run.info["spec"]["arm"].partition(AT_RATE)
-    return arm, rate
 
 
 def scores(spec: Spec, tries: pd.DataFrame) -> dict[RateKey, dict[float, float]]:
@@ -174,11 +109,35 @@ def chosen_table(spec: Spec, tries: pd.DataFrame, bounds: BoundsTable) -> pd.Dat
     return pd.DataFrame(rows, columns=list(CHOSEN_COLUMNS))
 
 
-def known_bounds(folder: ResultsFolder, spec: Spec) -> BoundsTable:
-    """Return the bounds that the range tests of an experiment found, as they lie on disk."""
-    found = {}
-    for arm in (None, *spec.arms):
-        for backend, bounds in folder.range_test(arm).bounds().items():
-            if backend in BACKEND_NAMES and bounds["reason"] is None:
-                found[backend, arm] = LrBounds(bounds["base_lr"], bounds["max_lr"])
-    return found
+def _try(spec: Spec, run: StoredRun) -> tuple[BackendName, str, float, int, float, int, float]:
+    last = run.evaluations.iloc[-1]
+    accuracy, loss = (
+        diverged_value(metric, run.record.num_classes) if run.has_diverged else float(last[metric])
+        for metric in ("validation_accuracy", "validation_loss")
+    )
+    return run.spec.backend, _names(spec, run)[run.key.arm], _rate(run), run.key.seed, accuracy, run.updates_made, loss
+
+
+def _names(spec: Spec, run: StoredRun) -> dict[str, str]:
+    """Return each tuned arm by what it is called at the rate of a run of the search, and at the rate given."""
+    return {name: arm for arm in spec.tuned_arms for name in (at_rate(arm, _rate(run)), given_label(spec, arm))}
+
+
+def _rate(run: StoredRun) -> float:
+    return float(cast(Schedule, run.spec.schedule).rate)
+
+
+def _check_finished(folder: ResultsFolder, spec: Spec, runs: Sequence[StoredRun], found: Search) -> None:
+    """Raise ResultsError where a tuned arm has runs, but the tries or the runs at the rate given are missing."""
+    tried = set(found.chosen[["backend", "arm"]].itertuples(index=False, name=None))
+    given = {run.key[:2] for run in found.given_runs}
+    baselines = {baseline for _, baseline in comparisons(spec)}
+    for backend, arm in dict.fromkeys(run.key[:2] for run in runs):
+        if arm not in spec.tuned_arms:
+            continue
+        label = given_label(spec, arm)
+        if (backend, arm) not in tried or (label in baselines and (backend, label) not in given):
+            raise ResultsError(
+                f"{folder.search().root}: the search for the rate of {arm} on {backend} is not finished; run "
+                "`clrbench compare` again"
+            )

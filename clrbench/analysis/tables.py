@@ -1,167 +1,127 @@
-"""Run files -> the tidy tables of an experiment."""
+"""Every table of an experiment: a new one is a function of the results, and a line in `TABLES`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
-import numpy as np
 import pandas as pd
 
-from clrbench.analysis.comparison import comparison_tables
-from clrbench.analysis.metrics_table import last_rows, metrics_table, run_key, run_status
-from clrbench.analysis.pairs import Pairs, differences_table
-from clrbench.analysis.targets import target_values, targets_table
-from clrbench.spec import METRICS, Spec
-from clrbench.store import StoredRun
-
-SCHEDULE_POINTS = 400
-"""A plot of this many points shows every schedule; the whole table lies in each run's `steps.csv`."""
-
-
-def summary_table(metrics: pd.DataFrame) -> pd.DataFrame:
-    """Return mean, standard deviation and range of every metric at the end, over the runs that did not diverge."""
-    rows = []
-    for (backend, arm), runs in last_rows(metrics).groupby(["backend", "arm"], sort=False):
-        row: dict[str, Any] = {"backend": backend, "arm": arm, "runs": len(runs)}
-        row["diverged"] = int((runs["status"] == "diverged").sum())
-        for metric in METRICS:
-            values = runs.loc[runs["status"] != "diverged", metric].dropna()
-            row |= {f"{metric}_{name}": values.agg(how) for name, how in _STATISTICS.items()}
-        rows.append(row)
-    statistics = [f"{metric}_{name}" for metric in METRICS for name in _STATISTICS]
-    return pd.DataFrame(rows, columns=["backend", "arm", "runs", "diverged", *statistics])
-
-
-_STATISTICS = {"mean": "mean", "sd": "std", "min": "min", "max": "max"}
-
-
-def timing_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
-    """Return where the time of every run went."""
-    rows = []
-    for run in runs:
-        timing, provenance = run.info["timing"], run.info["provenance"]
-        backend, arm, seed = run_key(run)
-        rows.append(
-            {"backend": backend, "arm": arm, "seed": seed}
-            | {key: round(timing[key], 4) for key in TIMING_KEYS}
-            | {"images_per_second": round(timing["images_per_second"])}
-            | {key: provenance[key] for key in ("threads", "device", "executor")}
-        )
-    return pd.DataFrame(rows)
-
-
-TIMING_KEYS = ("train_seconds", "evaluation_seconds", "compile_seconds", "load_seconds")
-
-
-def published_table(metrics: pd.DataFrame, spec: Spec) -> pd.DataFrame:
-    """Return where values published elsewhere lie among the runs of their arm that did not diverge."""
-    ends = last_rows(metrics)
-    ends = ends.assign(**ends[list(METRICS)].where(ends["status"] != "diverged"))
-    rows = [
-        {
-            "backend": backend,
-            "arm": name,
-            "metric": metric,
-            "value": value,
-            "runs": int(runs[metric].notna().sum()),
-            "runs_below": int((runs[metric] < value).sum()),
-            "min": runs[metric].min(),
-            "median": runs[metric].median(),
-            "max": runs[metric].max(),
-        }
-        for (backend, name), runs in ends.groupby(["backend", "arm"], sort=False)
-        for metric, value in spec.arms[str(name)].published.items()
-    ]
-    columns = ["backend", "arm", "metric", "value", "runs", "runs_below", "min", "median", "max"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def schedule_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
-    """Return the rate of each arm over its steps, thinned, as its first run used it; one that did not diverge, if any."""
-    first: dict[tuple[str, str], StoredRun] = {}
-    for run in sorted(runs, key=lambda run: run_status(run) == "diverged"):
-        first.setdefault(run_key(run)[:2], run)
-    return pd.concat([_thinned(*key, run) for key, run in first.items()], ignore_index=True)
-
-
-def _thinned(backend: str, arm: str, run: StoredRun) -> pd.DataFrame:
-    steps = run.steps
-    kept = thinned_steps(steps["lr"].to_numpy())
-    epoch = steps["step"].to_numpy()[kept] / run.info["spec"]["steps_per_epoch"]
-    return pd.DataFrame(
-        {
-            "backend": backend,
-            "arm": arm,
-            "epoch": epoch,
-            "step": steps["step"].to_numpy()[kept],
-            "lr": steps["lr"].to_numpy(np.float32)[kept],
-        }
-    )
-
-
-def thinned_steps(lr: np.ndarray[tuple[int], np.dtype[Any]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Return indices that show the shape of a table of rates: evenly spaced ones, and every turning point."""
-    evenly = np.linspace(0, len(lr) - 1, min(SCHEDULE_POINTS, len(lr))).astype(np.int64)
-    turns = np.flatnonzero(np.diff(np.sign(np.diff(lr)))) + 1
-    return np.union1d(evenly, turns) if len(turns) <= SCHEDULE_POINTS else evenly
+from clrbench.analysis.comparison import comparison_table, evidence_table
+from clrbench.analysis.costs import cost_curve, costs_table
+from clrbench.analysis.curves import ArmCurves, bands_table, read_curves
+from clrbench.analysis.cycles import best_table, cycle_peaks_table, cycles_table
+from clrbench.analysis.pairs import MixedPair, differences_table, mixed_pairs
+from clrbench.analysis.results import Results, own_metrics
+from clrbench.analysis.summary import given_table, published_table, schedule_table, summary_table, timing_table
+from clrbench.analysis.targets import targets_table
+from clrbench.analysis.time_to_target import seconds_table, time_to_target_table
+from clrbench.records import Provenance
+from clrbench.spec import Spec
 
 
 @dataclass(frozen=True)
-class Tables:
-    """Every table of an experiment, by the name of its file."""
+class Table:
+    """A table of an experiment.
 
-    metrics: pd.DataFrame
-    summary: pd.DataFrame
-    given: pd.DataFrame
-    comparison: pd.DataFrame
-    evidence: pd.DataFrame
-    differences: pd.DataFrame
-    targets: pd.DataFrame
-    published: pd.DataFrame
-    schedule: pd.DataFrame
+    Attributes:
+        name: Of its file, without `.csv`.
+        caption: What it shows, for the page.
+        build: Makes it; None where the experiment has no such table.
+    """
 
-    def files(self) -> Iterator[tuple[str, pd.DataFrame]]:
-        """Yield the name of each file and its table."""
-        for name, table in vars(self).items():
-            yield f"{name}.csv", table
+    name: str
+    caption: str
+    build: Callable[[Results], pd.DataFrame | None]
+
+
+TABLES = (
+    Table("metrics", "Every evaluation of every run", own_metrics),
+    Table("summary", "Every metric at the end, over the runs that did not diverge", summary_table),
+    Table("given", "Every metric at the end, of the tuned arms at the rates that they were given", given_table),
+    Table(
+        "comparison",
+        "Paired comparison of every metric; all but that of the verdict are exploratory",
+        comparison_table,
+    ),
+    Table(
+        "evidence",
+        "What each comparison rests on: its time, correction and noise, and what it could have shown",
+        evidence_table,
+    ),
+    Table("differences", "Candidate - baseline, a row a pair of runs", differences_table),
+    Table("targets", "When each run first reached each target, and from when on it stayed there", targets_table),
+    Table("published", "Where values published elsewhere lie among the runs of their arm", published_table),
+    Table("schedule", "Learning rate of each arm over its steps, thinned", schedule_table),
+    Table(
+        "search",
+        "The tries of the tuned arms, on validation rows",
+        lambda results: results.search.tries if results.spec.tuned_arms else None,
+    ),
+    Table(
+        "chosen",
+        "The rates that the search chose for the tuned arms",
+        lambda results: results.search.chosen if results.spec.tuned_arms else None,
+    ),
+    Table("timing", "Where the time of every run went, in seconds", timing_table),
+    Table("costs", "What each arm costs in updates: its training, and what found its rates", costs_table),
+    Table(
+        "cost_curve", "The metric of the verdict over all updates, those that found the rates among them", cost_curve
+    ),
+    Table("time_to_target", "How much sooner an arm reaches a target than its baseline", time_to_target_table),
+    Table(
+        "time_to_target/timing",
+        "The same in seconds, between runs of equal device, threads and executor",
+        seconds_table,
+    ),
+    Table("cycles", "Every metric at each cycle end", cycles_table),
+    Table("best", "Each run where its validation accuracy was best, beside its end and its last cycle end", best_table),
+    Table("cycle_peaks", "Whether accuracy peaks where cycles end", cycle_peaks_table),
+    Table("bands", "Every metric over the epochs: mean over the seeds and its 95 % interval", bands_table),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What an experiment came to: all that a report shows.
+
+    Attributes:
+        spec: The experiment, resolved.
+        tables: By `Table.name`, in the order of `TABLES`.
+        provenances: Of the runs of the arms.
+        mixed_pairs: The pairs that no comparison counts, as their runs were made with different versions.
+        num_missing_runs: How many runs of the arms are not finished.
+    """
+
+    spec: Spec
+    tables: Mapping[str, pd.DataFrame]
+    provenances: tuple[Provenance, ...] = ()
+    mixed_pairs: tuple[MixedPair, ...] = ()
+    num_missing_runs: int = 0
 
     @property
-    def all_summaries(self) -> pd.DataFrame:
-        """The summary of the arms, and of the tuned ones at the rates that they were given."""
-        return pd.concat([self.summary, self.given], ignore_index=True)
+    def arms(self) -> list[str]:
+        """The arms in the order of the spec, which decides their colours."""
+        return list(self.spec.arms)
+
+    @cached_property
+    def curves(self) -> ArmCurves:
+        """Every metric over the epochs, read off the tables."""
+        return read_curves(self.tables["metrics"], self.tables["bands"], self.arms)
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether every arm has a run that did not diverge."""
+        summary = self.tables["summary"]
+        return bool((summary["diverged"] < summary["runs"]).all())
 
 
-def make_tables(
-    spec: Spec,
-    runs: Sequence[StoredRun],
-    comparisons: Sequence[tuple[str, str]],
-    *,
-    given_runs: Sequence[StoredRun] = (),
-    looks: Mapping[str, int] | None = None,
-) -> Tables:
-    """Return every table of an experiment.
-
-    Args:
-        spec: The experiment, resolved.
-        runs: Its finished runs, in the order of the spec.
-        comparisons: Each candidate and its baseline.
-        given_runs: Runs that serve as baselines only.
-        looks: How often each backend's verdict has been looked at, this time included; once where it is not named.
-    """
-    metrics = metrics_table(spec.name, runs)
-    all_runs = [*runs, *given_runs]
-    all_metrics = metrics_table(spec.name, all_runs) if given_runs else metrics
-    pairs = Pairs(spec, all_runs, all_metrics, comparisons, looks or {})
-    differences = differences_table(pairs)
-    comparison, evidence = comparison_tables(differences, pairs)
-    return Tables(
-        metrics=metrics,
-        summary=summary_table(metrics),
-        given=summary_table(metrics_table(spec.name, given_runs)),
-        comparison=comparison,
-        evidence=evidence,
-        differences=differences,
-        targets=targets_table(metrics, target_values(spec, all_runs, all_metrics)),
-        published=published_table(metrics, spec),
-        schedule=schedule_table(runs),
+def analyse(results: Results) -> Findings:
+    """Return all that the results of an experiment come to."""
+    tables = {table.name: results.once(table.build) for table in TABLES}
+    return Findings(
+        spec=results.spec,
+        tables={name: table for name, table in tables.items() if table is not None},
+        provenances=tuple(run.provenance for run in results.runs),
+        mixed_pairs=tuple(mixed_pairs(results)),
+        num_missing_runs=results.num_missing_runs,
     )

@@ -8,12 +8,13 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.metrics_table import RUN_KEYS, is_accuracy, last_rows
-from clrbench.spec import Metric, Spec
-from clrbench.store import StoredRun
+from clrbench.analysis.metrics import RUN_KEYS, diverged_value, is_accuracy, last_rows
+from clrbench.analysis.results import Results, compared_metrics, own_metrics
+from clrbench.spec import Metric
 
 TargetValues: TypeAlias = Mapping[str, Mapping[Metric, Sequence[float]]]
 """Targets by backend and metric; an automatic one may differ between backends."""
+
 AUTO_DIGITS = 4
 KINDS = ("first", "sustained")
 TARGET_COLUMNS = (
@@ -29,34 +30,38 @@ TARGET_COLUMNS = (
 )
 
 
-def target_values(spec: Spec, runs: Sequence[StoredRun], metrics: pd.DataFrame) -> TargetValues:
+def target_values(results: Results) -> TargetValues:
     """Return the targets of each backend, the automatic ones worked out.
 
     An automatic target is what the baseline reaches in the median over its runs at the end, rounded to `AUTO_DIGITS`
-    digits to the side that is easier to reach. A diverged run counts as a blind guess in accuracy and as infinite in loss.
-    Where this gives no finite number, there is no target.
-
-    Args:
-        spec: The experiment, resolved.
-        runs: Its runs.
-        metrics: The table metrics.csv.
+    digits to the side that is easier to reach. Where this gives no finite number, there is no target.
     """
+    spec = results.spec
     baseline = spec.baseline or next(iter(spec.arms))
-    ends = last_rows(metrics)
+    ends = last_rows(results.once(compared_metrics))
     ends = ends[ends["arm"] == baseline]
-    values: dict[str, dict[Metric, Sequence[float]]] = {}
-    for backend in metrics["backend"].unique():
-        of_baseline = ends[ends["backend"] == backend]
-        values[backend] = {
-            metric: _auto_target(of_baseline, metric, runs[0].info["num_classes"]) if target == "auto" else target
+    num_classes = results.runs[0].record.num_classes
+    return {
+        backend: {
+            metric: _auto_target(ends[ends["backend"] == backend], metric, num_classes) if target == "auto" else target
             for metric, target in spec.targets_by_metric.items()
         }
-    return values
+        for backend in results.backends
+    }
+
+
+def targets_table(results: Results) -> pd.DataFrame:
+    """Return targets.csv: when each run of an arm reached each target."""
+    return _crossings_table(results.once(own_metrics), results.once(target_values))
+
+
+def compared_targets(results: Results) -> pd.DataFrame:
+    """Return the same of all runs that are compared."""
+    return _crossings_table(results.once(compared_metrics), results.once(target_values))
 
 
 def _auto_target(ends: pd.DataFrame, metric: Metric, num_classes: int) -> tuple[float, ...]:
-    worst = 1 / num_classes if is_accuracy(metric) else math.inf
-    values = ends[metric].mask(ends["status"] == "diverged", worst)
+    values = ends[metric].mask(ends["status"] == "diverged", diverged_value(metric, num_classes))
     middle = float(values.median())
     if not math.isfinite(middle):
         return ()
@@ -64,14 +69,10 @@ def _auto_target(ends: pd.DataFrame, metric: Metric, num_classes: int) -> tuple[
     return (float(Context(prec=AUTO_DIGITS, rounding=easier).create_decimal(repr(middle))),)
 
 
-def targets_table(metrics: pd.DataFrame, targets: TargetValues) -> pd.DataFrame:
+def _crossings_table(metrics: pd.DataFrame, targets: TargetValues) -> pd.DataFrame:
     """Return when each run first reached each target, and from when on it stayed there, in epochs and steps.
 
     A miss is `inf`: the run would have needed longer than it was given.
-
-    Args:
-        metrics: The table metrics.csv.
-        targets: Of each backend.
     """
     rows = [
         {"backend": backend, "arm": arm, "metric": metric, "target": target, "seed": seed}

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.metrics_table import run_key
-from clrbench.analysis.pairs import Pairs
-from clrbench.analysis.targets import KINDS
+from clrbench.analysis.costs import steps_before_training
+from clrbench.analysis.pairs import Contest, runs_by_key
+from clrbench.analysis.results import Results
+from clrbench.analysis.targets import KINDS, compared_targets
 from clrbench.records import DoubleArray
 from clrbench.stats import median_interval
 from clrbench.store import StoredRun
@@ -73,13 +74,13 @@ class _Arm:
 
     def of_runs(self, seeds: Sequence[int], key: str) -> DoubleArray:
         """Return a number of the spec of each run, float64[seeds]."""
-        return np.array([self.runs[seed].info["spec"][key] for seed in seeds], np.float64)
+        return np.array([getattr(self.runs[seed].spec, key) for seed in seeds], np.float64)
 
     def steps_per_second(self, seeds: Sequence[int]) -> DoubleArray:
         """Return how fast each run trained, float64[seeds]."""
-        done = [self.runs[seed].steps["lr"].notna().sum() for seed in seeds]
-        seconds = [self.runs[seed].info["timing"]["train_seconds"] for seed in seeds]
-        return np.array(done, np.float64) / np.array(seconds, np.float64)
+        runs = [self.runs[seed] for seed in seeds]
+        seconds = np.array([run.timing.train_seconds for run in runs], np.float64)
+        return np.array([run.updates_made for run in runs], np.float64) / seconds
 
     def times(self, kind: str, seeds: Sequence[int], per: DoubleArray | float = 1.0, start: float = 0.0) -> _Times:
         """Return what the runs took.
@@ -158,20 +159,16 @@ def _median_ratio(ordered: DoubleArray) -> float:
     return math.sqrt(ordered[(size - 1) // 2] * ordered[size // 2])
 
 
-def time_to_target_table(
-    targets: pd.DataFrame, pairs: Pairs, search_steps: Mapping[tuple[str, str], float] | None = None
-) -> pd.DataFrame:
+def time_to_target_table(results: Results) -> pd.DataFrame:
     """Return how much sooner each candidate gets to each target than its baseline, in steps.
 
-    Args:
-        targets: The table targets.csv, of all the runs of the pairs.
-        pairs: The runs that are set against each other; those of different versions are no pair.
-        search_steps: Steps that went into the search for an arm's rate, by backend and arm; 0 where there are none.
+    Pairs of runs of different versions are left out. The columns of the total count the steps that found the rates, too.
     """
-    alpha, rows = pairs.spec.verdict.alpha, []
-    for place, arms in _contests(targets, pairs):
+    before_training = results.once(steps_before_training)
+    rows = []
+    for place, arms in _contests(results):
         seeds = _shared_seeds(arms, ("versions",))
-        costs = [(search_steps or {}).get((place["backend"], place[role]), 0) for role in ROLES]
+        costs = [before_training.get((str(place["backend"]), str(place[role])), 0) for role in ROLES]
         for kind in KINDS:
             row = {**place, "kind": kind}
             for role, arm, cost in zip(ROLES, arms, costs, strict=True):
@@ -182,22 +179,20 @@ def time_to_target_table(
                 "total_": [arm.times(kind, seeds, start=cost) for arm, cost in zip(arms, costs, strict=True)],
             }
             for way, times in ways.items():
-                row |= {f"{way}{key}": value for key, value in asdict(_speed_up(times, alpha)).items()}
+                row |= {
+                    f"{way}{key}": value for key, value in asdict(_speed_up(times, results.spec.verdict.alpha)).items()
+                }
             rows.append({**row, "pairs": len(seeds)})
     return pd.DataFrame(rows, columns=list(TIME_TO_TARGET_COLUMNS))
 
 
-def seconds_table(targets: pd.DataFrame, pairs: Pairs) -> pd.DataFrame:
+def seconds_table(results: Results) -> pd.DataFrame:
     """Return the same in seconds of training, over the pairs on the same device with equal threads and executor.
 
     A run's seconds are its steps times what one of its steps took on average; neither evaluation nor compiling counts.
-
-    Args:
-        targets: The table targets.csv, of all the runs of the pairs.
-        pairs: The runs that are set against each other.
     """
-    alpha, rows = pairs.spec.verdict.alpha, []
-    for place, arms in _contests(targets, pairs):
+    rows = []
+    for place, arms in _contests(results):
         shared = _shared_seeds(arms, ("versions", *_SAME_MACHINE))
         machines = {seed: _provenance(arms[0].runs[seed], _SAME_MACHINE) for seed in shared}
         for machine in dict.fromkeys(machines.values()):
@@ -205,23 +200,22 @@ def seconds_table(targets: pd.DataFrame, pairs: Pairs) -> pd.DataFrame:
             for kind in KINDS:
                 times = [arm.times(kind, seeds, arm.steps_per_second(seeds)) for arm in arms]
                 medians = [float(np.median(one.taken)) for one in times]
-                found = astuple(_speed_up(times, alpha))
+                found = astuple(_speed_up(times, results.spec.verdict.alpha))
                 rows.append((*place.values(), kind, *machine, *medians, len(seeds), *found))
     return pd.DataFrame(rows, columns=list(SECONDS_COLUMNS))
 
 
-def _contests(targets: pd.DataFrame, pairs: Pairs) -> Iterator[tuple[dict[str, Any], list[_Arm]]]:
+def _contests(results: Results) -> Iterator[tuple[dict[str, str | float], list[_Arm]]]:
     """Yield backend, candidate, baseline, metric and target, and the candidate and the baseline."""
     runs: dict[tuple[str, str], dict[int, StoredRun]] = {}
-    for run in pairs.runs:
-        key = run_key(run)
-        runs.setdefault(key[:2], {})[key[2]] = run
-    for (backend, metric, target), rows in targets.groupby(["backend", "metric", "target"], sort=False):
-        for names in pairs.comparisons:
-            place = zip(_PAIR_COLUMNS, (backend, *names, metric, target), strict=False)
-            of_arm = [rows[rows["arm"] == name].set_index("seed") for name in names]
-            arms = [_Arm(one, runs.get((str(backend), name), {})) for one, name in zip(of_arm, names, strict=True)]
-            yield dict(place), arms
+    for key, run in results.once(runs_by_key).items():
+        runs.setdefault(key[:2], {})[key.seed] = run
+    targets = results.once(compared_targets)
+    for goal, rows in targets.groupby(["backend", "metric", "target"], sort=False):
+        backend, metric, target = cast(tuple[str, str, float], goal)
+        for names in results.comparisons:
+            arms = [_Arm(rows[rows["arm"] == arm].set_index("seed"), runs.get((backend, arm), {})) for arm in names]
+            yield {**Contest(backend, *names)._asdict(), "metric": metric, "target": target}, arms
 
 
 def _shared_seeds(arms: Sequence[_Arm], same: Sequence[str]) -> list[int]:
@@ -231,5 +225,5 @@ def _shared_seeds(arms: Sequence[_Arm], same: Sequence[str]) -> list[int]:
     return [s for s in seeds if _provenance(candidate.runs[s], same) == _provenance(baseline.runs[s], same)]
 
 
-def _provenance(run: StoredRun, keys: Sequence[str]) -> tuple[Any, ...]:
-    return tuple(run.info["provenance"][key] for key in keys)
+def _provenance(run: StoredRun, keys: Sequence[str]) -> tuple[object, ...]:
+    return tuple(getattr(run.provenance, key) for key in keys)

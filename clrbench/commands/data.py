@@ -1,40 +1,55 @@
-"""The data sets that have names: what is here, fetching, checking."""
+"""`clrbench data list`, `fetch` and `verify`: the data sets that have names."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from math import prod
-from typing import Any
 
+from clrbench.answer import Answer
 from clrbench.data import NAMES, Library, Show, Status
 from clrbench.errors import SpecError
 
+HEAD = ("name", "train rows", "test rows", "shape", "size", "licence", "state", "where")
 
-@dataclass(frozen=True)
-class DataStatus:
-    """What is known of some data sets.
 
-    Attributes:
-        statuses: Of each.
-        has_answer: Always.
+def list_datasets(library: Library) -> Answer:
+    """Return what is known of every data set that has a name."""
+    return _answer(library.statuses())
+
+
+def fetch_dataset(library: Library, name: str, show: Show) -> Answer:
+    """Fetch or make a data set unless it is here, and return what is known of it.
+
+    Args:
+        library: Holds the data sets.
+        name: The name of the data set.
+        show: Shows the progress.
+
+    Raises:
+        SpecError: If there is no such name.
+        DataError: If the data cannot be had.
     """
+    _check_name(name)
+    library.load(name, show)
+    return _answer([library.status(name)])
 
-    statuses: Sequence[Status]
-    has_answer = True
 
-    @property
-    def text(self) -> str:
-        """A table, a row a data set."""
-        head = ("name", "train rows", "test rows", "shape", "size", "licence", "state", "where")
-        rows = [head, *map(_row, self.statuses)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-        )
+def verify_dataset(library: Library, name: str) -> Answer:
+    """Check every byte of a data set against its checksums, and return what is known of it.
 
-    @property
-    def data(self) -> dict[str, Any]:
-        """The same as plain data."""
-        return {"datasets": [_plain(status) for status in self.statuses]}
+    Raises:
+        SpecError: If there is no such name.
+        DataError: If the data is not here, or damaged.
+    """
+    _check_name(name)
+    library.verify(name)
+    return _answer([library.status(name)])
+
+
+def _answer(statuses: Sequence[Status]) -> Answer:
+    rows = [HEAD, *map(_row, statuses)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return Answer("\n".join(lines), {"datasets": [_plain(status) for status in statuses]})
 
 
 def _row(status: Status) -> tuple[str, ...]:
@@ -51,47 +66,13 @@ def _row(status: Status) -> tuple[str, ...]:
     )
 
 
-def _plain(status: Status) -> dict[str, Any]:
+def _plain(status: Status) -> dict[str, object]:
     plain = asdict(status)
     return {**plain.pop("sizes"), **plain, "place": status.place and str(status.place), "bytes": _num_bytes(status)}
 
 
 def _num_bytes(status: Status) -> int:
     return (status.sizes.train_rows + status.sizes.test_rows) * prod(status.sizes.image_shape)
-
-
-def list_datasets(library: Library) -> DataStatus:
-    """Return what is known of every data set that has a name."""
-    return DataStatus(library.statuses())
-
-
-def fetch_dataset(library: Library, name: str, show: Show) -> DataStatus:
-    """Fetch or make a data set unless it is there, and return what is known of it.
-
-    Args:
-        library: Has it.
-        name: Its name.
-        show: Shows how far it is.
-
-    Raises:
-        SpecError: If there is no such name.
-        DataError: If it cannot be had.
-    """
-    _check_name(name)
-    library.load(name, show)
-    return DataStatus([library.status(name)])
-
-
-def verify_dataset(library: Library, name: str) -> DataStatus:
-    """Check every byte of a data set against its checksums, and return what is known of it.
-
-    Raises:
-        SpecError: If there is no such name.
-        DataError: If it is not there, or damaged.
-    """
-    _check_name(name)
-    library.verify(name)
-    return DataStatus([library.status(name)])
 
 
 def _check_name(name: str) -> None:

@@ -1,83 +1,57 @@
-"""Images a second of each pipeline on each backend, measured on what an experiment trains."""
+"""`clrbench data bench`: images a second of each input pipeline, on what an experiment trains."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, get_args
+from dataclasses import asdict
+from typing import get_args
 
 import pandas as pd
 
-from clrbench.commands.fleet import Fleet
-from clrbench.commands.opening import Experiment
-from clrbench.execution.local import local_workers
+from clrbench.answer import Answer
+from clrbench.commands.dry_run import ANY_BOUNDS
+from clrbench.commands.setup import Job
+from clrbench.execution.executor import Resources
+from clrbench.execution.runner import Runner
 from clrbench.execution.throughput import Measured, measure_pipelines
-from clrbench.planning.runs import LrBounds, needed_range_tests, own_range_test, range_test_runs, training_runs
+from clrbench.planning.experiment import Experiment
+from clrbench.planning.runs import needed_range_tests, own_range_test, range_test_runs, training_runs
 from clrbench.records import Pipeline
-from clrbench.report.pipeline_plot import conditions, pipeline_figure, rounded
-from clrbench.report.plot_style import to_png
+from clrbench.report.figures.pipelines import conditions, draw_pipelines, rounded
+from clrbench.report.figures.style import to_png
 from clrbench.spec import RunSpec
 
 TABLE = "data-bench/pipelines.csv"
 PLOT = "data-bench/pipelines.png"
+COLUMNS = (
+    "backend",
+    "pipeline",
+    "measured",
+    "repetition",
+    "images_per_second",
+    "batch_size",
+    "threads",
+    "device",
+)
 
 
-@dataclass(frozen=True)
-class PipelineBench:
-    """How fast each pipeline is.
-
-    Attributes:
-        experiment: The experiment.
-        table: backend, pipeline, measured, repetition, images_per_second, batch_size, threads, device: a row a stretch.
-    """
-
-    experiment: Experiment
-    table: pd.DataFrame
-    has_answer = True
-
-    @property
-    def text(self) -> str:
-        """Medians as a table, a block a backend, with how the stream compares."""
-        return "\n".join([*self._lines(), "", f"Table and plot: {self.experiment.root / 'data-bench'}"])
-
-    def _lines(self) -> Iterator[str]:
-        repetitions = self.table["repetition"].max()
-        yield f"images per second, medians of {repetitions} stretches of about half a second; the pipelines took turns"
-        for condition, (_, rows) in zip(conditions(self.table), self.table.groupby("backend", sort=False), strict=True):
-            medians = rows.pivot_table("images_per_second", "pipeline", "measured", aggfunc="median")
-            yield f"\n{condition}"
-            yield f"  {'':<18}" + "".join(f"{measured:>12}" for measured in get_args(Measured))
-            for pipeline in get_args(Pipeline):
-                yield f"  {pipeline:<18}" + "".join(
-                    f"{rounded(medians.loc[pipeline, m]):>12}" for m in get_args(Measured)
-                )
-            ratios = medians.loc["stream"] / medians.loc["resident"]
-            yield f"  {'stream / resident':<18}" + "".join(f"{ratios[m]:>12.2f}" for m in get_args(Measured))
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """Every measurement as plain data."""
-        return {"experiment": self.experiment.spec.name, "pipelines": self.table.to_dict("records")}
-
-
-def bench_pipelines(fleet: Fleet) -> PipelineBench:
+def bench_pipelines(job: Job) -> Answer:
     """Measure each pipeline, alone and in training, on each backend of an experiment; write a table and a plot.
 
     The batches are those of the first arm and seed, or of the range test where the experiment has no arms.
-
-    Args:
-        fleet: Of the experiment.
 
     Raises:
         BackendError: If a backend is not installed, or fails.
         ResultsError: If the disk does not take the files.
     """
-    fleet.prepare()
-    tables = [_measure(fleet, run) for run in _benched_runs(fleet.experiment)]
+    runner = job.runner(job.open())
+    tables = [_measure(job, runner, run) for run in _benched_runs(runner.experiment)]
     table = pd.concat(tables, ignore_index=True)
-    fleet.folder.create()
-    with fleet.folder.tables_lock():
-        fleet.folder.write_table(TABLE, table)
-        fleet.folder.write_bytes(PLOT, to_png(pipeline_figure(table)))
-    return PipelineBench(fleet.experiment, table)
+    folder = runner.folder
+    folder.create()
+    with folder.tables_lock():
+        folder.write_table(TABLE, table)
+        folder.write_bytes(PLOT, to_png(draw_pipelines(table)))
+    text = "\n".join([*_lines(table), "", f"Table and plot: {folder.root / 'data-bench'}"])
+    return Answer(text, {"experiment": runner.experiment.spec.name, "pipelines": table.to_dict("records")})
 
 
 def _benched_runs(experiment: Experiment) -> list[RunSpec]:
@@ -85,20 +59,36 @@ def _benched_runs(experiment: Experiment) -> list[RunSpec]:
     spec, sizes, backends = experiment.spec, experiment.sizes, experiment.backends
     with experiment.locating():
         if spec.arms:
-            groups = needed_range_tests(spec)
-            stand_in = {(name, group.arm): LrBounds(0.01, 0.1) for name in backends for group in groups}
-            runs = training_runs(spec, sizes, backends, stand_in)
+            bounds = {(name, group.arm): ANY_BOUNDS for name in backends for group in needed_range_tests(spec)}
+            runs = training_runs(spec, sizes, backends, bounds)
         else:
             runs = range_test_runs(spec, own_range_test(spec), sizes, backends)
     return [next(run for run in runs if run.backend == name) for name in backends]
 
 
-def _measure(fleet: Fleet, run: RunSpec) -> pd.DataFrame:
-    threads = fleet.options.threads or 1
-    with local_workers(run.backend, 1, threads) as workers:
-        device = workers.find_device(fleet.options.device)
-        fleet.display.note(f"{run.backend}: about a quarter of a minute")
-        samples = workers.call(measure_pipelines, fleet.experiment.library, run, device)
-    columns = ["backend", "pipeline", "measured", "repetition", "images_per_second", "batch_size", "threads", "device"]
+def _measure(job: Job, runner: Runner, run: RunSpec) -> pd.DataFrame:
+    threads = job.options.threads or 1
+    with job.setup.open_executor(Resources(run.backend, 1, threads)) as executor:
+        device = executor.find_device(job.options.device)
+        job.display.note(f"{run.backend}: about a quarter of a minute")
+        samples = executor.call(measure_pipelines, job.library, run, device)
     described = {"backend": run.backend, "batch_size": run.batch_size, "threads": threads, "device": device}
-    return pd.DataFrame([asdict(sample) | described for sample in samples])[columns]
+    return pd.DataFrame([asdict(sample) | described for sample in samples])[list(COLUMNS)]
+
+
+def _lines(table: pd.DataFrame) -> Iterator[str]:
+    """Yield the medians, a block a backend, with how the stream compares."""
+    repetitions = table["repetition"].max()
+    yield f"images per second, medians of {repetitions} stretches of about half a second; the pipelines took turns"
+    for condition, (_, rows) in zip(conditions(table), table.groupby("backend", sort=False), strict=True):
+        medians = rows.pivot_table("images_per_second", "pipeline", "measured", aggfunc="median")
+        yield f"\n{condition}"
+        yield _line("", *get_args(Measured))
+        for pipeline in get_args(Pipeline):
+            yield _line(pipeline, *(rounded(medians.loc[pipeline, measured]) for measured in get_args(Measured)))
+        ratios = medians.loc["stream"] / medians.loc["resident"]
+        yield _line("stream / resident", *(f"{ratios[measured]:.2f}" for measured in get_args(Measured)))
+
+
+def _line(head: str, *cells: str) -> str:
+    return f"  {head:<18}" + "".join(f"{cell:>12}" for cell in cells)

@@ -1,21 +1,22 @@
-"""A spec to start from."""
+"""`clrbench init`: a spec to start from."""
 
 import re
 from importlib.resources import files
 from pathlib import Path
 
+from clrbench.answer import Answer
 from clrbench.errors import SpecError
 from clrbench.spec import NAME_PATTERN
 
 
-def write_starter(name: str) -> Path:
-    """Write the packaged starter spec as `NAME.yaml` in the current folder, and return its path.
+def init(name: str) -> Answer:
+    """Write the packaged starter spec as `NAME.yaml` in the current folder.
 
     Args:
-        name: Of the experiment; a trailing `.yaml` is not part of it.
+        name: The name of the experiment; a trailing `.yaml` is not part of it.
 
     Raises:
-        SpecError: If the name is not allowed, or the file is there already.
+        SpecError: If the name is not allowed, or the file exists.
     """
     stem = name.removesuffix(".yaml")
     if not re.fullmatch(NAME_PATTERN, stem):
@@ -26,7 +27,7 @@ def write_starter(name: str) -> Path:
         with path.open("x", encoding="utf-8") as file:
             file.write(text.replace("name: experiment", f"name: {stem}", 1))
     except FileExistsError as err:
-        raise SpecError(f"{path}: is there already and is left as it is; choose another name") from err
+        raise SpecError(f"{path}: exists already and is left as it is; choose another name") from err
     except OSError as err:
         raise SpecError(f"{path}: cannot be written ({err.strerror}); go to a folder you may write to") from err
-    return path
+    return Answer(f"{path} written; run clrbench compare {path}", {"path": str(path)})

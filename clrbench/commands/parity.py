@@ -1,27 +1,29 @@
-"""The first steps of every arm, through both backends side by side."""
+"""`clrbench parity`: the first steps of every arm, through both backends side by side."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from clrbench.commands.compare import check_has_arms
-from clrbench.commands.fleet import Fleet
-from clrbench.commands.opening import Experiment, check_installed
-from clrbench.commands.range_test import RangeTests, find_bounds
+from clrbench.answer import Answer
+from clrbench.backends import installed
+from clrbench.commands.range_test import find_bounds, next_command
+from clrbench.commands.report import range_tests_answer
+from clrbench.commands.setup import Job
 from clrbench.errors import SpecError
-from clrbench.execution.local import local_workers
+from clrbench.execution.executor import Resources
+from clrbench.execution.runner import Runner
 from clrbench.execution.task import first_losses
 from clrbench.parity import Judgement, Parity, judge
+from clrbench.planning.experiment import Experiment, check_installed
 from clrbench.planning.runs import needed_range_tests, training_runs
 from clrbench.records import FloatArray
 from clrbench.spec import BACKEND_NAMES, Clock, RunSpec
 
 TOLERANCE = 1e-4
-"""Losses that differ by less than this, relatively, count as the same."""
+"""Largest relative difference of two losses that count as the same."""
 
-SHOWN_STEPS = 20
+MAX_SHOWN_STEPS = 20
 
 _MEANING = {
     Judgement.SAME: "the backends train alike",
@@ -39,10 +41,10 @@ class ArmParity:
     """One arm through both backends.
 
     Attributes:
-        arm: Its name.
+        arm: The name of the arm.
         lr: float32[k], the rates.
         losses: float32[k] of each backend, in the order of `BACKEND_NAMES`.
-        parity: The judgement over them.
+        parity: The judgement.
         native: Whether each backend applied its own update rule.
     """
 
@@ -56,19 +58,33 @@ class ArmParity:
     def verdict(self) -> str:
         """Where the backends part, and what that means."""
         parity = self.parity
-        steps = len(self.lr)
-        where = f"no loss differs by more than {TOLERANCE:g} within {steps} steps"
+        where = f"no loss differs by more than {TOLERANCE:g} within {len(self.lr)} steps"
         if parity.parting_step is not None:
             where = f"they part at step {parity.parting_step + 1} (losses differ by more than {TOLERANCE:g})"
-        meaning = _MEANING[parity.judgement]
-        if parity.judgement is Judgement.BUG and self.native:
-            meaning = _NATIVE
+        meaning = _NATIVE if parity.judgement is Judgement.BUG and self.native else _MEANING[parity.judgement]
         return f"{self.arm}: {meaning}; {where}; the difference is at most {parity.largest_ratio:.2g} times that of the control"
 
+    @property
+    def data(self) -> dict[str, object]:
+        """The values of every step."""
+        return {
+            "arm": self.arm,
+            "judgement": self.parity.judgement,
+            "native": self.native,
+            "parting_step": None if self.parity.parting_step is None else self.parity.parting_step + 1,
+            "largest_ratio": self.parity.largest_ratio,
+            "lr": self.lr.tolist(),
+            "torch_loss": self.losses[0].tolist(),
+            "keras_loss": self.losses[1].tolist(),
+            "difference": self.parity.difference.tolist(),
+            "control": self.parity.control_growth.tolist(),
+        }
+
     def lines(self) -> Iterator[str]:
-        """Yield the table, a line a step, thinned to `SHOWN_STEPS`."""
+        """Yield the table, a line a step, thinned to `MAX_SHOWN_STEPS`."""
+        yield f"{self.arm}: largest relative difference so far, between backends and of the control"
         yield f"{'step':>6} {'lr':>12} {'torch loss':>14} {'keras loss':>14} {'difference':>11} {'control':>11}"
-        shown = np.unique(np.linspace(0, len(self.lr) - 1, SHOWN_STEPS).astype(int))
+        shown = np.unique(np.linspace(0, len(self.lr) - 1, MAX_SHOWN_STEPS).astype(int))
         torch, keras = self.losses
         for i in shown:
             yield (
@@ -77,90 +93,47 @@ class ArmParity:
             )
 
 
-@dataclass(frozen=True)
-class ParityReport:
-    """All arms through both backends."""
-
-    arms: list[ArmParity]
-    has_answer = True
-
-    @property
-    def text(self) -> str:
-        """The judgement of every arm, then the tables."""
-        lines = [arm.verdict for arm in self.arms]
-        for arm in self.arms:
-            lines += [
-                "",
-                f"{arm.arm}: largest relative difference so far, between backends and of the control",
-                *arm.lines(),
-            ]
-        return "\n".join(lines)
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """The same as plain data."""
-        return {
-            "tolerance": TOLERANCE,
-            "arms": [
-                {
-                    "arm": arm.arm,
-                    "judgement": arm.parity.judgement,
-                    "native": arm.native,
-                    "parting_step": None if arm.parity.parting_step is None else arm.parity.parting_step + 1,
-                    "largest_ratio": arm.parity.largest_ratio,
-                    "lr": arm.lr.tolist(),
-                    "torch_loss": arm.losses[0].tolist(),
-                    "keras_loss": arm.losses[1].tolist(),
-                    "difference": arm.parity.difference.tolist(),
-                    "control": arm.parity.control_growth.tolist(),
-                }
-                for arm in self.arms
-            ],
-        }
-
-
-def compare_backends(fleet: Fleet, num_steps: int) -> ParityReport | RangeTests:
+def parity(job: Job, num_steps: int) -> Answer:
     """Train the first steps of every arm on both backends, and once more on each from weights one rounding away.
 
-    Args:
-        fleet: Of the experiment; its range tests are made first where arms take their rates from one.
-        num_steps: How many steps.
+    Range tests are made first where arms take their rates from them; those without an answer are returned instead.
 
-    Returns:
-        The report; or the range tests that gave no answer, where arms take their rates from them.
+    Args:
+        job: The spec, and how to make its runs.
+        num_steps: Number of steps.
 
     Raises:
         SpecError: If the spec names no arm, or its model has dropout, which each framework draws in its own way.
         BackendError: If not both backends are installed.
     """
-    _check_comparable(fleet.experiment)
-    fleet.prepare()
-    fleet = replace(fleet, experiment=replace(fleet.experiment, backends=BACKEND_NAMES))
-    if needed_range_tests(fleet.experiment.spec):
-        fleet.folder.create()
-    bounds, refusals = find_bounds(fleet)
-    if refusals.reports:
-        return refusals
-    experiment = fleet.experiment
+    experiment = job.open().on(BACKEND_NAMES)
+    _check_comparable(experiment)
+    runner = job.runner(experiment)
+    experiment = runner.experiment
+    if needed_range_tests(experiment.spec):
+        runner.folder.create()
+    bounds, refusals = find_bounds(runner)
+    if refusals:
+        return range_tests_answer(refusals, next_command(runner.experiment))
     with experiment.locating():
         runs = training_runs(experiment.spec, experiment.sizes, BACKEND_NAMES, bounds)
     first_seed = [run for run in runs if run.seed == experiment.spec.seeds[0]]
     losses = {
         (run.backend, run.arm): found
         for backend in BACKEND_NAMES
-        for run, found in _losses(fleet, first_seed, backend, num_steps)
+        for run, found in _losses(runner, first_seed, backend, num_steps)
     }
-    return ParityReport(
-        [
-            _arm_parity(run, *(losses[name, run.arm] for name in BACKEND_NAMES))
-            for run in first_seed[: len(experiment.spec.arms)]
-        ]
-    )
+    arms = [
+        _arm_parity(run, *(losses[name, run.arm] for name in BACKEND_NAMES))
+        for run in first_seed[: len(experiment.spec.arms)]
+    ]
+    lines = [arm.verdict for arm in arms] + [line for arm in arms for line in ("", *arm.lines())]
+    return Answer("\n".join(lines), {"tolerance": TOLERANCE, "arms": [arm.data for arm in arms]})
 
 
 def _check_comparable(experiment: Experiment) -> None:
-    check_has_arms(experiment)
-    check_installed(BACKEND_NAMES)
+    experiment.check_has_arms()
+    check_installed(BACKEND_NAMES, installed())
     with experiment.locating():
         if experiment.spec.model.settings().dropout > 0:
             raise SpecError(
@@ -170,19 +143,19 @@ def _check_comparable(experiment: Experiment) -> None:
 
 @dataclass(frozen=True)
 class _Losses:
-    """Losses of one backend on one arm: float32[k] as planned, float32[k] from nudged weights, and the rates."""
+    """Losses of one backend on one arm: float32[k] as planned, and float32[k] from nudged weights."""
 
     planned: FloatArray
     control: FloatArray
 
 
-def _losses(fleet: Fleet, runs: list[RunSpec], backend: str, num_steps: int) -> Iterator[tuple[RunSpec, _Losses]]:
-    with local_workers(backend, 1, fleet.settings["threads"]) as workers:
-        device = workers.find_device(fleet.options.device)
+def _losses(runner: Runner, runs: list[RunSpec], backend: str, num_steps: int) -> Iterator[tuple[RunSpec, _Losses]]:
+    with runner.open_executor(Resources(backend, 1, runner.threads)) as executor:
+        device = executor.find_device(runner.options.device)
         for run in (run for run in runs if run.backend == backend):
             planned, control = (
-                workers.call(first_losses, fleet.experiment.library, run, device, num_steps, nudged=moved)
-                for moved in (False, True)
+                executor.call(first_losses, runner.experiment.library, run, device, num_steps, nudged=nudged)
+                for nudged in (False, True)
             )
             yield run, _Losses(planned, control)
 

@@ -1,119 +1,73 @@
-"""The range tests of an experiment."""
+"""`clrbench range-test`: the LR range tests of an experiment."""
 
-from dataclasses import dataclass
-from typing import Any
-
-from clrbench.commands.fleet import Fleet
-from clrbench.commands.opening import Experiment
-from clrbench.errors import SpecError
+from clrbench.analysis.bounds import RangeTest, bounds_table
+from clrbench.answer import Answer
+from clrbench.commands.dry_run import demo_line, dry_run_answer, estimate
+from clrbench.commands.report import range_tests_answer, report_range_test
+from clrbench.commands.setup import Job
+from clrbench.execution.runner import Runner
+from clrbench.planning.experiment import Experiment
+from clrbench.planning.half_length import half_length_runs
 from clrbench.planning.runs import (
     BoundsTable,
-    LrBounds,
     RangeTestGroup,
+    all_range_tests,
     needed_range_tests,
-    own_range_test,
     range_test_runs,
 )
-from clrbench.range_test import FEWEST_POINTS
-from clrbench.report.bounds import RangeTestReport, write_range_test
-from clrbench.spec import BackendName, Length, RunSpec, Spec
+from clrbench.spec import RunSpec
 
 
-@dataclass(frozen=True)
-class RangeTests:
-    """All range tests of an experiment: usually one, more where arms override optimizer, batch size or duration."""
-
-    reports: list[RangeTestReport]
-
-    @property
-    def has_answer(self) -> bool:
-        """Whether every one has bounds."""
-        return all(report.has_answer for report in self.reports)
-
-    @property
-    def text(self) -> str:
-        """What each says."""
-        return "\n\n".join(report.text for report in self.reports)
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """What each says, as plain data."""
-        return {"range_tests": [report.data for report in self.reports]}
-
-
-def run_range_tests(fleet: Fleet, *, check_length: bool = False) -> RangeTests:
-    """Make the range tests of an experiment: the spec's own, and those that arms take their rates from.
+def range_test(job: Job, *, dry_run: bool = False, check_length: bool = False) -> Answer:
+    """Make the range tests of an experiment: that of the spec itself, and those that arms take their rates from.
 
     Args:
-        fleet: Makes the runs.
-        check_length: Whether each is made at half its length too.
+        job: The spec, and how to make its runs.
+        dry_run: Whether to estimate the cost only.
+        check_length: Whether each is made at half its length, too.
 
     Raises:
-        SpecError: If the data or the test's length does not allow what the spec asks for.
-        ClrbenchError: If a run fails.
+        SpecError: If the data or the length of a test does not allow what the spec asks for.
+        ClrbenchError: If a run fails; finished runs stay on disk.
     """
-    fleet.begin()
-    groups = all_range_tests(fleet.experiment.spec)
-    with fleet.experiment.locating():
-        halves = [half_length_runs(fleet.experiment, group) if check_length else [] for group in groups]
-    return RangeTests([_run_range_test(fleet, group, half) for group, half in zip(groups, halves, strict=True)])
-
-
-def all_range_tests(spec: Spec) -> list[RangeTestGroup]:
-    """Return the range test of the spec itself, then those that arms take their rates from, each once."""
-    return list(dict.fromkeys([own_range_test(spec), *needed_range_tests(spec)]))
-
-
-def half_length_runs(experiment: Experiment, group: RangeTestGroup) -> list[RunSpec]:
-    """Return the runs of a range test at half its length: the same seeds and rates, half the steps, rounded down.
-
-    Raises:
-        SpecError: If half the length has fewer points than bounds can be read off.
-    """
-    spec, options = experiment.spec, experiment.spec.range_test
-    whole_steps = range_test_runs(spec, group, experiment.sizes, experiment.backends)[0].num_steps
-    if whole_steps // 2 < FEWEST_POINTS:
-        raise SpecError(
-            f"got {options.duration}, which is {whole_steps} steps; allowed with --check-length: at least "
-            f"{2 * FEWEST_POINTS} steps, as half of them must still give {FEWEST_POINTS} points; lengthen the test, or "
-            "leave --check-length out",
-            key=("range_test", "duration"),
-        )
-    shorter = options.model_copy(update={"duration": Length(whole_steps // 2, "steps")})
-    halved = spec.model_copy(update={"range_test": shorter})
-    return range_test_runs(halved, group, experiment.sizes, experiment.backends)
-
-
-def find_bounds(fleet: Fleet) -> tuple[BoundsTable, RangeTests]:
-    """Make the range tests that arms take their rates from; return the bounds, and those tests that refuse."""
-    experiment = fleet.experiment
-    bounds: dict[tuple[BackendName, str | None], LrBounds] = {}
-    refusals = []
-    for group in needed_range_tests(experiment.spec):
-        report = _run_range_test(fleet, group, [])
-        if not report.has_answer:
-            refusals.append(report)
-            continue
-        for backend in experiment.backends:
-            found = report.bounds[backend]
-            bounds[backend, group.arm] = LrBounds(found["base_lr"], found["max_lr"])
-    return bounds, RangeTests(refusals)
-
-
-def _run_range_test(fleet: Fleet, group: RangeTestGroup, half: list[RunSpec]) -> RangeTestReport:
-    experiment = fleet.experiment
+    experiment = job.open()
+    if dry_run or job.path is None:
+        cost = estimate(experiment, job.options, range_test_only=True, check_length=check_length)
+        if dry_run:
+            return dry_run_answer(experiment, cost)
+        job.display.note(demo_line(experiment, cost))
+    runner = job.runner(experiment)
+    runner.begin()
+    experiment = runner.experiment
+    groups = all_range_tests(experiment.spec)
     with experiment.locating():
-        runs = range_test_runs(experiment.spec, group, experiment.sizes, experiment.backends)
-    folder = fleet.folder.range_test(group.arm)
-    fleet.make(folder, runs, "range test")
-    if half:
-        fleet.make(folder.half_length(), half, "range test at half the length")
-    return write_range_test(folder, experiment.spec, next_command(experiment))
+        halves = [_half_length_runs(experiment, group) if check_length else [] for group in groups]
+    tests = [_run_range_test(runner, group, half) for group, half in zip(groups, halves, strict=True)]
+    return range_tests_answer(tests, next_command(experiment))
+
+
+def find_bounds(runner: Runner) -> tuple[BoundsTable, list[RangeTest]]:
+    """Make the range tests that arms take their rates from; return their bounds, and those tests without an answer."""
+    tests = {group.arm: _run_range_test(runner, group, []) for group in needed_range_tests(runner.experiment.spec)}
+    return bounds_table(tests), [test for test in tests.values() if not test.has_answer]
 
 
 def next_command(experiment: Experiment) -> str:
     """Return what to try where a range test gives no answer."""
-    return (
-        f"change start_lr, end_lr or duration under range_test in {experiment.file.path}, "
-        f"then run clrbench range-test {experiment.file.path}"
-    )
+    path = experiment.file.path
+    return f"change start_lr, end_lr or duration under range_test in {path}, then run clrbench range-test {path}"
+
+
+def _half_length_runs(experiment: Experiment, group: RangeTestGroup) -> list[RunSpec]:
+    return half_length_runs(experiment.spec, group, experiment.sizes, experiment.backends)
+
+
+def _run_range_test(runner: Runner, group: RangeTestGroup, half: list[RunSpec]) -> RangeTest:
+    experiment = runner.experiment
+    with experiment.locating():
+        runs = range_test_runs(experiment.spec, group, experiment.sizes, experiment.backends)
+    folder = runner.folder.range_test(group.arm)
+    runner.make(folder, runs, "range test")
+    if half:
+        runner.make(folder.half_length(), half, "range test at half the length")
+    return report_range_test(folder, experiment.spec)

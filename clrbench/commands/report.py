@@ -1,45 +1,130 @@
-"""The report of an experiment that lies on disk."""
+"""`clrbench report`: the tables, plots and page of experiments, from the runs in their folders."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, TypeAlias
 
-from clrbench.commands.range_test import RangeTests
-from clrbench.errors import ResultsError, SpecError
-from clrbench.report import Report, write_report
-from clrbench.report.bounds import write_range_test
-from clrbench.spec import Spec, load_spec
+from clrbench.analysis.bounds import RangeTest, curve_table, read_range_test
+from clrbench.analysis.results import Results, record_looks
+from clrbench.analysis.tables import Findings, analyse
+from clrbench.answer import Answer, ExitCode
+from clrbench.errors import ResultsError
+from clrbench.report.figures.range_test import draw_range_test
+from clrbench.report.figures.registry import draw_figures
+from clrbench.report.figures.style import to_png
+from clrbench.report.page import page_content, render_page
+from clrbench.report.range_test import range_tests_data, range_tests_text
+from clrbench.report.side_by_side import read_side, sides_data, sides_text
+from clrbench.report.text import finding_warnings, findings_data, findings_text
+from clrbench.spec import Spec
 from clrbench.store import SPEC_FILE, ResultsFolder
 
+FailIf: TypeAlias = Literal["worse", "not-better"]
 
-def rebuild(root: Path) -> Report | RangeTests:
-    """Write the tables and plots of an experiment anew from its run files, and return what they say.
+HALF_CURVE = "curve-half.csv"
 
-    Returns:
-        The report; or the range tests, where the spec has no arms.
+
+def report(roots: Sequence[Path]) -> Answer:
+    """Write the tables and plots of an experiment anew from its runs; or set several side by side, writing nothing.
+
+    Args:
+        roots: The folders of the experiments, at least one.
 
     Raises:
-        ResultsError: If there are no run files.
+        ResultsError: If there are no runs, or no tables of several, or a file is damaged.
     """
-    folder = ResultsFolder(root)
-    spec = _read_spec(root)
+    if len(roots) == 1:
+        return _rebuild(ResultsFolder(roots[0]))
+    sides = [read_side(root) for root in roots]
+    code = ExitCode.DONE if all(side.has_answer for side in sides) else ExitCode.NO_ANSWER
+    return Answer(sides_text(sides), sides_data(sides), code)
+
+
+def report_experiment(
+    folder: ResultsFolder, spec: Spec, warnings: Sequence[str], fail_if: FailIf | None = None
+) -> Answer:
+    """Write every table, every plot and the page of an experiment from its runs, and return what they say.
+
+    Args:
+        folder: Of the experiment.
+        spec: The experiment, resolved.
+        warnings: What the spec is warned about.
+        fail_if: What the exit code is to tell of the candidates; that there is no answer goes before it.
+
+    Raises:
+        ResultsError: If no run is finished, or the disk does not take the files.
+    """
+    with folder.tables_lock():
+        findings = analyse(Results.read(folder, spec, record_looks(folder, spec)))
+        text, found = findings_text(findings), [*warnings, *finding_warnings(findings)]
+        figures = draw_figures(findings)
+        for name, table in findings.tables.items():
+            folder.write_table(f"{name}.csv", table)
+        for name, png in figures.items():
+            folder.write_bytes(f"plots/{name}.png", png)
+        page = render_page(page_content(findings, text, found, figures))
+        folder.write_bytes("report.html", page.encode())
+    warned = "\n".join(["Warnings:", *(f"  - {warning}" for warning in found)]) if found else ""
+    return Answer(
+        "\n\n".join(filter(None, [text, warned, f"Tables, plots and page: {folder.root}"])),
+        {**findings_data(findings, found), "results": str(folder.root)},
+        _exit_code(findings, fail_if),
+    )
+
+
+def report_range_test(folder: ResultsFolder, spec: Spec) -> RangeTest:
+    """Write curve, bounds and plot of a range test from its runs, and return what they come to.
+
+    Args:
+        folder: Of the range test.
+        spec: The experiment, resolved.
+
+    Raises:
+        ResultsError: If no run is finished, or the disk does not take the files.
+    """
+    with folder.tables_lock():
+        test = read_range_test(folder, spec)
+        curve = curve_table(test.runs)
+        folder.write_table("curve.csv", curve)
+        if test.half_runs:
+            folder.write_table(HALF_CURVE, curve_table(test.half_runs))
+        else:
+            folder.remove(HALF_CURVE)
+        folder.write_bounds(test.bounds)
+        folder.write_bytes("range_test.png", to_png(draw_range_test(curve, test.bounds)))
+    return test
+
+
+def range_tests_answer(tests: Sequence[RangeTest], next_command: str) -> Answer:
+    """Return what some range tests come to.
+
+    Args:
+        tests: The range tests.
+        next_command: What to try where one gives no answer.
+    """
+    code = ExitCode.DONE if all(test.has_answer for test in tests) else ExitCode.NO_ANSWER
+    return Answer(range_tests_text(tests, next_command), range_tests_data(tests), code)
+
+
+def _rebuild(folder: ResultsFolder) -> Answer:
+    spec = folder.read_spec()
     if spec.arms and not folder.has_runs():
-        raise ResultsError(f"{root}: no folder runs/ lies there; run clrbench compare first")
-    advice = f"change range_test in {root / SPEC_FILE}, then run clrbench range-test on it"
+        raise ResultsError(f"{folder.root}: there is no folder runs/; run clrbench compare first")
     tested = [folder.range_test(arm) for arm in (None, *spec.arms)]
-    tests = RangeTests([write_range_test(test, spec, advice) for test in tested if test.has_runs()])
+    tests = [report_range_test(test, spec) for test in tested if test.has_runs()]
     if spec.arms:
-        return write_report(folder, spec, folder.index().get("warnings", []))
-    if not tests.reports:
-        raise ResultsError(f"{root}: no run files lie there; run clrbench range-test first")
-    return tests
+        return report_experiment(folder, spec, folder.index().warnings or [])
+    if not tests:
+        raise ResultsError(f"{folder.root}: there are no run files; run clrbench range-test first")
+    return range_tests_answer(
+        tests, f"change range_test in {folder.root / SPEC_FILE}, then run clrbench range-test on it"
+    )
 
 
-def _read_spec(root: Path) -> Spec:
-    if not (root / SPEC_FILE).is_file():
-        raise ResultsError(
-            f"{root}: no {SPEC_FILE} lies there; name the folder of an experiment, such as results/demo, or run "
-            "clrbench compare first"
-        )
-    try:
-        return load_spec(root / SPEC_FILE).spec
-    except SpecError as err:
-        raise ResultsError(f"damaged: {err}") from err
+def _exit_code(findings: Findings, fail_if: FailIf | None) -> ExitCode:
+    if not findings.has_answer:
+        return ExitCode.NO_ANSWER
+    comparison = findings.tables["comparison"]
+    verdicts = comparison.loc[comparison["metric"] == findings.spec.verdict.metric, "verdict"]
+    fails = (verdicts == "worse") if fail_if == "worse" else (verdicts != "better")
+    return ExitCode.CONDITION_HOLDS if fail_if is not None and fails.any() else ExitCode.DONE

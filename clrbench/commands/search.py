@@ -2,37 +2,37 @@
 
 from collections.abc import Iterable, Mapping
 
-from clrbench.analysis.search import best_rate, scores, search_table, stored_search
-from clrbench.commands.fleet import Fleet
+from clrbench.analysis.search import best_rate, read_search_runs, scores, search_table
+from clrbench.execution.runner import Runner
 from clrbench.planning.runs import BoundsTable
 from clrbench.planning.tuning import RateKey, extended, first_rates, given_runs, search_runs
 from clrbench.spec import RunSpec, Spec
 
 
-def find_rates(fleet: Fleet, bounds: BoundsTable) -> dict[RateKey, float]:
+def find_rates(runner: Runner, bounds: BoundsTable) -> dict[RateKey, float]:
     """Make the tries of tuned arms, and the runs at the rates given; return the rates chosen, by backend and arm.
 
     Args:
-        fleet: Makes the runs.
-        bounds: Of the range tests, where an arm takes its rates from one.
+        runner: Makes the runs.
+        bounds: The bounds of the range tests that arms take their rates from.
 
     Raises:
         SpecError: If the data or a run's length does not allow what the spec asks for.
-        ClrbenchError: If a run fails; those that are done stay on disk.
+        ClrbenchError: If a run fails; finished runs stay on disk.
     """
-    experiment = fleet.experiment
+    experiment = runner.experiment
     spec, sizes = experiment.spec, experiment.sizes
     first = first_rates(spec, experiment.backends, bounds)
     chosen: dict[RateKey, float] = {}
     made: list[RunSpec] = []
     with experiment.locating():
         runs = search_runs(spec, sizes, bounds, first)
-    # Which runs are asked for depends on the tries made: first those of the grid, then one more rate where the best lies at
-    # its edge, and the runs at the rate given as soon as it is known not to be the one chosen.
+    # The runs asked for depend on the tries made: first those of the grid, then one more rate where the best lies at its
+    # edge, and the runs at the rate given as soon as it is known not to be the one chosen.
     while runs != made:
-        fleet.make(fleet.folder.search(), runs, "search")
+        runner.make(runner.folder.search(), runs, "search", made=set(made))
         made = runs
-        found = scores(spec, search_table(spec, stored_search(fleet.folder, spec)))
+        found = scores(spec, search_table(spec, read_search_runs(runner.folder, spec)))
         rates, possible = {}, {}
         for key, grid in first.items():
             rates[key] = extended(spec, key[1], grid, _best(spec, found[key], grid))

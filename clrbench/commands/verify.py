@@ -1,65 +1,46 @@
-"""Finished runs of an experiment made once more, elsewhere, and set beside what lies on disk."""
+"""`clrbench verify`: finished runs of an experiment made once more, elsewhere, and set beside what lies on disk."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import groupby
+from math import isfinite
 from pathlib import Path
-from typing import Any
 
-from clrbench.analysis.reruns import RunTables, compare
-from clrbench.commands.opening import check_installed
-from clrbench.commands.rerun_report import Rerun, Verification
+from clrbench.analysis.reruns import Likeness, Outcome, Parting, RunTables, compare
+from clrbench.answer import Answer, ExitCode
+from clrbench.backends import installed
+from clrbench.commands.setup import Setup
 from clrbench.data import Library
 from clrbench.errors import BackendError, DataError, ResultsError, SpecError
-from clrbench.execution.local import LocalWorkers, Progress, available_cpus, local_workers
-from clrbench.execution.provenance import changes, unrecorded
-from clrbench.execution.task import Task
-from clrbench.planning.plan import PROTOCOL, run_identity
+from clrbench.execution.executor import Executor, Resources, num_workers
+from clrbench.execution.provenance import Change, Circumstances, changes
+from clrbench.execution.runner import step_work
+from clrbench.execution.task import Task, make_task
+from clrbench.planning.experiment import check_installed
 from clrbench.progress import Display
 from clrbench.records import Dataset
-from clrbench.spec import BACKEND_NAMES, RunSpec, load_spec
+from clrbench.spec import BACKEND_NAMES, load_spec
 from clrbench.spec.messages import nearest
 from clrbench.store import SPEC_FILE, ResultsFolder, StoredRun
 
-SHOWN_NAMES = 10
+MAX_SHOWN_NAMES = 10
 
 
-@dataclass(frozen=True)
-class _Chosen:
-    """A run to be made again.
-
-    Attributes:
-        stored: The run as it lies on disk, with all its evaluations.
-        run: What it trained.
-    """
-
-    stored: StoredRun
-    run: RunSpec
-
-    @property
-    def provenance(self) -> dict[str, Any]:
-        """With what it was made."""
-        found: dict[str, Any] = self.stored.info["provenance"]
-        return found
-
-    @property
-    def images(self) -> int:
-        """How many images it trains on, which its time goes with."""
-        return self.run.num_steps * self.run.batch_size
-
-
-def verify(root: Path, *, run_id: str | None, every: bool, library: Library, display: Display) -> Verification:
+def verify(root: Path, *, run_id: str | None, every: bool, library: Library, display: Display, setup: Setup) -> Answer:
     """Make runs of an experiment once more, in a temporary folder, and say whether they come out the same.
 
-    Nothing is written into the folder of the experiment. Device and threads are those that each run was made with.
+    Nothing is written into the folder of the experiment. Device and threads are those of then.
 
     Args:
         root: The folder of the experiment.
         run_id: The run; None for the one that takes the least training.
-        every: Whether all runs are made again, those of searches and range tests too.
-        library: Has the data sets.
-        display: Shows how far they are.
+        every: Whether all runs are made again, those of searches and range tests, too.
+        library: Holds the data sets.
+        display: Shows progress.
+        setup: What makes the runs, and at which pace.
 
     Raises:
         SpecError: If there is no such run.
@@ -68,47 +49,38 @@ def verify(root: Path, *, run_id: str | None, every: bool, library: Library, dis
         BackendError: If a backend or a device is missing, or fails.
     """
     chosen = _choose(root, run_id, every=every)
-    check_installed(tuple(dict.fromkeys(one.run.backend for one in chosen)))
+    check_installed(dict.fromkeys(run.spec.backend for run in chosen), installed())
     datasets = _load_datasets(chosen, library, display)
     with tempfile.TemporaryDirectory(prefix="clrbench-verify-") as place:
-        # A folder for each, as a run at the rate given may bear the name of a try.
-        folders = [ResultsFolder(Path(place) / str(number)) for number in range(len(chosen))]
-        tasks = [
-            _task(one, datasets[one.run.data.dataset], library, folder)
-            for one, folder in zip(chosen, folders, strict=True)
-        ]
-        _make(tasks, display)
-        return Verification(
-            str(root),
-            [
-                _rerun(root, one, task, made)
-                for one, task, folder in zip(chosen, tasks, folders, strict=True)
-                for made in folder.indexed_runs()
-            ],
-        )
+        tasks = []
+        # A folder for each, as a run at the rate given may have the name of a try.
+        for number, run in enumerate(chosen):
+            folder = Path(place, str(number))
+            folder.mkdir()
+            dataset = datasets[run.spec.data.dataset]
+            tasks.append(make_task(run.spec, dataset, _circumstances(run), library, folder, setup.pace))
+        _make(tasks, display, setup)
+        made = [run for task in tasks for run in ResultsFolder(task.root).indexed_runs()]
+    pairs = zip(chosen, made, strict=True)
+    return _answer(root, [Rerun(run.folder.relative_to(root).as_posix(), run, again) for run, again in pairs])
 
 
-def _choose(root: Path, run_id: str | None, *, every: bool) -> list[_Chosen]:
-    groups = [_finished(folder) for folder in _folders(root) if folder.has_runs()]
+def _choose(root: Path, run_id: str | None, *, every: bool) -> list[StoredRun]:
+    groups = [folder.indexed_runs() for folder in _folders(root) if folder.has_runs()]
     stored = [run for group in groups for run in group]
     if not stored:
-        raise ResultsError(f"{root}: no finished runs lie there; run clrbench compare or clrbench range-test first")
+        raise ResultsError(f"{root}: there are no finished runs; run clrbench compare or clrbench range-test first")
     if every:
-        return [_chosen(run) for run in stored]
+        return stored
     if run_id is None:
-        return [min(map(_chosen, next(filter(None, groups))), key=lambda one: one.images)]
-    found = [_chosen(run) for run in stored if run.folder.name == run_id]
+        return [min(next(filter(None, groups)), key=lambda run: run.spec.num_steps * run.spec.batch_size)]
+    found = [run for run in stored if run.folder.name == run_id]
     if not found:
         names = list(dict.fromkeys(run.folder.name for run in stored))
-        more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
-        allowed = f"{', '.join(names[:SHOWN_NAMES])}{more}"
+        more = f" and {len(names) - MAX_SHOWN_NAMES} more" if len(names) > MAX_SHOWN_NAMES else ""
+        allowed = f"{', '.join(names[:MAX_SHOWN_NAMES])}{more}"
         raise SpecError(f"--run: got {run_id!r}; allowed: a run of {root}: {allowed}{nearest(run_id, names)}")
     return found
-
-
-def _finished(folder: ResultsFolder) -> list[StoredRun]:
-    """Return the finished runs of a folder, each with all its evaluations, also those that no table holds any more."""
-    return [replace(run, evaluation_steps=None) for run in folder.indexed_runs()]
 
 
 def _folders(root: Path) -> Iterator[ResultsFolder]:
@@ -127,104 +99,213 @@ def _folders(root: Path) -> Iterator[ResultsFolder]:
         yield folder.range_test(arm).half_length()
 
 
-def _chosen(stored: StoredRun) -> _Chosen:
-    try:
-        return _Chosen(stored, RunSpec.model_validate(stored.info["spec"]))
-    except ValueError as err:
-        raise ResultsError(
-            f"{stored.folder}: this version of clrbench cannot read what was trained ({err}); verify it with the version "
-            f"that made it, {stored.info['provenance']['versions']['clrbench']}"
-        ) from err
+def _circumstances(run: StoredRun) -> Circumstances:
+    then = run.provenance
+    return Circumstances(run.spec.backend, then.device, then.threads, then.executor, None, then.data_checksum)
 
 
-def _load_datasets(chosen: Sequence[_Chosen], library: Library, display: Display) -> dict[str, Dataset]:
-    """Return the data set of every run, by what its spec calls it, once it is known to be the one of then."""
+def _load_datasets(runs: Sequence[StoredRun], library: Library, display: Display) -> dict[str, Dataset]:
+    """Return the data set of every run, by its name in the spec, once it is known to be the one of then."""
     found: dict[str, Dataset] = {}
-    for one in chosen:
-        name, wanted = one.run.data.dataset, one.provenance["data_checksum"]
+    for run in runs:
+        name, wanted = run.spec.data.dataset, run.provenance.data_checksum
         if name not in found:
             try:
                 found[name] = library.load(name, display.counting)
             except SpecError as err:
                 raise DataError(
-                    f"{one.stored.folder.name}: its data set cannot be had here: {err}; put the data that it was trained on "
-                    "back into its place, and verify again"
+                    f"{run.folder.name}: its data set is not here: {err}; put the data that it was trained on back into "
+                    "its place, and verify again"
                 ) from err
         if found[name].checksum != wanted:
             raise DataError(
-                f"{one.stored.folder.name}: was trained on {name} with checksum {wanted}, but here it has "
+                f"{run.folder.name}: was trained on {name} with checksum {wanted}, but here it has "
                 f"{found[name].checksum}; put the data that it was trained on back into its place, and verify again"
             )
     return found
 
 
-def _task(one: _Chosen, dataset: Dataset, library: Library, folder: ResultsFolder) -> Task:
-    folder.root.mkdir()
-    device, threads = one.provenance["device"], one.provenance["threads"]
-    return Task(
-        run_id=one.stored.folder.name,
-        identity=run_identity(one.run, dataset, device, threads),
-        run=one.run,
-        library=library,
-        root=folder.root,
-        device=device,
-        threads=threads,
-        data_checksum=dataset.checksum,
-        executor=LocalWorkers.name,
-        git_commit=None,
-    )
-
-
-def _make(tasks: Sequence[Task], display: Display) -> None:
+def _make(tasks: Sequence[Task], display: Display, setup: Setup) -> None:
     def workers_key(task: Task) -> tuple[int, int]:
-        return BACKEND_NAMES.index(task.run.backend), task.threads
+        return BACKEND_NAMES.index(task.run.backend), task.circumstances.threads
 
-    with display.showing("reruns", len(tasks), sum(task.run.num_steps * task.run.batch_size for task in tasks)):
+    with display.showing("reruns", len(tasks), sum(step_work(task.run) * task.run.num_steps for task in tasks)):
         for _, group in groupby(sorted(tasks, key=workers_key), workers_key):
-            _make_alike(list(group), display)
+            _make_alike(list(group), display, setup)
 
 
-def _make_alike(tasks: list[Task], display: Display) -> None:
-    """Make runs of one backend with as many threads each."""
-    backend, threads = tasks[0].run.backend, tasks[0].threads
-    batch_sizes = {task.run_id: task.run.batch_size for task in tasks}
-
-    def show(news: Progress) -> None:
-        if news.warning is not None:
-            display.warn(news.warning)
-        elif news.finished:
-            display.finish(news.run_id)
-        else:
-            display.advance(batch_sizes[news.run_id] * news.steps)
-
-    with local_workers(backend, min(max(1, available_cpus() // threads), len(tasks)), threads) as workers:
-        for device in dict.fromkeys(task.device for task in tasks):
-            _check_device(device, backend, workers)
-        workers.run(tasks, show)
+def _make_alike(tasks: list[Task], display: Display, setup: Setup) -> None:
+    """Make runs of one backend with the same number of threads."""
+    how = tasks[0].circumstances
+    with setup.open_executor(
+        Resources(how.backend, num_workers(None, how.threads, len(tasks)), how.threads)
+    ) as executor:
+        for device in dict.fromkeys(task.circumstances.device for task in tasks):
+            _check_device(device, how.backend, executor)
+        executor.run(tasks, display.watch({task.run_id: step_work(task.run) for task in tasks}))
 
 
-def _check_device(device: str, backend: str, workers: LocalWorkers) -> None:
+def _check_device(device: str, backend: str, executor: Executor) -> None:
     try:
-        workers.find_device(device)
+        executor.find_device(device)
     except BackendError as err:
         raise BackendError(
             f"runs on {backend} were made on {device}, which cannot be used here ({err}); verify them where it can"
         ) from err
 
 
-def _rerun(root: Path, one: _Chosen, task: Task, made: StoredRun) -> Rerun:
-    before, after = one.stored.info, made.info
-    return Rerun(
-        run_id=task.run_id,
-        folder=one.stored.folder.relative_to(root).as_posix(),
-        likeness=compare(_tables(one.stored), _tables(made)),
-        statuses=(before["status"], after["status"]),
-        changes=changes(before["provenance"], after["provenance"]),
-        unrecorded=unrecorded(before["provenance"], after["provenance"]),
-        new_identity=None if before["identity"] == task.identity else task.identity,
-        protocols=(before["provenance"].get("protocol"), PROTOCOL),
+@dataclass(frozen=True)
+class Rerun:
+    """A stored run beside the same run, made once more.
+
+    Attributes:
+        place: The folder of the stored run, in the folder of the experiment.
+        before: The stored run.
+        after: The same run, made once more.
+    """
+
+    place: str
+    before: StoredRun
+    after: StoredRun
+
+    @cached_property
+    def likeness(self) -> Likeness:
+        """How the values of the two differ."""
+        return compare(*(RunTables(run.steps, run.evaluations) for run in (self.before, self.after)))
+
+    @property
+    def outcome(self) -> Outcome:
+        """How much alike the two are."""
+        return self.likeness.outcome
+
+    @property
+    def text(self) -> str:
+        """The outcome, and where the two part."""
+        updates, evaluations = (group[0].num_rows for group in (self.likeness.updates, self.likeness.evaluations))
+        run_id, status = self.before.folder.name, self.before.status
+        head = f"{run_id}: {self.outcome} ({status}; {updates} updates, {evaluations} evaluations)"
+        return "\n".join([head, *(f"  {line}" for line in self._lines())])
+
+    @property
+    def data(self) -> dict[str, object]:
+        """The same for programs."""
+        likeness = self.likeness
+        return {
+            "run_id": self.before.folder.name,
+            "folder": self.place,
+            "outcome": str(self.outcome),
+            "status": self.before.status,
+            "status_now": self.after.status,
+            "first_update_apart": likeness.first_update and likeness.first_update.first_step,
+            "begins_as_rounding": likeness.begins_as_rounding,
+            "first_evaluation_apart": likeness.first_evaluation and likeness.first_evaluation.first_step,
+            "updates": {parting.column: _plain(parting) for parting in likeness.updates},
+            "evaluations": {parting.column: _plain(parting) for parting in likeness.evaluations},
+            "last_evaluation": {
+                column: {"before": _finite(before), "now": _finite(now)}
+                for column, (before, now) in likeness.last_evaluation.items()
+            },
+            "provenance_changes": [
+                {"entry": change.entry, "before": change.before, "now": change.after} for change in self._changes
+            ],
+            "new_identity": self._new_identity,
+        }
+
+    @property
+    def _changes(self) -> list[Change]:
+        return changes(self.before.provenance, self.after.provenance)
+
+    @property
+    def _new_identity(self) -> str | None:
+        now = self.after.record.identity
+        return None if now == self.before.record.identity else now
+
+    def _lines(self) -> Iterator[str]:
+        if self._new_identity is not None:
+            yield f"clrbench compare would make it anew, as its identity is another one now: {self._identity_words()}"
+        if self.outcome is Outcome.BIT_EQUAL:
+            return
+        yield from _parting_lines(self.likeness)
+        if self.before.status != self.after.status:
+            yield f"{self.before.status} then, {self.after.status} now"
+        if self.likeness.last_evaluation:
+            last = self.likeness.last_evaluation.items()
+            values = (f"{key} {then:.9g} then, {now:.9g} now" for key, (then, now) in last)
+            yield f"last evaluation: {'; '.join(values)}"
+        if self._changes:
+            yield "made with other things: " + "; ".join(map(_change_words, self._changes))
+        else:
+            yield "nothing differs in what was recorded of how the two were made"
+
+    def _identity_words(self) -> str:
+        then, now = self.before.provenance.protocol, self.after.provenance.protocol
+        if then != now:
+            return f"it was made by protocol {then}, and this version follows {now}, which gives other numbers"
+        return "this version counts other entries of a spec, or draws other weights"
+
+
+def _answer(root: Path, reruns: list[Rerun]) -> Answer:
+    counts = Counter(rerun.outcome for rerun in reruns)
+    texts = [rerun.text for rerun in reruns]
+    if len(texts) > 1:
+        summary = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome)
+        texts.insert(0, f"{root}: {len(reruns)} runs made again: {summary}")
+    return Answer(
+        "\n".join(texts),
+        {
+            "results": str(root),
+            "outcomes": {str(outcome): counts[outcome] for outcome in Outcome},
+            "runs": [rerun.data for rerun in reruns],
+        },
+        ExitCode.FAILED if counts[Outcome.DIFFERENT] else ExitCode.DONE,
     )
 
 
-def _tables(run: StoredRun) -> RunTables:
-    return RunTables(run.steps, run.evaluations)
+def _parting_lines(likeness: Likeness) -> Iterator[str]:
+    if not likeness.same_rows:
+        yield "the two have other updates or evaluations; compared are those that both have"
+    places = [
+        f"{what} {parting.first_step} ({parting.column})"
+        for what, parting in (
+            ("at update", likeness.first_update),
+            ("at the evaluation after update", likeness.first_evaluation),
+        )
+        if parting is not None
+    ]
+    if places:
+        yield f"they part {', and '.join(places)}"
+    if likeness.first_update is not None:
+        yield f"the first update that differs does so by {likeness.first_update.first_relative:.2g}, relatively: " + (
+            "as other arithmetic rounds, which training then lets grow"
+            if likeness.begins_as_rounding
+            else "more than rounding; data, weights, rates or an update rule are not the same"
+        )
+    for parting in (*likeness.updates, *likeness.evaluations):
+        if parting.num_apart:
+            yield _parting_words(parting)
+
+
+def _parting_words(parting: Parting) -> str:
+    number = f"{parting.column}: {parting.num_apart} of {parting.num_rows} differ"
+    if not isfinite(parting.largest_absolute):
+        return f"{number}; after update {parting.largest_absolute_step} one of the two is nan or infinite"
+    return (
+        f"{number}, by at most {parting.largest_absolute:.3g} (update {parting.largest_absolute_step}), relatively "
+        f"{parting.largest_relative:.3g} (update {parting.largest_relative_step})"
+        f"{'' if parting.within else '; beyond the tolerance'}"
+    )
+
+
+def _change_words(change: Change) -> str:
+    before, after = ("not set" if value is None else value for value in (change.before, change.after))
+    return f"{change.entry} {before} then, {after} now"
+
+
+def _plain(parting: Parting) -> dict[str, object]:
+    plain = asdict(parting)
+    del plain["column"]
+    return {key: _finite(value) if isinstance(value, float) else value for key, value in plain.items()}
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None

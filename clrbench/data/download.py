@@ -1,6 +1,5 @@
 """Published files, fetched and verified: a file that is in its folder is whole and the right one."""
 
-import os
 import re
 import shutil
 import time
@@ -9,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clrbench import files
 from clrbench.data.progress import Advance, Show
 from clrbench.data.sources import RemoteFile
 from clrbench.errors import DataError
@@ -44,15 +44,15 @@ def fetch(dataset: str, file: RemoteFile, folder: Path, show: Show) -> Path:
     if path.exists():
         verify(dataset, file, path)
         return path
-    arriving = folder / ".arriving"
-    shutil.rmtree(arriving, ignore_errors=True)
+    arriving = files.temporary_path(path)  # a folder, as pooch writes files of its own beside the one it fetches
     failures = []
     try:
         for url in file.urls:
             failure = _download(url, file, arriving, show)
             if failure is None:
-                _sync(arriving / file.name)
+                files.sync(arriving / file.name)
                 (arriving / file.name).replace(path)
+                files.sync(folder)
                 return path
             failures.append(f"{_without_password(url)} ({failure})")
     finally:
@@ -123,11 +123,6 @@ def _reason(err: "requests.RequestException") -> str:
             break
         cause = inner
     return str(cause).partition(">: ")[2] or str(cause)
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 @dataclass

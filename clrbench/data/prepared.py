@@ -4,18 +4,15 @@ A folder that is there is whole: it is written under another name and takes its 
 """
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numpy.lib.format import open_memmap
 
+from clrbench import files
 from clrbench.data.content import ARRAY_NAMES, Arrays, DatasetSizes, content_checksum, make_dataset, shown
 from clrbench.data.npy_folder import READING_ERRORS
 from clrbench.data.progress import Show
@@ -24,7 +21,7 @@ from clrbench.records import Dataset
 
 ABOUT = "about.json"
 CHECKSUM_LENGTH = 64
-_ARRIVING = ".making-"
+_ADVICE = "free or unlock the place, or name another folder for data with --data-dir or CLRBENCH_DATA"
 
 
 def sizes(folder: Path) -> DatasetSizes | None:
@@ -71,30 +68,26 @@ def verify(folder: Path, name: str) -> bool:
 
 
 def save(folder: Path, dataset: Dataset) -> None:
-    """Write a data set so that `load` finds it.
+    """Write a data set so that `load` finds it; the caller holds a lock on the folder.
 
     Raises:
-        OSError: If the disk does not take it.
+        OSError: If the disk refuses.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    arriving = Path(tempfile.mkdtemp(prefix=_ARRIVING, dir=folder.parent))
-    try:
+    about = {
+        "checksum": dataset.checksum,
+        "train_rows": len(dataset.y_train),
+        "test_rows": len(dataset.y_test),
+        "image_shape": dataset.image_shape,
+        "num_classes": dataset.num_classes,
+        "train_class_counts": np.bincount(dataset.y_train).tolist(),
+        "test_class_counts": np.bincount(dataset.y_test).tolist(),
+    }
+    with files.new_folder(folder) as arriving:
         for key in ARRAY_NAMES:
-            _write(arriving / f"{key}.npy", getattr(dataset, key))
-        about = {
-            "checksum": dataset.checksum,
-            "train_rows": len(dataset.y_train),
-            "test_rows": len(dataset.y_test),
-            "image_shape": dataset.image_shape,
-            "num_classes": dataset.num_classes,
-            "train_class_counts": np.bincount(dataset.y_train).tolist(),
-            "test_class_counts": np.bincount(dataset.y_test).tolist(),
-        }
-        _write(arriving / ABOUT, about)
-        arriving.chmod(0o755)
-        arriving.replace(folder)
-    finally:
-        shutil.rmtree(arriving, ignore_errors=True)
+            with files.new_file(arriving / f"{key}.npy") as file:
+                np.lib.format.write_array(file, getattr(dataset, key), allow_pickle=False)
+        with files.new_file(arriving / ABOUT) as file:
+            file.write((json.dumps(about, indent=2) + "\n").encode())
 
 
 @contextmanager
@@ -106,7 +99,7 @@ def preparing(folder: Path, show: Show) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder, parents=True)
     lock = FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=0)
@@ -114,8 +107,8 @@ def preparing(folder: Path, show: Show) -> Iterator[None]:
         with show(f"waiting for another process that prepares {folder}", 0):
             lock.acquire()
     try:
-        for left in folder.glob(f"{_ARRIVING}*"):
-            shutil.rmtree(left, ignore_errors=True)
+        for left in files.find_temporary(folder):
+            files.remove(left)
         yield
     finally:
         lock.release()
@@ -149,7 +142,7 @@ def load_or_make(folder: Path, name: str, make: Callable[[], Arrays], show: Show
 def read_note(path: Path) -> str | None:
     """Return a checksum that `write_note` kept, or None."""
     try:
-        text = path.read_text(encoding="ascii")
+        text = files.read_file(path).decode("ascii")
     except (OSError, ValueError):
         return None
     return text if len(text) == CHECKSUM_LENGTH else None
@@ -161,28 +154,18 @@ def write_note(path: Path, checksum: str) -> None:
     Raises:
         OSError: If the disk does not take it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    arriving = path.with_name(f".{path.name}.{os.getpid()}")
-    arriving.write_text(checksum, encoding="ascii")
-    arriving.replace(path)
+    files.make_folder(path.parent, parents=True)
+    files.write_file(path, checksum.encode())
 
 
-@contextmanager
-def disk_errors(folder: Path) -> Iterator[None]:
-    """Turn what the disk refuses into an error that names the folder and a way out."""
-    try:
-        yield
-    except OSError as err:
-        why = err.strerror or f"is the disk full? {err}"
-        raise DataError(
-            f"{folder}: cannot be read or written ({why}); free or unlock the place, or name another folder "
-            "for data with --data-dir or CLRBENCH_DATA"
-        ) from err
+def disk_errors(path: Path) -> AbstractContextManager[None]:
+    """Turn an OSError into a DataError that names the path and a way out."""
+    return files.disk_errors(path, DataError, _ADVICE)
 
 
 def _about(folder: Path) -> dict[str, Any]:
     try:
-        about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        about: dict[str, Any] = json.loads(files.read_file(folder / ABOUT))
         numbers = [about["train_rows"], about["test_rows"], *about["image_shape"]]
         is_sound = len(numbers) == 5 and all(type(number) is int for number in numbers)
         if not is_sound or not isinstance(about["checksum"], str):
@@ -190,16 +173,6 @@ def _about(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as err:
         raise _damaged(folder, f"{ABOUT}: {shown(err)}") from err
     return about
-
-
-def _write(path: Path, content: npt.NDArray[Any] | dict[str, Any]) -> None:
-    with path.open("wb") as file:
-        if isinstance(content, dict):
-            file.write((json.dumps(content, indent=2) + "\n").encode())
-        else:
-            np.lib.format.write_array(file, content, allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _damaged(folder: Path, why: str) -> DataError:

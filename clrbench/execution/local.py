@@ -1,74 +1,80 @@
-"""Many runs at once, in worker processes of this machine."""
+"""The local executor: worker processes of this machine."""
 
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from ctypes import c_byte
 from dataclasses import dataclass
 from functools import cache, partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from multiprocessing.queues import Queue
 from queue import Empty
 from types import FrameType
-from typing import Any, ParamSpec, TypeAlias, TypeVar
+from typing import ParamSpec, TypeVar
 
 from clrbench import backends
 from clrbench.backends.protocol import Backend
 from clrbench.errors import BackendError, ClrbenchError
+from clrbench.execution.executor import Resources, Watch
 from clrbench.execution.task import Outcome, Task, execute
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 POLL_SECONDS = 0.1
-
+GRACE_SECONDS = 3.5
+"""Time that workers have to reach a checkpoint once they are told to stop."""
 
 NOT_FOR_WORKERS = (signal.SIGINT, signal.SIGTERM)
-GRACE_SECONDS = 3.5
-"""Workers that are told to stop get so long to reach a checkpoint."""
 
 
 @dataclass(frozen=True)
-class Progress:
-    """News of a run: some updates more, its end, or what the user must know."""
+class _News:
+    """What a worker tells of a run: updates made, or a warning."""
 
     run_id: str
     steps: int = 0
-    finished: bool = False
     warning: str | None = None
 
 
-OnProgress: TypeAlias = Callable[[Progress], None]
+@dataclass(frozen=True)
+class _Worker:
+    """What a worker process is told once, before any task."""
+
+    resources: Resources
+    news: "Queue[_News]"
+    stop: c_byte
 
 
 class LocalWorkers:
     """Worker processes that all use one backend, each with its own threads.
 
     They end when this process does, however it ends: each holds one end of a pipe, and exits once the other end closes.
-    They hear no Ctrl-C and no SIGTERM of their own, which reach a whole process group: this process tells them.
+    A Ctrl-C or SIGTERM, which reaches a whole process group, is left to this process, which tells them to stop.
     """
 
     name = "local"
 
-    def __init__(self, backend: str, num_workers: int, threads: int) -> None:
+    def __init__(self, resources: Resources) -> None:
         context = get_context("spawn")
         self._lifeline, self._open_end = context.Pipe(duplex=False)
-        self._news: Any = context.Queue()
+        self._news: Queue[_News] = context.Queue()
         # Without a lock, which a worker that is killed could hold for ever.
-        self._stop: Any = context.RawValue("b", 0)
-        self._futures: set[Future[Any]] = set()
+        self._stop: c_byte = context.RawValue("b", 0)
+        self._futures: set[Future[Outcome]] = set()
         self._pool = ProcessPoolExecutor(
-            num_workers,
+            resources.workers,
             mp_context=context,
             initializer=_start_worker,
-            initargs=(_Worker(backend, threads, self._news, self._stop), self._lifeline),
+            initargs=(_Worker(resources, self._news, self._stop), self._lifeline),
         )
 
     def find_device(self, wanted: str) -> str:
-        """Return the device that `wanted` (auto, cpu, cuda or mps) means for the backend on this machine.
+        """Return the device that `wanted` (auto, cpu, cuda or mps) stands for on this machine.
 
         Raises:
             BackendError: If there is no such device, or the backend cannot be loaded.
@@ -79,37 +85,35 @@ class LocalWorkers:
         """Return what a module-level function returns in a worker that has loaded its backend."""
         return _result(self._submit(_call, partial(function, *args, **kwargs)))
 
-    def run(self, tasks: list[Task], on_progress: OnProgress) -> None:
-        """Make runs, as many at a time as there are workers; those that other processes are making are waited for last.
+    def run(self, tasks: Sequence[Task], watch: Watch) -> None:
+        """Make runs, one a worker at a time; those that other processes are making are waited for last.
 
         Raises:
-            ClrbenchError: What the first run to fail raised; runs that are done stay on disk.
+            ClrbenchError: What the first run to fail raised; finished runs stay on disk.
         """
-        busy = self._run(tasks, on_progress, wait_for_others=False)
+        busy = self._run(tasks, watch, wait_for_others=False)
         if busy:
-            on_progress(
-                Progress(busy[0].run_id, warning=f"waiting for {len(busy)} runs that another process is making")
-            )
-            self._run(busy, on_progress, wait_for_others=True)
+            watch.warn(f"waiting for {len(busy)} runs that another process is making")
+            self._run(busy, watch, wait_for_others=True)
 
-    def _run(self, tasks: list[Task], on_progress: OnProgress, *, wait_for_others: bool) -> list[Task]:
+    def _run(self, tasks: Sequence[Task], watch: Watch, *, wait_for_others: bool) -> list[Task]:
         """Return the runs that another process is making."""
         asked_for = {self._submit(_execute, task, wait=wait_for_others): task for task in tasks}
         busy = []
         self._futures = set(asked_for)
         while self._futures:
             done, self._futures = wait(self._futures, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-            self._tell(on_progress)
+            self._pass_on_news(watch)
             for future in done:
                 task = asked_for[future]
                 if _result(future) == "busy":
                     busy.append(task)
                 else:
-                    on_progress(Progress(task.run_id, finished=True))
+                    watch.finish(task.run_id)
         return busy
 
     def close(self) -> None:
-        """End the workers; what they are doing stops at a checkpoint first, where that is near."""
+        """End the workers; their runs stop at a checkpoint first, where that is near."""
         try:
             self._stop.value = 1
             for future in self._futures:
@@ -129,27 +133,16 @@ class LocalWorkers:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def _tell(self, on_progress: OnProgress) -> None:
+    def _pass_on_news(self, watch: Watch) -> None:
         while True:
             try:
-                on_progress(self._news.get_nowait())
+                news = self._news.get_nowait()
             except Empty:
                 return
-
-
-@contextmanager
-def local_workers(backend: str, num_workers: int, threads: int) -> Iterator[LocalWorkers]:
-    """Start workers, and end them whatever happens."""
-    workers = LocalWorkers(backend, num_workers, threads)
-    try:
-        yield workers
-    finally:
-        workers.close()
-
-
-def available_cpus() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            if news.warning is not None:
+                watch.warn(news.warning)
+            else:
+                watch.advance(news.run_id, news.steps)
 
 
 def _result(future: "Future[T]") -> T:
@@ -160,33 +153,23 @@ def _result(future: "Future[T]") -> T:
         raise error
     if isinstance(error, BrokenProcessPool):
         raise BackendError(
-            "a worker process died, perhaps for want of memory; finished runs are kept; try again with fewer --workers"
+            "a worker process died, perhaps for lack of memory; finished runs are kept; try again with fewer --workers"
         ) from error
     raise BackendError(f"a run failed: {type(error).__name__}: {error}; finished runs are kept") from error
 
 
 @dataclass(frozen=True)
-class _Worker:
-    """What a worker process is told once, before any task."""
-
-    backend: str
-    threads: int
-    news: Any
-    stop: Any
-
-
-@dataclass(frozen=True)
 class _RunWatcher:
-    """Passes on what is said of a run."""
+    """Sends the news of one run to the process that started the workers."""
 
     run_id: str
     worker: _Worker
 
     def advance(self, steps: int) -> None:
-        self.worker.news.put(Progress(self.run_id, steps))
+        self.worker.news.put(_News(self.run_id, steps))
 
     def warn(self, text: str) -> None:
-        self.worker.news.put(Progress(self.run_id, warning=text))
+        self.worker.news.put(_News(self.run_id, warning=text))
 
     def stopping(self) -> bool:
         return bool(self.worker.stop.value)
@@ -196,17 +179,17 @@ _this_worker: list[_Worker] = []
 
 
 def _start_worker(worker: _Worker, lifeline: Connection) -> None:
-    _hear(lambda _signal, _frame: None)
+    _handle_signals(lambda _signal, _frame: None)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, NOT_FOR_WORKERS)
-    # What a function of the user's own starts is not to be deaf as well.
-    os.register_at_fork(after_in_child=partial(_hear, signal.SIG_DFL))
+    # A process that a function of the user's own starts must not ignore them as well.
+    os.register_at_fork(after_in_child=partial(_handle_signals, signal.SIG_DFL))
     threading.Thread(target=_exit_with_parent, args=(lifeline,), daemon=True).start()
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = str(worker.threads)
+        os.environ[variable] = str(worker.resources.threads)
     _this_worker[:] = [worker]
 
 
-def _hear(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+def _handle_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
     for stop in NOT_FOR_WORKERS:
         signal.signal(stop, handler)
 
@@ -214,8 +197,8 @@ def _hear(handler: Callable[[int, FrameType | None], None] | signal.Handlers) ->
 @cache
 def _load_backend() -> Backend:
     (worker,) = _this_worker
-    backend = backends.load(worker.backend)
-    backend.set_threads(worker.threads)
+    backend = backends.load(worker.resources.backend)
+    backend.set_threads(worker.resources.threads)
     return backend
 
 

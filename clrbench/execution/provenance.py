@@ -1,4 +1,4 @@
-"""With what a run was made, as far as it may explain a difference between two runs of one spec.
+"""What a run was made with, as far as it may explain a difference between two runs of one spec.
 
 Nothing here names a user, a computer or a folder, so that results can be handed on.
 """
@@ -8,16 +8,15 @@ import platform
 import re
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from clrbench import __version__, backends
 from clrbench.planning.plan import PROTOCOL
-from clrbench.records import Standardisation, TrainPlan
+from clrbench.records import Json, Provenance, SplitSizes, Standardisation, TrainPlan
 
 VARIABLES = (
     "ATEN_CPU_CAPABILITY",
@@ -60,15 +59,15 @@ _CPU_MODEL_KEYS = ("cpu family", "model", "stepping")
 
 @dataclass(frozen=True)
 class Circumstances:
-    """How a run is made, as far as nothing but its task says so.
+    """What a run is made with, as far as its worker cannot find it out.
 
     Attributes:
-        backend: What trains it.
+        backend: The backend that trains it.
         device: cpu, cuda or mps.
-        threads: Threads of its own.
-        executor: What carries it out.
-        git_commit: Of the folder that the spec lies in, or None.
-        data_checksum: sha256 of the data set.
+        threads: CPU threads of the run.
+        executor: The name of what makes the run.
+        git_commit: The commit that the folder of the spec is at; None outside of git.
+        data_checksum: sha256, in hex, of the data set.
     """
 
     backend: str
@@ -79,43 +78,36 @@ class Circumstances:
     data_checksum: str
 
 
-def describe(how: Circumstances, plan: TrainPlan) -> dict[str, Any]:
-    """Return the provenance of a run that this process makes, as plain data for `run.json`.
-
-    Args:
-        how: What its task says.
-        plan: What is trained.
+def describe(how: Circumstances, plan: TrainPlan) -> Provenance:
+    """Return the provenance of a run that this process makes.
 
     Raises:
         BackendError: If the backend cannot be loaded.
     """
-    return {
-        "versions": versions(how.backend),
-        "protocol": PROTOCOL,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "libc": " ".join(platform.libc_ver()).strip() or None,
-        "processor": processor(),
-        "logical_cpus": os.cpu_count(),
-        "build": backends.load(how.backend).build(how.device),
-        "environment": variables(os.environ),
-        "git_commit": how.git_commit,
-        "device": how.device,
-        "threads": how.threads,
-        "executor": how.executor,
-        "data_checksum": how.data_checksum,
-        "rows": {
-            "train": len(plan.rows.train),
-            "validation": len(plan.rows.validation),
-            "test": len(plan.rows.test),
-        },
-        "standardisation": _as_lists(plan.standardisation),
-    }
+    rows = plan.rows
+    return Provenance(
+        versions=versions(how.backend),
+        protocol=PROTOCOL,
+        python=platform.python_version(),
+        machine=platform.machine(),
+        system=platform.system(),
+        libc=" ".join(platform.libc_ver()).strip() or None,
+        processor=processor(),
+        logical_cpus=os.cpu_count(),
+        build=backends.load(how.backend).build(how.device),
+        environment=variables(os.environ),
+        git_commit=how.git_commit,
+        device=how.device,
+        threads=how.threads,
+        executor=how.executor,
+        data_checksum=how.data_checksum,
+        rows=SplitSizes(train=len(rows.train), validation=len(rows.validation), test=len(rows.test)),
+        standardisation=_as_lists(plan.standardisation),
+    )
 
 
 def versions(backend: str) -> dict[str, str]:
-    """Return the versions that a pair must share: of this package, numpy and the packages of a backend.
+    """Return the versions of clrbench, numpy and the packages of a backend, which the runs of a pair must share.
 
     Raises:
         BackendError: If the backend cannot be loaded.
@@ -124,11 +116,7 @@ def versions(backend: str) -> dict[str, str]:
 
 
 def variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return those of `VARIABLES` that are set; a value that could hold a path is only said to be there.
-
-    Args:
-        environment: Every variable, by its name.
-    """
+    """Return those of `VARIABLES` that are set; a value that could hold a path is not shown."""
     found = {name: environment[name] for name in VARIABLES if name in environment}
     return {name: value if _PLAIN_VALUE.fullmatch(value) else "(not shown)" for name, value in found.items()}
 
@@ -168,45 +156,26 @@ class Change:
 
     Attributes:
         entry: Its keys from the top, with dots between them.
-        before: What the one run has there; None for nothing.
-        after: What the other one has.
+        before: Its value in the one run; None where it is not set.
+        after: Its value in the other.
     """
 
     entry: str
-    before: Any
-    after: Any
+    before: Json
+    after: Json
 
 
 NO_EXPLANATION = ("git_commit", "executor")
 """Entries that change no number: the commit is that of the user's own folder."""
 
 
-def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
-    """Return the entries in which two runs differ and that both of them recorded, or could have.
-
-    Args:
-        before: The provenance of the one run.
-        after: That of the other.
-    """
-    return [
-        change
-        for key in before
-        if key in after and key not in NO_EXPLANATION
-        for change in _changes(key, before[key], after[key])
-    ]
+def changes(before: Provenance, after: Provenance) -> list[Change]:
+    """Return the entries, of those that may change numbers, in which two runs differ."""
+    one, other = asdict(before), asdict(after)
+    return [change for key in one if key not in NO_EXPLANATION for change in _changes(key, one[key], other[key])]
 
 
-def unrecorded(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Return the entries that an older version did not record of the one run, but a newer one of the other.
-
-    Args:
-        before: The provenance of the run of the older version.
-        after: That of the other.
-    """
-    return [key for key in after if key not in before]
-
-
-def _changes(entry: str, before: Any, after: Any) -> list[Change]:
+def _changes(entry: str, before: Json, after: Json) -> list[Change]:
     if before == after:
         return []
     if not (isinstance(before, dict) and isinstance(after, dict)):

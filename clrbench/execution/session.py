@@ -11,23 +11,32 @@ import numpy as np
 from clrbench.backends.protocol import Trainer
 from clrbench.records import Checkpoint, Evaluation, FloatArray, RunLog, Split, StepLog, Timing, TrainPlan
 
-STRETCH_SECONDS = 2.0
-FIRST_STRETCH_STEPS = 1
-"""The first stretch only finds out how long an update takes."""
 
-CHECKPOINT_SECONDS = 5.0
-CHECKPOINT_SHARE = 0.02
-"""Checkpoints follow each other no sooner, and take at most this share of the time."""
+@dataclass(frozen=True)
+class Pace:
+    """How long a run trains without a break, and how often it is checkpointed; no number of the run depends on it.
+
+    Attributes:
+        stretch_seconds: Aimed-at length of a stretch of updates.
+        first_stretch_steps: Updates of the first stretch, which only measures how long one takes.
+        checkpoint_seconds: Shortest time between two checkpoints.
+        checkpoint_share: Largest fraction of the time that checkpoints may take.
+    """
+
+    stretch_seconds: float = 2.0
+    first_stretch_steps: int = 1
+    checkpoint_seconds: float = 5.0
+    checkpoint_share: float = 0.02
 
 
 class Watcher(Protocol):
-    """Whoever wants to know how a run gets on, and may stop it."""
+    """Follows one run, and may stop it."""
 
     def advance(self, steps: int) -> None:
-        """Hear how many updates have been made, or need not be made again, since last told."""
+        """Count updates that have been made, or that a checkpoint has saved."""
 
     def warn(self, text: str) -> None:
-        """Hear what the user must know."""
+        """Pass on a warning to the user."""
 
     def stopping(self) -> bool:
         """Return whether the run is to stop at its next checkpoint."""
@@ -38,12 +47,13 @@ class Session:
     """A run under way, from its first update or from a checkpoint on.
 
     Attributes:
-        trainer: Stands before the first update.
-        plan: What to train.
-        loss_limit: A run whose loss exceeds it, in nats, has diverged.
-        watcher: Is told, and may stop it.
+        trainer: Has not made an update yet.
+        plan: The run.
+        loss_limit: A run has diverged once a loss exceeds it, in nats.
+        watcher: Follows the run, and may stop it.
         keep: Stores a checkpoint.
-        timing: Where the time went so far.
+        timing: Time spent before the first update.
+        pace: How long to train between breaks and checkpoints.
     """
 
     trainer: Trainer
@@ -52,6 +62,7 @@ class Session:
     watcher: Watcher
     keep: Callable[[Checkpoint], None]
     timing: Timing
+    pace: Pace = field(default_factory=Pace)
     _stretches: list[StepLog] = field(default_factory=list)
     _updates_done: int = 0
     _diverged_step: int | None = None
@@ -62,8 +73,8 @@ class Session:
     _kept_at: float = 0.0
     _keeping_seconds: float = 0.0
 
-    def go_on_from(self, checkpoint: Checkpoint) -> None:
-        """Continue, bit for bit, where a checkpoint was taken; what it took to get there counts in the timing."""
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Continue, bit for bit, where a checkpoint was taken; the time that led to it counts in the timing."""
         self.trainer.restore(checkpoint.state)
         self._stretches = [checkpoint.steps]
         self._updates_done = checkpoint.updates_done
@@ -73,7 +84,7 @@ class Session:
         self.watcher.advance(self._updates_done)
 
     def run(self) -> RunLog | None:
-        """Return what the run left behind; or None where it was told to stop, once a checkpoint is kept."""
+        """Return the log of the run; or None if it was told to stop, and a checkpoint is stored."""
         self._kept_at = time.monotonic()
         while not self._is_over():
             self._make_progress()
@@ -97,8 +108,8 @@ class Session:
 
     def _stretch_steps(self) -> int:
         if self._steps_here == 0:
-            return FIRST_STRETCH_STEPS
-        return max(1, int(STRETCH_SECONDS * self._steps_here / self._seconds_here))
+            return self.pace.first_stretch_steps
+        return max(1, int(self.pace.stretch_seconds * self._steps_here / self._seconds_here))
 
     def _train(self, start: int, stop: int) -> None:
         started = time.perf_counter()
@@ -130,7 +141,7 @@ class Session:
         self.timing = replace(self.timing, evaluation_seconds=self.timing.evaluation_seconds + seconds)
 
     def _checkpoint_is_due(self) -> bool:
-        pause_seconds = max(CHECKPOINT_SECONDS, self._keeping_seconds / CHECKPOINT_SHARE)
+        pause_seconds = max(self.pace.checkpoint_seconds, self._keeping_seconds / self.pace.checkpoint_share)
         return time.monotonic() - self._kept_at >= pause_seconds
 
     def _keep(self) -> None:

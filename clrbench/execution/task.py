@@ -1,71 +1,85 @@
-"""One run: plan -> trainer -> what it left behind, on disk."""
+"""One run: task -> plan -> trainer -> run files."""
 
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from clrbench import backends
 from clrbench.data import Library
 from clrbench.errors import DataError
 from clrbench.execution.provenance import Circumstances, describe, processor, versions
-from clrbench.execution.session import Session, Watcher
+from clrbench.execution.session import Pace, Session, Watcher
 from clrbench.parity import nudged as nudge
-from clrbench.planning.plan import make_plan
-from clrbench.records import Dataset, FloatArray, RunLog, Timing, TrainPlan
+from clrbench.planning.plan import make_plan, run_identity
+from clrbench.records import Dataset, FloatArray, Json, Timing, TrainPlan
 from clrbench.spec import RunSpec
-from clrbench.store import Checkpoints, ResultsFolder
+from clrbench.store import Checkpoints, ResultsFolder, RunRecord
 
 
 @dataclass(frozen=True)
 class Task:
-    """A run to be made, and all that its folder is to say about it.
+    """A run to be made, with all that a worker needs for it.
 
     Attributes:
-        run_id: Names its folder.
-        identity: sha256 of everything that decides its numbers.
-        run: What to train.
-        library: Has the data set.
-        root: The results folder.
-        device: cpu, cuda or mps.
-        threads: Threads of its own.
-        data_checksum: sha256 of the data set.
-        executor: What carries it out.
-        git_commit: Of the folder that the spec lies in, or None.
-        redo: Whether to make it even where it lies there already.
+        run: The run.
+        identity: sha256, in hex, of everything that decides its numbers.
+        circumstances: The backend, device and threads that it is made with.
+        library: Holds the data set.
+        root: The results folder that it is stored in.
+        pace: How long to train between breaks and checkpoints.
+        redo: Whether to make it even if it is stored already.
     """
 
-    run_id: str
-    identity: str
     run: RunSpec
+    identity: str
+    circumstances: Circumstances
     library: Library
     root: Path
-    device: str
-    threads: int
-    data_checksum: str
-    executor: str
-    git_commit: str | None
+    pace: Pace
     redo: bool = False
+
+    @property
+    def run_id(self) -> str:
+        """The name of its folder."""
+        return f"{self.run.backend}-{self.run.arm}-s{self.run.seed}-{self.identity[:8]}"
+
+
+def make_task(
+    run: RunSpec, dataset: Dataset, circumstances: Circumstances, library: Library, root: Path, pace: Pace
+) -> Task:
+    """Return the task of a run.
+
+    Args:
+        run: The run.
+        dataset: Its data set.
+        circumstances: The backend, device and threads that it is made with.
+        library: Holds the data set.
+        root: The results folder that it is stored in.
+        pace: How long to train between breaks and checkpoints.
+    """
+    identity = run_identity(run, dataset, circumstances.device, circumstances.threads)
+    return Task(run, identity, circumstances, library, root, pace)
 
 
 Outcome: TypeAlias = Literal["made", "there", "busy", "stopped"]
-"""Of a run that was asked for: made now, stored already, in the making by another process, or stopped at a checkpoint."""
+"""A run was made now, was stored already, is being made by another process, or was stopped at a checkpoint."""
 
 
 def execute(task: Task, watcher: Watcher, *, wait: bool) -> Outcome:
-    """Make a run and store it, unless it has been stored meanwhile; one that was stopped or killed goes on.
+    """Make a run and store it, unless it is stored already; one that was stopped or killed continues from its checkpoint.
 
     Args:
         task: The run.
-        watcher: Is told how it gets on, and may stop it.
-        wait: Whether to wait for another process that is making it.
+        watcher: Follows the run, and may stop it.
+        wait: Whether to wait for another process that is making the run.
 
     Raises:
         BackendError: If the framework fails.
-        ResultsError: If the disk does not take it.
+        DataError: If the data has changed since the experiment was started.
+        ResultsError: If the disk does not take the run.
     """
     if watcher.stopping():
         return "stopped"
@@ -84,62 +98,60 @@ def execute(task: Task, watcher: Watcher, *, wait: bool) -> Outcome:
 
 
 def _make(task: Task, folder: ResultsFolder, checkpoints: Checkpoints, watcher: Watcher) -> bool:
-    """Return whether the run is made and stored; else it was stopped at a checkpoint."""
+    """Return whether the run was made and stored, rather than stopped at a checkpoint."""
     started = time.perf_counter()
     dataset = load_dataset(task.library, task.run)
     _check_unchanged(dataset, task)
     plan = make_plan(task.run, dataset)
     load_seconds = time.perf_counter() - started
     started = time.perf_counter()
-    trainer = backends.load(task.run.backend).make_trainer(plan, dataset, task.device)
+    trainer = backends.load(task.run.backend).make_trainer(plan, dataset, task.circumstances.device)
     trainer.train(plan.batches[:0], plan.lr[:0])
     compile_seconds = time.perf_counter() - started
     limit = task.run.divergence_factor * math.log(dataset.num_classes)
     timing = Timing(0.0, 0.0, compile_seconds, load_seconds, num_images=0)
-    session = Session(trainer, plan, limit, watcher, checkpoints.write, timing)
+    session = Session(trainer, plan, limit, watcher, checkpoints.write, timing, task.pace)
     last, problems = checkpoints.read()
     if problems:
         where = "the beginning" if last is None else f"update {last.updates_done}"
-        watcher.warn(f"{task.run_id} goes on from {where}: " + "; ".join(problems))
+        watcher.warn(f"{task.run_id} continues from {where}: " + "; ".join(problems))
     if last is not None:
-        session.go_on_from(last)
+        session.resume(last)
     log = session.run()
     if log is None:
         return False
-    folder.write_run(task.run_id, plan.steps_per_epoch, log, _run_info(task, plan, dataset, log))
+    folder.write_run(_record(task, plan, dataset), log)
     return True
 
 
-def _belongs_to(task: Task) -> dict[str, Any]:
-    """Return what a checkpoint must agree in, for the run to go on as if it had never stopped."""
+def _belongs_to(task: Task) -> dict[str, Json]:
+    """Return what a checkpoint must have in common with the run, for it to continue as if it had never stopped."""
     return {
         "identity": task.identity,
         "evaluation_steps": list(task.run.evaluation_steps),
-        "versions": versions(task.run.backend),
+        "versions": dict(versions(task.run.backend)),
         "processor": processor(),
     }
 
 
 def _check_unchanged(dataset: Dataset, task: Task) -> None:
-    if dataset.checksum != task.data_checksum:
+    started_with = task.circumstances.data_checksum
+    if dataset.checksum != started_with:
         raise DataError(
-            f"{dataset.name}: got checksum {dataset.checksum}, but the experiment was started with {task.data_checksum}; the "
-            "data changed meanwhile, or its function gives other arrays at every call; start again once it does not"
+            f"{dataset.name}: got checksum {dataset.checksum}, but the experiment was started with {started_with}; the "
+            "data has changed meanwhile, or its function gives other arrays at every call; start again once it is stable"
         )
 
 
 def first_losses(library: Library, run: RunSpec, device: str, num_steps: int, *, nudged: bool) -> FloatArray:
-    """Return the mini-batch losses of the first steps of a run; nothing is stored.
+    """Return the mini-batch losses of the first steps of a run, float32[num_steps]; nothing is stored.
 
     Args:
-        library: Has the data set.
-        run: What to train.
+        library: Holds the data set.
+        run: The run.
         device: cpu, cuda or mps.
-        num_steps: How many steps (at most all of the run's).
+        num_steps: Number of steps, cut to those of the run.
         nudged: Whether every initial weight is first moved by one float32 rounding.
-
-    Returns:
-        float32[num_steps]
     """
     dataset = load_dataset(library, run)
     plan = make_plan(run, dataset)
@@ -150,12 +162,7 @@ def first_losses(library: Library, run: RunSpec, device: str, num_steps: int, *,
 
 
 def load_dataset(library: Library, run: RunSpec) -> Dataset:
-    """Return the data set of a run; that of the last one is kept, as a worker's next run has the same.
-
-    Args:
-        library: Has the data set.
-        run: What is to be trained.
-    """
+    """Return the data set of a run; the last one is kept in memory, since the next run of a worker has the same."""
     return _load(library, run.data.dataset)
 
 
@@ -164,31 +171,11 @@ def _load(library: Library, dataset: str) -> Dataset:
     return library.load(dataset)
 
 
-def _run_info(task: Task, plan: TrainPlan, dataset: Dataset, log: RunLog) -> Mapping[str, Any]:
-    timing = log.timing
-    return {
-        "run_id": task.run_id,
-        "identity": task.identity,
-        "status": log.status,
-        "reason": log.reason,
-        "num_classes": dataset.num_classes,
-        "spec": task.run.model_dump(mode="json", exclude_none=True),
-        "provenance": describe(
-            Circumstances(
-                backend=task.run.backend,
-                device=task.device,
-                threads=task.threads,
-                executor=task.executor,
-                git_commit=task.git_commit,
-                data_checksum=task.data_checksum,
-            ),
-            plan,
-        ),
-        "timing": {
-            "train_seconds": timing.train_seconds,
-            "evaluation_seconds": timing.evaluation_seconds,
-            "compile_seconds": timing.compile_seconds,
-            "load_seconds": timing.load_seconds,
-            "images_per_second": timing.num_images / timing.train_seconds,
-        },
-    }
+def _record(task: Task, plan: TrainPlan, dataset: Dataset) -> RunRecord:
+    return RunRecord(
+        run_id=task.run_id,
+        identity=task.identity,
+        spec=task.run,
+        num_classes=dataset.num_classes,
+        provenance=describe(task.circumstances, plan),
+    )

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 
 from clrbench.data import STAND_INS, DatasetSizes
-from clrbench.planning.runs import LrBounds, arm_clock, lr_table, split_sizes, with_bounds
+from clrbench.planning.runs import arm_clock, lr_table, split_sizes, with_bounds
 from clrbench.planning.tuning import baselines
+from clrbench.records import Bounds
 from clrbench.spec import BackendName, BaseCyclic, Clock, ResolvedArm, Spec
 from clrbench.stats import pairs_needed, smallest_p_value
 
@@ -35,7 +36,7 @@ def warnings(spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...])
         # Finds what no single key shows, such as a rate that sinks below what float32 can hold; no range test can find more
         # than the highest rate that it tries.
         highest = spec.range_test.end_lr
-        lr_table(replace(arm, schedule=with_bounds(arm.schedule, LrBounds(highest, highest))), clock)
+        lr_table(replace(arm, schedule=with_bounds(arm.schedule, Bounds(highest, highest))), clock)
         tune = spec.arms[name].tune
         for rate in (tune and tune.rates) or ():
             lr_table(replace(arm, schedule=arm.schedule.with_rate(rate)), clock)

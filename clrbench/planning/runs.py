@@ -8,7 +8,7 @@ import numpy as np
 
 from clrbench.data import DatasetSizes
 from clrbench.errors import ScheduleError, SpecError
-from clrbench.records import Split
+from clrbench.records import Bounds, Split, SplitSizes
 from clrbench.schedules import cycle_end_steps
 from clrbench.spec import (
     OVERRIDES,
@@ -39,15 +39,6 @@ A training run may recover from a spike; a range test has nothing more to tell a
 
 
 @dataclass(frozen=True)
-class SplitSizes:
-    """How many rows each split of an experiment has."""
-
-    train: int
-    validation: int
-    test: int
-
-
-@dataclass(frozen=True)
 class RangeTestGroup:
     """The arms that share one range test: those with the same optimizer, batch size and duration.
 
@@ -62,15 +53,7 @@ class RangeTestGroup:
     batch_size: int
 
 
-@dataclass(frozen=True)
-class LrBounds:
-    """What a range test suggests: base_lr and max_lr."""
-
-    base_lr: float
-    max_lr: float
-
-
-BoundsTable: TypeAlias = Mapping[tuple[BackendName, str | None], LrBounds]
+BoundsTable: TypeAlias = Mapping[tuple[BackendName, str | None], Bounds]
 """Bounds by backend and `RangeTestGroup.arm`."""
 
 
@@ -234,9 +217,14 @@ def needed_range_tests(spec: Spec) -> list[RangeTestGroup]:
     return [group for i, group in enumerate(groups) if group not in groups[:i]]
 
 
-def with_bounds(schedule: Schedule, bounds: LrBounds) -> Schedule:
+def all_range_tests(spec: Spec) -> list[RangeTestGroup]:
+    """Return the range test of the spec itself, then those that arms take their rates from, each once."""
+    return list(dict.fromkeys([own_range_test(spec), *needed_range_tests(spec)]))
+
+
+def with_bounds(schedule: Schedule, bounds: Bounds) -> Schedule:
     """Return a schedule with the rates that a range test found, where it takes any from one."""
-    return schedule.with_bounds(bounds.base_lr, bounds.max_lr) if schedule.needs_range_test else schedule
+    return schedule.with_bounds(*bounds.rates) if schedule.needs_range_test else schedule
 
 
 def _resolved_schedule(spec: Spec, name: str, backend: BackendName, bounds: BoundsTable, clock: Clock) -> Schedule:

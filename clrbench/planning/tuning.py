@@ -98,8 +98,8 @@ def first_rates(spec: Spec, backends: Sequence[BackendName], bounds: BoundsTable
             if tune is not None and tune.rates is not None:
                 found[backend, arm] = tune.rates
             elif tune is not None and tune.points is not None:
-                ends = bounds[backend, range_test_group(spec, arm).arm]
-                rates = np.geomspace(ends.base_lr, ends.max_lr, tune.points)
+                ends = bounds[backend, range_test_group(spec, arm).arm].rates
+                rates = np.geomspace(*ends, tune.points)
                 found[backend, arm] = tuple(dict.fromkeys(map(as_float32, rates.tolist())))
     return found
 

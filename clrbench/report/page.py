@@ -7,47 +7,26 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from clrbench.report.arm_curves import arm_curves, metric_label
-from clrbench.report.figure_words import figure_words
+from clrbench.analysis.tables import TABLES, Findings
+from clrbench.records import Provenance
+from clrbench.report.figures.registry import FIGURES
 from clrbench.report.page_table import PageTable, by_metric
 from clrbench.report.text_curve import TextAxis, text_curve
-from clrbench.spec import Spec, to_yaml
-from clrbench.store import StoredRun
+from clrbench.report.words import capitalised, counted, metric_label, plain
+from clrbench.spec import to_yaml
 
 Prose: TypeAlias = tuple[str | tuple[str, ...], ...]
 """Paragraphs, and lists of lines."""
 
-_LONGEST_TABLE_ROWS = 250
+_MAX_TABLE_ROWS = 250
 _CURVE_CHARACTERS = 40
 _CURVE_LINES = 12
-_CAPTIONS = {
-    "best": "Each run where its validation accuracy was best, beside its end and its last cycle end",
-    "bands": "Every metric over the epochs: mean over the seeds and its 95 % interval",
-    "chosen": "The rates that the search chose for the tuned arms",
-    "comparison": "Paired comparison of every metric; all but that of the verdict are exploratory",
-    "cost_curve": "The metric of the verdict over all updates, those that found the rates among them",
-    "cycle_peaks": "Whether accuracy peaks where cycles end",
-    "cycles": "Every metric at each cycle end",
-    "costs": "What each arm costs in updates: its training, and what found its rates",
-    "differences": "Candidate - baseline, a row a pair of runs",
-    "evidence": "What each comparison rests on: its time, correction and noise, and what it could have shown",
-    "given": "Every metric at the end, of the tuned arms at the rates that they were given",
-    "metrics": "Every evaluation of every run",
-    "published": "Where values published elsewhere lie among the runs of their arm",
-    "schedule": "Learning rate of each arm over its steps, thinned",
-    "search": "The tries of the tuned arms, on validation rows",
-    "summary": "Every metric at the end, over the runs that did not diverge",
-    "targets": "When each run first reached each target, and from when on it stayed there",
-    "time_to_target": "How much sooner an arm reaches a target than its baseline",
-    "time_to_target/timing": "The same in seconds, between runs of equal device, threads and executor",
-    "timing": "Where the time of every run went, in seconds",
-}
 
 
 @dataclass(frozen=True)
@@ -114,7 +93,7 @@ class PageContent:
     provenance: Mapping[str, str]
 
 
-def page(content: PageContent) -> str:
+def render_page(content: PageContent) -> str:
     """Return the page as HTML; equal content gives equal text."""
     environment = Environment(
         loader=PackageLoader("clrbench.report"),
@@ -124,38 +103,31 @@ def page(content: PageContent) -> str:
         lstrip_blocks=True,
     )
     template = environment.get_template("page.html.jinja")
-    return template.render(content=content, longest_table_rows=_LONGEST_TABLE_ROWS)
+    return template.render(content=content, max_table_rows=_MAX_TABLE_ROWS)
 
 
-def page_content(
-    spec: Spec,
-    runs: Sequence[StoredRun],
-    files: Mapping[str, pd.DataFrame],
-    figures: Mapping[str, bytes],
-    verdict: str,
-    warnings: Sequence[str],
-) -> PageContent:
+def page_content(findings: Findings, text: str, warnings: Sequence[str], figures: Mapping[str, bytes]) -> PageContent:
     """Return what the page of an experiment says.
 
     Args:
-        spec: The experiment, resolved.
-        runs: Its finished runs.
-        files: Every table of the experiment by the name of its file; the page shows all that have rows.
-        figures: The plots as PNG, by the name of their file without its ending.
-        verdict: The answer in words, without the warnings.
+        findings: Of the experiment; the page shows all tables that have rows.
+        text: The answer in words, without the warnings.
         warnings: What may mislead in the outcome.
+        figures: The plots as PNG, by `Plot.name`.
     """
-    overview_first = sorted(figures.items(), key=lambda figure: figure[0] != "overview")
+    plots = [plot for plot in FIGURES if plot.name in figures]
     return PageContent(
-        title=spec.name,
-        verdict=prose(verdict),
+        title=findings.spec.name,
+        verdict=prose(text),
         warnings=tuple(warnings),
-        tables=tuple(_answer_tables(spec, files)),
-        figures=tuple(PageFigure(name, png, *figure_words(name, spec, files)) for name, png in overview_first),
-        text_curves=tuple(_text_curves(spec, files["metrics.csv"])),
-        more_tables=tuple(_more_tables(files)),
-        spec_yaml=to_yaml(spec),
-        provenance=provenance(runs),
+        tables=tuple(_answer_tables(findings)),
+        figures=tuple(
+            PageFigure(plot.name, figures[plot.name], plot.caption(findings), plot.alt(findings)) for plot in plots
+        ),
+        text_curves=tuple(_text_curves(findings)),
+        more_tables=tuple(_more_tables(findings)),
+        spec_yaml=to_yaml(findings.spec),
+        provenance=provenance_entries(findings.provenances),
     )
 
 
@@ -173,18 +145,18 @@ def prose(text: str) -> Prose:
     return tuple(blocks)
 
 
-def provenance(runs: Sequence[StoredRun]) -> dict[str, str]:
-    """Return with what the runs were made: the value that all share, or `mixed` and how many runs have which."""
+def provenance_entries(provenances: Sequence[Provenance]) -> dict[str, str]:
+    """Return what the runs were made with: the value that all share, or `mixed` and how many runs have which."""
     found: dict[str, Counter[str]] = {}
-    for run in runs:
-        for name, value in _flat(run.info["provenance"]):
+    for provenance in provenances:
+        for name, value in _flat(asdict(provenance)):
             found.setdefault(name, Counter())[value] += 1
     return {name: _shared_value(counts) for name, counts in found.items()}
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in content.items():
-        name = prefix + key.replace("_", " ")
+        name = prefix + plain(key)
         if isinstance(value, dict):
             yield from _flat(value, f"{name}: ")
         else:
@@ -194,37 +166,34 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, s
 def _shared_value(counts: Counter[str]) -> str:
     if len(counts) == 1:
         return next(iter(counts))
-    return "mixed: " + ", ".join(f"{value} ({number} run{'s' * (number != 1)})" for value, number in counts.items())
+    return "mixed: " + ", ".join(f"{value} ({counted(number, 'run')})" for value, number in counts.items())
 
 
-def _answer_tables(spec: Spec, files: Mapping[str, pd.DataFrame]) -> Iterator[PageTable]:
-    metric = spec.verdict.metric
-    plain = metric.replace("_", " ")
+def _answer_tables(findings: Findings) -> Iterator[PageTable]:
+    metric = findings.spec.verdict.metric
     captions = {
-        "summary.csv": f"{plain.capitalize()} at the end, over the runs that did not diverge",
-        "comparison.csv": f"Paired comparison of {plain}, candidate - baseline",
+        "summary": f"{capitalised(metric)} at the end, over the runs that did not diverge",
+        "comparison": f"Paired comparison of {plain(metric)}, candidate - baseline",
     }
-    for file, caption in captions.items():
-        rows = by_metric(files[file])
+    for name, caption in captions.items():
+        rows = by_metric(findings.tables[name])
         chosen = rows[rows["metric"] == metric].drop(columns="metric")
         if not chosen.empty:
-            yield PageTable(file, caption, chosen, metric)
+            yield PageTable(f"{name}.csv", caption, chosen, metric)
 
 
-def _more_tables(files: Mapping[str, pd.DataFrame]) -> Iterator[PageTable]:
-    for file, table in files.items():
-        if not table.empty:
-            name = file.removesuffix(".csv")
-            yield PageTable(file, _CAPTIONS.get(name, name.replace("_", " ").capitalize()), by_metric(table))
+def _more_tables(findings: Findings) -> Iterator[PageTable]:
+    for table in TABLES:
+        frame = findings.tables.get(table.name)
+        if frame is not None and not frame.empty:
+            yield PageTable(f"{table.name}.csv", table.caption, by_metric(frame))
 
 
-def _text_curves(spec: Spec, metrics: pd.DataFrame) -> Iterator[TextCurve]:
-    metric = spec.verdict.metric
-    curves = arm_curves(metrics, metric, list(spec.arms))
-    for backend in dict.fromkeys(curve.backend for curve in curves):
-        means = pd.DataFrame(
-            {curve.arm: pd.Series(curve.band[0], curve.epochs) for curve in curves if curve.backend == backend}
-        ).sort_index()
+def _text_curves(findings: Findings) -> Iterator[TextCurve]:
+    metric = findings.spec.verdict.metric
+    for backend in dict.fromkeys(curve.backend for curve in findings.curves[metric]):
+        curves = [curve for curve in findings.curves[metric] if curve.backend == backend]
+        means = pd.DataFrame({curve.arm: pd.Series(curve.mean, curve.epochs) for curve in curves}).sort_index()
         lines = text_curve(
             means.index,
             {str(arm): means[arm] for arm in means},
@@ -235,7 +204,6 @@ def _text_curves(spec: Spec, metrics: pd.DataFrame) -> Iterator[TextCurve]:
         ).split("\n")
         # The title of the axis stands above the plotting area; its line, ticks and label below.
         drawing, words = lines[: _CURVE_LINES + 4], lines[_CURVE_LINES + 4 :]
-        some_left_out = any(curve.diverged.any() for curve in curves if curve.backend == backend)
-        of = "the seeds that had not diverged" if some_left_out else "the seeds"
-        caption = f"{metric.replace('_', ' ').capitalize()} over the epochs on {backend}, mean over {of}"
+        of = "the seeds that had not diverged" if any(curve.diverged.any() for curve in curves) else "the seeds"
+        caption = f"{capitalised(metric)} over the epochs on {backend}, mean over {of}"
         yield TextCurve(caption, "\n".join(drawing), "\n".join(words))

@@ -1,35 +1,30 @@
-"""Several experiments next to each other, from the tables that lie in their folders."""
+"""Several experiments next to each other, from the tables in their folders; nothing is pooled over them."""
 
-from __future__ import annotations
-
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from clrbench.analysis.comparison import COMPARISON_COLUMNS
-from clrbench.analysis.metrics_table import is_accuracy
-from clrbench.errors import ResultsError, SpecError
-from clrbench.report.verdict import divergence_lines
-from clrbench.spec import Spec, load_spec
-from clrbench.store import SPEC_FILE, ResultsFolder
+from clrbench.analysis.comparison import COMPARISON_COLUMNS, Comparison, read_rows
+from clrbench.analysis.metrics import is_accuracy
+from clrbench.records import Json
+from clrbench.report.text import NOTHING_TO_COMPARE, json_rows
+from clrbench.report.words import capitalised, comparison_words, counted, divergence_rule, divergences, level_words
+from clrbench.spec import Spec
+from clrbench.store import ResultsFolder
 
-_NAME_COLUMNS = ("arm", "candidate", "baseline")
 _SUMMARY_COLUMNS = ("backend", "arm", "runs", "diverged")
 
 
 @dataclass(frozen=True)
-class OneSide:
+class Side:
     """An experiment as its tables tell it.
 
     Attributes:
-        folder: Where it lies.
+        folder: Of its results.
         spec: The experiment, resolved.
-        comparison: The rows of comparison.csv that are about its primary metric.
+        comparison: The rows of comparison.csv in the metric of the verdict.
         summary: The table summary.csv.
         warnings: What may mislead in its outcome.
     """
@@ -52,127 +47,82 @@ class OneSide:
         arms = [spec.resolved_arm(name) for name in spec.arms]
         batches = " or ".join(dict.fromkeys(str(arm.batch_size) for arm in arms))
         durations = " or ".join(dict.fromkeys(str(arm.duration) for arm in arms))
-        seeds = f"{len(spec.seeds)} seed{'s' * (len(spec.seeds) != 1)}"
-        trained = f"{spec.model.name} on {spec.data.dataset}, batch size {batches}, {durations}, {seeds}"
-        return f"{spec.name} ({self.folder}): {trained}"
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """The experiment as plain data; infinite and missing numbers are null."""
-        spec = self.spec
-        return {
-            "experiment": spec.name,
-            "results": str(self.folder),
-            "model": spec.model.name,
-            "dataset": spec.data.dataset,
-            "metric": spec.verdict.metric,
-            "alpha": spec.verdict.alpha,
-            "margin": spec.verdict.margin,
-            "verdicts": _records(self.comparison),
-            "summary": _records(self.summary),
-            "warnings": self.warnings,
-        }
+        trained = f"{spec.model.name} on {spec.data.dataset}, batch size {batches}, {durations}"
+        return f"{spec.name} ({self.folder}): {trained}, {counted(len(spec.seeds), 'seed')}"
 
 
-@dataclass(frozen=True)
-class SideBySide:
-    """Experiments next to each other, in the order in which they were named; nothing is pooled over them."""
-
-    sides: list[OneSide]
-
-    @property
-    def has_answer(self) -> bool:
-        """Whether every arm of every experiment has a run that did not diverge."""
-        return all(side.has_answer for side in self.sides)
-
-    @property
-    def text(self) -> str:
-        """A row for each experiment, backend, candidate and baseline, whatever came out."""
-        rows = [[_cells(row) for row in side.comparison.to_dict("records")] for side in self.sides]
-        widths = [max(map(len, column)) for column in zip(*(cells for side in rows for cells in side), strict=True)]
-        lines = ["Candidate - baseline, an experiment after the other; each stands for itself, nothing is pooled."]
-        for side, found in zip(self.sides, rows, strict=True):
-            lines += ["", side.heading, f"  {_metric_line(side.spec)}"]
-            lines += ["  " + "  ".join(map(str.ljust, cells, widths)).rstrip() for cells in found]
-            lines += [f"  {sentence}" for sentence in _remarks(side)]
-        return "\n".join(lines)
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """The experiments as plain data."""
-        return {"experiments": [side.data for side in self.sides]}
-
-
-def side_by_side(folders: Sequence[Path]) -> SideBySide:
-    """Read the tables of several experiments.
-
-    Args:
-        folders: Of the experiments, in the order in which they are to stand.
+def read_side(root: Path) -> Side:
+    """Return an experiment by the tables in its folder.
 
     Raises:
         ResultsError: If a table is not there, or cannot be read.
     """
-    return SideBySide([_read_side(folder) for folder in folders])
-
-
-def _read_side(folder: Path) -> OneSide:
-    if not (folder / SPEC_FILE).is_file():
-        raise ResultsError(
-            f"{folder}: no {SPEC_FILE} lies there; name the folder of an experiment, such as results/demo"
-        )
-    try:
-        spec = load_spec(folder / SPEC_FILE).spec
-    except SpecError as err:
-        raise ResultsError(f"damaged: {err}") from err
-    comparison = _read_table(folder / "comparison.csv", COMPARISON_COLUMNS)
-    summary = _read_table(folder / "summary.csv", (*_SUMMARY_COLUMNS, f"{spec.verdict.metric}_mean"))
+    folder = ResultsFolder(root)
+    spec = folder.read_spec()
+    comparison = folder.read_table("comparison.csv", COMPARISON_COLUMNS)
+    summary = folder.read_table("summary.csv", (*_SUMMARY_COLUMNS, f"{spec.verdict.metric}_mean"))
     primary = comparison[comparison["metric"] == spec.verdict.metric].reset_index(drop=True)
-    return OneSide(folder, spec, primary, summary, ResultsFolder(folder).index().get("warnings", []))
+    return Side(root, spec, primary, summary, folder.index().warnings or [])
 
 
-def _read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    advice = f"run clrbench report {path.parent} to write it anew"
-    try:
-        # An arm may be called 007 or nan; what is missing can only be a number.
-        missing = {str(name): ["nan"] for name in pd.read_csv(path, nrows=0) if name not in _NAME_COLUMNS}
-        names = dict.fromkeys(_NAME_COLUMNS, str)
-        table = pd.read_csv(path, dtype=names, na_values=missing, keep_default_na=False)
-    except (OSError, ValueError) as err:
-        raise ResultsError(f"{path}: cannot be read ({err}); {advice}") from err
-    if absent := [name for name in columns if name not in table]:
-        raise ResultsError(f"{path}: got no column {', '.join(absent)}; {advice}")
-    return table
+def sides_text(sides: Sequence[Side]) -> str:
+    """Return a row for each experiment, backend, candidate and baseline, whatever came out, in the order given."""
+    rows = [[_cells(row) for row in read_rows(Comparison, side.comparison)] for side in sides]
+    widths = [max(map(len, column)) for column in zip(*(cells for side in rows for cells in side), strict=True)]
+    lines = ["Candidate - baseline, an experiment after the other; each stands for itself, nothing is pooled."]
+    for side, found in zip(sides, rows, strict=True):
+        lines += ["", side.heading, f"  {_metric_line(side.spec)}"]
+        lines += ["  " + "  ".join(map(str.ljust, cells, widths)).rstrip() for cells in found]
+        lines += [f"  {sentence}" for sentence in _remarks(side)]
+    return "\n".join(lines)
+
+
+def sides_data(sides: Sequence[Side]) -> dict[str, Json]:
+    """Return the experiments as plain data; infinite and missing numbers are null."""
+    return {
+        "experiments": [
+            {
+                "experiment": side.spec.name,
+                "results": str(side.folder),
+                "model": side.spec.model.name,
+                "dataset": side.spec.data.dataset,
+                "metric": side.spec.verdict.metric,
+                "alpha": side.spec.verdict.alpha,
+                "margin": side.spec.verdict.margin,
+                "verdicts": json_rows(side.comparison),
+                "summary": json_rows(side.summary),
+                "warnings": list(side.warnings),
+            }
+            for side in sides
+        ]
+    }
 
 
 def _metric_line(spec: Spec) -> str:
-    metric = spec.verdict.metric.replace("_", " ")
-    level = f"{100 * (1 - spec.verdict.alpha):g} %"
-    return f"{metric.capitalize()}, {level} intervals of each alone, verdicts by Holm's method, margin {spec.verdict.margin:g}:"
+    level = level_words(spec.verdict.alpha)
+    metric = capitalised(spec.verdict.metric)
+    return f"{metric}, {level} intervals of each alone, verdicts by Holm's method, margin {spec.verdict.margin:g}:"
 
 
-def _cells(row: dict[Any, Any]) -> list[str]:
-    interval = f"{row['ci_low']:+.4f} to {row['ci_high']:+.4f}" if math.isfinite(row["ci_low"]) else "no interval"
+def _cells(row: Comparison) -> list[str]:
+    words = comparison_words(row)
     return [
-        row["backend"],
-        f"{row['candidate']} - {row['baseline']}",
-        f"{row['mean_difference']:+.4f}" if row["pairs"] else "no pair",
-        interval,
-        f"p = {row['p_value']:.3g}",
-        f"{row['wins']} won, {row['ties']} tied, {row['losses']} lost",
-        row["verdict"],
+        row.backend,
+        f"{row.candidate} - {row.baseline}",
+        words.difference if row.pairs else "no pair",
+        words.ends,
+        words.p_value,
+        words.counts,
+        row.verdict,
     ]
 
 
-def _remarks(side: OneSide) -> Iterator[str]:
+def _remarks(side: Side) -> Iterator[str]:
     if side.comparison.empty:
-        yield "There is nothing to compare: no two arms have a pair of finished runs."
-    left_out = "" if is_accuracy(side.spec.verdict.metric) else "; their pairs are left out, which favours the arm"
-    yield from (f"{line}{left_out}." for line in divergence_lines(side.summary))
-    yield from (f"Mind: {warning}" for warning in side.warnings)
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    finite = table.replace([np.inf, -np.inf], np.nan).astype(object)
-    return [
-        {str(key): value for key, value in row.items()} for row in finite.where(finite.notna(), None).to_dict("records")
-    ]
+        yield NOTHING_TO_COMPARE
+    metric = side.spec.verdict.metric
+    favour = "" if is_accuracy(metric) else ", which favours the arm"
+    yield from (
+        f"{divergence.sentence}; {divergence_rule(metric)}{favour}." for divergence in divergences(side.summary)
+    )
+    yield from (f"Warning: {warning}" for warning in side.warnings)

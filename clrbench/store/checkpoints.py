@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from clrbench.errors import ResultsError
+from clrbench.files import checksum
 from clrbench.records import Checkpoint, Evaluation, Split, StepLog, Timing
-from clrbench.store.files import checksum, read_json, remove, sealed, to_json, write_file
+from clrbench.store.files import read_json, remove, sealed, to_json, write_file
 
 KEPT = 2
 """The last one, and the one before it, should the disk lose the last."""

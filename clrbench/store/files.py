@@ -1,12 +1,6 @@
-"""Files that are whole or not there, and locks that no dead process holds.
+"""The files of a results folder, sealed JSON among them, and locks that no dead process holds."""
 
-Every write goes to a temporary name first, is flushed to the disk, and then takes its place in one step.
-"""
-
-import hashlib
 import json
-import os
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +11,7 @@ from typing import Any
 
 from filelock import SoftFileLease, Timeout
 
+from clrbench import files
 from clrbench.errors import ResultsError
 
 LEASE_SECONDS = 60.0
@@ -31,21 +26,19 @@ NAMELESS_SECONDS = 2.0
 
 SEAL = "checksum"
 GONE = "the folder was removed while it was in use, with what was finished in it; run the same command again"
-_ARRIVING = ".part"
+_ADVICE = "free or unlock the place, or use another; finished runs are kept"
 
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what the disk refuses into an error that names the path and a way out."""
-    try:
-        yield
-    except OSError as err:
-        if isinstance(err, FileNotFoundError) and not path.parent.exists():
+    """Turn an OSError into a ResultsError that names the path and a way out."""
+    with files.disk_errors(path, ResultsError, _ADVICE):
+        try:
+            yield
+        except FileNotFoundError as err:
+            if path.parent.exists():
+                raise
             raise ResultsError(f"{path}: {GONE}") from err
-        raise ResultsError(
-            f"{path}: cannot be written ({err.strerror or err}); free or unlock the place, or use another; finished runs "
-            "are kept"
-        ) from err
 
 
 @contextmanager
@@ -69,7 +62,7 @@ def lock(path: Path, give_up: Callable[[], bool] = lambda: False) -> Iterator[bo
         return give_up()
 
     with disk_errors(path):
-        make_folder(path.parent)
+        files.make_folder(path.parent)
         with suppress(Timeout):
             lease.acquire(cancel_check=cancel)
     try:
@@ -112,22 +105,13 @@ def refuse_symlinks(root: Path, path: Path) -> None:
 
 
 def write_file(target: Path, content: bytes) -> None:
-    """Write a file in one step; whoever writes holds a lock on it, so what a dead process left of it goes.
+    """Write a file in one step; the caller holds a lock on it.
 
     Raises:
-        ResultsError: If the disk does not take it.
+        ResultsError: If the disk refuses.
     """
     with disk_errors(target):
-        make_folder(target.parent)
-        for left in target.parent.glob(f".{target.name}.*{_ARRIVING}"):
-            left.unlink(missing_ok=True)
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}{_ARRIVING}")
-        try:
-            _write_all(temporary, content)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-        sync_folder(target.parent)
+        files.write_file(target, content)
 
 
 def write_folder(target: Path, contents: Mapping[str, bytes]) -> None:
@@ -135,38 +119,20 @@ def write_folder(target: Path, contents: Mapping[str, bytes]) -> None:
 
     Args:
         target: The folder.
-        contents: Of its files, by name, written in this order.
+        contents: What its files hold, by name; they are written in this order.
 
     Raises:
-        ResultsError: If the disk does not take it.
+        ResultsError: If the disk refuses.
     """
-    with disk_errors(target):
-        make_folder(target.parent)
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}{_ARRIVING}")
-        replaced = temporary.with_name(f"{temporary.name}-replaced")
-        try:
-            temporary.mkdir()
-            for name, content in contents.items():
-                _write_all(temporary / name, content)
-            sync_folder(temporary)
-            if target.exists():
-                target.replace(replaced)
-            try:
-                temporary.replace(target)
-            except OSError:
-                if replaced.exists():
-                    replaced.replace(target)
-                raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-            if target.exists():
-                shutil.rmtree(replaced, ignore_errors=True)
-        sync_folder(target.parent)
+    with disk_errors(target), files.new_folder(target) as folder:
+        for name, content in contents.items():
+            with files.new_file(folder / name) as file:
+                file.write(content)
 
 
 def is_being_replaced(target: Path) -> bool:
     """Return whether another process is about to put a folder into this place, or died while it was."""
-    return not target.exists() and any(target.parent.glob(f".{target.name}.*{_ARRIVING}*"))
+    return not target.exists() and bool(files.find_temporary(target.parent, target.name))
 
 
 def recover_folder(target: Path, is_whole: Callable[[Path], bool]) -> None:
@@ -180,7 +146,7 @@ def recover_folder(target: Path, is_whole: Callable[[Path], bool]) -> None:
         ResultsError: If the disk does not let go of it.
     """
     with disk_errors(target):
-        for left in sorted(target.parent.glob(f".{target.name}.*{_ARRIVING}*")):
+        for left in files.find_temporary(target.parent, target.name):
             if not target.exists() and is_whole(left):
                 left.replace(target)
             else:
@@ -191,29 +157,10 @@ def remove(path: Path) -> None:
     """Remove a file or a folder, if it is there.
 
     Raises:
-        ResultsError: If the disk does not let go of it.
+        ResultsError: If the disk refuses.
     """
     with disk_errors(path):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder, unless it is there, in one that must be there, and flush that one to the disk."""
-    if not path.is_dir():
-        path.mkdir(exist_ok=True)
-        sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Flush to the disk which files a folder has."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        files.remove(path)
 
 
 def to_json(content: Mapping[str, Any]) -> bytes:
@@ -238,7 +185,7 @@ def read_json(path: Path, remedy: str, *, must_be_sealed: bool = False) -> dict[
         ResultsError: If it cannot be read, is no JSON object, or bears a checksum that is not its own.
     """
     try:
-        content = json.loads(read_bytes(path))
+        content = json.loads(files.read_file(path))
     except (OSError, ValueError, RecursionError) as err:
         raise ResultsError(f"{path}: cannot be read ({err}); {remedy}") from err
     if not isinstance(content, dict):
@@ -249,29 +196,5 @@ def read_json(path: Path, remedy: str, *, must_be_sealed: bool = False) -> dict[
     return content
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return the content of a file; a pipe or a device, which may never end, is not read.
-
-    Raises:
-        OSError: If it cannot be read.
-    """
-    if path.exists() and not path.is_file():
-        raise OSError("it is no regular file")
-    return path.read_bytes()
-
-
-def checksum(content: bytes) -> str:
-    """Return the sha256 of a file's content, in hex."""
-    return hashlib.sha256(content).hexdigest()
-
-
 def _seal(content: Mapping[str, Any]) -> str:
-    return checksum(json.dumps(content, sort_keys=True).encode())
-
-
-def _write_all(path: Path, content: bytes) -> None:
-    # Never through something that lies there already, which might be a link.
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    return files.checksum(json.dumps(content, sort_keys=True).encode())

@@ -1,18 +1,19 @@
-"""A finished run as it lies on disk: read only after its files are known to be those that were written."""
+"""A finished run as it lies on disk: typed, and read only where its files are those that were written."""
 
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from clrbench.errors import ResultsError
-from clrbench.records import Evaluation, RunLog, Split
-from clrbench.store.files import SEAL, checksum, read_bytes, read_json, sealed, to_json
+from clrbench.files import checksum, read_file
+from clrbench.records import Evaluation, Json, Provenance, RunLog, RunStatus, Split, SplitSizes, Timing
+from clrbench.spec import RunSpec
+from clrbench.store.files import read_json, sealed, to_json
 
 RUN_FILE = "run.json"
 STEPS_FILE = "steps.csv"
@@ -20,122 +21,239 @@ EVALUATIONS_FILE = "evaluations.csv"
 FILES_KEY = "files"
 
 RUN_COLUMNS = ("step", "lr", "train_loss", "train_accuracy")
-EVALUATION_COLUMNS = (
-    "epoch",
-    "step",
-    "validation_loss",
-    "validation_accuracy",
-    "test_loss",
-    "test_accuracy",
-)
+EVALUATION_COLUMNS = ("epoch", "step", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy")
 
-_SPEC_KEYS = {"backend", "arm", "seed", "num_steps", "steps_per_epoch", "evaluation_steps"}
+MAX_CACHED_RUNS = 20_000
+
 _REDO = "clrbench compare (or range-test) on its spec makes this run anew"
 
 
-@dataclass(frozen=True)
-class StoredRun:
-    """A run as it lies on disk.
+class RunKey(NamedTuple):
+    """What a run stands for in the tables of an experiment.
 
     Attributes:
-        folder: Where it lies.
-        evaluation_steps: Which of its evaluations count, by the updates done; None for all of them.
-        arm: Which arm it stands for; None for the one that it was made for.
+        backend: What trained it.
+        arm: Name of its arm; `constant@0.01` for a tuned arm at another rate than the one chosen.
+        seed: Its seed.
+    """
+
+    backend: str
+    arm: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class RunTiming:
+    """Where the time of a run went."""
+
+    train_seconds: float
+    evaluation_seconds: float
+    compile_seconds: float
+    load_seconds: float
+    images_per_second: float
+
+    @classmethod
+    def of(cls, timing: Timing) -> "RunTiming":
+        """Return the timing of a run that has just ended."""
+        return cls(
+            train_seconds=timing.train_seconds,
+            evaluation_seconds=timing.evaluation_seconds,
+            compile_seconds=timing.compile_seconds,
+            load_seconds=timing.load_seconds,
+            images_per_second=timing.num_images / timing.train_seconds,
+        )
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What is known of a run before it is made.
+
+    Attributes:
+        run_id: Name of its folder.
+        identity: sha256, in hex, of everything that decides its numbers.
+        spec: What it trains.
+        num_classes: Classes of its data set.
+        provenance: What it is made with.
+    """
+
+    run_id: str
+    identity: str
+    spec: RunSpec
+    num_classes: int
+    provenance: Provenance
+
+
+@dataclass(frozen=True, eq=False)
+class StoredRun:
+    """A finished run.
+
+    Attributes:
+        folder: Its folder; the name is the run's id.
+        record: What was known of it before it was made.
+        status: `finished`, or `diverged`.
+        reason: Why it diverged; None where it did not.
+        timing: Where its time went.
+        steps: step, lr, train_loss, train_accuracy: a row an update, nan after a divergence.
+        evaluations: epoch, step, loss and accuracy of validation and test: a row an evaluation.
     """
 
     folder: Path
-    evaluation_steps: tuple[int, ...] | None = None
-    arm: str | None = None
+    record: RunRecord
+    status: RunStatus
+    reason: str | None
+    timing: RunTiming
+    steps: pd.DataFrame
+    evaluations: pd.DataFrame
 
-    @cached_property
-    def info(self) -> dict[str, Any]:
-        """What `run.json` says: identity, status, provenance, timing."""
-        found = read_json(self.folder / RUN_FILE, _REDO)
-        if SEAL not in found and not _is_run(found):
-            raise ResultsError(f"{self.folder / RUN_FILE}: does not say what a run is; {_REDO}")
-        if found.get("run_id", self.folder.name) != self.folder.name:
-            raise ResultsError(f"{self.folder / RUN_FILE}: is that of run {found['run_id']}; {_REDO}")
-        return found if self.arm is None else {**found, "spec": {**found["spec"], "arm": self.arm}}
+    @property
+    def key(self) -> RunKey:
+        """Backend, arm and seed."""
+        spec = self.record.spec
+        return RunKey(spec.backend, spec.arm, spec.seed)
 
-    @cached_property
-    def steps(self) -> pd.DataFrame:
-        """The raw values of every update."""
-        return self._table(STEPS_FILE, RUN_COLUMNS, self.info["spec"]["num_steps"])
+    @property
+    def spec(self) -> RunSpec:
+        """What it trained."""
+        return self.record.spec
 
-    @cached_property
-    def evaluations(self) -> pd.DataFrame:
-        """The evaluations, in order."""
-        found = self._table(EVALUATIONS_FILE, EVALUATION_COLUMNS, len(self.info["spec"]["evaluation_steps"]))
-        if self.evaluation_steps is None:
-            return found
-        return found[found["step"].isin(self.evaluation_steps)].reset_index(drop=True)
+    @property
+    def provenance(self) -> Provenance:
+        """What it was made with."""
+        return self.record.provenance
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether it diverged."""
+        return self.status == "diverged"
+
+    @property
+    def updates_made(self) -> int:
+        """How many updates it made: all of those planned, or up to the one that diverged."""
+        return int(self.steps["lr"].notna().sum())
 
     def has_evaluations(self, steps: tuple[int, ...]) -> bool:
         """Return whether it was evaluated after all of these numbers of updates."""
-        return set(steps) <= set(self.info["spec"]["evaluation_steps"])
+        return set(steps) <= set(self.spec.evaluation_steps)
 
-    def check(self) -> None:
-        """Raise ResultsError unless every file is there, and is what was written."""
-        for name in (STEPS_FILE, EVALUATIONS_FILE):
-            self._content(name)
+    def evaluated_at(self, steps: tuple[int, ...]) -> "StoredRun":
+        """Return the run with its evaluations after these numbers of updates alone."""
+        rows = self.evaluations["step"].isin(steps)
+        return replace(self, evaluations=self.evaluations[rows].reset_index(drop=True))
 
-    def _table(self, name: str, columns: tuple[str, ...], num_rows: int) -> pd.DataFrame:
-        path = self.folder / name
-        try:
-            table = pd.read_csv(io.BytesIO(self._content(name)), usecols=list(columns))
-        except ValueError as err:
-            raise ResultsError(f"{path}: cannot be read ({err}); {_REDO}") from err
-        if len(table) != num_rows:
-            raise ResultsError(f"{path}: got {len(table)} rows, expected {num_rows}; {_REDO}")
-        return table
-
-    def _content(self, name: str) -> bytes:
-        """Return a file's content; runs of earlier versions bear no checksums, and are taken as they are."""
-        path, expected = self.folder / name, self.info.get(FILES_KEY, {}).get(name)
-        try:
-            content = read_bytes(path)
-        except OSError as err:
-            raise ResultsError(f"{path}: cannot be read ({err.strerror or err}); {_REDO}") from err
-        if expected not in {None, checksum(content)}:
-            raise ResultsError(f"{path}: is not what was written, by its checksum; {_REDO}")
-        return content
+    def standing_for(self, arm: str) -> "StoredRun":
+        """Return the run under the name of another arm."""
+        spec = self.spec.model_copy(update={"arm": arm})
+        return replace(self, record=replace(self.record, spec=spec))
 
 
-def _is_run(info: Mapping[str, Any]) -> bool:
-    """Return whether the `run.json` of an earlier version, which bears no checksum, has what is read of it."""
-    spec = info.get("spec")
-    parts = (info.get("provenance"), info.get("timing"), spec)
-    return all(isinstance(part, dict) for part in parts) and set(spec or ()) >= _SPEC_KEYS and "status" in info
+def read_run(folder: Path) -> StoredRun:
+    """Return the run in a folder, read once as long as nobody writes its files anew.
+
+    Raises:
+        ResultsError: If a file is missing, or is not what was written.
+    """
+    run = _read_unless_known(folder)
+    if run.record.run_id != folder.name:
+        raise ResultsError(f"{folder / RUN_FILE}: is that of run {run.record.run_id}; {_REDO}")
+    return run
 
 
 def is_whole(folder: Path) -> bool:
-    """Return whether a folder holds a finished run."""
+    """Return whether a folder holds a finished run, whatever the folder is called."""
     try:
-        StoredRun(folder).check()
+        _read_unless_known(folder)
     except ResultsError:
         return False
     return True
 
 
-def run_files(steps_per_epoch: int, log: RunLog, info: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return what the files of a run hold, by name, `run.json` last.
-
-    Args:
-        steps_per_epoch: Turns steps into epochs.
-        log: What the run left behind.
-        info: What goes into `run.json`, beside the checksums of the other files.
-    """
+def run_files(record: RunRecord, log: RunLog) -> dict[str, bytes]:
+    """Return the content of the files of a run by their names, `run.json` last."""
     tables = {
         STEPS_FILE: to_csv(_steps_table(log)),
-        EVALUATIONS_FILE: to_csv(_evaluations_table(log, steps_per_epoch)),
+        EVALUATIONS_FILE: to_csv(_evaluations_table(log, record.spec.steps_per_epoch)),
     }
-    checksums = {name: checksum(content) for name, content in tables.items()}
-    return {**tables, RUN_FILE: to_json(sealed({**info, FILES_KEY: checksums}))}
+    checksums: Json = {name: checksum(content) for name, content in tables.items()}
+    return {**tables, RUN_FILE: to_json(sealed({**_to_json(record, log), FILES_KEY: checksums}))}
 
 
 def to_csv(table: pd.DataFrame) -> bytes:
     """Return a table as CSV: floats in the shortest form that reads back the same, nan as `nan`."""
     return table.to_csv(index=False, na_rep="nan", lineterminator="\n").encode()
+
+
+def _to_json(record: RunRecord, log: RunLog) -> dict[str, Json]:
+    return {
+        "run_id": record.run_id,
+        "identity": record.identity,
+        "status": log.status,
+        "reason": log.reason,
+        "num_classes": record.num_classes,
+        "spec": record.spec.model_dump(mode="json", exclude_none=True),
+        "provenance": asdict(record.provenance),
+        "timing": asdict(RunTiming.of(log.timing)),
+    }
+
+
+def _from_json(folder: Path, content: dict[str, Any]) -> StoredRun:
+    """Return the run that `run.json` describes, its tables read."""
+    provenance = {**content["provenance"], "rows": SplitSizes(**content["provenance"]["rows"])}
+    spec = RunSpec.model_validate(content["spec"])
+    return StoredRun(
+        folder=folder,
+        record=RunRecord(
+            run_id=content["run_id"],
+            identity=content["identity"],
+            spec=spec,
+            num_classes=content["num_classes"],
+            provenance=Provenance(**provenance),
+        ),
+        status=content["status"],
+        reason=content["reason"],
+        timing=RunTiming(**content["timing"]),
+        steps=_read_table(folder / STEPS_FILE, RUN_COLUMNS, spec.num_steps, content[FILES_KEY]),
+        evaluations=_read_table(
+            folder / EVALUATIONS_FILE, EVALUATION_COLUMNS, len(spec.evaluation_steps), content[FILES_KEY]
+        ),
+    )
+
+
+def _read_unless_known(folder: Path) -> StoredRun:
+    return _read_run(folder, tuple(_stamp(folder / name) for name in (RUN_FILE, STEPS_FILE, EVALUATIONS_FILE)))
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """Return what changes whenever a file is written anew."""
+    try:
+        status = path.stat()
+    except OSError as err:
+        raise ResultsError(f"{path}: cannot be read ({err.strerror or err}); {_REDO}") from err
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=MAX_CACHED_RUNS)
+def _read_run(folder: Path, _stamps: tuple[tuple[int, int, int], ...]) -> StoredRun:
+    content = read_json(folder / RUN_FILE, _REDO, must_be_sealed=True)
+    try:
+        return _from_json(folder, content)
+    except (KeyError, TypeError, ValueError) as err:
+        raise ResultsError(
+            f"{folder / RUN_FILE}: another version of clrbench wrote it, and this one cannot read what was trained ({err}); "
+            f"{_REDO}"
+        ) from err
+
+
+def _read_table(path: Path, columns: tuple[str, ...], num_rows: int, checksums: dict[str, str]) -> pd.DataFrame:
+    try:
+        content = read_file(path)
+    except OSError as err:
+        raise ResultsError(f"{path}: cannot be read ({err.strerror or err}); {_REDO}") from err
+    if checksum(content) != checksums[path.name]:
+        raise ResultsError(f"{path}: is not what was written, by its checksum; {_REDO}")
+    table = pd.read_csv(io.BytesIO(content), usecols=list(columns))
+    if len(table) != num_rows:
+        raise ResultsError(f"{path}: got {len(table)} rows, expected {num_rows}; {_REDO}")
+    return table
 
 
 def _steps_table(log: RunLog) -> pd.DataFrame:

@@ -213,15 +213,16 @@ def test_two_processes_that_fetch_at_once_download_once(mirror: Mirror, tmp_path
 
 def test_process_that_is_killed_while_converting_leaves_nothing_that_counts(mirror: Mirror, tmp_path: Path) -> None:
     stuck = (
-        "import time; prepared._write, write = "
-        "lambda *given: (write(*given), print('at it', flush=True), time.sleep(60)), prepared._write"
+        "import time; from numpy.lib import format\n"
+        "write, format.write_array = format.write_array, "
+        "lambda *given, **more: (write(*given, **more), given[0].flush(), print('at it', flush=True), time.sleep(60))"
     )
     process = loading(mirror, tmp_path, stuck)
     assert process.stdout is not None
     assert process.stdout.readline() == "at it\n"
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=10)
-    left = list((tmp_path / "svhn").glob(".making-*/x_train.npy"))
+    left = list((tmp_path / "svhn").glob(".arrays-*/x_train.npy"))
     assert len(left) == 1
     library = Library(tmp_path, mirror.replacements())
     assert library.status("svhn").state == "files there, not verified yet"

@@ -90,6 +90,12 @@ def new_figure(height_inches: float) -> Figure:
     return Figure(figsize=(_WIDTH_INCHES, height_inches), dpi=_PNG_WIDTH_PIXELS / _WIDTH_INCHES, layout=layout)
 
 
+def row_of_panels(height_inches: float, number: int) -> tuple[Figure, list[Axes]]:
+    """Return a figure with a number of panels side by side that share their axes."""
+    figure = new_figure(height_inches)
+    return figure, list(figure.subplots(1, number, sharex=True, sharey=True, squeeze=False)[0])
+
+
 def write_caption(figure: Figure, sentences: Sequence[str]) -> None:
     """Write the sentences in small type under the figure, wrapped to its width."""
     text = textwrap.fill("; ".join(filter(None, sentences)), _CAPTION_CHARACTERS)

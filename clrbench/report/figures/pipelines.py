@@ -7,8 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from clrbench.report import plot_style
-from clrbench.report.plot_style import house_style
+from clrbench.report.figures import style
 
 _TITLES = {
     "alone": "alone: images brought to the device",
@@ -18,19 +17,16 @@ _BAR_HEIGHT = 0.36
 _DOT_COLOUR = "#333333"
 
 
-@house_style
-def pipeline_figure(table: pd.DataFrame) -> Figure:
+@style.house_style
+def draw_pipelines(table: pd.DataFrame) -> Figure:
     """Draw the median of each pipeline as a bar and each repetition as a dot, a panel for each way to measure.
 
     Args:
         table: The table pipelines.csv: backend, pipeline, measured, repetition, images_per_second, batch_size, threads,
             device, a row a stretch.
-
-    Returns:
-        The figure; `plot_style.to_png` makes bytes of it.
     """
     backends = [str(backend) for backend in table["backend"].unique()]
-    figure = plot_style.new_figure(1.6 + 0.8 * len(backends))
+    figure = style.new_figure(1.6 + 0.8 * len(backends))
     panels = figure.subplots(1, len(_TITLES), sharey=True, squeeze=False)[0]
     for axes, (measured, title) in zip(panels, _TITLES.items(), strict=True):
         _draw(axes, table[table["measured"] == measured], backends)
@@ -40,7 +36,7 @@ def pipeline_figure(table: pd.DataFrame) -> Figure:
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=len(handles))
     drawn = f"bars and numbers: medians of {table['repetition'].max()} repetitions; dots: each of them"
-    plot_style.write_caption(figure, [drawn, *conditions(table)])
+    style.write_caption(figure, [drawn, *conditions(table)])
     return figure
 
 
@@ -56,7 +52,7 @@ def conditions(table: pd.DataFrame) -> list[str]:
 def _draw(axes: Axes, table: pd.DataFrame, backends: list[str]) -> None:
     """Draw the bars of a panel, a group for each backend, with the median at the end of each."""
     pipelines = [str(pipeline) for pipeline in table["pipeline"].unique()]
-    colours = plot_style.arm_colours(pipelines)
+    colours = style.arm_colours(pipelines)
     for i, pipeline in enumerate(pipelines):
         found = table[table["pipeline"] == pipeline].groupby("backend")["images_per_second"]
         offset = (i - (len(pipelines) - 1) / 2) * _BAR_HEIGHT

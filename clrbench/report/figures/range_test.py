@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from clrbench.records import DoubleArray
-from clrbench.report import plot_style
-from clrbench.report.arm_curves import metric_label
-from clrbench.report.plot_style import MEAN_WIDTH, house_style
+from clrbench.analysis.bounds import accuracy_column
+from clrbench.records import Bounds, DoubleArray
+from clrbench.report.figures import style
+from clrbench.report.figures.style import MEAN_WIDTH
+from clrbench.report.words import metric_label
+from clrbench.spec import BackendName
 
 _ACCURACY_COLOUR = "#0072B2"
 _LOSS_COLOUR = "#D55E00"
@@ -25,33 +26,30 @@ _HIGHEST_LOSS = 3.0
 _REASON_CHARACTERS = 108
 
 
-@house_style
-def range_test_figure(curve: pd.DataFrame, bounds: Mapping[str, Mapping[str, Any]]) -> Figure:
+@style.house_style
+def draw_range_test(curve: pd.DataFrame, bounds: Mapping[BackendName, Bounds]) -> Figure:
     """Draw the range test of each backend: accuracy above, training loss below, bounds across both.
 
     Args:
         curve: The table curve.csv, a row an update; the validation columns are nan between evaluations.
-        bounds: By backend: base_lr and max_lr, or None for both and the reason of the refusal.
-
-    Returns:
-        The figure; `plot_style.to_png` makes bytes of it.
+        bounds: What each backend suggests.
     """
-    backends = [str(backend) for backend in curve["backend"].unique()]
-    metric = "train_accuracy" if curve["validation_accuracy"].isna().all() else "validation_accuracy"
-    figure = plot_style.new_figure(5.4)
+    backends = list(bounds)
+    metric = accuracy_column(curve)
+    figure = style.new_figure(5.4)
     panels = figure.subplots(2, len(backends), sharex=True, sharey="row", squeeze=False)
     losses = []
     for (accuracy_panel, loss_panel), backend in zip(panels.T, backends, strict=True):
         rows = curve[curve["backend"] == backend]
         _draw_curve(accuracy_panel, rows, metric, _ACCURACY_COLOUR)
         losses.append(_draw_curve(loss_panel, rows, "train_loss", _LOSS_COLOUR))
-        _write_title(accuracy_panel, backend, bounds[backend]["reason"], _REASON_CHARACTERS // len(backends))
+        _write_title(accuracy_panel, backend, bounds[backend].reason, _REASON_CHARACTERS // len(backends))
         loss_panel.set_xlabel("learning rate")
     exponential = is_exponential(curve)
     # The others share the axes of these two.
     top, bottom = panels[:, 0]
     if exponential:
-        plot_style.log_scale(top, "x", plot_style.decades(curve["lr"]))
+        style.log_scale(top, "x", style.decades(curve["lr"]))
     top.set(xlim=(curve["lr"].min(), curve["lr"].max()), ylabel=metric_label(metric))
     bottom.set_ylabel(metric_label("train_loss"))
     outside = _scale_loss(bottom, np.concatenate(losses), curve)
@@ -60,9 +58,9 @@ def range_test_figure(curve: pd.DataFrame, bounds: Mapping[str, Mapping[str, Any
     # Room for the label of base_lr above the curve.
     top.set_ylim(low, high + 0.15 * (high - low))
     for column, backend in zip(panels.T, backends, strict=True):
-        if bounds[backend]["base_lr"] is not None:
-            _draw_bounds(column, bounds[backend]["base_lr"], bounds[backend]["max_lr"])
-    plot_style.write_caption(figure, [*_captions(curve, metric, exponential=exponential), outside])
+        if bounds[backend].reason is None:
+            _draw_bounds(column, *bounds[backend].rates)
+    style.write_caption(figure, [*_captions(curve, metric, exponential=exponential), outside])
     return figure
 
 
@@ -107,7 +105,7 @@ def _scale_loss(axes: Axes, line: DoubleArray, curve: pd.DataFrame) -> str:
     low, high = np.nanquantile(losses, [0.002, 0.998])
     low, high = min(low, np.nanmin(line)), min(max(high, np.nanmax(line)), _HIGHEST_LOSS * untrained)
     if high > 10 * low:
-        plot_style.log_scale(axes, "y", np.log10(high / low))
+        style.log_scale(axes, "y", np.log10(high / low))
     axes.set_ylim(low, high)
     outside = int(((losses < low) | (losses > high)).sum())
     return f"not shown: {outside} of {np.isfinite(losses).sum()} losses outside the axis" if outside else ""

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
-from clrbench.analysis.metrics_table import last_rows
-from clrbench.report import plot_style
-from clrbench.report.arm_curves import arm_handle
-from clrbench.report.figure_words import seeds_in_words, target_name
-from clrbench.report.plot_style import MEAN_WIDTH, arm_colours, arm_line_styles, house_style
+from clrbench.analysis.tables import Findings
+from clrbench.report.figures import style
+from clrbench.report.figures.curves import arm_handles
+from clrbench.report.figures.plot import Plot, sentences
+from clrbench.report.figures.style import MEAN_WIDTH, arm_colours, arm_line_styles
+from clrbench.report.words import divergence_caption, seeds_words, target_words
 
 _ROW_INCHES = 2.1
 _REST_INCHES = 1.0
@@ -23,26 +24,22 @@ _APART_POINTS = 1.7
 _ALL_APART_POINTS = 8.0
 
 
-@house_style
-def target_figure(targets: pd.DataFrame, metrics: pd.DataFrame, arms: Sequence[str]) -> Figure | None:
+@style.house_style
+def draw_time_to_target(findings: Findings) -> Figure | None:
     """Draw which share of the runs has reached each target by when.
 
     Each backend has a column, each of its targets a panel there. Every arm is a step function that ends with its
     training; a run that misses the target never counts.
 
-    Args:
-        targets: The table targets.csv.
-        metrics: The table metrics.csv, for how long each arm trains.
-        arms: Arms in the order of the spec, which decides their colours.
-
     Returns:
-        The figure; None where there are no targets.
+        None where there are no targets.
     """
+    targets, metrics, arms = findings.tables["targets"], findings.tables["metrics"], findings.arms
     if targets.empty:
         return None
     goals = {str(name): rows.drop_duplicates() for name, rows in _goals(targets).groupby("backend", sort=False)}
     num_rows = max(map(len, goals.values()))
-    figure = plot_style.new_figure(_REST_INCHES + _ROW_INCHES * num_rows)
+    figure = style.new_figure(_REST_INCHES + _ROW_INCHES * num_rows)
     panels = figure.subplots(num_rows, len(goals), sharex=True, sharey=True, squeeze=False)
     last_epoch = metrics.groupby(["backend", "arm"])["epoch"].max()
     for (backend, wanted), column in zip(goals.items(), panels.T, strict=True):
@@ -57,14 +54,17 @@ def target_figure(targets: pd.DataFrame, metrics: pd.DataFrame, arms: Sequence[s
                 runs = here[here["arm"] == arm]
                 if not runs.empty:
                     _draw_arm(axes, runs, float(last_epoch[backend, arm]), arms)
-            axes.set_title(f"{backend}: {target_name(metric, target)}")
+            axes.set_title(f"{backend}: {target_words(metric, target)}")
     corner = panels[0, 0]
-    plot_style.epoch_axis(corner, last_epoch.max())
+    style.epoch_axis(corner, last_epoch.max())
     corner.set(xlabel="epoch" if num_rows == 1 else "", ylim=(-6, 106), yticks=range(0, 101, 25))
     for axes in panels[:, 0]:
         axes.set_ylabel("runs there (%)")
-    plot_style.write_legend(figure, _handles(targets, arms))
-    plot_style.write_caption(figure, [*_captions(targets), _divergence(metrics)])
+    runs = targets.drop_duplicates(["backend", "arm", "seed"])
+    counts = runs.groupby(["backend", "arm"], sort=False).size().reset_index(name="runs")
+    style.write_legend(figure, arm_handles(counts, arms))
+    diverged = divergence_caption(findings.tables["summary"], "diverged runs never stay there")
+    style.write_caption(figure, [*_captions(targets), diverged])
     return figure
 
 
@@ -94,32 +94,37 @@ def _draw_arm(axes: Axes, runs: pd.DataFrame, last_epoch: float, arms: Sequence[
         )
 
 
-def _handles(targets: pd.DataFrame, arms: Sequence[str]) -> list[Line2D]:
-    runs = targets.drop_duplicates(["backend", "arm", "seed"])
-    handles = []
-    for arm in arms:
-        counts = runs.loc[runs["arm"] == arm, "backend"].value_counts(sort=False)
-        number = ", ".join(f"{n} {name}" for name, n in counts.items()) if counts.nunique() > 1 else f"{counts.max()}"
-        if len(counts):
-            handles.append(arm_handle(arm, arms, f"{arm} (n = {number})"))
-    return handles
-
-
-def _divergence(metrics: pd.DataFrame) -> str:
-    ends = last_rows(metrics)
-    diverged = ends[ends["status"] == "diverged"]
-    counts = diverged.value_counts(["backend", "arm"], sort=False).reset_index(name="runs")
-    words = [f"{row['arm']} ({row['backend']}) {row['runs']}" for row in counts.to_dict("records")]
-    return f"diverged runs never stay there: {', '.join(words)}" if words else ""
-
-
 def _captions(targets: pd.DataFrame) -> list[str]:
     missed = int(np.isinf(targets["first_epoch"]).sum())
     lost = int(np.isinf(targets["sustained_epoch"]).sum()) - missed
     return [
-        f"line: share of the n runs ({seeds_in_words(targets['seed'])}) that have reached the target at least once",
+        f"line: share of the n runs ({seeds_words(targets['seed'])}) that have reached the target at least once",
         "dotted: that stay there until the end",
         "equal lines are drawn side by side",
         f"{missed} of {len(targets)} times a run never got there" if missed else "",
         f"{lost} of {len(targets)} times it got there but did not stay" if lost else "",
     ]
+
+
+def _clauses(targets: pd.DataFrame) -> Iterator[str]:
+    goals = targets[["backend", "metric", "target"]].drop_duplicates()
+    for backend, metric, target in goals.itertuples(index=False, name=None):
+        there = (targets["backend"] == backend) & (targets["metric"] == metric) & (targets["target"] == target)
+        arms = [_crossings(str(arm), runs) for arm, runs in targets[there].groupby("arm", sort=False)]
+        words = target_words(metric, target)
+        yield f"{words[0].upper()}{words[1:]} ({backend}): {'; '.join(arms)}"
+
+
+def _crossings(arm: str, runs: pd.DataFrame) -> str:
+    reached, stayed = (int(np.isfinite(runs[name]).sum()) for name in ("first_epoch", "sustained_epoch"))
+    middle = np.median(runs["first_epoch"])
+    typical = f", the median run at epoch {middle:.4g}" if math.isfinite(middle) else ""
+    return f"{reached} of {len(runs)} runs of {arm} reach it{typical}, {stayed} stay there"
+
+
+TIME_TO_TARGET = Plot(
+    name="time_to_target",
+    draw=draw_time_to_target,
+    caption=lambda _: "Time to target: the share of runs that have reached it, and (dotted) that stay there",
+    alt=lambda findings: sentences(_clauses(findings.tables["targets"])),
+)

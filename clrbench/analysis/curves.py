@@ -1,0 +1,102 @@
+"""Every metric over the epochs, by backend and arm: the mean over the seeds, its interval, and the single runs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from clrbench.analysis.results import Results, own_metrics
+from clrbench.records import DoubleArray
+from clrbench.spec import METRICS
+from clrbench.stats import mean_band
+
+
+@dataclass(frozen=True, eq=False)
+class ArmCurve:
+    """One metric of all runs of an arm on a backend.
+
+    Attributes:
+        seeds: Seed of each run, ascending.
+        epochs: float64[rows], when the metric was taken, ascending; may be fractional.
+        values: float64[rows, seeds], nan after a divergence.
+        diverged: bool[seeds], which of the runs diverged.
+        mean: float64[rows], over the seeds that have a value.
+        low: float64[rows], lower end of its 95 % interval; nan below two values.
+        high: float64[rows], upper end.
+    """
+
+    backend: str
+    arm: str
+    seeds: tuple[int, ...]
+    epochs: DoubleArray
+    values: DoubleArray
+    diverged: np.typing.NDArray[np.bool_]
+    mean: DoubleArray
+    low: DoubleArray
+    high: DoubleArray
+
+
+ArmCurves: TypeAlias = Mapping[str, Sequence[ArmCurve]]
+"""By metric: the curves by backend in the order of metrics.csv and by arm in the order of the spec."""
+
+
+def bands_table(results: Results) -> pd.DataFrame:
+    """Return mean and 95 % interval over the seeds of every metric, a row an evaluation: what the figures draw."""
+    metrics, tables = results.once(own_metrics), []
+    for metric in METRICS:
+        for (backend, arm), rows in _by_arm(metrics, list(results.spec.arms)):
+            table = _values(rows, metric)
+            values = table.to_numpy(np.float64)
+            mean, low, high = mean_band(values, axis=1)
+            columns = {"epoch": table.index.to_numpy(np.float64), "runs": np.isfinite(values).sum(axis=1)}
+            columns |= {"mean": mean, "ci_low": low, "ci_high": high}
+            tables.append(pd.DataFrame({"backend": backend, "arm": arm, "metric": metric, **columns}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def read_curves(metrics: pd.DataFrame, bands: pd.DataFrame, arms: Sequence[str]) -> ArmCurves:
+    """Return the curves of every metric, read off metrics.csv and bands.csv.
+
+    Args:
+        metrics: The table metrics.csv.
+        bands: The table bands.csv.
+        arms: In the order of the spec.
+    """
+    by_curve = dict(iter(bands.groupby(["metric", "backend", "arm"], sort=False)))
+    curves: dict[str, list[ArmCurve]] = {}
+    for (backend, arm), rows in _by_arm(metrics, arms):
+        diverged = rows.loc[rows["status"] == "diverged", "seed"]
+        for metric in METRICS:
+            table, band = _values(rows, metric), by_curve[metric, backend, arm]
+            seeds = tuple(int(seed) for seed in table.columns)
+            mean, low, high = (band[name].to_numpy(np.float64) for name in ("mean", "ci_low", "ci_high"))
+            curve = ArmCurve(
+                backend=backend,
+                arm=arm,
+                seeds=seeds,
+                epochs=table.index.to_numpy(np.float64),
+                values=table.to_numpy(np.float64),
+                diverged=np.isin(seeds, diverged),
+                mean=mean,
+                low=low,
+                high=high,
+            )
+            curves.setdefault(metric, []).append(curve)
+    return curves
+
+
+def _by_arm(metrics: pd.DataFrame, arms: Sequence[str]) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
+    """Yield the evaluations of each backend and arm that has any."""
+    for backend in metrics["backend"].unique():
+        for arm in arms:
+            rows = metrics[(metrics["backend"] == backend) & (metrics["arm"] == arm)]
+            if not rows.empty:
+                yield (str(backend), arm), rows
+
+
+def _values(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return a metric of an arm by epoch and seed, nan where it is not finite."""
+    table = rows.pivot(index="epoch", columns="seed", values=metric)
+    return table.where(np.isfinite(table.to_numpy(np.float64)))

@@ -1,0 +1,63 @@
+"""The one table that all others are made from: every evaluation of every run."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from clrbench.store import StoredRun
+
+TRAIN_COLUMNS = ("train_loss", "train_accuracy")
+VALIDATION_COLUMNS = ("validation_loss", "validation_accuracy")
+METRIC_COLUMNS = (
+    "experiment",
+    "backend",
+    "arm",
+    "seed",
+    "epoch",
+    "step",
+    "lr",
+    *TRAIN_COLUMNS,
+    *VALIDATION_COLUMNS,
+    "test_loss",
+    "test_accuracy",
+    "status",
+)
+RUN_KEYS = ["backend", "arm", "seed"]
+
+
+def is_accuracy(metric: str) -> bool:
+    """Return whether a higher value of a metric is better."""
+    return metric.endswith("accuracy")
+
+
+def diverged_value(metric: str, num_classes: int) -> float:
+    """Return what a diverged run counts as wherever it counts: a blind guess in accuracy, an infinite loss."""
+    return 1 / num_classes if is_accuracy(metric) else math.inf
+
+
+def metrics_table(experiment: str, runs: Sequence[StoredRun]) -> pd.DataFrame:
+    """Return all evaluations of all runs, with the means of the updates since the evaluation before."""
+    tables = [_run_metrics(experiment, run) for run in runs]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(METRIC_COLUMNS))
+
+
+def last_rows(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return the last evaluation of every run."""
+    return metrics.groupby(RUN_KEYS, sort=False).tail(1)
+
+
+def _run_metrics(experiment: str, run: StoredRun) -> pd.DataFrame:
+    ends = run.evaluations["step"].to_numpy()
+    starts = np.concatenate([[0], ends[:-1]])
+    table = run.evaluations.assign(
+        experiment=experiment,
+        **run.key._asdict(),
+        lr=run.steps["lr"].to_numpy(np.float32)[ends - 1],
+        status=run.status,
+    )
+    for column in TRAIN_COLUMNS:
+        values = run.steps[column].to_numpy(np.float64)
+        table[column] = np.add.reduceat(values, starts) / (ends - starts)
+    return table[list(METRIC_COLUMNS)]

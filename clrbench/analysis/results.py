@@ -1,0 +1,131 @@
+"""The results of an experiment, read from disk once; everything that is worked out of them starts here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
+
+import pandas as pd
+
+from clrbench.analysis.bounds import RangeTest, bounds_table, read_range_test
+from clrbench.analysis.metrics import metrics_table
+from clrbench.analysis.search import Search, read_search
+from clrbench.errors import ResultsError
+from clrbench.planning.advice import comparisons
+from clrbench.planning.runs import needed_range_tests
+from clrbench.planning.tuning import given_label
+from clrbench.spec import Schedule, Spec
+from clrbench.store import ResultsFolder, StoredRun
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """The finished runs of an experiment, and of what found the rates of its arms.
+
+    Attributes:
+        spec: The experiment, resolved.
+        runs: Those of the arms, in the order of the spec.
+        search: How tuned arms found their rates.
+        range_tests: Those that arms take their rates from, by `RangeTestGroup.arm`, as far as they were made.
+        looks: With how many sets of seeds the verdict of each backend was looked at, this time included.
+    """
+
+    spec: Spec
+    runs: tuple[StoredRun, ...]
+    search: Search
+    range_tests: Mapping[str | None, RangeTest] = field(default_factory=dict)
+    looks: Mapping[str, int] = field(default_factory=dict)
+    _made: dict[Callable[[Results], object], object] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def read(cls, folder: ResultsFolder, spec: Spec, looks: Mapping[str, int] | None = None) -> Results:
+        """Return the results in a folder.
+
+        Args:
+            folder: Of the experiment.
+            spec: The experiment, resolved.
+            looks: See `record_looks`; one look at each verdict where it is left out.
+
+        Raises:
+            ResultsError: If no run is finished, or a run or an index is damaged.
+        """
+        runs = read_runs(folder, spec)
+        tests = {group.arm: folder.range_test(group.arm) for group in needed_range_tests(spec)}
+        range_tests = {arm: read_range_test(test, spec) for arm, test in tests.items() if test.has_runs()}
+        search = read_search(folder, spec, runs, bounds_table(range_tests))
+        return cls(spec, runs, search, range_tests, looks or {})
+
+    def once(self, make: Callable[[Results], T]) -> T:
+        """Return what a function makes of these results; it is called at the first request only."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        return cast(T, self._made[make])
+
+    @property
+    def compared_runs(self) -> tuple[StoredRun, ...]:
+        """The runs of the arms, and those of tuned arms at the rates given."""
+        return (*self.runs, *self.search.given_runs)
+
+    @property
+    def comparisons(self) -> list[tuple[str, str]]:
+        """Each candidate and its baseline."""
+        return comparisons(self.spec)
+
+    @property
+    def backends(self) -> list[str]:
+        """The backends that have runs, in the order of the spec."""
+        return list(dict.fromkeys(run.key.backend for run in self.compared_runs))
+
+    @property
+    def schedules(self) -> dict[str, Schedule]:
+        """The schedule of each arm as the spec has it, that of a tuned arm also under its name at the rate given."""
+        schedules = {name: arm.schedule for name, arm in self.spec.arms.items()}
+        return schedules | {given_label(self.spec, name): schedules[name] for name in self.spec.tuned_arms}
+
+    @property
+    def num_missing_runs(self) -> int:
+        """How many runs of the arms are not finished."""
+        return len(self.spec.backends) * len(self.spec.arms) * len(self.spec.seeds) - len(self.runs)
+
+
+def own_metrics(results: Results) -> pd.DataFrame:
+    """Return metrics.csv: every evaluation of every run of the arms."""
+    return metrics_table(results.spec.name, results.runs)
+
+
+def given_metrics(results: Results) -> pd.DataFrame:
+    """Return the same of tuned arms at the rates given."""
+    return metrics_table(results.spec.name, results.search.given_runs)
+
+
+def compared_metrics(results: Results) -> pd.DataFrame:
+    """Return the evaluations of all runs that are compared."""
+    own = results.once(own_metrics)
+    return pd.concat([own, results.once(given_metrics)], ignore_index=True) if results.search.given_runs else own
+
+
+def read_runs(folder: ResultsFolder, spec: Spec) -> tuple[StoredRun, ...]:
+    """Return the finished runs of the arms that a spec asks for, its backends in order.
+
+    Raises:
+        ResultsError: If there is none, or one is damaged.
+    """
+    wanted = [run for run in folder.counted_runs() if run.key.arm in spec.arms and run.key.seed in spec.seeds]
+    runs = tuple(run for backend in spec.backends for run in wanted if run.key.backend == backend)
+    if not runs:
+        raise ResultsError(f"{folder.root}: no run is finished; run `clrbench compare` again")
+    return runs
+
+
+def record_looks(folder: ResultsFolder, spec: Spec) -> dict[str, int]:
+    """Record with which seeds the verdict of each backend is now looked at; return with how many sets of seeds it ever was.
+
+    Raises:
+        ResultsError: If no run is finished, or the disk does not take it.
+    """
+    keys = [run.key for run in read_runs(folder, spec)]
+    seeds = {backend: sorted({key.seed for key in keys if key.backend == backend}) for backend, _, _ in keys}
+    return {backend: folder.record_look(backend, found) for backend, found in seeds.items()}

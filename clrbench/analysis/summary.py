@@ -1,0 +1,116 @@
+"""What the runs of each arm come to at the end, where their time went, and which rates they used."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clrbench.analysis.metrics import last_rows
+from clrbench.analysis.results import Results, given_metrics, own_metrics
+from clrbench.spec import METRICS
+from clrbench.store import StoredRun
+
+MAX_SCHEDULE_POINTS = 400
+"""A plot of this many points shows every schedule; the whole table lies in each run's `steps.csv`."""
+
+_STATISTICS = {"mean": "mean", "sd": "std", "min": "min", "max": "max"}
+
+
+def summary_table(results: Results) -> pd.DataFrame:
+    """Return summary.csv: every metric at the end, over the runs of each arm."""
+    return _summarise(results.once(own_metrics))
+
+
+def given_table(results: Results) -> pd.DataFrame:
+    """Return the same of the tuned arms at the rates given."""
+    return _summarise(results.once(given_metrics))
+
+
+def timing_table(results: Results) -> pd.DataFrame:
+    """Return where the time of every run went, those of searches and range tests among them."""
+    by_purpose = {
+        "run": results.runs,
+        "search": results.search.runs,
+        "range_test": [run for test in results.range_tests.values() for run in test.runs],
+    }
+    tables = [_timing(runs).assign(purpose=purpose) for purpose, runs in by_purpose.items() if runs]
+    return pd.concat(tables, ignore_index=True)
+
+
+def published_table(results: Results) -> pd.DataFrame:
+    """Return where values published elsewhere lie among the runs of their arm that did not diverge."""
+    ends = last_rows(results.once(own_metrics))
+    ends = ends.assign(**ends[list(METRICS)].where(ends["status"] != "diverged"))
+    rows = [
+        {
+            "backend": backend,
+            "arm": name,
+            "metric": metric,
+            "value": value,
+            "runs": int(runs[metric].notna().sum()),
+            "runs_below": int((runs[metric] < value).sum()),
+            "min": runs[metric].min(),
+            "median": runs[metric].median(),
+            "max": runs[metric].max(),
+        }
+        for (backend, name), runs in ends.groupby(["backend", "arm"], sort=False)
+        for metric, value in results.spec.arms[str(name)].published.items()
+    ]
+    columns = ["backend", "arm", "metric", "value", "runs", "runs_below", "min", "median", "max"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def schedule_table(results: Results) -> pd.DataFrame:
+    """Return the rate of each arm over its steps, thinned, as its first run used it; one that did not diverge, if any."""
+    first: dict[tuple[str, str], StoredRun] = {}
+    for run in sorted(results.runs, key=lambda run: run.has_diverged):
+        first.setdefault(run.key[:2], run)
+    return pd.concat([_thinned_schedule(run) for run in first.values()], ignore_index=True)
+
+
+def thinned_steps(lr: np.ndarray[tuple[int], np.dtype[Any]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return indices that show the shape of a table of rates: evenly spaced ones, and every turning point."""
+    evenly = np.linspace(0, len(lr) - 1, min(MAX_SCHEDULE_POINTS, len(lr))).astype(np.int64)
+    turns = np.flatnonzero(np.diff(np.sign(np.diff(lr)))) + 1
+    return np.union1d(evenly, turns) if len(turns) <= MAX_SCHEDULE_POINTS else evenly
+
+
+def _summarise(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return mean, standard deviation and range of every metric at the end, over the runs that did not diverge."""
+    rows = []
+    for (backend, arm), runs in last_rows(metrics).groupby(["backend", "arm"], sort=False):
+        row: dict[str, Any] = {"backend": backend, "arm": arm, "runs": len(runs)}
+        row["diverged"] = int((runs["status"] == "diverged").sum())
+        for metric in METRICS:
+            values = runs.loc[runs["status"] != "diverged", metric].dropna()
+            row |= {f"{metric}_{name}": values.agg(how) for name, how in _STATISTICS.items()}
+        rows.append(row)
+    statistics = [f"{metric}_{name}" for metric in METRICS for name in _STATISTICS]
+    return pd.DataFrame(rows, columns=["backend", "arm", "runs", "diverged", *statistics])
+
+
+def _timing(runs: Sequence[StoredRun]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            run.key._asdict()
+            | {name: round(seconds, 4) for name, seconds in asdict(run.timing).items()}
+            | {"images_per_second": round(run.timing.images_per_second)}
+            | {name: getattr(run.provenance, name) for name in ("threads", "device", "executor")}
+            for run in runs
+        ]
+    )
+
+
+def _thinned_schedule(run: StoredRun) -> pd.DataFrame:
+    steps = run.steps.iloc[thinned_steps(run.steps["lr"].to_numpy())]
+    return pd.DataFrame(
+        {
+            "backend": run.key.backend,
+            "arm": run.key.arm,
+            "epoch": steps["step"].to_numpy() / run.spec.steps_per_epoch,
+            "step": steps["step"].to_numpy(),
+            "lr": steps["lr"].to_numpy(np.float32),
+        }
+    )

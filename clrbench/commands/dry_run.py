@@ -1,0 +1,174 @@
+"""What an experiment will cost, and what it can show, before anything is trained."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from clrbench.answer import Answer
+from clrbench.execution.executor import num_workers
+from clrbench.execution.runner import Options
+from clrbench.models import build_layers, forward_multiply_adds, num_parameters
+from clrbench.planning.experiment import Experiment
+from clrbench.planning.half_length import half_length_runs
+from clrbench.planning.runs import (
+    all_range_tests,
+    needed_range_tests,
+    range_test_runs,
+    split_sizes,
+    training_runs,
+)
+from clrbench.planning.tuning import first_rates, given_runs, search_runs
+from clrbench.records import Bounds
+from clrbench.spec import RunSpec
+from clrbench.stats import pairs_needed, smallest_detectable_difference
+
+STEP_SECONDS = {"torch": 0.3e-3, "keras": 0.25e-3}
+"""Rough cost of an update beside its arithmetic, in seconds, by backend."""
+
+MULTIPLY_ADDS_PER_SECOND = 2e10
+"""Rough speed of one thread of a present-day processor in float32; a backward pass counts as two forward ones."""
+
+FRAMEWORK_BYTES = {"torch": 3e8, "keras": 6e8}
+WORKER_START_SECONDS = 5.0
+
+ANY_BOUNDS = Bounds(0.01, 0.1)
+"""Stands in for the bounds that a range test has yet to find, which do not change the cost."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an experiment will cost, roughly, and what it can show.
+
+    Attributes:
+        num_runs: Number of runs, those of range tests and searches among them.
+        num_tries: Number of runs that try rates of tuned arms, without the one rate that a search may add.
+        num_steps: Updates of all runs.
+        minutes: Rough time for all runs, in minutes.
+        memory_gigabytes: Rough memory of all workers together, in 1e9 bytes.
+        workers: Number of runs made at a time.
+        detectable_sds: The smallest difference that this many pairs show four times in five, in standard deviations of
+            the paired differences; None where no difference can be shown.
+    """
+
+    num_runs: int
+    num_tries: int
+    num_steps: int
+    minutes: float
+    memory_gigabytes: float
+    workers: int
+    detectable_sds: float | None
+
+
+def estimate(
+    experiment: Experiment, options: Options, *, range_test_only: bool = False, check_length: bool = False
+) -> Cost:
+    """Return what an experiment will cost where none of its runs is stored yet.
+
+    Args:
+        experiment: The experiment.
+        options: How its runs are made.
+        range_test_only: Whether the arms are left out.
+        check_length: Whether the range tests are made at half their length, too.
+
+    Raises:
+        SpecError: If the data or a run's length does not allow what the spec asks for.
+    """
+    spec = experiment.spec
+    groups = all_range_tests(spec) if range_test_only else needed_range_tests(spec)
+    tries: list[RunSpec] = []
+    with experiment.locating():
+        runs = [run for group in groups for run in range_test_runs(spec, group, experiment.sizes, experiment.backends)]
+        if check_length:
+            for group in groups:
+                runs += half_length_runs(spec, group, experiment.sizes, experiment.backends)
+        if not range_test_only:
+            experiment.check_has_arms()
+            tries, others = _tries_and_other_runs(experiment)
+            runs += tries + others
+    workers = num_workers(options.workers, options.threads or 1, len(runs))
+    seconds = sum(_seconds(experiment, run) for run in runs) / workers
+    rounds = 1 + (bool(groups) and not range_test_only) + check_length + 2 * bool(tries)
+    starts = WORKER_START_SECONDS * len(experiment.backends) * rounds
+    return Cost(
+        num_runs=len(runs),
+        num_tries=len(tries),
+        num_steps=sum(run.num_steps for run in runs),
+        minutes=(seconds + starts) / 60,
+        memory_gigabytes=workers * max(_bytes(experiment, run) for run in runs) / 1e9,
+        workers=workers,
+        detectable_sds=_detectable_sds(experiment),
+    )
+
+
+def dry_run_answer(experiment: Experiment, cost: Cost) -> Answer:
+    """Return what an experiment will cost, and its warnings."""
+    spec = experiment.spec
+    lines = [
+        f"{spec.name}: {cost.num_runs} runs, {cost.num_steps} steps in all, on {', '.join(experiment.backends)}",
+        f"about {_minutes(cost)} min with {cost.workers} workers, {cost.memory_gigabytes:.1f} GB of memory",
+    ]
+    if cost.num_tries:
+        lines.append(
+            f"{cost.num_tries} of them try the rates of tuned arms; one more rate is tried where the best lies at an edge"
+        )
+    lines.append(_detectable_words(experiment, cost))
+    lines += [f"Warning: {warning}" for warning in experiment.warnings]
+    return Answer("\n".join(lines), {"experiment": spec.name, **asdict(cost), "warnings": experiment.warnings})
+
+
+def demo_line(experiment: Experiment, cost: Cost) -> str:
+    """Return the line that says what a command without a spec is about to do."""
+    return (
+        f"No spec given, so this is the packaged demo: {cost.num_runs} runs of a small network on MNIST, on "
+        f"{' and '.join(experiment.backends)}, about {_minutes(cost)} min; clrbench init writes a spec of your own."
+    )
+
+
+def _tries_and_other_runs(experiment: Experiment) -> tuple[list[RunSpec], list[RunSpec]]:
+    """Return the tries of tuned arms; and the runs of all arms, and those at the rates given, as if none were chosen."""
+    spec, sizes, backends = experiment.spec, experiment.sizes, experiment.backends
+    bounds = {(name, group.arm): ANY_BOUNDS for name in backends for group in needed_range_tests(spec)}
+    rates = first_rates(spec, backends, bounds)
+    given = given_runs(spec, sizes, bounds, dict.fromkeys(rates, ()))
+    return search_runs(spec, sizes, bounds, rates), given + training_runs(spec, sizes, backends, bounds)
+
+
+def _seconds(experiment: Experiment, run: RunSpec) -> float:
+    layers = build_layers(run.model.settings(), experiment.sizes.image_shape, num_classes=10)
+    forward = forward_multiply_adds(layers, experiment.sizes.image_shape)
+    splits = split_sizes(experiment.spec, experiment.sizes)
+    rows = {"validation": splits.validation, "test": splits.test}
+    evaluated = len(run.evaluation_steps) * sum(rows[name] for name in run.evaluated_splits)
+    trained = run.num_steps * run.batch_size
+    arithmetic = (3 * trained + evaluated) * forward / MULTIPLY_ADDS_PER_SECOND
+    return arithmetic + run.num_steps * STEP_SECONDS[run.backend]
+
+
+def _bytes(experiment: Experiment, run: RunSpec) -> float:
+    sizes = experiment.sizes
+    resident = run.data.pipeline == "resident"
+    images = resident * (sizes.train_rows + sizes.test_rows) * float(np.prod(sizes.image_shape))
+    weights = 16.0 * num_parameters(build_layers(run.model.settings(), sizes.image_shape, 10), sizes.image_shape)
+    return FRAMEWORK_BYTES[run.backend] + 2 * images + weights + 4.0 * run.num_steps * (run.batch_size + 12)
+
+
+def _detectable_sds(experiment: Experiment) -> float | None:
+    spec = experiment.spec
+    alpha = spec.verdict.alpha / max(1, len(experiment.comparisons))
+    found = smallest_detectable_difference(1.0, len(spec.seeds), alpha=alpha)
+    return found if np.isfinite(found) else None
+
+
+def _detectable_words(experiment: Experiment, cost: Cost) -> str:
+    pairs, alpha = len(experiment.spec.seeds), experiment.spec.verdict.alpha
+    if cost.detectable_sds is None:
+        needed = pairs_needed(alpha, max(1, len(experiment.comparisons)))
+        return f"{pairs} pairs cannot show any difference at alpha {alpha:g}; {needed} can"
+    return (
+        f"{pairs} pairs show a difference of {cost.detectable_sds:.2g} standard deviations of the paired differences, "
+        "four times in five"
+    )
+
+
+def _minutes(cost: Cost) -> int:
+    return max(1, round(cost.minutes))

@@ -1,0 +1,71 @@
+"""What the commands that make runs are handed."""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from clrbench.backends import installed
+from clrbench.data import Library
+from clrbench.execution.executor import OpenExecutor, open_executor
+from clrbench.execution.runner import Options, Runner
+from clrbench.execution.session import Pace
+from clrbench.planning.experiment import Experiment, check_installed, load_data, open_experiment
+from clrbench.progress import Display
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a program that starts the command line can choose, and no option can.
+
+    Attributes:
+        pace: How long runs train between breaks and checkpoints.
+        open_executor: Opens what makes the runs.
+    """
+
+    pace: Pace = Pace()
+    open_executor: OpenExecutor = partial(open_executor, "local")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A spec, and how to make its runs.
+
+    Attributes:
+        path: The spec; None for the packaged demo.
+        out: The folder that holds a folder for each experiment.
+        library: Holds the data sets.
+        options: How to make the runs.
+        display: Shows progress and warnings.
+        setup: What makes the runs, and at which pace.
+    """
+
+    path: Path | None
+    out: Path
+    library: Library
+    options: Options
+    display: Display
+    setup: Setup
+
+    def open(self) -> Experiment:
+        """Return the experiment of the spec; its warnings are shown.
+
+        Raises:
+            SpecError: If anything in the spec is not allowed, or does not fit the data.
+            DataError: If the data cannot be read.
+        """
+        experiment = open_experiment(self.path, self.out, self.library, installed=installed())
+        for warning in experiment.warnings:
+            self.display.note(f"Warning: {warning}")
+        return experiment
+
+    def runner(self, experiment: Experiment) -> Runner:
+        """Return what makes the runs of an experiment, once its backends and data are here.
+
+        Raises:
+            BackendError: If a backend is not installed.
+            DataError: If the data cannot be had.
+            SpecError: If the data, once it is here, does not fit the spec.
+        """
+        check_installed(experiment.backends, installed())
+        experiment, dataset = load_data(experiment, self.display.counting)
+        return Runner(experiment, dataset, self.options, self.display, self.setup.open_executor, self.setup.pace)

@@ -1,0 +1,42 @@
+"""`clrbench validate`: specs against what is allowed, and against their data."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from clrbench.answer import Answer, ExitCode
+from clrbench.backends import installed
+from clrbench.data import Library
+from clrbench.errors import ClrbenchError, SpecError
+from clrbench.planning.experiment import open_experiment
+from clrbench.spec import json_schema
+
+
+def validate(paths: Sequence[Path], library: Library, refuse: Callable[[ClrbenchError], None]) -> Answer:
+    """Check specs; return which are good, with their warnings.
+
+    Args:
+        paths: The specs.
+        library: Holds their data sets; nothing is fetched.
+        refuse: Is told, in one error, what is wrong with the others.
+    """
+    lines: list[str] = []
+    errors: list[ClrbenchError] = []
+    for path in paths:
+        try:
+            experiment = open_experiment(path, Path(), library, installed=installed())
+        except ClrbenchError as err:
+            errors.append(err)
+            continue
+        lines += [f"{path}: good", *(f"{path}: warning: {warning}" for warning in experiment.warnings)]
+    code = ExitCode.DONE
+    if errors:
+        refuse(ClrbenchError("\n".join(map(str, errors))))
+        code = ExitCode.USAGE if any(isinstance(err, SpecError) for err in errors) else ExitCode.FAILED
+    return Answer("\n".join(lines), {}, code)
+
+
+def schema() -> Answer:
+    """Return the JSON Schema of a spec."""
+    found = json_schema()
+    return Answer(json.dumps(found, indent=2), found)

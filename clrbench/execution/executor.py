@@ -1,0 +1,105 @@
+"""What makes many runs at once, and how to open one by its name.
+
+A new executor is a module beside `local` and an entry in `EXECUTORS`.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import ParamSpec, Protocol, TypeAlias, TypeVar
+
+from clrbench.execution.task import Task
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+EXECUTORS = {"local": "clrbench.execution.local:LocalWorkers"}
+"""The class of each executor, by name; imported when it is opened, and made from `Resources`."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What an executor may use.
+
+    Attributes:
+        backend: The backend that every worker loads.
+        workers: Number of runs made at a time (>= 1).
+        threads: CPU threads of each run (>= 1).
+    """
+
+    backend: str
+    workers: int
+    threads: int
+
+
+class Watch(Protocol):
+    """Follows the progress of many runs."""
+
+    def advance(self, run_id: str, steps: int) -> None:
+        """Count updates of a run that have been made, or that a checkpoint has saved it."""
+
+    def finish(self, run_id: str) -> None:
+        """Count a run as finished, whoever made it."""
+
+    def warn(self, text: str) -> None:
+        """Pass on a warning to the user."""
+
+
+class Executor(Protocol):
+    """Makes runs of one backend, several at a time."""
+
+    @property
+    def name(self) -> str:
+        """The name that `run.json` records."""
+
+    def find_device(self, wanted: str) -> str:
+        """Return the device that `wanted` (auto, cpu, cuda or mps) stands for where the runs are made.
+
+        Raises:
+            BackendError: If there is no such device, or the backend cannot be loaded.
+        """
+
+    def run(self, tasks: Sequence[Task], watch: Watch) -> None:
+        """Make runs and store them; those that another process is making are waited for.
+
+        Raises:
+            ClrbenchError: What the first run to fail raised; finished runs stay on disk.
+        """
+
+    def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what a module-level function returns in a worker that has loaded its backend."""
+
+    def close(self) -> None:
+        """Stop at the next checkpoints, where these are near, and end the workers."""
+
+
+OpenExecutor: TypeAlias = Callable[[Resources], AbstractContextManager[Executor]]
+"""Opens an executor for the length of a `with` statement."""
+
+
+@contextmanager
+def open_executor(name: str, resources: Resources) -> Iterator[Executor]:
+    """Open an executor by its name in `EXECUTORS`, and close it whatever happens."""
+    module, _, factory = EXECUTORS[name].partition(":")
+    executor: Executor = getattr(import_module(module), factory)(resources)
+    try:
+        yield executor
+    finally:
+        executor.close()
+
+
+def num_workers(wanted: int | None, threads: int, num_runs: int) -> int:
+    """Return how many of `num_runs` runs to make at a time.
+
+    Args:
+        wanted: Upper limit; None for as many as the processors of this machine allow.
+        threads: CPU threads of each run.
+        num_runs: Number of runs.
+    """
+    return min(wanted or max(1, _available_cpus() // threads), num_runs)
+
+
+def _available_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

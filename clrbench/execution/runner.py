@@ -1,0 +1,261 @@
+"""Makes the runs of an experiment that are not stored yet."""
+
+import subprocess
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+from typing import Protocol
+
+from clrbench.errors import ResultsError, SpecError
+from clrbench.execution.executor import Executor, OpenExecutor, Resources, Watch, num_workers
+from clrbench.execution.provenance import Circumstances
+from clrbench.execution.session import Pace
+from clrbench.execution.task import Task, make_task
+from clrbench.planning.experiment import Experiment
+from clrbench.planning.plan import PROTOCOL
+from clrbench.records import Dataset
+from clrbench.spec import BackendName, RunSpec, to_yaml
+from clrbench.store import ResultsFolder
+
+
+@dataclass(frozen=True)
+class Options:
+    """How runs are made, as the command line says.
+
+    Attributes:
+        workers: Runs made at a time; None for as many as the processors allow.
+        threads: CPU threads of each run; None for those that the experiment was started with, or 1.
+        device: auto, cpu, cuda or mps.
+        redo: Whether finished runs are made again.
+        shard: Which part of the runs to make, (1, n) to (n, n); None for all of them.
+    """
+
+    workers: int | None = None
+    threads: int | None = None
+    device: str = "auto"
+    redo: bool = False
+    shard: tuple[int, int] | None = None
+
+
+class Display(Protocol):
+    """Shows the progress of runs to the user."""
+
+    @property
+    def count(self) -> str:
+        """How many of the runs shown are finished, in words."""
+
+    def showing(self, what: str, num_runs: int, work: float) -> AbstractContextManager[None]:
+        """Show progress while runs are made, `work` in all."""
+
+    def watch(self, step_work: Mapping[str, float]) -> Watch:
+        """Return what follows runs, by ID, each with the work of one update."""
+
+    def skip(self, work: float) -> None:
+        """Count a run that is stored already."""
+
+    def warn(self, text: str) -> None:
+        """Show a warning."""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """Makes runs of one experiment, on the devices and with the threads that it was first started with.
+
+    Attributes:
+        experiment: The experiment.
+        dataset: Its data set.
+        options: How to make the runs.
+        display: Shows their progress.
+        open_executor: Opens what makes them.
+        pace: How long to train between breaks and checkpoints.
+    """
+
+    experiment: Experiment
+    dataset: Dataset
+    options: Options
+    display: Display
+    open_executor: OpenExecutor
+    pace: Pace
+
+    @property
+    def folder(self) -> ResultsFolder:
+        """The results folder of the experiment."""
+        return ResultsFolder(self.experiment.root)
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of each run: those that the experiment was started with, if it was, else those asked for, or 1.
+
+        Raises:
+            SpecError: If others are asked for.
+        """
+        found = self.folder.index().threads or self.options.threads or 1
+        self._check_unchanged("threads", found, self.options.threads)
+        return found
+
+    def begin(self) -> None:
+        """Write down what is about to be done.
+
+        Raises:
+            SpecError: If the experiment was started with other threads.
+            ResultsError: If the disk does not take it.
+        """
+        threads = self.threads
+        self._warn_of_other_runs()
+        self.folder.create()
+        self.folder.begin(self._spec_text, self.experiment.warnings)
+        self._check_unchanged("threads", self.folder.settle_threads(threads), self.options.threads)
+
+    def check_spec_unchanged(self) -> None:
+        """Raise ResultsError if another process has begun a different spec in the same folder meanwhile."""
+        if self.folder.is_of_another(self._spec_text):
+            raise ResultsError(
+                f"{self.folder.root}: another process began a different spec of this name here meanwhile; the finished "
+                "runs are kept; run the same command again, with --out for a folder of its own"
+            )
+
+    def make(
+        self,
+        folder: ResultsFolder,
+        runs: list[RunSpec],
+        what: str,
+        *,
+        wanted: Collection[RunSpec] | None = None,
+        made: Collection[RunSpec] = (),
+    ) -> None:
+        """Make the runs that are not stored in a folder yet.
+
+        Args:
+            folder: The folder of the experiment, of its search or of a range test.
+            runs: All runs that belong there, those of a backend next to each other.
+            what: What they are called while they are made.
+            wanted: The part of them to make; None for all.
+            made: Those that this command has made already, which `redo` does not make again.
+
+        Raises:
+            ClrbenchError: If a run fails; finished runs stay on disk.
+        """
+        self.folder.check_exists()
+        folder.create()
+        mine = set(runs if wanted is None else wanted)
+        with self.display.showing(what, len(mine), sum(step_work(run) * run.num_steps for run in mine)):
+            for backend, group in groupby(runs, key=lambda run: run.backend):
+                self._make_on(backend, folder, list(group), mine, made)
+
+    def _make_on(
+        self,
+        backend: BackendName,
+        folder: ResultsFolder,
+        runs: list[RunSpec],
+        mine: Collection[RunSpec],
+        made: Collection[RunSpec],
+    ) -> None:
+        threads = self.threads
+        resources = Resources(backend, num_workers(self.options.workers, threads, len(runs)), threads)
+        tasks: list[Task] = []
+        with self._noting_progress(folder, tasks), self.open_executor(resources) as executor:
+            how = self._circumstances(backend, threads, executor)
+            tasks += [self._task(folder, run, how, made) for run in runs]
+            points = {task.run.arm: task.run.evaluation_steps for task in tasks}
+            folder.add_runs(self._spec_text, backend, [task.run_id for task in tasks], points)
+            asked_for = [task for task in tasks if task.run in mine]
+            pending = [task for task in asked_for if self._is_pending(folder, task)]
+            work = {task.run_id: step_work(task.run) for task in pending}
+            for task in asked_for:
+                if task.run_id not in work:
+                    self.display.skip(step_work(task.run) * task.run.num_steps)
+            executor.run(pending, self.display.watch(work))
+
+    @contextmanager
+    def _noting_progress(self, folder: ResultsFolder, tasks: list[Task]) -> Iterator[None]:
+        """Add to an error, or to a Ctrl-C, how many runs are finished and how many have a checkpoint."""
+        try:
+            yield
+        except BaseException as err:
+            kept = sum(folder.has_checkpoint(task.run_id) for task in tasks)
+            err.add_note(f"{self.display.count} are finished, {kept} stand at a checkpoint")
+            raise
+
+    def _task(self, folder: ResultsFolder, run: RunSpec, how: Circumstances, made: Collection[RunSpec]) -> Task:
+        task = make_task(run, self.dataset, how, self.experiment.library, folder.root, self.pace)
+        return replace(task, redo=self.options.redo and run not in made)
+
+    def _is_pending(self, folder: ResultsFolder, task: Task) -> bool:
+        try:
+            run = folder.find_run(task.run_id)
+        except ResultsError as err:
+            self.display.warn(str(err))
+            return True
+        finished = run is not None and run.has_evaluations(task.run.evaluation_steps)
+        return task.redo or not finished or folder.needs_cleanup(task.run_id)
+
+    def _circumstances(self, backend: BackendName, threads: int, executor: Executor) -> Circumstances:
+        return Circumstances(
+            backend=backend,
+            device=self._device(backend, executor),
+            threads=threads,
+            executor=executor.name,
+            git_commit=_git_commit(self.experiment.file.path.resolve().parent),
+            data_checksum=self.dataset.checksum,
+        )
+
+    def _device(self, backend: BackendName, executor: Executor) -> str:
+        asked = self.options.device
+        device = self.folder.index().devices.get(backend)
+        if device is None:
+            device = self.folder.settle_device(backend, executor.find_device(asked))
+        self._check_unchanged("device", device, None if asked == "auto" else asked)
+        return device
+
+    def _check_unchanged(self, name: str, fixed: object, wanted: object) -> None:
+        if wanted not in {None, fixed}:
+            raise SpecError(
+                f"--{name}: got {wanted}, but {self.experiment.root} was started with {name} {fixed}, and another value "
+                f"can change the last digits; leave --{name} out, or name another folder with --out"
+            )
+
+    def _warn_of_other_runs(self) -> None:
+        found = self.folder.index().protocol or PROTOCOL
+        if found < PROTOCOL:
+            self.display.warn(
+                f"{self.folder.root} was made by an older clrbench, which followed protocol {found}: its runs are kept, but "
+                f"all are made anew by protocol {PROTOCOL}, and only these count"
+            )
+        elif self.folder.is_of_another(self._spec_text):
+            self.display.warn(
+                f"{self.folder.root} was last made from another spec: only runs that both ask for are kept in its tables"
+            )
+
+    @property
+    def _spec_text(self) -> str:
+        return to_yaml(self.experiment.spec)
+
+
+def part(runs: list[RunSpec], shard: tuple[int, int] | None) -> list[RunSpec]:
+    """Return the runs of a shard; all of them for None.
+
+    They are neighbours, so that one machine makes most of the runs that are compared with each other.
+    """
+    if shard is None:
+        return runs
+    index, count = shard
+    return runs[(index - 1) * len(runs) // count : index * len(runs) // count]
+
+
+def step_work(run: RunSpec) -> float:
+    """Return about what an update of a run takes, in images: a fixed part, and its batch."""
+    return 200 + run.batch_size
+
+
+@cache
+def _git_commit(folder: Path) -> str | None:
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None

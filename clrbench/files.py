@@ -1,0 +1,168 @@
+"""Files that are either complete or not there.
+
+Every write goes to a temporary name first, is flushed to the disk, and then takes its place in one step.
+"""
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from clrbench.errors import ClrbenchError
+
+_TEMPORARY = ".part"
+
+
+@contextmanager
+def disk_errors(path: Path, error: type[ClrbenchError], advice: str) -> Iterator[None]:
+    """Turn an OSError into an error that names the path and a way out.
+
+    Args:
+        path: The file or folder that the message names.
+        error: The class to raise.
+        advice: What the user can do about it; ends the message.
+    """
+    try:
+        yield
+    except OSError as err:
+        reason = err.strerror or f"is the disk full? {err}"
+        raise error(f"{path}: cannot be read or written ({reason}); {advice}") from err
+
+
+def temporary_path(target: Path) -> Path:
+    """Return a new name beside `target` for what is to take its place."""
+    return target.with_name(f".{target.name}.{secrets.token_hex(8)}{_TEMPORARY}")
+
+
+def find_temporary(folder: Path, name: str = "*") -> list[Path]:
+    """Return what writes in progress, and processes that died while writing, have left in a folder.
+
+    Args:
+        folder: Where to look; its subfolders are left out.
+        name: The name of one target; any, if left out.
+    """
+    return sorted(folder.glob(f".{name}.*{_TEMPORARY}*"))
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that must not exist, and flush it to the disk at the end.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    # Never through something that lies there already, which might be a link.
+    with path.open("xb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of whatever is at `target`, in one step, once it has been filled.
+
+    The caller holds a lock on `target`.
+
+    Raises:
+        OSError: If the disk refuses; what was at `target` is still there.
+    """
+    make_folder(target.parent)
+    temporary = temporary_path(target)
+    replaced = temporary.with_name(f"{temporary.name}-replaced")
+    try:
+        temporary.mkdir()
+        yield temporary
+        sync(temporary)
+        if target.exists():
+            target.replace(replaced)
+        try:
+            temporary.replace(target)
+        except OSError:
+            if replaced.exists():
+                replaced.replace(target)
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if target.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
+    sync(target.parent)
+
+
+def write_file(target: Path, content: bytes) -> None:
+    """Write a file in one step, and remove what a dead process left of it; the caller holds a lock on it.
+
+    Raises:
+        OSError: If the disk refuses; what was at `target` is still there.
+    """
+    make_folder(target.parent)
+    for left in find_temporary(target.parent, target.name):
+        left.unlink(missing_ok=True)
+    temporary = temporary_path(target)
+    try:
+        with new_file(temporary) as file:
+            file.write(content)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync(target.parent)
+
+
+def make_folder(path: Path, *, parents: bool = False) -> None:
+    """Make a folder, unless it is there.
+
+    Args:
+        path: The folder.
+        parents: Whether the folders above it are made too; otherwise its parent must be there.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    if not path.is_dir():
+        path.mkdir(parents=parents, exist_ok=True)
+        sync(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Flush a file to the disk, or the list of the files in a folder.
+
+    Raises:
+        OSError: If the disk refuses.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a file; a pipe or a device, which may never end, is not read.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError("it is not a regular file")
+    return path.read_bytes()
+
+
+def checksum(content: bytes) -> str:
+    """Return the SHA-256 of a file's content, in hex."""
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,129 @@
+"""A spec file -> an experiment with every default filled in, before anything is trained."""
+
+from collections.abc import Collection
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+
+from clrbench.data import DatasetSizes, Library, Show
+from clrbench.errors import BackendError, SpecError
+from clrbench.models import build_layers
+from clrbench.planning.advice import comparisons, warnings
+from clrbench.planning.runs import needed_range_tests, own_range_test, range_test_runs
+from clrbench.records import Dataset
+from clrbench.spec import BACKEND_NAMES, BackendName, Spec, SpecFile, load_spec
+from clrbench.spec.model import RangeTest
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A spec with every default filled in, the sizes of its data set, and the folder of its results.
+
+    Attributes:
+        file: The spec as it was read.
+        library: Holds the data set.
+        spec: The spec, resolved.
+        sizes: Rows and image shape of the data set.
+        backends: The backends that it runs on, in order.
+        root: The folder of its results.
+        warnings: What may mislead in its outcome, a sentence each.
+    """
+
+    file: SpecFile
+    library: Library
+    spec: Spec
+    sizes: DatasetSizes
+    backends: tuple[BackendName, ...]
+    root: Path
+    warnings: list[str]
+
+    @property
+    def comparisons(self) -> list[tuple[str, str]]:
+        """Each candidate with its baseline."""
+        return comparisons(self.spec)
+
+    def locating(self) -> AbstractContextManager[None]:
+        """Put the file and line of the spec in front of errors about it."""
+        return self.file.locating()
+
+    def check_has_arms(self) -> None:
+        """Raise SpecError unless the spec names an arm."""
+        if not self.spec.arms:
+            with self.locating():
+                raise SpecError(
+                    "names no arm; add one, such as {constant: {schedule: {name: constant, lr: 0.03}}}", key=("arms",)
+                )
+
+    def on(self, backends: tuple[BackendName, ...]) -> "Experiment":
+        """Return the same experiment on other backends."""
+        return replace(self, backends=backends, spec=self.spec.model_copy(update={"backends": backends}))
+
+
+def open_experiment(path: Path | None, out: Path, library: Library, *, installed: Collection[str]) -> Experiment:
+    """Return the experiment of a spec file, or of the packaged demo; no data is fetched.
+
+    Args:
+        path: The spec; None for the demo.
+        out: The folder that holds a folder for each experiment.
+        library: Holds the data sets.
+        installed: The backends that a spec without `backends` runs on.
+
+    Raises:
+        SpecError: If anything in the spec is not allowed, or does not fit the data.
+        DataError: If the data cannot be read.
+    """
+    file = load_spec(path or Path(str(files("clrbench") / "demo.yaml")))
+    asked = file.spec.backends
+    chosen = tuple(name for name in BACKEND_NAMES if name in installed) if asked == "installed" else asked
+    return _fitted(file, out, library, chosen)
+
+
+def load_data(experiment: Experiment, show: Show) -> tuple[Experiment, Dataset]:
+    """Return the data set of an experiment, fetched or made first if need be, and the experiment fitted to it.
+
+    Args:
+        experiment: The experiment; before its data was here, its sizes may have been those expected.
+        show: Shows the progress of a download.
+
+    Raises:
+        DataError: If the data cannot be had.
+        SpecError: If the data does not fit the spec.
+    """
+    name, library = experiment.spec.data.dataset, experiment.library
+    with experiment.locating():
+        dataset = library.load(name, show)
+    if library.measure(name) != experiment.sizes:
+        experiment = _fitted(experiment.file, experiment.root.parent, library, experiment.backends)
+    return experiment, dataset
+
+
+def check_installed(wanted: Collection[str], installed: Collection[str]) -> None:
+    """Raise BackendError unless any backend is wanted, and each of them is installed."""
+    if not wanted:
+        raise BackendError(
+            "no backend is installed; run pip install 'clrbench[torch]' or pip install 'clrbench[keras]'"
+        )
+    for name in wanted:
+        if name not in installed:
+            raise BackendError(f"backend {name} is not installed; run pip install 'clrbench[{name}]'")
+
+
+def _fitted(file: SpecFile, out: Path, library: Library, backends: tuple[BackendName, ...]) -> Experiment:
+    """Return an experiment whose runs are known to fit its data."""
+    with file.locating():
+        sizes = library.measure(file.spec.data.dataset)
+        # Only the shapes matter here: a model that does not fit the images is an error of the spec.
+        build_layers(file.spec.model.settings(), sizes.image_shape, num_classes=2)
+        baseline = file.spec.baseline or next(iter(file.spec.arms), None)
+        spec = file.spec.model_copy(update={"backends": backends, "baseline": baseline})
+        found = warnings(spec, sizes, backends)
+        _check_range_tests(spec, sizes)
+    return Experiment(file, library, spec, sizes, backends, out / spec.name, found)
+
+
+def _check_range_tests(spec: Spec, sizes: DatasetSizes) -> None:
+    """Raise SpecError if a range test that arms need, or that the spec describes, does not fit the data."""
+    described = [] if spec.arms and spec.range_test == RangeTest() else [own_range_test(spec)]
+    for group in [*described, *needed_range_tests(spec)]:
+        range_test_runs(spec, group, sizes, backends=())

@@ -1,0 +1,180 @@
+"""What the figures of a metric over the epochs share: its lines, its axis, its legend and its caption."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from clrbench.analysis.curves import ArmCurve
+from clrbench.records import DoubleArray
+from clrbench.report.figures import style
+from clrbench.report.figures.style import MEAN_WIDTH, LineStyle, arm_colours, arm_line_styles
+from clrbench.report.words import divergence_caption, divergences, seeds_words
+
+_LOG_LOSS_DECADES = 1.0
+_SETTLED_FRACTION = 0.25
+_CUT_ACCURACY = 0.5
+_CUT_LOSS = 0.25
+
+
+def draw_mean(axes: Axes, curve: ArmCurve, arms: Sequence[str], line_style: LineStyle | None = None) -> None:
+    """Draw the mean line of an arm, labelled with its name, and its band.
+
+    Args:
+        axes: The panel.
+        curve: What to draw.
+        arms: Arms in the order of the spec, for the colours.
+        line_style: Style in place of the arm's own.
+    """
+    colour = arm_colours(arms)[curve.arm]
+    axes.fill_between(curve.epochs, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0)
+    marker = "o" if len(curve.epochs) == 1 else ""
+    axes.plot(
+        curve.epochs,
+        curve.mean,
+        color=colour,
+        linewidth=MEAN_WIDTH,
+        linestyle=line_style or arm_line_styles(arms)[curve.arm],
+        marker=marker,
+        label=curve.arm,
+    )
+
+
+def draw_seeds(axes: Axes, curve: ArmCurve, arms: Sequence[str]) -> None:
+    """Draw each run of an arm as a faint line, with a cross where a run that diverged ends."""
+    colour = arm_colours(arms)[curve.arm]
+    if len(curve.seeds) > 1:
+        axes.plot(curve.epochs, curve.values, color=colour, linewidth=0.6, alpha=0.35, zorder=1.5, label="_seed")
+    for values in curve.values.T[curve.diverged]:
+        last = np.flatnonzero(np.isfinite(values))[-1:]
+        axes.plot(
+            curve.epochs[last],
+            values[last],
+            "X",
+            color=colour,
+            markersize=8,
+            markeredgecolor="white",
+            label="_diverged",
+        )
+
+
+def draw_published(axes: Axes, rows: pd.DataFrame, arms: Sequence[str]) -> None:
+    """Draw a dashed line for each value published for an arm, the lowest labelled below it and the others above."""
+    for rank, (arm, value) in enumerate(sorted(zip(rows["arm"], rows["value"], strict=True), key=lambda row: row[1])):
+        colour = arm_colours(arms)[arm]
+        axes.axhline(value, color=colour, linewidth=1.1, linestyle=(0, (5, 3)), label="_published")
+        below = rank == 0 and len(rows) > 1
+        axes.annotate(
+            f"published {value:.4g}",
+            (0, value),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, -2 if below else 2),
+            textcoords="offset points",
+            va="top" if below else "bottom",
+            color=colour,
+            fontsize=8,
+        )
+
+
+def scale_values(axes: Axes, curves: Sequence[ArmCurve], metric: str, published: DoubleArray) -> str:
+    """Scale the y axis to the settled values and the best ones of all; losses over more than a decade get a log axis.
+
+    The bad end (low accuracy, high loss) is cut only where that leaves less than half the range of an accuracy or a
+    quarter of that of a loss, so that the first epochs do not flatten the rest.
+
+    Args:
+        axes: The panel; those that share its y axis follow.
+        curves: What is drawn.
+        metric: Its name.
+        published: float64[n], further values to keep in sight.
+
+    Returns:
+        What to say about values outside the axis; empty when there are none.
+    """
+    is_loss = metric.endswith("loss")
+    values = np.concatenate([curve.values.ravel() for curve in curves])
+    log = is_loss and style.decades(values) > _LOG_LOSS_DECADES
+    sign = -1.0 if is_loss else 1.0
+
+    def goodness(parts: list[DoubleArray]) -> DoubleArray:
+        array = np.concatenate([part.ravel() for part in parts])
+        array = array[np.isfinite(array) & (array > (0 if log else -np.inf))]
+        # The band may leave the fractions that an accuracy can be.
+        better = -np.log10(array) if log else -array if is_loss else array.clip(0, 1)
+        return np.asarray(better, np.float64)
+
+    everything = goodness([_drawn(curve) for curve in curves] + [published])
+    if not len(everything):
+        return ""
+    best, worst = everything.max(), everything.min()
+    late = goodness([_settled(curve) for curve in curves])
+    settled = min([*np.quantile(late, [0.01] if len(late) else []), *goodness([published])], default=worst)
+    if best - settled < (_CUT_LOSS if is_loss else _CUT_ACCURACY) * (best - worst):
+        worst = settled
+    margin = 0.04 * (best - worst) or 0.01 * max(1.0, abs(best))
+    low, high = sorted(sign * np.array([best + margin, worst - margin]))
+    if log:
+        style.log_scale(axes, "y", high - low)
+        low, high = 10.0**low, 10.0**high
+    axes.set_ylim(max(low, 0.0), high)
+    outside = int(((values < low) | (values > high)).sum())
+    edge = f"above {high:.3g}" if is_loss else f"below {low:.3g}"
+    return f"not shown: {outside} of {np.isfinite(values).sum()} values, {edge}" if outside else ""
+
+
+def arm_handles(counts: pd.DataFrame, arms: Sequence[str]) -> list[Line2D]:
+    """Return a legend entry for each arm that has runs, with how many it has.
+
+    Args:
+        counts: backend, arm, runs: a row for each backend and arm; more columns do no harm.
+        arms: In the order of the spec.
+    """
+    handles = []
+    for arm in arms:
+        runs = counts[counts["arm"] == arm]
+        if runs["runs"].nunique() == 1:
+            handles.append(arm_handle(arm, arms, f"{arm} (n = {runs['runs'].iloc[0]})"))
+        elif len(runs):
+            number = ", ".join(f"{n} {backend}" for backend, n in zip(runs["backend"], runs["runs"], strict=True))
+            handles.append(arm_handle(arm, arms, f"{arm} (n = {number})"))
+    return handles
+
+
+def arm_handle(arm: str, arms: Sequence[str], label: str) -> Line2D:
+    """Return the legend entry of an arm."""
+    line_style = arm_line_styles(arms)[arm]
+    return Line2D([], [], color=arm_colours(arms)[arm], linewidth=2.2, linestyle=line_style, label=label)
+
+
+def line_caption(curves: Sequence[ArmCurve], *, with_seeds: bool) -> str:
+    """Return what line, band and faint lines are, and over which seeds."""
+    faint = ", faint: single seeds" if with_seeds else ""
+    all_seeds = {curve.seeds for curve in curves}
+    if len(all_seeds) > 1:
+        return "line: mean over the n seeds, band: 95 % interval of the mean" + faint
+    seeds = next(iter(all_seeds))
+    if len(seeds) == 1:
+        return f"line: the only seed ({seeds[0]})"
+    listed = seeds_words(seeds).removeprefix("seeds ")
+    return f"line: mean of {len(seeds)} seeds ({listed}), band: 95 % interval of the mean{faint}"
+
+
+def divergence_note(summary: pd.DataFrame) -> str:
+    """Return which runs diverged, and that the mean line goes on without them where any is left; empty where none did."""
+    some_left = any(not divergence.of_all for divergence in divergences(summary))
+    return divergence_caption(summary, "the mean goes on without them" if some_left else "")
+
+
+def _drawn(curve: ArmCurve) -> DoubleArray:
+    """Return everything that a figure shows of a curve, float64[rows, seeds + 3]."""
+    return np.column_stack([curve.values, curve.mean, curve.low, curve.high])
+
+
+def _settled(curve: ArmCurve) -> DoubleArray:
+    """Return the part of that after the first quarter of the epochs, where arms are worth telling apart."""
+    late = curve.epochs >= _SETTLED_FRACTION * curve.epochs.max()
+    return np.asarray(_drawn(curve)[late], np.float64)

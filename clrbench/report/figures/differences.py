@@ -1,0 +1,200 @@
+"""The figure of the paired differences: a dot a seed, the mean and its interval, zero and the margin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from clrbench.analysis.comparison import Comparison, read_rows
+from clrbench.analysis.metrics import is_accuracy
+from clrbench.analysis.tables import Findings
+from clrbench.records import DoubleArray
+from clrbench.report.figures import style
+from clrbench.report.figures.plot import Plot, sentences
+from clrbench.report.figures.style import arm_colours
+from clrbench.report.words import (
+    comparison_words,
+    divergence_caption,
+    divergence_rule,
+    level_words,
+    metric_unit,
+    plain,
+    seeds_words,
+)
+
+_ROW_INCHES = 0.55
+_REST_INCHES = 1.35
+_MARGIN_COLOUR = "#ececec"
+
+
+@dataclass(frozen=True)
+class PrimaryDifferences:
+    """The comparisons in the metric of the verdict, and their pairs.
+
+    Attributes:
+        rows: In the order of comparison.csv.
+        pairs: The rows of differences.csv in this metric.
+    """
+
+    rows: list[Comparison]
+    pairs: pd.DataFrame
+
+    @classmethod
+    def of(cls, findings: Findings) -> PrimaryDifferences:
+        """Return those of an experiment."""
+        comparison, differences = (findings.tables[name] for name in ("comparison", "differences"))
+        metric = findings.spec.verdict.metric
+        rows = read_rows(Comparison, comparison[comparison["metric"] == metric])
+        return cls(rows, differences[differences["metric"] == metric])
+
+    def dots(self, row: Comparison) -> DoubleArray:
+        """Return the difference of each pair of a comparison, float64[pairs]."""
+        keys = ["backend", "candidate", "baseline"]
+        chosen = (self.pairs[keys] == [row.backend, row.candidate, row.baseline]).all(axis=1)
+        return self.pairs.loc[chosen, "difference"].to_numpy(np.float64)
+
+    def span(self, margin: float) -> tuple[float, float]:
+        """Return the ends of an axis: all that is finite, zero and some room; the margin where it is not far wider."""
+        ends = [end for row in self.rows for end in (row.ci_low, row.ci_high)]
+        shown = np.concatenate([self.pairs["difference"], ends, [0.0]])
+        shown = shown[np.isfinite(shown)]
+        if margin <= 2 * np.ptp(shown):
+            shown = np.append(shown, [-margin, margin])
+        room = 0.08 * float(np.ptp(shown)) or 0.01
+        return float(shown.min()) - room, float(shown.max()) + room
+
+
+@dataclass(frozen=True)
+class DotStyle:
+    """How the pairs are drawn: diameter in points, and opacity."""
+
+    size: float
+    alpha: float
+
+
+def draw_row(axes: Axes, y: int, row: Comparison, dots: DoubleArray, colour: str, dot_style: DotStyle) -> None:
+    """Draw one comparison: a dot a pair, a bar from end to end of the interval, and a diamond at the mean."""
+    # Multiples of the golden ratio keep dots of equal value apart, the same way every time.
+    offsets = (np.arange(len(dots)) * 0.618 % 1 - 0.5) * 0.5
+    axes.plot(
+        dots,
+        y + offsets,
+        "o",
+        color=colour,
+        markersize=dot_style.size,
+        alpha=dot_style.alpha,
+        markeredgewidth=0,
+        label="_pairs",
+    )
+    left, right = axes.get_xlim()
+    axes.hlines(y, max(row.ci_low, left), min(row.ci_high, right), color="black", linewidth=2)
+    axes.plot(row.mean_difference, y, "D", color="black", markersize=5.5, label="_mean")
+
+
+@style.house_style
+def draw_differences(findings: Findings) -> Figure | None:
+    """Draw the paired differences: a row for each backend, candidate and baseline, the first on top.
+
+    Returns:
+        None where there is nothing to compare.
+    """
+    primary, metric, margin = (
+        PrimaryDifferences.of(findings),
+        findings.spec.verdict.metric,
+        findings.spec.verdict.margin,
+    )
+    if not primary.rows:
+        return None
+    figure = style.new_figure(_REST_INCHES + _ROW_INCHES * len(primary.rows))
+    axes = figure.subplots()
+    axes.grid(axis="y", visible=False)
+    if margin > 0:
+        axes.axvspan(-margin, margin, color=_MARGIN_COLOUR, linewidth=0, zorder=0, label="_margin")
+    axes.axvline(0, color="#777777", linewidth=1, zorder=1)
+    axes.set(xlim=primary.span(margin), ylim=(len(primary.rows) - 0.4, -0.6))
+    for y, row in enumerate(primary.rows):
+        dots = primary.dots(row)
+        if len(dots):
+            draw_row(axes, y, row, dots, arm_colours(findings.arms)[row.candidate], DotStyle(size=5, alpha=0.55))
+            _draw_arrows(axes, y, row)
+    _label_rows(axes, primary.rows)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    better = "above" if is_accuracy(metric) else "below"
+    axes.set_xlabel(
+        f"{plain(metric)}: candidate - baseline ({metric_unit(metric)}); {better} 0 the candidate is better"
+    )
+    diverged = divergence_caption(findings.tables["summary"], divergence_rule(metric))
+    style.write_caption(figure, [*_captions(primary, margin), diverged])
+    return figure
+
+
+def difference_clauses(findings: Findings) -> Iterator[str]:
+    """Yield what each comparison in the metric of the verdict came to."""
+    for row in PrimaryDifferences.of(findings).rows:
+        start, words = f"{row.candidate} - {row.baseline} ({row.backend})", comparison_words(row)
+        if row.pairs:
+            yield f"{start}: mean {words.difference}, interval {words.ends}, {words.pairs}: {words.counts}; {row.verdict}"
+        else:
+            yield f"{start}: no pair of runs"
+
+
+def _margin_clauses(findings: Findings) -> Iterator[str]:
+    margin = findings.spec.verdict.margin
+    if margin and PrimaryDifferences.of(findings).rows:
+        yield f"Differences between {-margin:g} and {margin:+g} do not matter"
+
+
+def _draw_arrows(axes: Axes, y: int, row: Comparison) -> None:
+    """Draw an arrow at each end of an interval that has none."""
+    for bound, at, arrow in ((row.ci_low, 0.012, "<"), (row.ci_high, 0.988, ">")):
+        if math.isinf(bound):
+            axes.plot(at, y, arrow, color="black", markersize=7, transform=axes.get_yaxis_transform(), label="_endless")
+
+
+def _label_rows(axes: Axes, rows: Sequence[Comparison]) -> None:
+    """Write to the left of each row what is compared, and to the right what came out."""
+    axes.set_yticks(range(len(rows)), [f"{row.candidate} -\n{row.baseline}, {row.backend}" for row in rows])
+    axes.tick_params(axis="y", length=0)
+    right = axes.twinx()
+    right.grid(visible=False)
+    right.set_yticks(range(len(rows)), [_outcome(row) for row in rows])
+    right.tick_params(axis="y", length=0)
+    right.set_ylim(axes.get_ylim())
+
+
+def _outcome(row: Comparison) -> str:
+    if not row.pairs:
+        return "no pair of runs"
+    words = comparison_words(row)
+    ends = words.ends if math.isfinite(row.ci_low) else f"interval {words.ends}"
+    return f"{words.difference} ({ends})\n{row.verdict}; {words.counts}"
+
+
+def _captions(primary: PrimaryDifferences, margin: float) -> list[str]:
+    number = {row.pairs for row in primary.rows}
+    pairs = f"n = {number.pop()}" if len(number) == 1 else f"n = {min(number)} to {max(number)}"
+    unbounded = any(math.isinf(row.ci_low) for row in primary.rows if row.pairs)
+    seeds = seeds_words(primary.pairs["seed"])
+    return [
+        f"dot: one pair of runs ({pairs} a row{seeds and ', '}{seeds})",
+        "diamond and bar: mean difference and its interval" + " (arrow: unbounded)" * unbounded,
+        f"grey band: differences up to {margin:g} do not matter" if margin else "",
+    ]
+
+
+DIFFERENCES = Plot(
+    name="differences",
+    draw=draw_differences,
+    caption=lambda findings: (
+        f"Paired differences in {plain(findings.spec.verdict.metric)}: a dot a seed, the mean, its "
+        f"{level_words(findings.spec.verdict.alpha)} interval, and the margin"
+    ),
+    alt=lambda findings: sentences([*difference_clauses(findings), *_margin_clauses(findings)]),
+)

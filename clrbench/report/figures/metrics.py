@@ -1,0 +1,98 @@
+"""The figures of one metric over the epochs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from clrbench.analysis.curves import ArmCurve
+from clrbench.analysis.metrics import is_accuracy
+from clrbench.analysis.tables import Findings
+from clrbench.report.figures import style
+from clrbench.report.figures.curves import (
+    arm_handles,
+    divergence_note,
+    draw_mean,
+    draw_published,
+    draw_seeds,
+    line_caption,
+    scale_values,
+)
+from clrbench.report.figures.plot import Plot, sentences
+from clrbench.report.words import capitalised, metric_label
+
+
+def metric_plot(metric: str) -> Plot:
+    """Return the figure of a metric over the epochs."""
+    return Plot(
+        name=metric,
+        draw=lambda findings: draw_metric(findings, metric),
+        caption=lambda _: f"{capitalised(metric)} over the epochs: mean, its 95 % interval, single seeds",
+        alt=lambda findings: sentences([*metric_clauses(findings, metric), *_published_clauses(findings, metric)]),
+    )
+
+
+@style.house_style
+def draw_metric(findings: Findings, metric: str) -> Figure:
+    """Draw a metric over the epochs: a panel a backend; a mean line, its band and faint seeds for each arm.
+
+    Values published for an arm are drawn as dashed lines.
+    """
+    curves, arms, published = findings.curves[metric], findings.arms, findings.tables["published"]
+    backends = list(dict.fromkeys(curve.backend for curve in curves))
+    figure, panels = style.row_of_panels(4.2, len(backends))
+    values: list[float] = []
+    for axes, backend in zip(panels, backends, strict=True):
+        for curve in (curve for curve in curves if curve.backend == backend):
+            draw_seeds(axes, curve, arms)
+            draw_mean(axes, curve, arms)
+        rows = published[(published["backend"] == backend) & (published["metric"] == metric)]
+        draw_published(axes, rows, arms)
+        values.extend(rows["value"])
+        axes.set_title(backend)
+        style.epoch_axis(axes, max(curve.epochs.max() for curve in curves))
+    panels[0].set_ylabel(metric_label(metric))
+    outside = scale_values(panels[0], curves, metric, np.asarray(values, np.float64))
+    style.write_legend(figure, arm_handles(findings.tables["summary"], arms))
+    ended = any(np.isfinite(curve.values[:, curve.diverged]).any() for curve in curves)
+    crosses = ", cross: where a run diverged" if ended else ""
+    diverged = divergence_note(findings.tables["summary"])
+    style.write_caption(figure, [line_caption(curves, with_seeds=True) + crosses, diverged, outside])
+    return figure
+
+
+def metric_clauses(findings: Findings, metric: str) -> Iterator[str]:
+    """Yield where the mean of each arm begins, is best and ends."""
+    for curve in findings.curves[metric]:
+        finite = np.flatnonzero(np.isfinite(curve.mean))
+        start = f"{capitalised(metric)} of {curve.arm} ({curve.backend})"
+        if not len(finite):
+            yield f"{start}: no values"
+            continue
+        first, last = finite[0], finite[-1]
+        best = finite[np.argmax(curve.mean[finite]) if is_accuracy(metric) else np.argmin(curve.mean[finite])]
+        places = [_at(curve, first), *([f"best {_at(curve, best)}"] if best not in (first, last) else [])]
+        yield f"{start}: {', '.join(places)}, last {_at(curve, last)}{_interval(curve, last)}{_diverged(curve)}"
+
+
+def _at(curve: ArmCurve, row: np.intp) -> str:
+    return f"{curve.mean[row]:.4f} (epoch {curve.epochs[row]:.4g})"
+
+
+def _interval(curve: ArmCurve, row: np.intp) -> str:
+    low, high = curve.low[row], curve.high[row]
+    return f", 95 % interval {low:.4f} to {high:.4f}" if math.isfinite(low) else ""
+
+
+def _diverged(curve: ArmCurve) -> str:
+    return f"; {curve.diverged.sum()} of {len(curve.seeds)} runs diverged" if curve.diverged.any() else ""
+
+
+def _published_clauses(findings: Findings, metric: str) -> Iterator[str]:
+    published = findings.tables["published"]
+    rows = published.loc[published["metric"] == metric, ["arm", "value"]].drop_duplicates()
+    for arm, value in rows.itertuples(index=False, name=None):
+        yield f"A dashed line marks the value published for {arm}, {value:g}"

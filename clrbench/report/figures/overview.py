@@ -1,0 +1,127 @@
+"""The figure of an experiment at a glance: learning rate, train loss, the metric of the verdict, its differences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from clrbench.analysis.tables import Findings
+from clrbench.report.figures import style
+from clrbench.report.figures.curves import arm_handles, divergence_note, draw_mean, line_caption, scale_values
+from clrbench.report.figures.differences import DotStyle, PrimaryDifferences, difference_clauses, draw_row
+from clrbench.report.figures.metrics import metric_clauses
+from clrbench.report.figures.plot import Plot, sentences
+from clrbench.report.figures.schedule import backends_that_differ, draw_rates, scale_rates
+from clrbench.report.figures.style import LINE_STYLES, LineStyle, arm_colours
+from clrbench.report.words import metric_label, metric_unit, plain
+
+_GREY = "#444444"
+
+
+@style.house_style
+def draw_overview(findings: Findings) -> Figure:
+    """Draw four panels; backends differ by line style, arms by colour."""
+    metric, primary = findings.spec.verdict.metric, PrimaryDifferences.of(findings)
+    curves = findings.curves[metric]
+    backends = list(dict.fromkeys(curve.backend for curve in curves))
+    # Every row of differences has a label of two lines.
+    extra_inches = max(0.0, 0.36 * len(primary.rows) - 2)
+    figure = style.new_figure(6.2 + extra_inches)
+    (lr_panel, loss_panel), (metric_panel, difference_panel) = figure.subplots(
+        2, 2, height_ratios=(2, 2 + extra_inches)
+    )
+    _draw_rates_panel(lr_panel, findings, backends)
+    outside = [
+        _draw_metric_panel(axes, findings, name, backends)
+        for axes, name in ((loss_panel, "train_loss"), (metric_panel, metric))
+    ]
+    _draw_differences_panel(difference_panel, findings, primary)
+    handles = arm_handles(findings.tables["summary"], findings.arms)
+    if len(backends) > 1:
+        styles = [(backend, _backend_style(backend, backends)) for backend in backends]
+        handles += [
+            Line2D([], [], color=_GREY, linewidth=1.5, linestyle=line_style, label=name) for name, line_style in styles
+        ]
+    style.write_legend(figure, handles, title=findings.spec.name)
+    line = line_caption(curves, with_seeds=False)
+    diverged = divergence_note(findings.tables["summary"])
+    style.write_caption(figure, [line, *_pairs_caption(primary), diverged, *outside])
+    return figure
+
+
+def _backend_style(backend: str, backends: Sequence[str]) -> LineStyle:
+    return LINE_STYLES[backends.index(backend) % len(LINE_STYLES)]
+
+
+def _draw_rates_panel(axes: Axes, findings: Findings, backends: Sequence[str]) -> None:
+    schedule = findings.tables["schedule"]
+    differing = backends_that_differ(schedule)
+    for backend in differing:
+        line_style = _backend_style(backend, backends) if len(differing) > 1 else None
+        draw_rates(axes, schedule[schedule["backend"] == backend], findings.arms, line_style)
+    scale_rates(axes, schedule)
+    style.epoch_axis(axes, schedule["epoch"].max())
+    axes.set_title("learning rate")
+
+
+def _draw_metric_panel(axes: Axes, findings: Findings, metric: str, backends: Sequence[str]) -> str:
+    """Draw the mean of each arm, and return what to say about values outside the axis."""
+    curves = findings.curves[metric]
+    for curve in curves:
+        draw_mean(axes, curve, findings.arms, _backend_style(curve.backend, backends))
+    style.epoch_axis(axes, max(curve.epochs.max() for curve in curves))
+    axes.set_title(metric_label(metric))
+    outside = scale_values(axes, curves, metric, np.empty(0))
+    return outside.replace("values", f"{plain(metric)} values")
+
+
+def _draw_differences_panel(axes: Axes, findings: Findings, primary: PrimaryDifferences) -> None:
+    """Draw a row for each backend and candidate, the first on top."""
+    axes.grid(axis="y", visible=False)
+    axes.set_title(f"difference in {plain(findings.spec.verdict.metric)}")
+    if not primary.rows:
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, "no pairs to compare", ha="center", transform=axes.transAxes)
+        return
+    axes.axvline(0, color="#777777", linewidth=1)
+    baselines = list(dict.fromkeys(row.baseline for row in primary.rows))
+    axes.set(xlim=primary.span(margin=0), ylim=(len(primary.rows) - 0.4, -0.6))
+    labels = []
+    for y, row in enumerate(primary.rows):
+        colour = arm_colours(findings.arms)[row.candidate]
+        draw_row(axes, y, row, primary.dots(row), colour, DotStyle(size=4.5, alpha=0.5))
+        versus = f" - {row.baseline}" if len(baselines) > 1 else ""
+        labels.append(f"{row.candidate}{versus}, {row.backend}\n{row.verdict}")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.tick_params(axis="y", length=0)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    unit = metric_unit(findings.spec.verdict.metric)
+    axes.set_xlabel(f"candidate - {baselines[0] if len(baselines) == 1 else 'baseline'} ({unit})")
+
+
+def _pairs_caption(primary: PrimaryDifferences) -> Iterator[str]:
+    if primary.rows:
+        unbounded = any(np.isinf(row.ci_high) for row in primary.rows)
+        bar = "dot: one pair of runs, bar: mean difference and its interval"
+        yield bar + " (from edge to edge: unbounded)" * unbounded
+
+
+OVERVIEW = Plot(
+    name="overview",
+    draw=draw_overview,
+    caption=lambda findings: (
+        f"Overview: learning rate, train loss, {plain(findings.spec.verdict.metric)}, and its paired differences"
+    ),
+    alt=lambda findings: sentences(
+        [
+            *difference_clauses(findings),
+            *metric_clauses(findings, findings.spec.verdict.metric),
+            "Learning rate and train loss: see their own plots",
+        ]
+    ),
+)

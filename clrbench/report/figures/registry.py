@@ -1,0 +1,27 @@
+"""Every figure of an experiment: a new one is a module with a `Plot`, and a line in `FIGURES`."""
+
+from clrbench.analysis.tables import Findings
+from clrbench.report.figures.cost import COST
+from clrbench.report.figures.differences import DIFFERENCES
+from clrbench.report.figures.metrics import metric_plot
+from clrbench.report.figures.overview import OVERVIEW
+from clrbench.report.figures.schedule import LR_SCHEDULE
+from clrbench.report.figures.style import to_png
+from clrbench.report.figures.time_to_target import TIME_TO_TARGET
+
+FIGURES = (
+    OVERVIEW,
+    DIFFERENCES,
+    TIME_TO_TARGET,
+    metric_plot("test_accuracy"),
+    metric_plot("test_loss"),
+    metric_plot("train_loss"),
+    LR_SCHEDULE,
+    COST,
+)
+
+
+def draw_figures(findings: Findings) -> dict[str, bytes]:
+    """Return the figures of an experiment as PNG, by `Plot.name`; those with nothing to show are left out."""
+    drawn = ((plot.name, plot.draw(findings)) for plot in FIGURES)
+    return {name: to_png(figure) for name, figure in drawn if figure is not None}

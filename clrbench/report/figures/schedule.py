@@ -1,0 +1,96 @@
+"""The figure of the learning rates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from clrbench.report.figures import style
+from clrbench.report.figures.curves import arm_handle
+from clrbench.report.figures.plot import Plot, sentences
+from clrbench.report.figures.style import MEAN_WIDTH, LineStyle, arm_colours, arm_line_styles
+
+_LOG_LR_DECADES = 1.5
+
+
+@style.house_style
+def draw_schedules(schedule: pd.DataFrame, arms: Sequence[str]) -> Figure:
+    """Draw the learning rate of every arm over the epochs: one panel, or one a backend where they differ.
+
+    Args:
+        schedule: The table schedule.csv: backend, arm, epoch, step, lr.
+        arms: In the order of the spec, which decides their colours.
+    """
+    backends = backends_that_differ(schedule)
+    figure, panels = style.row_of_panels(3.4, len(backends))
+    for axes, backend in zip(panels, backends, strict=True):
+        draw_rates(axes, schedule[schedule["backend"] == backend], arms)
+        axes.set_title(backend if len(backends) > 1 else "")
+        style.epoch_axis(axes, schedule["epoch"].max())
+    scale_rates(panels[0], schedule)
+    panels[0].set_ylabel("learning rate")
+    present = [arm for arm in arms if (schedule["arm"] == arm).any()]
+    style.write_legend(figure, [arm_handle(arm, arms, arm) for arm in present])
+    cut = list(dict.fromkeys(schedule.loc[schedule["lr"].isna(), "arm"]))
+    if cut:
+        style.write_caption(figure, [f"every run of {', '.join(cut)} diverged: the line ends where the first one did"])
+    return figure
+
+
+def backends_that_differ(schedule: pd.DataFrame) -> list[str]:
+    """Return the backends of schedule.csv, or only the first of them where all have the same schedules."""
+    tables = {
+        str(backend): rows[["arm", "epoch", "lr"]].reset_index(drop=True)
+        for backend, rows in schedule.groupby("backend", sort=False)
+    }
+    backends = list(tables)
+    return backends if any(not tables[backends[0]].equals(table) for table in tables.values()) else backends[:1]
+
+
+def draw_rates(axes: Axes, schedule: pd.DataFrame, arms: Sequence[str], line_style: LineStyle | None = None) -> None:
+    """Draw the learning rate of each arm of one backend, labelled with its name."""
+    drawn: list[pd.DataFrame] = []
+    for arm in arms:
+        points = schedule.loc[schedule["arm"] == arm, ["epoch", "lr"]].reset_index(drop=True)
+        # Gaps in the later of two equal schedules let the earlier one be seen.
+        gaps = (0, (3, 3)) if any(points.equals(other) for other in drawn) else None
+        axes.plot(
+            points["epoch"],
+            points["lr"],
+            color=arm_colours(arms)[arm],
+            linewidth=MEAN_WIDTH,
+            linestyle=gaps or line_style or arm_line_styles(arms)[arm],
+            label=arm,
+        )
+        drawn.append(points)
+
+
+def scale_rates(axes: Axes, schedule: pd.DataFrame) -> None:
+    """Scale the y axis to all rates; those over more than a decade and a half get a log axis."""
+    span = style.decades(schedule["lr"])
+    if span > _LOG_LR_DECADES:
+        style.log_scale(axes, "y", span)
+    else:
+        axes.set_ylim(0, schedule["lr"].max() * 1.06)
+
+
+def _clauses(schedule: pd.DataFrame) -> Iterator[str]:
+    for (backend, arm), rows in schedule.groupby(["backend", "arm"], sort=False):
+        lr = rows["lr"].dropna().to_numpy(np.float64)
+        start = f"Learning rate of {arm} ({backend})"
+        if lr.min() == lr.max():
+            yield f"{start} stays at {lr[0]:.3g}"
+        else:
+            yield f"{start} goes from {lr[0]:.3g} to {lr[-1]:.3g}, between {lr.min():.3g} and {lr.max():.3g}"
+
+
+LR_SCHEDULE = Plot(
+    name="lr_schedule",
+    draw=lambda findings: draw_schedules(findings.tables["schedule"], findings.arms),
+    caption=lambda _: "Learning rate over the epochs",
+    alt=lambda findings: sentences(_clauses(findings.tables["schedule"])),
+)

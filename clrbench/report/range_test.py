@@ -1,0 +1,80 @@
+"""What a range test suggests, in words and as plain data."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+
+from clrbench.analysis.bounds import RangeTest, accuracy_column, curve_table
+from clrbench.records import Bounds, HalfLengthBounds, Json
+from clrbench.report.figures.range_test import is_exponential
+from clrbench.report.text_curve import TextAxis, text_curve
+from clrbench.report.words import counted, metric_label
+from clrbench.spec import BackendName
+
+
+def range_tests_text(tests: Sequence[RangeTest], next_command: str) -> str:
+    """Return the bounds or the refusal of each backend of each range test, each followed by its curve.
+
+    Args:
+        tests: The range tests.
+        next_command: What to try where one gives no answer.
+    """
+    return "\n\n".join("\n".join(_lines(test, next_command)) for test in tests)
+
+
+def range_tests_data(tests: Sequence[RangeTest]) -> dict[str, Json]:
+    """Return the bounds of each range test as plain data."""
+    return {"range_tests": [{"backends": _bounds_data(test), "results": str(test.folder.root)} for test in tests]}
+
+
+def _bounds_data(test: RangeTest) -> dict[str, Json]:
+    data: dict[str, Json] = {}
+    for backend, bounds in test.bounds.items():
+        content = asdict(bounds)
+        if bounds.half_length is None:
+            del content["half_length"]
+        data[backend] = content
+    return data
+
+
+def _lines(test: RangeTest, next_command: str) -> Iterator[str]:
+    for backend, bounds in test.bounds.items():
+        yield _sentence(backend, bounds)
+        if bounds.half_length is not None:
+            yield _half_length_sentence(bounds, bounds.half_length)
+    if not test.has_answer:
+        yield f"Next: {next_command}"
+    for backend in test.bounds:
+        yield from ["", _text_curve(test, backend)]
+    yield from ["", f"Curve, bounds and plot: {test.folder.root}"]
+
+
+def _sentence(backend: str, bounds: Bounds) -> str:
+    if bounds.reason is not None:
+        return f"{backend}: no bounds can be named: {bounds.reason}"
+    base_lr, max_lr = bounds.rates
+    return (
+        f"{backend}: base_lr {base_lr:g}, max_lr {max_lr:g}; as a constant rate {bounds.constant_lr:g}. "
+        f"From {counted(bounds.seeds, 'seed')}."
+    )
+
+
+def _half_length_sentence(whole: Bounds, half: HalfLengthBounds) -> str:
+    if half.reason is not None:
+        what = half.reason.split(":")[0]
+        if whole.reason is not None:
+            return f"At half the length none can be named either ({what})."
+        return f"At half the length no bounds can be named ({what}): they depend on the length; trust the longer test."
+    found = f"At half the length: base_lr {half.base_lr:g}"
+    if whole.reason is not None:
+        return f"{found}, max_lr {half.max_lr:g}; trust the longer test, which names none."
+    judgement = "the bounds hold" if half.holds else "the bounds depend on the length; trust the longer test"
+    return f"{found} instead of {whole.base_lr:g}, max_lr {half.max_lr:g} instead of {whole.max_lr:g}: {judgement}."
+
+
+def _text_curve(test: RangeTest, backend: BackendName) -> str:
+    curve = curve_table([run for run in test.runs if run.spec.backend == backend])
+    points = accuracy_column(curve)
+    mean = curve.dropna(subset=[points]).groupby("lr", sort=True)[points].mean()
+    x_axis = TextAxis("learning rate", log=is_exponential(curve))
+    y_axis = TextAxis(metric_label(points))
+    return text_curve(mean.index.to_numpy(), {backend: mean.to_numpy()}, x_axis=x_axis, y_axis=y_axis)

@@ -1,0 +1,252 @@
+"""Findings -> the answer in words, and as plain data for JSON."""
+
+import math
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clrbench.analysis.comparison import Comparison, Evidence, read_rows
+from clrbench.analysis.pairs import Contest
+from clrbench.analysis.tables import Findings
+from clrbench.records import Json
+from clrbench.report.exploratory import cycle_lines, target_lines
+from clrbench.report.words import (
+    ArmEnd,
+    arm_ends,
+    capitalised,
+    comparison_words,
+    divergence_rule,
+    divergences,
+    level_words,
+    plain,
+    rate_words,
+)
+from clrbench.stats import pairs_needed
+
+_ANSWER = {
+    "better": "{candidate} beats {baseline}",
+    "worse": "{baseline} beats {candidate}",
+    "equivalent": "{candidate} and {baseline} are equivalent",
+    "no difference shown": "no difference shown between {candidate} and {baseline}",
+    "cannot tell": "cannot tell {candidate} from {baseline}",
+}
+_WITHHELD = (
+    " The pairs that count would decide it, but runs diverged in others or in both arms at once, of which these pairs say "
+    "nothing: so no verdict is given."
+)
+NOTHING_TO_COMPARE = "There is nothing to compare: no two arms have a pair of finished runs."
+
+
+def findings_text(findings: Findings) -> str:
+    """Return the verdict in words, the answer first, and what stands beside it, without the warnings."""
+    exploratory = [*target_lines(findings.tables["time_to_target"]), *cycle_lines(findings.tables["cycle_peaks"])]
+    beside = ["Beside the verdict (exploratory, each taken alone):", *exploratory] if exploratory else []
+    parts = ["\n".join(_verdict_lines(findings)), "\n".join(_search_lines(findings)), "\n".join(beside)]
+    return "\n\n".join(filter(None, parts))
+
+
+def findings_data(findings: Findings, warnings: Sequence[str]) -> dict[str, Json]:
+    """Return the verdict as plain data; infinite and missing numbers are null."""
+    verdict, tables = findings.spec.verdict, findings.tables
+    comparison = tables["comparison"]
+    primary = comparison[comparison["metric"] == verdict.metric]
+    left_out = [pairs_left_out(row, comparison) for row in read_rows(Comparison, primary)]
+    primary = primary.assign(pairs_left_out=left_out)
+    return {
+        "experiment": findings.spec.name,
+        "metric": verdict.metric,
+        "alpha": verdict.alpha,
+        "margin": verdict.margin,
+        "verdicts": json_rows(primary.merge(tables["evidence"], on=["backend", "metric", "candidate", "baseline"])),
+        "summary": json_rows(tables["summary"]),
+        "published": json_rows(tables["published"]),
+        "warnings": list(warnings),
+        "chosen": json_rows(tables["chosen"]) if "chosen" in tables else [],
+    }
+
+
+def json_rows(table: pd.DataFrame) -> list[Json]:
+    """Return the rows of a table as plain data; infinite and missing numbers are null."""
+    return [
+        {
+            str(key): None if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in row.items()
+        }
+        for row in table.to_dict("records")
+    ]
+
+
+def finding_warnings(findings: Findings) -> Iterator[str]:
+    """Yield what may mislead in the outcome, beside what the spec itself is warned about."""
+    for (backend, candidate, baseline), seed in findings.mixed_pairs:
+        yield (
+            f"mixed provenance: {backend}, seed {seed}: {candidate} and {baseline} were trained with different versions, so "
+            "this pair is left out; run `clrbench compare --redo` to train both anew"
+        )
+    yield from _search_warnings(findings)
+    if findings.num_missing_runs:
+        yield f"{findings.num_missing_runs} runs are not finished; run `clrbench compare` again to make them"
+
+
+def pairs_left_out(row: Comparison, comparison: pd.DataFrame) -> int:
+    """Return how many pairs of runs a comparison leaves out because one of them diverged.
+
+    Args:
+        row: Of `comparison`.
+        comparison: The table comparison.csv; in accuracy a diverged run counts, unless no run of any arm has one.
+    """
+    contest = Contest(row.backend, row.candidate, row.baseline)
+    same = (comparison[list(Contest._fields)] == list(contest)).all(axis=1)
+    return int(comparison.loc[same, "pairs"].max()) - row.pairs
+
+
+def _verdict_lines(findings: Findings) -> Iterator[str]:
+    spec, tables, metric = findings.spec, findings.tables, findings.spec.verdict.metric
+    comparison = tables["comparison"]
+    evidence = read_rows(Evidence, tables["evidence"])
+    if not evidence:
+        yield NOTHING_TO_COMPARE
+    primary = read_rows(Comparison, comparison[comparison["metric"] == metric])
+    for row, behind in zip(primary, evidence, strict=True):
+        yield _sentence(row, behind, findings)
+    yield from _divergence_lines(findings)
+    yield from ["", f"{capitalised(metric)} at the end:"]
+    ends = arm_ends(tables["summary"], metric)
+    width = max(len(end.arm) for end in ends)
+    for end in ends:
+        yield f"  {end.backend:<5}  {end.arm:<{width}}  {end.spread_words}"
+    yield from _published_lines(findings)
+    varied = "initial weights, batch order" + (" and dropout" if spec.model.settings().dropout > 0 else "")
+    yield ""
+    yield (
+        f"Scope: {spec.model.name} on {Path(spec.data.dataset).name}, this split, these settings. The seeds vary {varied}, "
+        "nothing else. The intervals take the paired differences to be symmetric about their mean."
+    )
+    yield from _sampling_lines(evidence, metric)
+
+
+def _sampling_lines(evidence: Sequence[Evidence], metric: str) -> Iterator[str]:
+    measured = [row for row in evidence if math.isfinite(row.standard_error)]
+    if measured:
+        worst = max(measured, key=lambda row: row.standard_error)
+        yield (
+            f"The {worst.rows} {metric.partition('_')[0]} rows are a sample too: their standard error is "
+            f"{worst.standard_error:.4f} in the accuracy of {worst.baseline}; no interval above includes it."
+        )
+
+
+def _sentence(row: Comparison, evidence: Evidence, findings: Findings) -> str:
+    verdict = findings.spec.verdict
+    summaries = (findings.tables["summary"], findings.tables["given"])
+    ends = {(end.backend, end.arm): end for table in summaries for end in arm_ends(table, verdict.metric)}
+    arms = {arm: ends.get((row.backend, arm)) for arm in (row.candidate, row.baseline)}
+    means = ", ".join(f"{arm} {end.mean_words if end else '(no run)'}" for arm, end in arms.items())
+    answer = _ANSWER[row.verdict].format(candidate=row.candidate, baseline=row.baseline)
+    start = f"{row.backend}: {answer}. {capitalised(verdict.metric)}: {means}; "
+    left_out = _left_out_words(row, arms, findings.tables["comparison"])
+    if not row.pairs:
+        return f"{start}no pair to compare.{left_out}"
+    words, level = comparison_words(row), level_words(evidence.alpha)
+    interval = (
+        f"{level} interval {words.ends}" if math.isfinite(row.ci_low) else f"no {level} interval from so few pairs"
+    )
+    numbers = f"difference {words.difference}, {interval}, {words.p_value}, {words.pairs}: {words.counts}."
+    return "".join([start, numbers, left_out, *_notes(row, evidence, findings)])
+
+
+def _notes(row: Comparison, evidence: Evidence, findings: Findings) -> Iterator[str]:
+    """Yield what a reader of the numbers has to know beside them."""
+    verdict = findings.spec.verdict
+    if evidence.moved:
+        yield (
+            f" Compared at epoch {evidence.epoch:g}, the end of the last whole cycle, in both arms: training ends amid a "
+            "cycle."
+        )
+    if evidence.looks > 1:
+        charged = f"{verdict.alpha:g} / {evidence.looks}"
+        yield f" This is look {evidence.looks}, with other seeds than before: the level is {charged}."
+    if evidence.comparisons > 1:
+        yield f" The verdict allows for {evidence.comparisons} comparisons (Holm)."
+    if row.verdict == "cannot tell":
+        needed = pairs_needed(evidence.alpha, evidence.comparisons)
+        yield f" It would take at least {needed} seeds." if row.pairs < needed else _WITHHELD
+    if row.verdict == "no difference shown" and math.isfinite(evidence.detectable_difference):
+        yield f" So many pairs show a difference of {evidence.detectable_difference:.4f} four times in five."
+    if row.verdict == "equivalent":
+        yield f" The whole interval lies within the margin of {verdict.margin:g}."
+
+
+def _left_out_words(row: Comparison, arms: Mapping[str, ArmEnd | None], comparison: pd.DataFrame) -> str:
+    number = pairs_left_out(row, comparison)
+    if not number:
+        return ""
+    counts = ", ".join(f"{arm} {end.diverged if end else 0}" for arm, end in arms.items())
+    pairs = f"{number} pair{'s are' if number != 1 else ' is'}"
+    return (
+        f" {pairs} left out, as a diverged run has no {plain(row.metric).rpartition(' ')[2]} (diverged: {counts}); "
+        "this favours the arm that diverges."
+    )
+
+
+def _divergence_lines(findings: Findings) -> Iterator[str]:
+    metric = findings.spec.verdict.metric
+    for table in ("summary", "given"):
+        for divergence in divergences(findings.tables[table]):
+            mean = "" if divergence.of_all else ", and are left out of the mean"
+            yield f"{divergence.sentence}; {divergence_rule(metric)}{mean}."
+
+
+def _published_lines(findings: Findings) -> Iterator[str]:
+    published = findings.tables["published"]
+    diverging = {(found.backend, found.arm) for found in divergences(findings.tables["summary"])}
+    if not published.empty:
+        yield ""
+    for row in published.to_dict("records"):
+        start = f"Published {plain(row['metric'])} of {row['arm']}: {row['value']:g}; on {row['backend']}, "
+        if not row["runs"]:
+            yield f"{start}every run diverged."
+            continue
+        kept = " that did not diverge" if (row["backend"], row["arm"]) in diverging else ""
+        yield (
+            f"{start}{row['runs_below']} of {row['runs']} runs{kept} lie below it, "
+            f"their median is {row['median']:.4f}, from {row['min']:.4f} to {row['max']:.4f}."
+        )
+
+
+def _search_lines(findings: Findings) -> Iterator[str]:
+    for row in _searches(findings):
+        yield (
+            f"{row['backend']}: {row['arm']} was tuned on validation rows: the best of {row['rates']} rates is "
+            f"{rate_words(row['lr'])} (given: {rate_words(row['given_lr'])}); the search took {row['search_steps']} updates."
+        )
+
+
+def _search_warnings(findings: Findings) -> Iterator[str]:
+    """Yield each arm some of whose tries diverged, then each whose best rate may lie beyond those tried."""
+    for row in _searches(findings):
+        if row["diverged"]:
+            none = "; no rate is better than another, the lowest stands" if row["diverged"] == row["tries"] else ""
+            yield (
+                f"arm {row['arm']}: {row['diverged']} of {row['tries']} tries of its search on {row['backend']} "
+                f"diverged{none}"
+            )
+    for row in _searches(findings):
+        if row["at_edge"] and row["diverged"] < row["tries"]:
+            yield (
+                f"arm {row['arm']}: not fully tuned on {row['backend']}: {rate_words(row['lr'])} is the best rate and the "
+                f"{'highest' if row['is_highest'] else 'lowest'} of the {row['rates']} tried; list rates beyond it"
+            )
+
+
+def _searches(findings: Findings) -> Iterator[Mapping[Hashable, Any]]:
+    """Yield each row of chosen.csv with how many rates were tried, and how many of the tries diverged."""
+    if "chosen" not in findings.tables:
+        return
+    tries = findings.tables["search"]
+    for row in findings.tables["chosen"].to_dict("records"):
+        here = tries[(tries["backend"] == row["backend"]) & (tries["arm"] == row["arm"])]
+        diverged = int(np.isinf(here["validation_loss"]).sum())
+        yield row | {"rates": here["lr"].nunique(), "is_highest": row["lr"] == here["lr"].max(), "diverged": diverged}

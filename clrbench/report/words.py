@@ -1,0 +1,194 @@
+"""How each fact is put into words: one formatter a fact, for the terminal, the page, captions and alternative texts."""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from clrbench.analysis.comparison import Comparison
+from clrbench.analysis.metrics import is_accuracy
+
+MAX_LISTED_SEEDS = 8
+
+
+def plain(name: str) -> str:
+    """Return the name of a column as plain words, such as `test accuracy`."""
+    return name.replace("_", " ")
+
+
+def capitalised(name: str) -> str:
+    """Return the same at the start of a sentence."""
+    return plain(name).capitalize()
+
+
+def metric_unit(metric: str) -> str:
+    """Return the unit of a metric by its column name."""
+    return "fraction" if is_accuracy(metric) else "nats"
+
+
+def metric_label(metric: str) -> str:
+    """Return the name of a metric with its unit, for an axis."""
+    return f"{plain(metric)} ({metric_unit(metric)})"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things, such as `1 pair` or `6 pairs`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def rate_words(rate: float) -> str:
+    """Return a learning rate with every digit that float32 holds."""
+    return f"{rate:.9g}"
+
+
+def level_words(alpha: float) -> str:
+    """Return the confidence that goes with a risk, such as `95 %`."""
+    return f"{100 * (1 - alpha):g} %"
+
+
+def seeds_words(seeds: Iterable[int]) -> str:
+    """Return which seeds, as briefly as possible: `seed 3`, `seeds 0 to 9`; empty for none."""
+    found = sorted({int(seed) for seed in seeds})
+    if len(found) <= 1:
+        return "".join(f"seed {seed}" for seed in found)
+    if found == list(range(found[0], found[-1] + 1)):
+        return f"seeds {found[0]} to {found[-1]}"
+    if len(found) > MAX_LISTED_SEEDS:
+        return f"{len(found)} seeds between {found[0]} and {found[-1]}"
+    return f"seeds {', '.join(map(str, found))}"
+
+
+def target_words(metric: str, target: float) -> str:
+    """Return a target as a condition, such as `test accuracy at least 0.97`."""
+    return f"{plain(metric)} at {'least' if is_accuracy(metric) else 'most'} {target:g}"
+
+
+@dataclass(frozen=True)
+class ComparisonWords:
+    """A comparison, part by part.
+
+    Attributes:
+        difference: Mean of candidate - baseline, such as `+0.0040`.
+        ends: Of its interval, such as `+0.0026 to +0.0054`, or `unbounded`.
+        p_value: Such as `p = 0.0312`.
+        pairs: Such as `6 pairs`.
+        counts: Such as `6 won, 0 tied, 0 lost`.
+    """
+
+    difference: str
+    ends: str
+    p_value: str
+    pairs: str
+    counts: str
+
+
+def comparison_words(comparison: Comparison) -> ComparisonWords:
+    """Return a comparison that has at least one pair in words."""
+    low, high = comparison.ci_low, comparison.ci_high
+    return ComparisonWords(
+        difference=f"{comparison.mean_difference:+.4f}",
+        ends=f"{low:+.4f} to {high:+.4f}" if math.isfinite(low) else "unbounded",
+        p_value=f"p = {comparison.p_value:.3g}",
+        pairs=counted(comparison.pairs, "pair"),
+        counts=f"{comparison.wins} won, {comparison.ties} tied, {comparison.losses} lost",
+    )
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """How many runs of an arm diverged on a backend: at least one."""
+
+    backend: str
+    arm: str
+    runs: int
+    diverged: int
+
+    @property
+    def sentence(self) -> str:
+        """Such as `torch: 2 of 6 runs of clr diverged`."""
+        return f"{self.backend}: {self.diverged} of {self.runs} runs of {self.arm} diverged"
+
+    @property
+    def of_all(self) -> bool:
+        """Whether every run diverged."""
+        return self.diverged == self.runs
+
+
+def divergences(summary: pd.DataFrame) -> Iterator[Divergence]:
+    """Yield each backend and arm of which a run diverged.
+
+    Args:
+        summary: A table like summary.csv.
+    """
+    for row in summary.to_dict("records"):
+        if row["diverged"]:
+            yield Divergence(row["backend"], row["arm"], row["runs"], row["diverged"])
+
+
+def divergence_rule(metric: str) -> str:
+    """Return what diverged runs count as in the difference of a metric, to follow which they are."""
+    return (
+        "in accuracy they count as a blind guess"
+        if is_accuracy(metric)
+        else "their pairs are left out of the difference"
+    )
+
+
+def divergence_caption(summary: pd.DataFrame, consequence: str) -> str:
+    """Return which runs diverged and what follows from it, for a caption; empty where none did.
+
+    Args:
+        summary: The table summary.csv.
+        consequence: Such as `the mean goes on without them`; left out where every run of the arms named diverged.
+    """
+    found = list(divergences(summary))
+    if not found:
+        return ""
+    sentences = ", ".join(divergence.sentence for divergence in found)
+    return f"{sentences}; {consequence}" if consequence else sentences
+
+
+@dataclass(frozen=True)
+class ArmEnd:
+    """One metric of an arm at the end, over the runs that did not diverge; nan where all did.
+
+    Attributes:
+        runs: How many runs there are, those that diverged among them.
+        sd: Standard deviation; nan below two runs.
+    """
+
+    backend: str
+    arm: str
+    runs: int
+    diverged: int
+    mean: float
+    sd: float
+    lowest: float
+    highest: float
+
+    @property
+    def mean_words(self) -> str:
+        """The mean, and of how many of the runs it is where some diverged."""
+        left = self.runs - self.diverged
+        return _number(self.mean) + (f" ({left} of {self.runs} runs)" if 0 < left < self.runs else "")
+
+    @property
+    def spread_words(self) -> str:
+        """The mean with its spread and range, and the number of runs."""
+        runs = counted(self.runs, "run")
+        if 0 < self.diverged < self.runs:
+            runs = f"{self.runs - self.diverged} of {runs}, the others diverged"
+        if not math.isfinite(self.sd):
+            return f"{_number(self.mean)}, {runs}"
+        return f"mean {self.mean:.4f}, sd {self.sd:.4f}, from {self.lowest:.4f} to {self.highest:.4f}, {runs}"
+
+
+def arm_ends(summary: pd.DataFrame, metric: str) -> list[ArmEnd]:
+    """Return one metric of a table like summary.csv."""
+    names = ["backend", "arm", "runs", "diverged", *(f"{metric}_{name}" for name in ("mean", "sd", "min", "max"))]
+    return [ArmEnd(*row) for row in summary[names].itertuples(index=False, name=None)]
+
+
+def _number(mean: float) -> str:
+    return f"{mean:.4f}" if math.isfinite(mean) else "(all runs diverged)"

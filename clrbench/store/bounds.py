@@ -1,0 +1,53 @@
+"""`bounds.json`: what a range test suggests, by backend."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from clrbench.errors import ResultsError
+from clrbench.records import Bounds, HalfLengthBounds, Json, StoppedSweep
+from clrbench.spec import BackendName
+from clrbench.store.files import read_json, to_json
+
+BOUNDS_FILE = "bounds.json"
+REMEDY = "remove this file and run clrbench range-test again; finished runs are kept"
+
+
+def bounds_to_json(bounds: Mapping[BackendName, Bounds]) -> bytes:
+    """Return the content of the file: the fields of `Bounds` by backend, `half_length` only where it was made."""
+    return to_json({backend: _to_json(found) for backend, found in bounds.items()})
+
+
+def read_bounds(path: Path) -> dict[str, Bounds]:
+    """Return the bounds in a file, by backend; none where the file is missing.
+
+    Raises:
+        ResultsError: If it cannot be read.
+    """
+    if not path.exists():
+        return {}
+    try:
+        return {backend: _from_json(content) for backend, content in read_json(path, REMEDY).items()}
+    except (KeyError, TypeError) as err:
+        raise ResultsError(f"{path}: is not what clrbench writes ({err}); {REMEDY}") from err
+
+
+def _to_json(bounds: Bounds) -> Json:
+    content: dict[str, Json] = asdict(bounds)
+    if bounds.half_length is None:
+        del content["half_length"]
+    return content
+
+
+def _from_json(content: dict[str, Any]) -> Bounds:
+    half_length = content.get("half_length")
+    return Bounds(
+        **{
+            **content,
+            "seed_base_lr": tuple(content["seed_base_lr"]),
+            "seed_max_lr": tuple(content["seed_max_lr"]),
+            "stopped": tuple(StoppedSweep(**stopped) for stopped in content["stopped"]),
+            "half_length": half_length and HalfLengthBounds(**half_length),
+        }
+    )

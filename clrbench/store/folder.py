@@ -1,0 +1,346 @@
+"""The layout of a results folder.
+
+Every write goes to a temporary name first, is flushed to the disk, and then takes its place in one step, so a file that
+is there is whole.
+"""
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+
+from clrbench.errors import ResultsError, SpecError
+from clrbench.files import checksum, read_file
+from clrbench.planning.plan import PROTOCOL
+from clrbench.records import Bounds, Json, RunLog
+from clrbench.spec import BackendName, Spec, load_spec
+from clrbench.store import files
+from clrbench.store.bounds import BOUNDS_FILE, bounds_to_json, read_bounds
+from clrbench.store.checkpoints import Checkpoints
+from clrbench.store.index import INDEX_FILE, Index, read_index
+from clrbench.store.run import RunRecord, StoredRun, is_whole, read_run, run_files, to_csv
+
+SPEC_FILE = "spec.yaml"
+NAME_COLUMNS = ("arm", "candidate", "baseline")
+
+
+@dataclass(frozen=True)
+class ResultsFolder:
+    """The folder of one experiment, or of one of its range tests."""
+
+    root: Path
+
+    def range_test(self, arm: str | None) -> "ResultsFolder":
+        """Return the folder of the range test that all arms share (None), or of one arm's own."""
+        return ResultsFolder(self._path("range-test" if arm is None else f"range-test/{arm}"))
+
+    def half_length(self) -> "ResultsFolder":
+        """Return the folder of the same range test at half its length."""
+        return ResultsFolder(self._path("half"))
+
+    def search(self) -> "ResultsFolder":
+        """Return the folder of the runs that tuned arms: the tries, and those at the rates given."""
+        return ResultsFolder(self._path("search"))
+
+    def create(self) -> None:
+        """Make the folder, unless it is there.
+
+        Raises:
+            ResultsError: If the disk does not take it.
+        """
+        with files.disk_errors(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+
+    def check_exists(self) -> None:
+        """Raise ResultsError if the folder was removed."""
+        if not self.root.is_dir():
+            raise ResultsError(f"{self.root}: {files.GONE}")
+
+    def has_runs(self) -> bool:
+        """Return whether the folder of runs exists."""
+        return (self.root / "runs").is_dir()
+
+    def find_run(self, run_id: str) -> StoredRun | None:
+        """Return a finished run, or None where there is none.
+
+        Raises:
+            ResultsError: If a file of it is missing, or is not what was written.
+        """
+        folder = self._path(f"runs/{run_id}")
+        return read_run(folder) if folder.exists() else None
+
+    def is_finished(self, run_id: str, evaluation_steps: tuple[int, ...] = ()) -> bool:
+        """Return whether a run is stored whole, evaluated after all of these numbers of updates."""
+        try:
+            run = self.find_run(run_id)
+        except ResultsError:
+            return False
+        return run is not None and run.has_evaluations(evaluation_steps)
+
+    def indexed_runs(self) -> list[StoredRun]:
+        """Return the finished runs of the experiment as it was last asked for, in the order of its spec.
+
+        Raises:
+            ResultsError: If nothing was ever started here, or a run is damaged.
+        """
+        if not self.has_runs():
+            raise ResultsError(
+                f"{self.root}: no folder runs/ lies there; run `clrbench compare` first, or name its folder"
+            )
+        run_ids = [run_id for run_ids in self.index().runs.values() for run_id in run_ids] or self._all_run_ids()
+        return [run for run in map(self._find_settled_run, run_ids) if run is not None]
+
+    def counted_runs(self) -> list[StoredRun]:
+        """Return the same with the evaluations that the spec asks for alone; a run may have been evaluated more often."""
+        points = self.index().evaluation_steps
+        return [
+            run.evaluated_at(tuple(points[run.key.arm])) if run.key.arm in points else run
+            for run in self.indexed_runs()
+        ]
+
+    def write_run(self, record: RunRecord, log: RunLog) -> None:
+        """Write a run, `run.json` last, in place of whatever lies there; the caller holds its lock.
+
+        Args:
+            record: What was known of the run before it was made.
+            log: What the run left behind.
+
+        Raises:
+            ResultsError: If the disk does not take it.
+        """
+        self.check_exists()
+        files.write_folder(self._path(f"runs/{record.run_id}"), run_files(record, log))
+
+    @contextmanager
+    def run_lock(self, run_id: str, give_up: Callable[[], bool] = lambda: False) -> Iterator[bool]:
+        """Hold a run against other processes; a process that dies lets go of it, and what it left half-written goes.
+
+        Args:
+            run_id: The run.
+            give_up: Is asked, while another process holds the run, whether to wait no longer.
+
+        Yields:
+            Whether it is held.
+        """
+        with self._lock(run_id, give_up) as held:
+            if held:
+                files.recover_folder(self._path(f"runs/{run_id}"), is_whole)
+            yield held
+
+    @contextmanager
+    def tables_lock(self) -> Iterator[None]:
+        """Hold all tables and plots against other processes; a process that dies lets go of them."""
+        with self._lock("tables"):
+            yield
+
+    def checkpoints(self, run_id: str, belongs_to: Mapping[str, Json]) -> Checkpoints:
+        """Return the checkpoints of a run under way.
+
+        Args:
+            run_id: The run.
+            belongs_to: What decides whether a checkpoint is this run's, as plain data.
+        """
+        return Checkpoints(self._path(".checkpoints"), run_id, belongs_to)
+
+    def has_checkpoint(self, run_id: str) -> bool:
+        """Return whether there is a checkpoint of a run."""
+        return any((self.root / ".checkpoints").glob(f"{run_id}.*.json"))
+
+    def needs_cleanup(self, run_id: str) -> bool:
+        """Return whether a process is still making a run, or died before it had cleared up after it."""
+        return self.has_checkpoint(run_id) or self._lock_path(run_id).exists()
+
+    def index(self) -> Index:
+        """Return what `experiment.json` says.
+
+        Raises:
+            ResultsError: If it cannot be read, or a newer clrbench wrote it.
+        """
+        return read_index(self.root)
+
+    def begin(self, spec: str, warnings: list[str]) -> None:
+        """Write down what is about to be done: the spec, and what may mislead in its outcome.
+
+        Raises:
+            ResultsError: If the disk does not take it.
+        """
+        with self._lock("index"):
+            self.write_bytes(SPEC_FILE, spec.encode())
+            self._change_index(replace(self.index(), protocol=PROTOCOL, warnings=warnings, spec=_digest(spec)))
+
+    def is_of_another(self, spec: str) -> bool:
+        """Return whether a spec other than this one is the last that was begun here."""
+        return self.index().spec not in {None, _digest(spec)}
+
+    def add_runs(
+        self, spec: str, backend: str, run_ids: list[str], evaluation_steps: Mapping[str, tuple[int, ...]]
+    ) -> None:
+        """Keep which runs belong to the experiment, so that later commands find them; see `Index.with_runs`.
+
+        Raises:
+            ResultsError: If the disk does not take it.
+        """
+        points = {arm: list(steps) for arm, steps in evaluation_steps.items()}
+        with self._lock("index"):
+            self._change_index(self.index().with_runs(_digest(spec), backend, run_ids, points))
+
+    def settle_threads(self, threads: int) -> int:
+        """Fix the threads of each run at their first mention; return those that now hold, for every process alike.
+
+        Raises:
+            ResultsError: If the disk does not take it.
+        """
+        with self._lock("index"):
+            index = self.index()
+            settled = threads if index.threads is None else index.threads
+            self._change_index(replace(index, threads=settled))
+        return settled
+
+    def settle_device(self, backend: str, device: str) -> str:
+        """Fix the device of a backend at its first mention; return that which now holds, for every process alike.
+
+        Raises:
+            ResultsError: If the disk does not take it.
+        """
+        with self._lock("index"):
+            index = self.index()
+            devices = {backend: device, **index.devices}
+            self._change_index(replace(index, devices={**index.devices, backend: devices[backend]}))
+        return devices[backend]
+
+    def record_look(self, backend: str, seeds: list[int]) -> int:
+        """Keep that a verdict was looked at with these seeds; return with how many sets of seeds it ever was.
+
+        Raises:
+            ResultsError: If the disk does not take it.
+        """
+        with self._lock("index"):
+            index = self.index().with_look(backend, seeds)
+            self._change_index(index)
+        return len(index.looks[backend])
+
+    def bounds(self) -> dict[str, Bounds]:
+        """Return what `bounds.json` of a range test says, by backend; nothing where there is none.
+
+        Raises:
+            ResultsError: If it cannot be read.
+        """
+        return read_bounds(self.root / BOUNDS_FILE)
+
+    def write_bounds(self, bounds: Mapping[BackendName, Bounds]) -> None:
+        """Write `bounds.json` of a range test."""
+        self.write_bytes(BOUNDS_FILE, bounds_to_json(bounds))
+
+    def read_spec(self) -> Spec:
+        """Return the spec that was last begun here.
+
+        Raises:
+            ResultsError: If there is none, or it is damaged.
+        """
+        path = self.root / SPEC_FILE
+        if not path.is_file():
+            raise ResultsError(
+                f"{self.root}: there is no {SPEC_FILE}; name the folder of an experiment, such as results/demo, or run "
+                "clrbench compare first"
+            )
+        try:
+            return load_spec(path).spec
+        except SpecError as err:
+            raise ResultsError(f"damaged: {err}") from err
+
+    def read_table(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
+        """Return a CSV file of the results folder.
+
+        Args:
+            name: Of the file.
+            columns: Those that it must have.
+
+        Raises:
+            ResultsError: If it cannot be read, or lacks a column.
+        """
+        path, advice = self.root / name, f"run clrbench report {self.root} to write it anew"
+        try:
+            content = io.BytesIO(read_file(path))
+            header = pd.read_csv(content, nrows=0)
+            content.seek(0)
+            # An arm may be called 007 or nan; what is missing can only be a number.
+            missing = {str(column): ["nan"] for column in header if column not in NAME_COLUMNS}
+            types = dict.fromkeys(NAME_COLUMNS, str)
+            table = pd.read_csv(content, dtype=types, na_values=missing, keep_default_na=False)
+        except (OSError, ValueError) as err:
+            raise ResultsError(f"{path}: cannot be read ({err}); {advice}") from err
+        if absent := [column for column in columns if column not in table]:
+            raise ResultsError(f"{path}: got no column {', '.join(absent)}; {advice}")
+        return table
+
+    def write_table(self, name: str, table: pd.DataFrame) -> None:
+        """Write a table as a CSV file of the results folder."""
+        self.write_bytes(name, to_csv(table))
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """Write a file of the results folder in one step.
+
+        Raises:
+            ResultsError: If the disk does not take it.
+        """
+        self.check_exists()
+        target = self.root / name
+        files.refuse_symlinks(self.root, target.parent)
+        files.write_file(target, content)
+
+    def remove(self, name: str) -> None:
+        """Remove a file of the results folder, if it is there.
+
+        Raises:
+            ResultsError: If the disk does not let go of it.
+        """
+        files.remove(self.root / name)
+
+    def _find_settled_run(self, run_id: str) -> StoredRun | None:
+        """Return a run also where another process is just putting a new one in its place, or died while it did."""
+        if not files.is_being_replaced(self._path(f"runs/{run_id}")):
+            return self.find_run(run_id)
+        with self.run_lock(run_id):
+            return self.find_run(run_id)
+
+    def _all_run_ids(self) -> list[str]:
+        """Return the runs that lie here, where no index says which of them count.
+
+        Raises:
+            ResultsError: If that is not plain, as two of them stand for one.
+        """
+        run_ids = sorted(path.name for path in (self.root / "runs").glob("[!.]*"))
+        names = [run_id.rpartition("-")[0] for run_id in run_ids]
+        for name, following in pairwise(names):
+            if name == following:
+                raise ResultsError(
+                    f"{self.root}: {INDEX_FILE} does not say which of several runs {name} counts; run clrbench compare on "
+                    "the spec again, which trains nothing that is finished"
+                )
+        return run_ids
+
+    def _change_index(self, index: Index) -> None:
+        if index != self.index():
+            self.write_bytes(INDEX_FILE, index.to_json())
+
+    @contextmanager
+    def _lock(self, name: str, give_up: Callable[[], bool] = lambda: False) -> Iterator[bool]:
+        self.check_exists()
+        with files.lock(self._lock_path(name), give_up) as held:
+            yield held
+
+    def _lock_path(self, name: str) -> Path:
+        return self._path(f".locks/{name}.lease")
+
+    def _path(self, name: str) -> Path:
+        path = self.root / name
+        files.refuse_symlinks(self.root, path)
+        return path
+
+
+def _digest(spec: str) -> str:
+    return checksum(spec.encode())
