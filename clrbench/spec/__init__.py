@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -91,16 +90,16 @@ def to_yaml(spec: Spec) -> str:
     return write_yaml(spec.model_dump(mode="json", exclude_none=True, by_alias=True))
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema() -> dict[str, object]:
     """Return the JSON Schema of a spec, for editors that complete and check as one types."""
-    schema = _with_standard_bounds(Spec.model_json_schema())
+    schema = {key: _with_standard_bounds(part) for key, part in Spec.model_json_schema().items()}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "clrbench spec"}
 
 
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 
 
-def _with_standard_bounds(schema: Any) -> Any:
+def _with_standard_bounds(schema: object) -> object:
     """Rename the bounds that pydantic leaves under its own names wherever a validator stands before them."""
     if isinstance(schema, dict):
         return {_BOUNDS.get(key, key): _with_standard_bounds(value) for key, value in schema.items()}

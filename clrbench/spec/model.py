@@ -1,7 +1,7 @@
 """The spec as frozen pydantic models: every key, its type, its default, and what must hold between keys."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self, TypeAlias, cast
+from typing import Annotated, Literal, Self, TypeAlias, cast
 
 from pydantic import Field, model_validator
 
@@ -136,7 +136,7 @@ class Arm(Part):
 
     @model_validator(mode="before")
     @classmethod
-    def _move_rates(cls, value: Any) -> Any:
+    def _move_rates(cls, value: object) -> object:
         return with_rates_moved(value)
 
     @model_validator(mode="after")

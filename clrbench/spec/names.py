@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
+from typing import Annotated, Literal, TypeAlias, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -30,7 +30,7 @@ Metric: TypeAlias = Literal[
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
 
-def _resolve_dataset(value: Any, info: ValidationInfo) -> str:
+def _resolve_dataset(value: object, info: ValidationInfo) -> str:
     if value in DATASET_NAMES:
         return str(value)
     folder: Path = (info.context or {}).get("folder", Path())
@@ -72,7 +72,7 @@ DatasetName: TypeAlias = Annotated[
 ]
 
 
-def _seed_list(value: Any) -> Any:
+def _seed_list(value: object) -> object:
     if isinstance(value, list | tuple):
         return value
     allowed = f"how many seeds (1 to {MAX_SEEDS}), or a list of them such as [0, 1, 2]"
@@ -111,7 +111,7 @@ Seeds: TypeAlias = Annotated[
 ]
 
 
-def _check_backends(value: Any) -> Any:
+def _check_backends(value: object) -> object:
     if value == "installed":
         return value
     if not isinstance(value, list | tuple):
@@ -148,17 +148,17 @@ def _check_fractions(by_metric: ByMetric) -> ByMetric:
     return by_metric
 
 
-def _is_auto(value: Any) -> str:
+def _is_auto(value: object) -> str:
     return AUTO if value == AUTO else _GIVEN
 
 
-def _check_list(value: Any) -> Any:
+def _check_list(value: object) -> object:
     if not isinstance(value, list | tuple):
         raise ValueError(f"a list such as [0.95, 0.97], or {AUTO}{nearest(value, [AUTO])}")
     return value
 
 
-def _check_mapping(value: Any) -> Any:
+def _check_mapping(value: object) -> object:
     if not isinstance(value, Mapping):
         raise ValueError(f"targets by metric such as {{test_accuracy: [0.95]}}, or {AUTO}{nearest(value, [AUTO])}")
     return value

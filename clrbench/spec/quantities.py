@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Literal, TypeAlias, cast
+from typing import Annotated, Literal, TypeAlias, cast
 
 import numpy as np
 from pydantic import (
@@ -80,7 +80,7 @@ class Part(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _name_unknown_keys(cls, value: Any) -> Any:
+    def _name_unknown_keys(cls, value: object) -> object:
         if isinstance(value, dict):
             allowed = [field.alias or name for name, field in cls.model_fields.items()]
             for key in value:
@@ -89,7 +89,7 @@ class Part(BaseModel):
         return value
 
 
-def as_number(value: Any, kind: str = "a number") -> Any:
+def as_number(value: object, kind: str = "a number") -> object:
     """Return a number as it is, or what PyYAML made text of, such as `1e-3`; leave all else to be refused.
 
     Args:
@@ -157,7 +157,7 @@ RANGE_TEST_RATES = {"range_test": "suggestion", "range_test mean": "mean", "rang
 """How a spec asks for a rate of the range test: sqrt(base_lr * max_lr), the mean of the bounds, or the upper one."""
 
 
-def _parse_rate_or_test(value: Any) -> float | str:
+def _parse_rate_or_test(value: object) -> float | str:
     if isinstance(value, str) and value in RANGE_TEST_RATES:
         return value
     allowed = f"a number greater than 0, or {', '.join(RANGE_TEST_RATES)}"
@@ -187,7 +187,7 @@ _LONGEST_TEXT = 100
 """Matching a quantity takes time in the square of its length, or its cube."""
 
 
-def _parse(value: Any, units: tuple[str, ...], allowed: str) -> tuple[float, str]:
+def _parse(value: object, units: tuple[str, ...], allowed: str) -> tuple[float, str]:
     match = _QUANTITY.fullmatch(value) if isinstance(value, str) and len(value) <= _LONGEST_TEXT else None
     if match is None:
         raise ValueError(allowed)
@@ -197,7 +197,7 @@ def _parse(value: Any, units: tuple[str, ...], allowed: str) -> tuple[float, str
     return float(match["amount"]), unit
 
 
-def _parse_length(value: Any, units: tuple[Unit, ...]) -> Length:
+def _parse_length(value: object, units: tuple[Unit, ...]) -> Length:
     if isinstance(value, Length):
         return value
     amount, unit = _parse(value, units, f"a length with a unit ({', '.join(units)}), such as '2 {units[0]}'")
@@ -243,7 +243,7 @@ class Share:
         return round(self.amount if self.unit == "rows" else num_rows * self.amount / 100)
 
 
-def _parse_share(value: Any) -> Share:
+def _parse_share(value: object) -> Share:
     if isinstance(value, Share):
         return value
     amount, unit = _parse(value, ("rows", "%"), "a number of rows or a percentage, such as '5000 rows' or '10 %'")
