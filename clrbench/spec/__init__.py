@@ -11,7 +11,7 @@ from clrbench.errors import SpecError
 from clrbench.spec.messages import messages
 from clrbench.spec.model import OVERRIDES, Optimizer, ResolvedArm, Spec
 from clrbench.spec.names import BACKEND_NAMES, METRICS, BackendName, Metric
-from clrbench.spec.quantities import LARGEST_LR, NAME_PATTERN, Clock, Length, Share, as_float32
+from clrbench.spec.quantities import MAX_RATE, NAME_PATTERN, Clock, Length, Share, as_float32
 from clrbench.spec.reader import KeyPath, listed, locate, read_yaml, write_yaml
 from clrbench.spec.run import RunSpec
 from clrbench.spec.schedules import BaseCyclic, Ramp, Schedule
@@ -19,7 +19,7 @@ from clrbench.spec.sources import load_sources
 
 __all__ = [
     "BACKEND_NAMES",
-    "LARGEST_LR",
+    "MAX_RATE",
     "METRICS",
     "NAME_PATTERN",
     "OVERRIDES",
@@ -46,13 +46,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class SpecFile:
-    """A spec, and where it was read from.
-
-    Attributes:
-        spec: What it says.
-        path: Of the file.
-        lines: The line (from 1) of every key in the file.
-    """
+    """A spec and the file it was read from; `lines` holds the line, from 1, of every key."""
 
     spec: Spec
     path: Path

@@ -1,4 +1,4 @@
-"""What pydantic found wrong -> messages that say where, what was got and what is allowed."""
+"""From pydantic's errors to messages that say where, what was got and what is allowed."""
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
@@ -10,19 +10,14 @@ from clrbench.spec.reader import KeyPath, shortened
 
 
 def nearest(value: object, names: Iterable[str]) -> str:
-    """Return `; did you mean 'x'?` for the name most like `value`, upper or lower case, or nothing."""
+    """Return `; did you mean 'x'?` for the name closest to `value`, whatever its case, or an empty text."""
     by_lower_case = {name.lower(): name for name in names}
     found = difflib.get_close_matches(value.lower(), by_lower_case, n=1) if isinstance(value, str) else []
     return f"; did you mean {by_lower_case[found[0]]!r}?" if found else ""
 
 
 def messages(error: ValidationError, data: object) -> list[tuple[KeyPath, str]]:
-    """Return the key and the message of everything that pydantic found wrong.
-
-    Args:
-        error: What pydantic raised.
-        data: The content that it read.
-    """
+    """Return the key and the message of each error that pydantic found in `data`."""
     return [_message(details, data) for details in error.errors(include_url=False)]
 
 

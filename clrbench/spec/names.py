@@ -29,6 +29,10 @@ Metric: TypeAlias = Literal[
 ]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
+MAX_PATH = 1000
+"""Characters of a path or a function; on macOS no path is longer than 1,024 bytes."""
+MAX_SEEDS = 10_000
+
 
 def _resolve_dataset(value: object, info: ValidationInfo) -> str:
     if value in DATASET_NAMES:
@@ -45,12 +49,8 @@ def _resolve_dataset(value: object, info: ValidationInfo) -> str:
         raise ValueError(f"a path that can be followed ({err})") from err
 
 
-LONGEST_PATH = 1000
-"""So many characters a path or a function may have; on macOS no path is longer than 1,024 bytes."""
-
-
 def _is_sound(value: str) -> bool:
-    return value.isprintable() and len(value) <= LONGEST_PATH
+    return value.isprintable() and len(value) <= MAX_PATH
 
 
 def _is_path(value: str, folder: Path) -> bool:
@@ -94,7 +94,6 @@ def _distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
     return values
 
 
-MAX_SEEDS = 10_000
 Seeds: TypeAlias = Annotated[
     tuple[Annotated[Whole, Field(ge=0, lt=2**63)], ...],
     Field(max_length=MAX_SEEDS),

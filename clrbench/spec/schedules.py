@@ -10,8 +10,8 @@ from clrbench.records import DoubleArray
 from clrbench.schedules import END_LR_DIVISOR, SCHEDULES, ramp, warmup
 from clrbench.schedules.registry import Kind
 from clrbench.spec.quantities import (
+    MIN_RATE,
     RANGE_TEST_RATES,
-    SMALLEST_LR,
     Clock,
     Length,
     Number,
@@ -30,7 +30,7 @@ RATE_KEYS = {name: "lr" if "lr" in kind.parameters else "max_lr" for name, kind 
 
 
 class BaseSchedule(Part):
-    """What all schedules have in common."""
+    """What all schedules have in common: a warm-up, and at most one rate that an arm may be tuned by."""
 
     name: str
     warmup: Span | None = None
@@ -54,7 +54,7 @@ class BaseSchedule(Part):
     @property
     def lowest_rate(self) -> float:
         """The lowest value that `rate` may take."""
-        return SMALLEST_LR
+        return MIN_RATE
 
     def with_rate(self, rate: float) -> Self:
         """Return this schedule with another value of `rate`."""
@@ -138,7 +138,7 @@ class BaseCyclic(BaseSchedule):
     @property
     def lowest_rate(self) -> float:
         """The lower bound."""
-        return self.base_lr or SMALLEST_LR
+        return self.base_lr or MIN_RATE
 
     @property
     def needs_range_test(self) -> bool:
@@ -165,7 +165,7 @@ class BaseCyclic(BaseSchedule):
 
 def _default_end_lr(lr: float) -> float:
     """Return where a decay ends that is given no end; no lower than a spec may say, as it stands in the resolved one."""
-    return max(lr / END_LR_DIVISOR, SMALLEST_LR)
+    return max(lr / END_LR_DIVISOR, MIN_RATE)
 
 
 class BaseDecay(BaseSchedule):

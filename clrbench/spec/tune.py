@@ -34,12 +34,9 @@ class Tune(Part):
 
 
 def with_rates_moved(arm: object) -> object:
-    """Return an arm with a list of rates moved from its schedule, where it is read best, to `tune`.
+    """Return the content of an arm with a list of rates moved from its schedule to `tune`; the schedule keeps the first.
 
-    The schedule keeps the first. What is no list of rates, or no arm at all, is left to be refused.
-
-    Args:
-        arm: What the file holds.
+    Anything else is returned as it is, for the models to accept or refuse.
     """
     if not isinstance(arm, dict) or not isinstance(schedule := arm.get("schedule"), dict):
         return arm
