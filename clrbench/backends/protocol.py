@@ -45,7 +45,7 @@ class Trainer(Protocol):
         ...
 
     def restore(self, state: State) -> None:
-        """Continue, bit for bit, where a trainer of the same plan and backend was when it gave `state`."""
+        """Continue, bit for bit, from the state of a trainer of the same plan and backend."""
         ...
 
 
@@ -53,12 +53,12 @@ class Backend(Protocol):
     """What the module of a backend offers."""
 
     def make_trainer(self, plan: TrainPlan, dataset: Dataset, device: str) -> Trainer:
-        """Return a trainer that stands before the first step of `plan`.
+        """Return a trainer before the first step of `plan`.
 
         Args:
-            plan: What to train, its initial weights, and by which pipeline the images reach it.
+            plan: What to train, its initial weights, and the pipeline by which the images reach it.
             dataset: The images; kept on the device as they are, or (`stream`) never read whole.
-            device: What `find_device` returned.
+            device: As `find_device` returned it.
         """
         ...
 
@@ -83,9 +83,5 @@ class Backend(Protocol):
         ...
 
     def build(self, device: str) -> dict[str, str]:
-        """Return what the framework was built with and computes with, as far as it may change numbers on a device.
-
-        Args:
-            device: What `find_device` returned.
-        """
+        """Return what the framework was built with and computes with, as far as it may change numbers on `device`."""
         ...

@@ -31,13 +31,7 @@ class Network:
     """
 
     def __init__(self, layers: tuple[Layer, ...], image_shape: tuple[int, int, int], *, exact_batch_norm: bool) -> None:
-        """Build the model; its variables are for the caller to set.
-
-        Args:
-            layers: From the images to the logits.
-            image_shape: Height, width and channels.
-            exact_batch_norm: Whether batch norms sum as `ExactBatchNormalization` does.
-        """
+        """Build the model, its variables still unset; with `exact_batch_norm`, of `ExactBatchNormalization` layers."""
         self.weights: dict[str, keras.Variable] = {}
         self.statistics: dict[str, keras.Variable] = {}
         self.seeds: dict[str, keras.Variable] = {}

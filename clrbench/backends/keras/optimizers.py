@@ -8,25 +8,14 @@ from clrbench.records import OptimizerSettings
 
 
 def make_optimizer(settings: OptimizerSettings, weights: list[keras.Variable]) -> keras.optimizers.Optimizer:
-    """Return the optimizer of `weights`, built, with a rate that is set before every step.
-
-    Args:
-        settings: The update rule and its constants.
-        weights: All trainable weights.
-    """
+    """Return the optimizer of all trainable weights, built; its rate is set before every step."""
     optimizer = _make(settings)
     optimizer.build(weights)
     return optimizer
 
 
 def decayed(settings: OptimizerSettings, gradients: list[tf.Tensor], weights: list[keras.Variable]) -> list[tf.Tensor]:
-    """Return the gradients with the L2 term that Keras has no option for; adamw decays by itself.
-
-    Args:
-        settings: The update rule and its constants.
-        gradients: One tensor a weight.
-        weights: All trainable weights.
-    """
+    """Return the gradients with the L2 term that Keras has no option for; adamw decays by itself."""
     if not settings.weight_decay or settings.name == "adamw":
         return gradients
     return [gradient + settings.weight_decay * weight for gradient, weight in zip(gradients, weights, strict=True)]

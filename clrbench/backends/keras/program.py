@@ -19,12 +19,12 @@ Numbers: TypeAlias = tuple[float, ...]
 
 @dataclass(frozen=True)
 class ImageType:
-    """What the images are that a program is compiled for.
+    """The images that a program is compiled for.
 
     Attributes:
         shape: Height, width and channels.
         dtype: uint8 or float32.
-        standardisation: Mean and deviation of each channel; see `Standardisation`.
+        standardisation: Mean and deviation, float[channels] each; see `Standardisation`.
     """
 
     shape: tuple[int, int, int]
@@ -33,7 +33,7 @@ class ImageType:
 
 
 def as_numbers(standardisation: Standardisation | None) -> tuple[Numbers, Numbers] | None:
-    """Return mean and deviation as what can be compared and hashed."""
+    """Return mean and deviation as tuples, which can be compared and hashed."""
     if standardisation is None:
         return None
     return tuple(standardisation.mean.tolist()), tuple(standardisation.deviation.tolist())
@@ -45,24 +45,13 @@ class Program:
     Attributes:
         stretch: (images, labels, batches, lr) to the rates, losses and accuracies of the steps, as `Trainer.train`.
         score: (images, labels, rows) to float64[2], the summed losses and hits of the rows.
-        feed: (images, labels, batches) to one number, of no use, that depends on every batch as the network would take it.
+        feed: (images, labels, batches) to a number that depends on every batch as the network would take it.
     """
 
     def __init__(
-        self,
-        layers: tuple[Layer, ...],
-        optimizer: OptimizerSettings,
-        batch_size: int,
-        image_type: ImageType,
+        self, layers: tuple[Layer, ...], optimizer: OptimizerSettings, batch_size: int, image_type: ImageType
     ) -> None:
-        """Build the network; the functions compile at their first call.
-
-        Args:
-            layers: From the images to the logits.
-            optimizer: The update rule and its constants.
-            batch_size: Rows of a mini-batch.
-            image_type: What the images are.
-        """
+        """Build the network; the functions compile at their first call."""
         self._image_type = image_type
         self._network = Network(layers, image_type.shape, exact_batch_norm=optimizer.update_rule == "shared")
         self._weights = list(self._network.weights.values())
@@ -77,12 +66,7 @@ class Program:
         self.feed = tf.function(self._feed, input_signature=[images, ints, batches], autograph=False)
 
     def reset(self, weights: State, dropout_seed: int) -> None:
-        """Go back to before the first step.
-
-        Args:
-            weights: Initial values; see `models.weight_shapes`.
-            dropout_seed: Seed of the dropout layers, each of which draws numbers of its own.
-        """
+        """Go back to before the first step, to these initial weights; each dropout layer draws from a seed of its own."""
         rng = np.random.default_rng(dropout_seed)
         seeds = {name: np.array([rng.integers(2**31), 0]) for name in self._network.seeds}
         self.restore({**self._fresh, **weights, **seeds})
@@ -92,11 +76,7 @@ class Program:
         return {name: np.array(variable.value.numpy()) for name, variable in self._variables().items()}
 
     def restore(self, state: State) -> None:
-        """Set every variable.
-
-        Args:
-            state: As `state` returned it.
-        """
+        """Set every variable from what `state` returned."""
         for name, variable in self._variables().items():
             variable.assign(state[name])
 

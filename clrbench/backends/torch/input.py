@@ -38,15 +38,7 @@ class Input:
         pipeline: Pipeline,
         device: str,
     ) -> None:
-        """Bring the images to the device, or prepare to do so piece by piece.
-
-        Args:
-            images: uint8 or float32[rows, height, width, channels].
-            labels: int32[rows].
-            standardisation: Of every image, after bytes are scaled to 0..1.
-            pipeline: `resident` or `stream`.
-            device: Where the network is.
-        """
+        """Bring the images to the device, or prepare to do so piece by piece; bytes are scaled to 0..1."""
         self._source: _Source = (_Resident if pipeline == "resident" else _Stream)(images, labels, device)
         self._image_shape: tuple[int, ...] = images.shape[1:]
         self._is_bytes = images.dtype == np.uint8
@@ -55,15 +47,15 @@ class Input:
 
     @property
     def image_bytes(self) -> int:
-        """What an image takes as float32."""
+        """Bytes of one image as float32."""
         return 4 * math.prod(self._image_shape)
 
     def chunks(self, rows: IntArray, at_once: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images and labels, some entries of `rows` at a time; the images are valid until the next are asked for.
+        """Yield images and labels, `at_once` entries of `rows` at a time; the images are valid until the next are drawn.
 
         Args:
-            rows: int32[n, ...], in which order.
-            at_once: How many entries.
+            rows: int32[n, ...], rows of the images in order.
+            at_once: Entries of `rows` per chunk; the last may be shorter.
 
         Yields:
             float32[at_once, ..., height, width, channels] and int64[at_once, ...]

@@ -16,12 +16,9 @@ from clrbench.records import OptimizerSettings
 
 
 def make_optimizer(settings: OptimizerSettings, weights: list[Tensor]) -> Optimizer:
-    """Return the optimizer of `weights`, with one parameter group and a rate that is set before every step.
+    """Return the optimizer of all trainable weights, in one parameter group; its rate is set before every step.
 
-    Args:
-        settings: The update rule and its constants. Adagrad and adadelta need no `shared` form: with equal constants
-            torch's and Keras's agree within float32 rounding.
-        weights: All trainable weights.
+    Adagrad and adadelta need no `shared` form: with equal constants torch's and Keras's agree within float32 rounding.
     """
     # Torch wraps this for its compiler, whose import takes a worker a second or two.
     Optimizer.add_param_group = inspect.unwrap(Optimizer.add_param_group)  # type: ignore[method-assign]
@@ -56,21 +53,15 @@ def make_optimizer(settings: OptimizerSettings, weights: list[Tensor]) -> Optimi
 
 
 class _KerasForm(Optimizer):
-    """An optimizer written out in Keras's arithmetic, for where no option of torch's gives it.
+    """An optimizer written out in Keras's arithmetic, which no option of torch's gives.
 
     Attributes:
-        slots: Names of what it keeps for every weight, zero at first.
+        slots: Names of the tensors that it keeps for every weight, zero at first.
     """
 
     slots: tuple[str, ...] = ("velocity",)
 
     def __init__(self, weights: Iterable[Tensor], **defaults: float) -> None:
-        """Make the optimizer.
-
-        Args:
-            weights: All trainable weights.
-            **defaults: Constants of the parameter group, among them `lr` and `weight_decay`.
-        """
         super().__init__(weights, defaults)
         for weight in self.param_groups[0]["params"]:
             self.state[weight] = {slot: torch.zeros_like(weight) for slot in self.slots}
