@@ -267,3 +267,9 @@ def test_a_schedule_is_one_file_and_one_line(tmp_path: Path) -> None:
         "Jumps between two rates.",
         f"{arguments[1]}:18: arms.only.schedule.factor: got 1.5; allowed: a number of at most 1",
     ], child.stderr
+
+
+def test_tables_need_no_pydantic() -> None:
+    code = "import sys, clrbench.schedules as s; s.constant(9, lr=1); print('pydantic' in sys.modules)"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert child.stdout == "False\n", child.stderr
