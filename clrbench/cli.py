@@ -85,28 +85,6 @@ def main() -> None:
     """What learning rate should I use, and does a cyclical one beat my constant one?"""
 
 
-def _out_option(command: F) -> F:
-    return click.option(
-        "--out",
-        type=FOLDER,
-        default=Path("results"),
-        show_default=True,
-        help="The folder that holds a folder for each experiment.",
-    )(command)
-
-
-def _data_option(command: F) -> F:
-    return click.option(
-        "--data-dir",
-        "library",
-        type=FOLDER,
-        envvar="CLRBENCH_DATA",
-        show_envvar=True,
-        callback=_library,
-        help="The folder for data that is fetched or made.  [default: the user's cache]",
-    )(command)
-
-
 def _library(_context: click.Context, _parameter: click.Parameter, data_dir: Path | None) -> "Library":
     from clrbench.data import Library
 
@@ -118,33 +96,57 @@ def _library(_context: click.Context, _parameter: click.Parameter, data_dir: Pat
     return Library(data_dir and data_dir.resolve(), load_sources(Path(sources)))
 
 
-def _quiet_option(command: F) -> F:
-    return click.option("--quiet", "display", is_flag=True, callback=_display, help="Show no progress.")(command)
-
-
 def _display(_context: click.Context, _parameter: click.Parameter, quiet: bool) -> "Display":
     from clrbench.progress import Display
 
     return Display(quiet=quiet)
 
 
+def _shard(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    index, _, count = value.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        raise click.BadParameter(f"got {value!r}; allowed: K/N, K from 1 to N, such as 3/16.")
+    return int(index), int(count)
+
+
+_out = click.option(
+    "--out",
+    type=FOLDER,
+    default=Path("results"),
+    show_default=True,
+    help="The folder that holds a folder for each experiment.",
+)
+_data_dir = click.option(
+    "--data-dir",
+    "library",
+    type=FOLDER,
+    envvar="CLRBENCH_DATA",
+    show_envvar=True,
+    callback=_library,
+    help="The folder for data that is fetched or made.  [default: the user's cache]",
+)
+_quiet = click.option("--quiet", "display", is_flag=True, callback=_display, help="Show no progress.")
+_running = (
+    click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: as the processors allow]"),
+    click.option("--threads", type=click.IntRange(1), help="Threads of each run.  [default: 1]"),
+    click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+        default="auto",
+        show_default=True,
+        help="What runs are made on; auto takes an accelerator where there is one.",
+    ),
+    click.option("--redo", is_flag=True, help="Make finished runs again, all of them, also after an interruption."),
+    click.option("--dry-run", is_flag=True, help="Only say what would be done, and what it would cost."),
+    _quiet,
+)
+
+
 def _running_options(command: F) -> F:
     """Add the options that say how runs are made."""
-    options = [
-        click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: as the processors allow]"),
-        click.option("--threads", type=click.IntRange(1), help="Threads of each run.  [default: 1]"),
-        click.option(
-            "--device",
-            type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-            default="auto",
-            show_default=True,
-            help="What runs are made on; auto takes an accelerator where there is one.",
-        ),
-        click.option("--redo", is_flag=True, help="Make finished runs again, all of them, also after an interruption."),
-        click.option("--dry-run", is_flag=True, help="Only say what would be done, and what it would cost."),
-        _quiet_option,
-    ]
-    for option in reversed(options):
+    for option in reversed(_running):
         command = option(command)
     return command
 
@@ -184,24 +186,15 @@ def _job(spec: Path | None, out: Path, library: "Library", display: "Display", *
     return Job(spec, out, library, Options(**options), display, _setup())
 
 
-def _parse_shard(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    index, _, count = value.partition("/")
-    if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
-        raise click.BadParameter(f"got {value!r}; allowed: K/N, K from 1 to N, such as 3/16.")
-    return int(index), int(count)
-
-
 @main.command()
 @click.argument("spec", type=SPEC, required=False)
-@_out_option
-@_data_option
+@_out
+@_data_dir
 @_running_options
 @click.option(
     "--shard",
     metavar="K/N",
-    callback=_parse_shard,
+    callback=_shard,
     help="Make only the K-th of N parts of the runs, and no tables; clrbench report makes them when all are there.",
 )
 @click.option(
@@ -224,8 +217,8 @@ def compare(dry_run: bool, fail_if: Any, **options: Any) -> Answer:
 
 @main.command("range-test")
 @click.argument("spec", type=SPEC, required=False)
-@_out_option
-@_data_option
+@_out
+@_data_dir
 @_running_options
 @click.option("--check-length", is_flag=True, help="Sweep again at half the length, and say whether the bounds hold.")
 @_answering
@@ -251,8 +244,8 @@ def report(folders: tuple[Path, ...]) -> Answer:
 
 @main.command()
 @click.argument("spec", type=SPEC)
-@_out_option
-@_data_option
+@_out
+@_data_dir
 @_answering
 def schedule(spec: Path, out: Path, library: "Library") -> Answer:
     """Preview the learning rate of each arm of SPEC: as text, table and plot; trains nothing."""
@@ -264,7 +257,7 @@ def schedule(spec: Path, out: Path, library: "Library") -> Answer:
 @main.command()
 @click.argument("specs", type=SPEC, nargs=-1)
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of a spec, for editors.")
-@_data_option
+@_data_dir
 @_printing
 def validate(specs: tuple[Path, ...], schema: bool, library: "Library") -> Answer:
     """Check SPECS against what is allowed and against their data; trains nothing."""
@@ -289,10 +282,10 @@ def init(name: str) -> Answer:
 
 @main.command()
 @click.argument("spec", type=SPEC)
-@_out_option
-@_data_option
+@_out
+@_data_dir
 @click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Updates to set side by side.")
-@_quiet_option
+@_quiet
 @_answering
 def parity(steps: int, **options: Any) -> Answer:
     """Train the first steps of SPEC on torch and on Keras from the same weights, and set the losses side by side.
@@ -308,8 +301,8 @@ def parity(steps: int, **options: Any) -> Answer:
 @click.argument("folder", type=FOLDER)
 @click.option("--run", "run_id", metavar="RUN_ID", help="Which run.  [default: the one that takes the least training]")
 @click.option("--all", "every", is_flag=True, help="All runs, those of searches and range tests too.")
-@_data_option
-@_quiet_option
+@_data_dir
+@_quiet
 @_answering
 def verify(folder: Path, run_id: str | None, every: bool, library: "Library", display: "Display") -> Answer:
     """Make a finished run of FOLDER once more, elsewhere, and say whether it comes out the same, and if not, where it parts.
@@ -329,7 +322,7 @@ def data() -> None:
 
 
 @data.command("list")
-@_data_option
+@_data_dir
 @_answering
 def list_data(library: "Library") -> Answer:
     """List the data sets that have names: rows, shape, size, licence, where they lie, verified or not."""
@@ -340,8 +333,8 @@ def list_data(library: "Library") -> Answer:
 
 @data.command("fetch")
 @click.argument("name")
-@_data_option
-@_quiet_option
+@_data_dir
+@_quiet
 @_answering
 def fetch_data(name: str, library: "Library", display: "Display") -> Answer:
     """Fetch the data set NAME, or make it, unless it is here; verify and convert it."""
@@ -352,7 +345,7 @@ def fetch_data(name: str, library: "Library", display: "Display") -> Answer:
 
 @data.command("verify")
 @click.argument("name")
-@_data_option
+@_data_dir
 @_answering
 def verify_data(name: str, library: "Library") -> Answer:
     """Check every byte of the data set NAME against its checksums."""
@@ -363,10 +356,10 @@ def verify_data(name: str, library: "Library") -> Answer:
 
 @data.command("bench")
 @click.argument("spec", type=SPEC)
-@_out_option
-@_data_option
+@_out
+@_data_dir
 @click.option("--threads", type=click.IntRange(1), help="Threads of each backend.  [default: 1]")
-@_quiet_option
+@_quiet
 @_answering
 def bench_data(**options: Any) -> Answer:
     """Measure how many images a second each input pipeline brings to the network of SPEC, alone and in training."""

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clrbench.analysis.bounds import bounds_table
 from clrbench.answer import Answer
 from clrbench.backends import installed
-from clrbench.commands.range_test import find_bounds, next_command
-from clrbench.commands.report import range_tests_answer
+from clrbench.commands.range_test import make_range_tests, next_command
+from clrbench.commands.report import range_tests_answer, write_range_test
 from clrbench.commands.setup import Job
 from clrbench.errors import SpecError
 from clrbench.execution.executor import Resources
@@ -112,11 +113,13 @@ def parity(job: Job, num_steps: int) -> Answer:
     experiment = runner.experiment
     if needed_range_tests(experiment.spec):
         runner.folder.create()
-    bounds, refusals = find_bounds(runner)
-    if refusals:
-        return range_tests_answer(refusals, next_command(runner.experiment))
+    tests = make_range_tests(runner)
+    for test in tests.values():
+        write_range_test(test)
+    if refusals := [test for test in tests.values() if not test.has_answer]:
+        return range_tests_answer(refusals, next_command(experiment))
     with experiment.locating():
-        runs = training_runs(experiment.spec, experiment.sizes, BACKEND_NAMES, bounds)
+        runs = training_runs(experiment.spec, experiment.sizes, BACKEND_NAMES, bounds_table(tests))
     first_seed = [run for run in runs if run.seed == experiment.spec.seeds[0]]
     losses = {
         (run.backend, run.arm): found

@@ -1,6 +1,6 @@
 """What the commands that make runs are handed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from clrbench.execution.session import Pace
 from clrbench.planning.experiment import Experiment, check_installed, load_data, open_experiment
 from clrbench.progress import Display
 
+LOCAL: OpenExecutor = partial(open_executor, "local")
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -22,8 +24,8 @@ class Setup:
         open_executor: Opens what makes the runs.
     """
 
-    pace: Pace = Pace()
-    open_executor: OpenExecutor = partial(open_executor, "local")
+    pace: Pace = field(default_factory=Pace)
+    open_executor: OpenExecutor = LOCAL
 
 
 @dataclass(frozen=True)

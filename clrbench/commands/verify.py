@@ -22,9 +22,9 @@ from clrbench.execution.task import Task, make_task
 from clrbench.planning.experiment import check_installed
 from clrbench.progress import Display
 from clrbench.records import Dataset
-from clrbench.spec import BACKEND_NAMES, load_spec
+from clrbench.spec import BACKEND_NAMES
 from clrbench.spec.messages import nearest
-from clrbench.store import SPEC_FILE, ResultsFolder, StoredRun
+from clrbench.store import ResultsFolder, StoredRun
 
 MAX_SHOWN_NAMES = 10
 
@@ -88,13 +88,7 @@ def _folders(root: Path) -> Iterator[ResultsFolder]:
     folder = ResultsFolder(root)
     yield folder
     yield folder.search()
-    try:
-        arms = load_spec(root / SPEC_FILE).spec.arms
-    except SpecError as err:
-        raise ResultsError(
-            f"{root}: is not the folder of an experiment, such as results/demo, or is damaged: {err}"
-        ) from err
-    for arm in (None, *arms):
+    for arm in (None, *folder.read_spec().arms):
         yield folder.range_test(arm)
         yield folder.range_test(arm).half_length()
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from clrbench.commands.opening import Experiment, open_experiment
 from command_line import answer, run_clrbench, write_spec
 
 from clrbench.cli import main
 from clrbench.commands import verify as verification
-from clrbench.commands.opening import Experiment, open_experiment
 from clrbench.data import Library
 from clrbench.errors import DataError, ResultsError, SpecError
 from clrbench.execution.local import local_workers

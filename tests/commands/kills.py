@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,7 +14,6 @@ from typing import Any
 import yaml
 from command_line import QUICK
 
-HASTY = Path(__file__).with_name("hasty.py")
 KINDS = ("kill all", "kill parent", "kill worker", "terminate", "interrupt")
 LONGEST_SECONDS = 600.0
 
@@ -47,7 +45,7 @@ class Killer:
     Attributes:
         spec: Its path.
         out: Where its results go.
-        program: What is run: the command line, or `HASTY`.
+        program: The command line, as `fakes.command` returns it.
         rng: Decides when and how.
     """
 
@@ -135,8 +133,3 @@ def leftovers(folder: Path) -> Iterator[Path]:
     yield from folder.rglob("*.part*")
     yield from folder.rglob(".checkpoints/*")
     yield from folder.rglob(".locks/*")
-
-
-def command(*, hasty: bool) -> tuple[str, ...]:
-    """Return the program to run."""
-    return (sys.executable, str(HASTY)) if hasty else (sys.executable, "-m", "clrbench")

