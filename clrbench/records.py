@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -228,7 +228,7 @@ class Checkpoint:
         timing: Where the time went so far.
     """
 
-    state: Mapping[str, npt.NDArray[Any]]
+    state: Mapping[str, npt.NDArray[np.generic]]
     steps: StepLog
     evaluations: Mapping[Split, tuple[Evaluation, ...]]
     timing: Timing
