@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from clrbench.backends import Trainer
+from clrbench.backends.protocol import Trainer
 from clrbench.records import Checkpoint, Evaluation, FloatArray, RunLog, Split, StepLog, Timing, TrainPlan
 
 

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 
 from clrbench import backends
-from clrbench.backends import Trainer
+from clrbench.backends.protocol import Trainer
 from clrbench.data import Library
 from clrbench.execution.task import load_dataset
 from clrbench.planning.plan import make_plan

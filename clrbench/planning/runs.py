@@ -89,8 +89,8 @@ def arm_clock(spec: Spec, name: str, train_rows: int) -> Clock:
     steps_per_epoch = _steps_per_epoch(arm.batch_size, train_rows, _key_of(spec, name, "batch_size"))
     clock = Clock(steps_per_epoch, num_steps=0)
     _check_at_least_a_step(arm.duration, clock, _key_of(spec, name, "duration"))
-    for key in ("warmup", "step_size", "every", "period"):
-        _check_at_least_a_step(getattr(arm.schedule, key, None), clock, ("arms", name, "schedule", key))
+    for key, length in arm.schedule.lengths.items():
+        _check_at_least_a_step(length, clock, ("arms", name, "schedule", key))
     if arm.duration.unit == "cycles" and isinstance(arm.schedule, BaseCyclic):
         cycle_steps = 2 * arm.schedule.step_size_steps(clock)
         num_steps = max(1, round(arm.duration.amount * cycle_steps)) + arm.schedule.warmup_steps(clock)
@@ -289,9 +289,9 @@ def _check_fits(arm: ResolvedArm, clock: Clock) -> None:
         )
 
 
-def _check_at_least_a_step(length: Length | None, clock: Clock, key: tuple[str, ...]) -> None:
+def _check_at_least_a_step(length: Length, clock: Clock, key: tuple[str, ...]) -> None:
     """Raise SpecError where the nearest number of steps is 0, which would become 1 unasked."""
-    if length is not None and length.unit == "epochs" and round(length.amount * clock.steps_per_epoch) < 1:
+    if length.unit == "epochs" and round(length.amount * clock.steps_per_epoch) < 1:
         raise SpecError(
             f"got {length}, which is less than a step; allowed: at least {1 / clock.steps_per_epoch:.3g} epochs, as an epoch "
             f"has {clock.steps_per_epoch} steps",

@@ -9,7 +9,7 @@ import numpy as np
 
 from clrbench.data import DatasetSizes
 from clrbench.planning.runs import BoundsTable, range_test_group, training_runs, with_bounds
-from clrbench.spec import LARGEST_LR, BackendName, RunSpec, Schedule, Spec, as_float32
+from clrbench.spec import MAX_RATE, BackendName, RunSpec, Schedule, Spec, as_float32
 
 FIRST_TUNING_SEED = 1_000_000
 """A try never has a seed that is reported: the smallest ones from here on that the spec does not name."""
@@ -97,7 +97,7 @@ def first_rates(spec: Spec, backends: Sequence[BackendName], bounds: BoundsTable
 def extended(spec: Spec, arm: str, rates: tuple[float, ...], best: float) -> tuple[float, ...]:
     """Return the rates of an arm with one more, where the best of them lies at an edge and the schedule allows one beyond."""
     beyond = rate_beyond(rates, best)
-    if beyond is None or not spec.arms[arm].schedule.lowest_rate <= beyond <= LARGEST_LR:
+    if beyond is None or not spec.arms[arm].schedule.lowest_rate <= beyond <= MAX_RATE:
         return rates
     return (*rates, beyond)
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from clrbench.records import ModelSettings, OptimizerSettings
+from clrbench.models import ModelSettings
+from clrbench.records import OptimizerSettings
 
 MLP = ModelSettings("mlp", hidden=(100, 50))
 

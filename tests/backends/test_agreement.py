@@ -8,8 +8,9 @@ from cases import ADAPTIVE, MLP, label, rates, shared, triangular
 from jobs import train
 
 from clrbench.backends import BACKENDS
+from clrbench.models import ModelSettings
 from clrbench.parity import Judgement, judge, nudged
-from clrbench.records import ModelSettings, OptimizerSettings
+from clrbench.records import OptimizerSettings
 
 CNN = ModelSettings("cnn")
 MOMENTUM = shared("sgd", momentum=0.9)
