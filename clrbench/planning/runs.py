@@ -23,7 +23,7 @@ from clrbench.spec import (
     Spec,
 )
 
-MOST_STEPS = 20_000_000
+MAX_STEPS = 20_000_000
 """A longer run is taken for a mistake: its tables alone would fill the memory."""
 
 RANGE_TEST_ARM = "range-test"
@@ -82,7 +82,7 @@ def arm_clock(spec: Spec, name: str, train_rows: int) -> Clock:
     """Return the steps of an epoch and of the whole run of an arm.
 
     Raises:
-        SpecError: If a batch has more rows than there are, the run is longer than `MOST_STEPS`, or its warm-up or cycles
+        SpecError: If a batch has more rows than there are, the run is longer than `MAX_STEPS`, or its warm-up or cycles
             do not fit into it.
     """
     arm = spec.resolved_arm(name)
@@ -300,6 +300,6 @@ def _check_at_least_a_step(length: Length, clock: Clock, key: tuple[str, ...]) -
 
 
 def _checked_steps(num_steps: int, length: Length, key: tuple[str, ...]) -> int:
-    if num_steps > MOST_STEPS:
-        raise SpecError(f"got {length}, which is {num_steps} steps; allowed: at most {MOST_STEPS} steps", key=key)
+    if num_steps > MAX_STEPS:
+        raise SpecError(f"got {length}, which is {num_steps} steps; allowed: at most {MAX_STEPS} steps", key=key)
     return num_steps
