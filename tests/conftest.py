@@ -1,7 +1,8 @@
-"""How the tests are spread over processes, which share the processors."""
+"""How the tests are spread over processes, which share the processors, and what one leaves to the next."""
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,3 +23,11 @@ class Scheduling(LoadFileScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., Any]) -> Scheduling | None:
     return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+@pytest.fixture(autouse=True)
+def _denormal_numbers() -> Iterator[None]:
+    """Have denormal numbers again after a test that trained with torch; hypothesis draws no numbers without them."""
+    yield
+    if sys.float_info.min / 2 == 0:
+        sys.modules["torch"].set_flush_denormal(False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib
+import io
 import os
 import signal
 import socket
@@ -22,6 +24,7 @@ from click.testing import CliRunner, Result
 from clrbench.cli import main
 from clrbench.data import Library, content
 from clrbench.data.catalogue import CATALOGUE
+from clrbench.data.idx import MOST_BYTES
 from clrbench.errors import DataError
 
 SPEC: dict[str, Any] = {
@@ -37,7 +40,6 @@ SPEC: dict[str, Any] = {
 GOOD = yaml.safe_dump(SPEC, sort_keys=False)
 LONGEST_MESSAGE = 5_000
 MOST_SECONDS = 2.0
-MOST_BYTES = 60e6
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -583,9 +585,21 @@ def fetched(folder: Path, code: int, dataset: str, replaced: dict[str, bytes]) -
     return refusal(folder, code, "data", "fetch", dataset, "--data-dir", "data", CLRBENCH_SOURCES="sources.yaml")
 
 
+@pytest.fixture(scope="module")
+def honest_peak() -> int:
+    """Return the bytes that this version of Python sets aside while it unzips the largest file that is allowed."""
+    file = io.BytesIO(bad.gzipped_zeros(MOST_BYTES))
+    tracemalloc.start()
+    with gzip.open(file) as unzipped:
+        assert len(unzipped.read(MOST_BYTES + 1)) == MOST_BYTES
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
 @pytest.mark.parametrize(("dataset", "replaced", "expected"), FETCHED.values(), ids=FETCHED.keys())
 def test_bad_file_of_a_published_data_set(
-    dataset: str, replaced: dict[str, bytes], expected: str, folder: Path
+    dataset: str, replaced: dict[str, bytes], expected: str, folder: Path, honest_peak: int
 ) -> None:
     tracemalloc.start()
     code = 2 if expected in MISFITS else 1
@@ -593,7 +607,7 @@ def test_bad_file_of_a_published_data_set(
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert expected in message
-    assert peak < MOST_BYTES
+    assert peak < 1.1 * honest_peak
 
 
 HOLD_BACK = {
