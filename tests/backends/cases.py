@@ -1,8 +1,13 @@
 """What both the contract and the parity tests train."""
 
+import os
+
 import numpy as np
 
 from clrbench.records import ModelSettings, OptimizerSettings
+
+SEED = int(os.environ.get("CLRBENCH_TEST_SEED", "0"))
+"""Another one draws all weights, batches and nudges anew; the tests must hold on any."""
 
 MLP = ModelSettings("mlp", hidden=(100, 50))
 
