@@ -347,7 +347,7 @@ def init(name: str) -> None:
 def parity(spec: Path, steps: int, **options: Any) -> Answer:
     """Train the first steps of SPEC on torch and on Keras from the same weights, and set the losses side by side.
 
-    The control is each backend against itself, every weight moved by one float32 rounding.
+    The controls are each backend against itself, every weight moved at random by a few float32 roundings.
     """
     from clrbench.experiment.parity import compare_backends
 

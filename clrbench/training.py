@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 from clrbench import backends
 from clrbench.data import Library
 from clrbench.errors import DataError
-from clrbench.parity import nudged as nudge
+from clrbench.parity import nudged
 from clrbench.plan import make_plan
 from clrbench.provenance import Circumstances, describe, processor, versions
 from clrbench.records import Dataset, FloatArray, RunLog, Timing, TrainPlan
@@ -128,7 +128,7 @@ def _check_unchanged(dataset: Dataset, task: Task) -> None:
         )
 
 
-def first_losses(library: Library, run: RunSpec, device: str, num_steps: int, *, nudged: bool) -> FloatArray:
+def first_losses(library: Library, run: RunSpec, device: str, num_steps: int, *, control: int | None) -> FloatArray:
     """Return the mini-batch losses of the first steps of a run; nothing is stored.
 
     Args:
@@ -136,15 +136,15 @@ def first_losses(library: Library, run: RunSpec, device: str, num_steps: int, *,
         run: What to train.
         device: cpu, cuda or mps.
         num_steps: How many steps (at most all of the run's).
-        nudged: Whether every initial weight is first moved by one float32 rounding.
+        control: Which control to train, from `nudged` weights; None for the run as planned.
 
     Returns:
         float32[num_steps]
     """
     dataset = load_dataset(library, run)
     plan = make_plan(run, dataset)
-    if nudged:
-        plan = replace(plan, weights=nudge(plan.weights))
+    if control is not None:
+        plan = replace(plan, weights=nudged(plan.weights, control))
     trainer = backends.load(run.backend).make_trainer(plan, dataset, device)
     return trainer.train(plan.batches[:num_steps], plan.lr[:num_steps]).loss
 

@@ -12,7 +12,7 @@ from clrbench.experiment.compare import check_has_arms
 from clrbench.experiment.fleet import Fleet
 from clrbench.experiment.opening import Experiment, check_installed
 from clrbench.experiment.range_test import RangeTests, find_bounds
-from clrbench.parity import Judgement, Parity, judge
+from clrbench.parity import NUM_CONTROLS, Judgement, Parity, judge
 from clrbench.records import FloatArray
 from clrbench.runs import needed_range_tests, training_runs
 from clrbench.spec import BACKEND_NAMES, Clock, RunSpec
@@ -25,8 +25,8 @@ SHOWN_STEPS = 20
 
 _MEANING = {
     Judgement.SAME: "the backends train alike",
-    Judgement.CHAOS: "chaos, not a bug: a single rounding grows as fast within one backend",
-    Judgement.BUG: "a bug, not chaos: a single rounding within one backend does not grow so fast",
+    Judgement.CHAOS: "chaos, not a bug: a few roundings grow as fast within one backend",
+    Judgement.BUG: "a bug, not chaos: a few roundings within one backend do not grow so fast",
 }
 _NATIVE = (
     "not chaos: update_rule is native, so each backend applies its own rule, and these differ; set optimizer.update_rule: shared "
@@ -63,11 +63,11 @@ class ArmParity:
         meaning = _MEANING[parity.judgement]
         if parity.judgement is Judgement.BUG and self.native:
             meaning = _NATIVE
-        return f"{self.arm}: {meaning}; {where}; the difference is at most {parity.largest_ratio:.2g} times that of the control"
+        return f"{self.arm}: {meaning}; {where}; the difference is at most {parity.largest_ratio:.2g} times that of the controls"
 
     def lines(self) -> Iterator[str]:
         """Yield the table, a line a step, thinned to `SHOWN_STEPS`."""
-        yield f"{'step':>6} {'lr':>12} {'torch loss':>14} {'keras loss':>14} {'difference':>11} {'control':>11}"
+        yield f"{'step':>6} {'lr':>12} {'torch loss':>14} {'keras loss':>14} {'difference':>11} {'controls':>11}"
         shown = np.unique(np.linspace(0, len(self.lr) - 1, SHOWN_STEPS).astype(int))
         torch, keras = self.losses
         for i in shown:
@@ -91,7 +91,7 @@ class ParityReport:
         for arm in self.arms:
             lines += [
                 "",
-                f"{arm.arm}: largest relative difference so far, between backends and of the control",
+                f"{arm.arm}: largest relative difference so far, between backends and of the controls",
                 *arm.lines(),
             ]
         return "\n".join(lines)
@@ -120,7 +120,7 @@ class ParityReport:
 
 
 def compare_backends(fleet: Fleet, num_steps: int) -> ParityReport | RangeTests:
-    """Train the first steps of every arm on both backends, and once more on each from weights one rounding away.
+    """Train the first steps of every arm on both backends, and of each backend `NUM_CONTROLS` controls.
 
     Args:
         fleet: Of the experiment; its range tests are made first where arms take their rates from one.
@@ -170,21 +170,22 @@ def _check_comparable(experiment: Experiment) -> None:
 
 @dataclass(frozen=True)
 class _Losses:
-    """Losses of one backend on one arm: float32[k] as planned, float32[k] from nudged weights, and the rates."""
+    """Losses of one backend on one arm: float32[k] as planned, and float32[k] of every control."""
 
     planned: FloatArray
-    control: FloatArray
+    controls: list[FloatArray]
 
 
 def _losses(fleet: Fleet, runs: list[RunSpec], backend: str, num_steps: int) -> Iterator[tuple[RunSpec, _Losses]]:
     with local_workers(backend, 1, fleet.settings["threads"]) as workers:
         device = workers.find_device(fleet.options.device)
+        first_control = BACKEND_NAMES.index(backend) * NUM_CONTROLS  # no control of one backend is nudged as another's
         for run in (run for run in runs if run.backend == backend):
-            planned, control = (
-                workers.call(first_losses, fleet.experiment.library, run, device, num_steps, nudged=moved)
-                for moved in (False, True)
+            planned, *controls = (
+                workers.call(first_losses, fleet.experiment.library, run, device, num_steps, control=control)
+                for control in (None, *range(first_control, first_control + NUM_CONTROLS))
             )
-            yield run, _Losses(planned, control)
+            yield run, _Losses(planned, controls)
 
 
 def _arm_parity(run: RunSpec, torch: _Losses, keras: _Losses) -> ArmParity:
@@ -193,6 +194,6 @@ def _arm_parity(run: RunSpec, torch: _Losses, keras: _Losses) -> ArmParity:
         arm=run.arm,
         lr=run.schedule.table(clock).astype(np.float32)[: len(torch.planned)],
         losses=(torch.planned, keras.planned),
-        parity=judge((torch.planned, keras.planned), (torch.control, keras.control), tolerance=TOLERANCE),
+        parity=judge((torch.planned, keras.planned), (torch.controls, keras.controls), tolerance=TOLERANCE),
         native=run.optimizer.update_rule == "native",
     )
