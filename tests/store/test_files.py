@@ -121,7 +121,10 @@ def test_a_folder_takes_the_place_of_the_one_before_with_all_its_files(tmp_path:
     ],
 )
 def test_what_a_dead_process_left_is_recovered(
-    tmp_path: Path, stored: dict[str, bytes] | None, left: dict[str, dict[str, bytes]], expected: dict[str, bytes] | None
+    tmp_path: Path,
+    stored: dict[str, bytes] | None,
+    left: dict[str, dict[str, bytes]],
+    expected: dict[str, bytes] | None,
 ) -> None:
     target = tmp_path / "folder"
     make(tmp_path / ".folder-2.0123.part", NEW)
@@ -152,9 +155,9 @@ def test_a_link_on_the_way_to_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_the_disk_refuses_is_named_with_a_way_out(tmp_path: Path) -> None:
-    with pytest.raises(ResultsError, match=r"a: cannot be read or written \(Is a directory\); free or unlock"):
-        with disk_errors(tmp_path / "a"):
-            raise IsADirectoryError(21, "Is a directory")
+    named = pytest.raises(ResultsError, match=r"a: cannot be read or written \(Is a directory\); free or unlock")
+    with named, disk_errors(tmp_path / "a"):
+        raise IsADirectoryError(21, "Is a directory")
     shutil.rmtree(tmp_path)
     with pytest.raises(ResultsError, match="a: the folder was removed while it was in use"):
         write_file(tmp_path / "plots/a", b"")

@@ -160,7 +160,9 @@ def test_a_table_that_cannot_be_read_is_named_with_a_remedy(tmp_path: Path, dama
     folder = ResultsFolder(tmp_path)
     folder.write_table("summary.csv", pd.DataFrame({"a": [1]}))
     damage(tmp_path / "summary.csv")
-    with pytest.raises(ResultsError, match=r"summary\.csv: cannot be read .*; run clrbench report \S+ to write it anew"):
+    with pytest.raises(
+        ResultsError, match=r"summary\.csv: cannot be read .*; run clrbench report \S+ to write it anew"
+    ):
         folder.read_table("summary.csv", [])
 
 
@@ -357,10 +359,10 @@ def die_at(call: int) -> None:
         setattr(owner, name, deadly(getattr(owner, name)))
 
 
-def _die_everywhere(root: Path, operation: str, deaths: Any) -> None:
+def count_deaths(root: Path, operation: str) -> int:
     """Let a process die at the first, the second, ... call of an operation, until one lives through it."""
     for call in range(200):
-        folder = ResultsFolder(root / str(call))
+        folder = ResultsFolder(root / f"{operation}-{call}")
         prepare(folder)
         child = os.fork()
         if child == 0:
@@ -370,19 +372,32 @@ def _die_everywhere(root: Path, operation: str, deaths: Any) -> None:
         _, status = os.waitpid(child, 0)
         check_complete(folder, operation)
         if os.waitstatus_to_exitcode(status) != KILLED:
-            deaths.put(call)
-            return
+            return call
+    raise AssertionError(f"{operation}: makes more than 200 calls")
 
 
-@pytest.mark.parametrize(("operation", "fewest"), [("run", 8), ("file", 4), ("index", 5), ("checkpoint", 8)])
-def test_a_process_that_dies_at_any_step_of_a_write_loses_nothing(tmp_path: Path, operation: str, fewest: int) -> None:
+def _count_all_deaths(root: Path, deaths: Any) -> None:
+    deaths.put({operation: count_deaths(root, operation) for operation in OPERATIONS})
+
+
+@pytest.fixture(scope="module")
+def deaths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+    """Return at how many calls of each operation a process died, and lost nothing."""
     context = multiprocessing.get_context("spawn")
-    deaths = context.SimpleQueue()
-    process = context.Process(target=_die_everywhere, args=(tmp_path, operation, deaths))
+    queue = context.SimpleQueue()
+    process = context.Process(target=_count_all_deaths, args=(tmp_path_factory.mktemp("deaths"), queue))
     process.start()
     process.join()
     assert process.exitcode == 0
-    assert deaths.get() >= fewest
+    found: dict[str, int] = queue.get()
+    return found
+
+
+@pytest.mark.parametrize(("operation", "fewest"), [("run", 8), ("file", 4), ("index", 5), ("checkpoint", 8)])
+def test_a_process_that_dies_at_any_step_of_a_write_loses_nothing(
+    deaths: dict[str, int], operation: str, fewest: int
+) -> None:
+    assert deaths[operation] >= fewest
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -104,7 +104,9 @@ def test_floats_are_written_in_the_shortest_form_that_reads_back_the_same() -> N
 
 
 @pytest.mark.parametrize("name", RUN_FILES)
-@pytest.mark.parametrize("damage", [edit, truncate, empty, Path.unlink], ids=["edited", "truncated", "empty", "missing"])
+@pytest.mark.parametrize(
+    "damage", [edit, truncate, empty, Path.unlink], ids=["edited", "truncated", "empty", "missing"]
+)
 def test_a_run_whose_files_are_not_what_was_written_is_no_result(
     folder: ResultsFolder, name: str, damage: Callable[[Path], None]
 ) -> None:
@@ -133,7 +135,9 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(folder: ResultsFolder, 
         folder.indexed_runs()
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "7", "[" * 100_000, "\x00"], ids=["open", "list", "number", "deep", "nul"])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "7", "[" * 100_000, "\x00"], ids=["open", "list", "number", "deep", "nul"]
+)
 def test_a_run_whose_json_is_damaged_is_to_be_made_again(folder: ResultsFolder, content: str) -> None:
     (run_folder(folder) / "run.json").write_text(content)
     assert not folder.is_finished(RUN_ID)
@@ -174,9 +178,7 @@ def test_an_index_in_the_place_of_a_run_file_is_named(folder: ResultsFolder) -> 
 
 @pytest.mark.parametrize("content", [{}, {"spec": []}, {"spec": {}}, {"spec": {"arm": "a"}, "provenance": {}}], ids=str)
 @pytest.mark.parametrize("is_sealed", [True, False])
-def test_a_run_file_of_another_shape_is_named(
-    folder: ResultsFolder, content: dict[str, Any], is_sealed: bool
-) -> None:
+def test_a_run_file_of_another_shape_is_named(folder: ResultsFolder, content: dict[str, Any], is_sealed: bool) -> None:
     (run_folder(folder) / "run.json").write_text(seal(content) if is_sealed else json.dumps(content))
     expected = "another version of clrbench wrote it" if is_sealed else "is not what was written, by its checksum"
     with pytest.raises(ResultsError, match=rf"run\.json: {expected}"):
