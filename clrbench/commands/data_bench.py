@@ -20,16 +20,6 @@ from clrbench.spec import RunSpec
 
 TABLE = "data-bench/pipelines.csv"
 PLOT = "data-bench/pipelines.png"
-COLUMNS = (
-    "backend",
-    "pipeline",
-    "measured",
-    "repetition",
-    "images_per_second",
-    "batch_size",
-    "threads",
-    "device",
-)
 
 
 def bench_pipelines(job: Job) -> Answer:
@@ -71,8 +61,8 @@ def _measure(job: Job, run: RunSpec) -> pd.DataFrame:
         device = executor.find_device(job.options.device)
         job.display.note(f"{run.backend}: about a quarter of a minute")
         samples = executor.call(measure_pipelines, job.library, run, device)
-    described = {"backend": run.backend, "batch_size": run.batch_size, "threads": threads, "device": device}
-    return pd.DataFrame([asdict(sample) | described for sample in samples])[list(COLUMNS)]
+    under = {"batch_size": run.batch_size, "threads": threads, "device": device}
+    return pd.DataFrame([{"backend": run.backend, **asdict(sample), **under} for sample in samples])
 
 
 def _lines(table: pd.DataFrame) -> Iterator[str]:

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from clrbench.backends import ADADELTA_RHO, ADAGRAD_ACCUMULATOR, ADAM_BETAS, EPSILON, RMSPROP_RHO
-from clrbench.backends.keras_import import keras, tf
+from clrbench.backends.common import ADADELTA_RHO, ADAGRAD_ACCUMULATOR, ADAM_BETAS, EPSILON, RMSPROP_RHO
+from clrbench.backends.keras.imports import keras, tf
 from clrbench.records import OptimizerSettings
 
 
 def make_optimizer(settings: OptimizerSettings, weights: list[keras.Variable]) -> keras.optimizers.Optimizer:
-    """Return the optimizer of `weights`, built, with a rate that is set before every step.
-
-    Args:
-        settings: The update rule and its constants.
-        weights: All trainable weights.
-    """
+    """Return the optimizer of all trainable weights, built; its rate is set before every step."""
     optimizer = _make(settings)
     optimizer.build(weights)
     return optimizer
 
 
-def decayed(settings: OptimizerSettings, gradients: list[Any], weights: list[keras.Variable]) -> list[Any]:
-    """Return the gradients with the L2 term that Keras has no option for; adamw decays by itself.
-
-    Args:
-        settings: The update rule and its constants.
-        gradients: One tensor a weight.
-        weights: All trainable weights.
-    """
+def decayed(settings: OptimizerSettings, gradients: list[tf.Tensor], weights: list[keras.Variable]) -> list[tf.Tensor]:
+    """Return the gradients with the L2 term that Keras has no option for; adamw decays by itself."""
     if not settings.weight_decay or settings.name == "adamw":
         return gradients
     return [gradient + settings.weight_decay * weight for gradient, weight in zip(gradients, weights, strict=True)]
@@ -37,7 +24,7 @@ def decayed(settings: OptimizerSettings, gradients: list[Any], weights: list[ker
 class FusedMomentum(keras.optimizers.SGD):  # type: ignore[misc]
     """Keras's SGD with momentum, as TensorFlow's one operation for it: one pass over the memory in place of five."""
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+    def update_step(self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor) -> None:
         """Update one weight and its momentum."""
         tf.raw_ops.ResourceApplyKerasMomentum(
             var=variable.handle,

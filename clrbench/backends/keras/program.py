@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from clrbench.backends import State
-from clrbench.backends.keras_import import keras, tf
-from clrbench.backends.keras_network import Network
-from clrbench.backends.keras_optimizers import decayed, make_optimizer
-from clrbench.records import Layer, OptimizerSettings, Standardisation
+from clrbench.backends.keras.imports import keras, tf
+from clrbench.backends.keras.network import Network
+from clrbench.backends.keras.optimizers import decayed, make_optimizer
+from clrbench.backends.protocol import State
+from clrbench.layers import Layer
+from clrbench.records import OptimizerSettings, Standardisation
 
 Numbers: TypeAlias = tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class ImageType:
-    """What the images are that a program is compiled for.
+    """The images that a program is compiled for.
 
     Attributes:
         shape: Height, width and channels.
         dtype: uint8 or float32.
-        standardisation: Mean and deviation of each channel; see `Standardisation`.
+        standardisation: Mean and deviation, float[channels] each; see `Standardisation`.
     """
 
     shape: tuple[int, int, int]
@@ -33,7 +33,7 @@ class ImageType:
 
 
 def as_numbers(standardisation: Standardisation | None) -> tuple[Numbers, Numbers] | None:
-    """Return mean and deviation as what can be compared and hashed."""
+    """Return mean and deviation as tuples, which can be compared and hashed."""
     if standardisation is None:
         return None
     return tuple(standardisation.mean.tolist()), tuple(standardisation.deviation.tolist())
@@ -45,24 +45,13 @@ class Program:
     Attributes:
         stretch: (images, labels, batches, lr) to the rates, losses and accuracies of the steps, as `Trainer.train`.
         score: (images, labels, rows) to float64[2], the summed losses and hits of the rows.
-        feed: (images, labels, batches) to one number, of no use, that depends on every batch as the network would take it.
+        feed: (images, labels, batches) to a number that depends on every batch as the network would take it.
     """
 
     def __init__(
-        self,
-        layers: tuple[Layer, ...],
-        optimizer: OptimizerSettings,
-        batch_size: int,
-        image_type: ImageType,
+        self, layers: tuple[Layer, ...], optimizer: OptimizerSettings, batch_size: int, image_type: ImageType
     ) -> None:
-        """Build the network; the functions compile at their first call.
-
-        Args:
-            layers: From the images to the logits.
-            optimizer: The update rule and its constants.
-            batch_size: Rows of a mini-batch.
-            image_type: What the images are.
-        """
+        """Build the network; the functions compile at their first call."""
         self._image_type = image_type
         self._network = Network(layers, image_type.shape, exact_batch_norm=optimizer.update_rule == "shared")
         self._weights = list(self._network.weights.values())
@@ -77,26 +66,17 @@ class Program:
         self.feed = tf.function(self._feed, input_signature=[images, ints, batches], autograph=False)
 
     def reset(self, weights: State, dropout_seed: int) -> None:
-        """Go back to before the first step.
-
-        Args:
-            weights: Initial values; see `models.weight_shapes`.
-            dropout_seed: Seed of the dropout layers, each of which draws numbers of its own.
-        """
+        """Go back to before the first step, to these initial weights; each dropout layer draws from a seed of its own."""
         rng = np.random.default_rng(dropout_seed)
         seeds = {name: np.array([rng.integers(2**31), 0]) for name in self._network.seeds}
         self.restore({**self._fresh, **weights, **seeds})
 
-    def state(self) -> dict[str, npt.NDArray[Any]]:
+    def state(self) -> State:
         """Return a copy of every variable by name."""
         return {name: np.array(variable.value.numpy()) for name, variable in self._variables().items()}
 
     def restore(self, state: State) -> None:
-        """Set every variable.
-
-        Args:
-            state: As `state` returned it.
-        """
+        """Set every variable from what `state` returned."""
         for name, variable in self._variables().items():
             variable.assign(state[name])
 
@@ -105,10 +85,12 @@ class Program:
         slots = {f"optimizer.{index:03d}": variable for index, variable in enumerate(self._optimizer.variables)}
         return network.weights | network.statistics | network.seeds | slots
 
-    def _stretch(self, images: Any, labels: Any, batches: Any, lr: Any) -> tuple[Any, ...]:
+    def _stretch(
+        self, images: tf.Tensor, labels: tf.Tensor, batches: tf.Tensor, lr: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         num_steps = tf.shape(lr)[0]
 
-        def step(index: Any, *logs: Any) -> tuple[Any, ...]:
+        def step(index: tf.Tensor, *logs: tf.Tensor) -> tuple[tf.Tensor, ...]:
             rows = batches[index]
             values = self._update(tf.gather(images, rows), tf.gather(labels, rows), lr[index])
             return index + 1, *(log.write(index, value) for log, value in zip(logs, values, strict=True))
@@ -117,7 +99,7 @@ class Program:
         _, *logs = tf.while_loop(lambda index, *_: index < num_steps, step, [0, *logs], parallel_iterations=1)
         return tuple(log.stack() for log in logs)
 
-    def _update(self, images: Any, labels: Any, rate: Any) -> tuple[Any, Any, Any]:
+    def _update(self, images: tf.Tensor, labels: tf.Tensor, rate: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Make one update; return its rate as the optimizer has it, and loss and accuracy from before it."""
         with tf.GradientTape() as tape:
             logits = self._network.model(self._scaled(images), training=True)
@@ -128,7 +110,7 @@ class Program:
         self._optimizer.apply(decayed(self._settings, gradients, self._weights), self._weights)
         return tf.convert_to_tensor(self._optimizer.learning_rate), loss, accuracy
 
-    def _score(self, images: Any, labels: Any, rows: Any) -> Any:
+    def _score(self, images: tf.Tensor, labels: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         labels = tf.gather(labels, rows)
         logits = self._network.model(self._scaled(tf.gather(images, rows)), training=False)
         sums = [
@@ -136,10 +118,10 @@ class Program:
         ]
         return tf.stack(sums)
 
-    def _feed(self, images: Any, labels: Any, batches: Any) -> Any:
+    def _feed(self, images: tf.Tensor, labels: tf.Tensor, batches: tf.Tensor) -> tf.Tensor:
         num_steps = tf.shape(batches)[0]
 
-        def step(index: Any, total: Any) -> tuple[Any, Any]:
+        def step(index: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             rows = batches[index]
             values, targets = self._scaled(tf.gather(images, rows)), tf.gather(labels, rows)
             return index + 1, total + values[0, 0, 0, 0] + tf.cast(targets[0], tf.float32)
@@ -147,7 +129,7 @@ class Program:
         _, total = tf.while_loop(lambda index, _: index < num_steps, step, [0, 0.0], parallel_iterations=1)
         return total
 
-    def _scaled(self, images: Any) -> Any:
+    def _scaled(self, images: tf.Tensor) -> tf.Tensor:
         """Return images as the network takes them."""
         if self._image_type.dtype == "uint8":
             images = tf.cast(images, tf.float32) / 255
@@ -162,9 +144,9 @@ class Program:
         return images
 
 
-def _losses(logits: Any, labels: Any) -> Any:
+def _losses(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
 
 
-def _hits(logits: Any, labels: Any) -> Any:
+def _hits(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     return tf.equal(tf.argmax(logits, 1, tf.int32), labels)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from clrbench.backends.keras_import import tf
+from clrbench.backends.keras.imports import tf
 from clrbench.backends.pieces import cut, rows_within
 from clrbench.records import Images, IntArray, Pipeline
 
 ALIGNMENT_BYTES = 64
-"""What TensorFlow's kernels count on."""
+"""Alignment that TensorFlow's kernels count on."""
 
-Piece: TypeAlias = tuple[Any, Any, IntArray]
+Piece: TypeAlias = tuple[tf.Tensor, tf.Tensor, IntArray]
 """Images and their labels as tensors of the device, and rows of both."""
 
 
@@ -22,24 +22,12 @@ class Input(Protocol):
     """The images and labels of a data set's training or test rows."""
 
     def pieces(self, rows: IntArray, unit: int = 1) -> Iterator[Piece]:
-        """Yield tensors that hold the rows in order, and where in them they lie.
-
-        Args:
-            rows: int32[n, ...], in which order.
-            unit: How many entries of `rows` stay together.
-        """
+        """Yield images, labels and the indices of `rows` in them, in order; `unit` entries of `rows` stay together."""
         ...
 
 
 def make_input(images: Images, labels: IntArray, device: str, pipeline: Pipeline) -> Input:
-    """Bring images to a device, or prepare to do so piece by piece.
-
-    Args:
-        images: uint8 or float32[rows, height, width, channels].
-        labels: int32[rows].
-        device: TensorFlow's name of it.
-        pipeline: In which of the two ways.
-    """
+    """Bring images to a device, known by TensorFlow's name, or prepare to do so piece by piece."""
     return (_Resident if pipeline == "resident" else _Stream)(images, labels, device)
 
 
@@ -71,14 +59,14 @@ class _Stream:
                 on_device = tf.identity(images), tf.identity(labels)
             yield *on_device, rows_within(piece)
 
-    def _read(self, pieces: list[IntArray]) -> Any:
-        """Return a tf.data.Dataset: the images and labels of each piece."""
+    def _read(self, pieces: list[IntArray]) -> tf.data.Dataset:
+        """Return the images and labels of each piece."""
 
-        def read(index: Any) -> list[Any]:
+        def read(index: int) -> list[Images | IntArray]:
             rows = pieces[index].ravel()
             return [self._images[rows], self._labels[rows].astype(np.int32, copy=False)]
 
-        def shaped(index: Any) -> tuple[Any, Any]:
+        def shaped(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             images, labels = tf.numpy_function(read, [index], [self._images.dtype, tf.int32])
             return tf.ensure_shape(images, [None, *self._images.shape[1:]]), tf.ensure_shape(labels, [None])
 
@@ -87,11 +75,11 @@ class _Stream:
         return indices.map(shaped).prefetch(1).with_options(self._options)
 
 
-def adopted(images: Images) -> Any:
-    """Return images as a tensor of the CPU by one copy, whose memory is the tensor's; `tf.constant` holds three at a time.
+def adopted(images: Images) -> tf.Tensor:
+    """Return images as a CPU tensor by a single copy; `tf.constant` holds three at a time.
 
     Args:
-        images: Of any layout; may be read-only, or memory-mapped.
+        images: Of any memory layout; may be read-only or memory-mapped.
     """
     memory = np.empty(images.nbytes + ALIGNMENT_BYTES, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT_BYTES

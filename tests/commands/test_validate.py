@@ -1,10 +1,34 @@
-"""Rates and lengths that no run can hold are refused before anything is trained; a run that diverges is told of."""
+"""`clrbench validate`: specs against what is allowed and against their data."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import Clrbench, answer, write_spec
+from command_line import Clrbench, write_spec
+
+
+def test_validate_says_good_and_repeats_the_warnings(clrbench: Clrbench, tmp_path: Path) -> None:
+    done = clrbench("validate", write_spec(tmp_path))
+    assert done.returncode == 0
+    assert "quick.yaml: good" in done.stdout
+    assert "too few seeds" in done.stdout
+
+
+def test_validate_checks_every_spec_it_is_given(clrbench: Clrbench, tmp_path: Path) -> None:
+    good = write_spec(tmp_path)
+    (tmp_path / "bad.yaml").write_text("name: x\n")
+    done = clrbench("validate", "bad.yaml", good, "missing.yaml")
+    assert done.returncode == 2
+    assert "quick.yaml: good" in done.stdout
+    assert "bad.yaml:1: model: is missing" in done.stderr
+    assert "missing.yaml" in done.stderr
+
+
+def test_schema_is_json(clrbench: Clrbench) -> None:
+    schema = json.loads(clrbench("validate", "--schema").stdout)
+    assert {"name", "data", "model", "arms", "range_test"} <= set(schema["properties"])
+
 
 RANGE_TEST = {"start_lr": 0.001, "end_lr": 2.0, "duration": "6 epochs", "seeds": 2}
 
@@ -29,16 +53,3 @@ def test_a_rate_or_a_length_that_no_run_can_hold_is_refused_at_its_line(
     (number,) = (i for i, line in enumerate(lines, 1) if line.strip().startswith(line_of))
     assert done.stderr.startswith(f"Error: {path.name}:{number}: arms.a.schedule")
     assert reason in done.stderr
-
-
-def test_where_every_run_diverges_at_once_the_answer_is_none_and_no_warning_is_printed(
-    tmp_path: Path, clrbench: Clrbench
-) -> None:
-    gone = {"schedule": {"name": "constant", "lr": "1e20"}}
-    path = write_spec(tmp_path, arms={"constant": gone, "clr": gone}, backends=["torch"], duration="1 epochs", seeds=2)
-    done = clrbench("compare", path.name, "--json", "--quiet")
-    assert done.returncode == 3
-    assert "Warning" not in done.stderr
-    found = answer(done)
-    assert [(row["runs"], row["diverged"]) for row in found["summary"]] == [(2, 2), (2, 2)]
-    assert [row["verdict"] for row in found["verdicts"]] == ["cannot tell"]

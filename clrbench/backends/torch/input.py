@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from torch.utils.data import Dataset as TorchDataset
 from clrbench.backends.pieces import cut, rows_within
 from clrbench.records import Images, IntArray, Pipeline, Standardisation
 
+Arrays: TypeAlias = tuple[npt.NDArray[np.generic], ...]
 Piece: TypeAlias = tuple[Tensor, Tensor, Tensor]
 """Images, their labels, and rows of both: all on the device."""
 
@@ -37,15 +38,7 @@ class Input:
         pipeline: Pipeline,
         device: str,
     ) -> None:
-        """Bring the images to the device, or prepare to do so piece by piece.
-
-        Args:
-            images: uint8 or float32[rows, height, width, channels].
-            labels: int32[rows].
-            standardisation: Of every image, after bytes are scaled to 0..1.
-            pipeline: `resident` or `stream`.
-            device: Where the network is.
-        """
+        """Bring the images to the device, or prepare to do so piece by piece; bytes are scaled to 0..1."""
         self._source: _Source = (_Resident if pipeline == "resident" else _Stream)(images, labels, device)
         self._image_shape: tuple[int, ...] = images.shape[1:]
         self._is_bytes = images.dtype == np.uint8
@@ -54,15 +47,15 @@ class Input:
 
     @property
     def image_bytes(self) -> int:
-        """What an image takes as float32."""
+        """Bytes of one image as float32."""
         return 4 * math.prod(self._image_shape)
 
     def chunks(self, rows: IntArray, at_once: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images and labels, some entries of `rows` at a time; the images are valid until the next are asked for.
+        """Yield images and labels, `at_once` entries of `rows` at a time; the images are valid until the next are drawn.
 
         Args:
-            rows: int32[n, ...], in which order.
-            at_once: How many entries.
+            rows: int32[n, ...], rows of the images in order.
+            at_once: Entries of `rows` per chunk; the last may be shorter.
 
         Yields:
             float32[at_once, ..., height, width, channels] and int64[at_once, ...]
@@ -115,7 +108,7 @@ class _Resident:
         yield self._images, self._labels, torch.tensor(rows, device=self._device)
 
 
-class _Stream(TorchDataset[tuple[npt.NDArray[Any], ...]]):
+class _Stream(TorchDataset[Arrays]):
     """Images that stay where they are, on the disk perhaps; a piece of the order is an item of the data set."""
 
     def __init__(self, images: Images, labels: IntArray, device: str) -> None:
@@ -123,7 +116,7 @@ class _Stream(TorchDataset[tuple[npt.NDArray[Any], ...]]):
         self._labels = np.asarray(labels, np.int64)
         self._device = device
 
-    def __getitem__(self, piece: IntArray) -> tuple[npt.NDArray[Any], ...]:
+    def __getitem__(self, piece: IntArray) -> Arrays:
         rows = piece.ravel()
         return self._images[rows], self._labels[rows], rows_within(piece)
 

@@ -1,70 +1,24 @@
-"""The Keras backend, on TensorFlow: steps are one compiled loop over images on the device, a whole data set or a piece of it."""
+"""Training on Keras: steps are one compiled loop over images on the device, a whole data set or a piece of it."""
 
 from __future__ import annotations
 
-import sys
 import weakref
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from clrbench.backends import EVALUATION_ROWS, State, choose_device
-from clrbench.backends.keras_import import keras, tf
-from clrbench.backends.keras_input import make_input
-from clrbench.backends.keras_program import ImageType, Program, as_numbers
-from clrbench.errors import BackendError
+from clrbench.backends.common import EVALUATION_ROWS
+from clrbench.backends.keras.imports import tf
+from clrbench.backends.keras.input import make_input
+from clrbench.backends.keras.program import ImageType, Program, as_numbers
+from clrbench.backends.protocol import State
 from clrbench.records import Dataset, Evaluation, FloatArray, IntArray, Split, StepLog, TrainPlan
 
-KEPT_PROGRAMS = 4
+MAX_IDLE_PROGRAMS = 4
 
 _TF_DEVICES = {"cpu": "/CPU:0", "cuda": "/GPU:0", "mps": "/GPU:0"}
 
 # Programs that no trainer uses, by what was compiled into them: runs that differ in seed or schedule compile once.
 _idle_programs: dict[tuple[object, ...], Program] = {}
-
-
-def set_threads(num_threads: int) -> None:
-    """Fix the CPU threads of this process; see `Backend`."""
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(num_threads)
-        # More would run operations side by side, on more cores than asked for.
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError as err:
-        raise BackendError(f"--threads {num_threads}: TensorFlow has already started in this process") from err
-
-
-def find_device(wanted: str) -> str:
-    """Return the device to use; see `Backend`."""
-    gpu = "mps" if sys.platform == "darwin" else "cuda"
-    present = (gpu,) if tf.config.list_physical_devices("GPU") else ()
-    return choose_device(wanted, (*present, "cpu"))
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of keras and tensorflow."""
-    return {"keras": keras.__version__, "tensorflow": tf.__version__}
-
-
-def build(device: str) -> dict[str, str]:
-    """Return what TensorFlow was built with; see `Backend`."""
-    known = tf.sysconfig.get_build_info()
-    names = {"cpu_compiler": "compiler"}
-    if device == "cuda":
-        names |= {"cuda_version": "cuda", "cudnn_version": "cudnn"}
-    # The compiler may be given with the folder that it lay in.
-    found = {name: str(known[key]).rpartition("/")[2] for key, name in names.items() if key in known}
-    if device != "cpu":
-        (gpu, *_) = tf.config.list_physical_devices("GPU")
-        found["device_name"] = tf.config.experimental.get_device_details(gpu).get("device_name", "unknown")
-    return found
-
-
-def make_trainer(plan: TrainPlan, dataset: Dataset, device: str) -> KerasTrainer:
-    """Return a trainer that stands before the first step of `plan`; see `Backend`."""
-    if device != "cpu":
-        tf.config.experimental.enable_op_determinism()
-    return KerasTrainer(plan, dataset, device)
 
 
 class KerasTrainer:
@@ -113,7 +67,7 @@ class KerasTrainer:
         loss, hits = np.sum(sums, axis=0)
         return Evaluation(float(loss / len(rows)), float(hits / len(rows)))
 
-    def state(self) -> dict[str, npt.NDArray[Any]]:
+    def state(self) -> State:
         """Return all that the next step depends on; see `Trainer`."""
         return self._program.state()
 
@@ -124,5 +78,5 @@ class KerasTrainer:
 
 def _keep(made_of: tuple[object, ...], program: Program) -> None:
     _idle_programs[made_of] = program
-    if len(_idle_programs) > KEPT_PROGRAMS:
+    if len(_idle_programs) > MAX_IDLE_PROGRAMS:
         del _idle_programs[next(iter(_idle_programs))]

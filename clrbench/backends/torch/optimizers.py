@@ -4,67 +4,64 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from typing import Any
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from clrbench.backends import ADADELTA_RHO, ADAGRAD_ACCUMULATOR, ADAM_BETAS, EPSILON, RMSPROP_RHO
+from clrbench.backends.common import ADADELTA_RHO, ADAGRAD_ACCUMULATOR, ADAM_BETAS, EPSILON, RMSPROP_RHO
 from clrbench.records import OptimizerSettings
 
 
 def make_optimizer(settings: OptimizerSettings, weights: list[Tensor]) -> Optimizer:
-    """Return the optimizer of `weights`, with one parameter group and a rate that is set before every step.
+    """Return the optimizer of all trainable weights, in one parameter group; its rate is set before every step.
 
-    Args:
-        settings: The update rule and its constants. Adagrad and adadelta need no `shared` form: with equal constants
-            torch's and Keras's agree within float32 rounding.
-        weights: All trainable weights.
+    Adagrad and adadelta need no `shared` form: with equal constants torch's and Keras's agree within float32 rounding.
     """
     # Torch wraps this for its compiler, whose import takes a worker a second or two.
     Optimizer.add_param_group = inspect.unwrap(Optimizer.add_param_group)  # type: ignore[method-assign]
-    common: dict[str, Any] = {"lr": 0.0, "weight_decay": settings.weight_decay}
-    fast: dict[str, Any] = {"fused": True} if weights[0].device.type in ("cpu", "cuda") else {"foreach": True}
-    shared = settings.update_rule == "shared"
+    decay, shared = settings.weight_decay, settings.update_rule == "shared"
+    fused = weights[0].device.type in ("cpu", "cuda") or None
+    foreach = None if fused else True
     match settings.name:
         case "sgd":
-            common |= {"momentum": settings.momentum, "nesterov": settings.nesterov}
-            return KerasMomentum(weights, **common) if shared else torch.optim.SGD(weights, **common, **fast)
-        case "adam" | "adamw" as name if shared:
-            return KerasAdam(weights, decoupled=name == "adamw", step=0, **common)
-        case "adam":
-            return torch.optim.Adam(weights, betas=ADAM_BETAS, eps=EPSILON, **common, **fast)
-        case "adamw":
-            return torch.optim.AdamW(weights, betas=ADAM_BETAS, eps=EPSILON, **common, **fast)
+            momentum, nesterov = settings.momentum, settings.nesterov
+            if shared:
+                return KerasMomentum(weights, lr=0.0, momentum=momentum, nesterov=nesterov, weight_decay=decay)
+            sgd = partial(torch.optim.SGD, fused=fused, foreach=foreach)
+            return sgd(weights, lr=0.0, momentum=momentum, nesterov=nesterov, weight_decay=decay)
+        case "adam" | "adamw" if shared:
+            return KerasAdam(weights, lr=0.0, weight_decay=decay, decoupled=settings.name == "adamw", step=0)
+        case "adam" | "adamw":
+            adam = torch.optim.Adam if settings.name == "adam" else torch.optim.AdamW
+            return adam(
+                weights, lr=0.0, betas=ADAM_BETAS, eps=EPSILON, weight_decay=decay, fused=fused, foreach=foreach
+            )
         case "rmsprop" if shared:
-            return KerasRMSprop(weights, **common)
+            return KerasRMSprop(weights, lr=0.0, weight_decay=decay)
         case "rmsprop":
-            return torch.optim.RMSprop(weights, alpha=RMSPROP_RHO, eps=EPSILON, foreach=True, **common)
+            rmsprop = torch.optim.RMSprop
+            return rmsprop(weights, lr=0.0, alpha=RMSPROP_RHO, eps=EPSILON, weight_decay=decay, foreach=True)
         case "adagrad":
-            common["initial_accumulator_value"] = ADAGRAD_ACCUMULATOR
-            return torch.optim.Adagrad(weights, eps=EPSILON, foreach=True, **common)
+            adagrad = partial(torch.optim.Adagrad, initial_accumulator_value=ADAGRAD_ACCUMULATOR)
+            return adagrad(weights, lr=0.0, eps=EPSILON, weight_decay=decay, foreach=True)
         case "adadelta":
-            return torch.optim.Adadelta(weights, rho=ADADELTA_RHO, eps=EPSILON, foreach=True, **common)
+            adadelta = torch.optim.Adadelta
+            return adadelta(weights, lr=0.0, rho=ADADELTA_RHO, eps=EPSILON, weight_decay=decay, foreach=True)
 
 
 class _KerasForm(Optimizer):
-    """An optimizer written out in Keras's arithmetic, for where no option of torch's gives it.
+    """An optimizer written out in Keras's arithmetic, which no option of torch's gives.
 
     Attributes:
-        slots: Names of what it keeps for every weight, zero at first.
+        slots: Names of the tensors that it keeps for every weight, zero at first.
     """
 
     slots: tuple[str, ...] = ("velocity",)
 
     def __init__(self, weights: Iterable[Tensor], **defaults: float) -> None:
-        """Make the optimizer.
-
-        Args:
-            weights: All trainable weights.
-            **defaults: Constants of the parameter group, among them `lr` and `weight_decay`.
-        """
         super().__init__(weights, defaults)
         for weight in self.param_groups[0]["params"]:
             self.state[weight] = {slot: torch.zeros_like(weight) for slot in self.slots}
@@ -90,7 +87,7 @@ class KerasMomentum(_KerasForm):
 
     def _update(self, weights: list[Tensor], gradients: list[Tensor], *slots: list[Tensor]) -> None:
         ((velocities,), (group,)) = slots, self.param_groups
-        gradients = _with_l2(gradients, weights, group)
+        gradients = _with_l2(gradients, weights, group["weight_decay"])
         torch._foreach_mul_(velocities, group["momentum"])
         torch._foreach_add_(velocities, gradients, alpha=-group["lr"])
         if group["nesterov"]:
@@ -105,7 +102,7 @@ class KerasRMSprop(_KerasForm):
 
     def _update(self, weights: list[Tensor], gradients: list[Tensor], *slots: list[Tensor]) -> None:
         ((velocities,), (group,)) = slots, self.param_groups
-        gradients = _with_l2(gradients, weights, group)
+        gradients = _with_l2(gradients, weights, group["weight_decay"])
         torch._foreach_mul_(velocities, RMSPROP_RHO)
         torch._foreach_addcmul_(velocities, gradients, gradients, value=1 - RMSPROP_RHO)
         roots = torch._foreach_add(velocities, EPSILON)
@@ -128,7 +125,7 @@ class KerasAdam(_KerasForm):
         if group["decoupled"]:
             torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
         else:
-            gradients = _with_l2(gradients, weights, group)
+            gradients = _with_l2(gradients, weights, group["weight_decay"])
         group["step"] += 1
         first, second = 1 - np.array(ADAM_BETAS, np.float32) ** np.float32(group["step"])
         torch._foreach_lerp_(momenta, gradients, 1 - ADAM_BETAS[0])
@@ -139,7 +136,5 @@ class KerasAdam(_KerasForm):
         torch._foreach_addcdiv_(weights, momenta, roots, value=-rate)
 
 
-def _with_l2(gradients: list[Tensor], weights: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
-    if not group["weight_decay"]:
-        return gradients
-    return list(torch._foreach_add(gradients, weights, alpha=group["weight_decay"]))
+def _with_l2(gradients: list[Tensor], weights: list[Tensor], weight_decay: float) -> list[Tensor]:
+    return list(torch._foreach_add(gradients, weights, alpha=weight_decay)) if weight_decay else gradients

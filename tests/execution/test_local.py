@@ -1,17 +1,15 @@
-"""A command that is told to stop does so at a checkpoint, and says what goes on from there."""
+"""Worker processes: a command that is told to stop does so at a checkpoint, and says what continues from there."""
 
 import os
 import random
 import re
 import signal
-import sys
 import time
 from pathlib import Path
 
 from command_line import run_clrbench, write_spec
-from kills import Killer, children, command
-
-UNHURRIED = Path(__file__).with_name("unhurried.py")
+from fakes import HASTY, UNHURRIED, command
+from kills import Killer, children
 
 
 def have_ended(workers: list[int]) -> bool:
@@ -23,7 +21,7 @@ def have_ended(workers: list[int]) -> bool:
 
 def test_sigterm_stops_within_five_seconds_at_a_checkpoint_and_says_what_is_done(tmp_path: Path) -> None:
     spec, out = write_spec(tmp_path, backends=["torch"], seeds=1, duration="2000 epochs"), tmp_path / "out"
-    killer = Killer(spec, out, command(hasty=False), random.Random(0))
+    killer = Killer(spec, out, command(), random.Random(0))
     process = killer.start()
     killer.wait_until(lambda: len(list(out.glob("quick/.locks/torch-*.lease"))) == 2)
     time.sleep(1)
@@ -38,13 +36,13 @@ def test_sigterm_stops_within_five_seconds_at_a_checkpoint_and_says_what_is_done
     assert kept
     last = errors.splitlines()[-1]
     assert f"Terminated. 0 of 2 runs are finished, {len(kept)} stand at a checkpoint." in last
-    assert last.endswith(f"This goes on from there: clrbench compare {spec} --out {out} --workers 2")
+    assert last.endswith(f"This continues from there: clrbench compare {spec} --out {out} --workers 2")
     assert have_ended(workers)
 
 
-def test_a_command_stopped_by_ctrl_c_is_gone_on_with_by_the_one_that_it_names(tmp_path: Path) -> None:
+def test_a_command_stopped_by_ctrl_c_is_continued_by_the_one_that_it_names(tmp_path: Path) -> None:
     spec, out = write_spec(tmp_path, backends=["torch"], seeds=1, duration="60 epochs"), tmp_path / "out"
-    killer = Killer(spec, out, command(hasty=True), random.Random(0))
+    killer = Killer(spec, out, command(HASTY), random.Random(0))
     process = killer.start()
     killer.wait_until(lambda: len(list(out.glob("quick/.checkpoints/*.json"))) > 0)
     os.killpg(process.pid, signal.SIGINT)
@@ -53,7 +51,7 @@ def test_a_command_stopped_by_ctrl_c_is_gone_on_with_by_the_one_that_it_names(tm
     assert "Traceback" not in errors
     last = errors.splitlines()[-1]
     assert re.match(r"Stopped\. \d of 2 runs are finished, [12] stand at a checkpoint\. ", last)
-    named = last.partition("This goes on from there: clrbench ")[2].split()
+    named = last.partition("This continues from there: clrbench ")[2].split()
     done = run_clrbench(*named, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert not list(out.glob("quick/.checkpoints/*"))
@@ -69,7 +67,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
         seeds=1,
         duration="1 epochs",
     )
-    killer = Killer(spec, tmp_path / "out", (sys.executable, str(UNHURRIED)), random.Random(0))
+    killer = Killer(spec, tmp_path / "out", command(UNHURRIED), random.Random(0))
     process = killer.start()
     killer.wait_until(lambda: len(list(tmp_path.glob("out/quick/.locks/torch-*.lease"))) == 2)
     time.sleep(2)
@@ -87,7 +85,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
 
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     spec, out = write_spec(tmp_path, backends=["torch"], seeds=1, duration="2000 epochs"), tmp_path / "out"
-    killer = Killer(spec, out, command(hasty=False), random.Random(0))
+    killer = Killer(spec, out, command(), random.Random(0))
     process = killer.start()
     killer.wait_until(lambda: len(list(out.glob("quick/.locks/torch-*.lease"))) == 2)
     workers = children(process.pid)

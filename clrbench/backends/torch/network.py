@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from clrbench.backends import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
-from clrbench.models import tagged
-from clrbench.records import (
+from clrbench.backends.common import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
+from clrbench.layers import (
     Activation,
     AveragePool,
     BatchNorm,
@@ -26,11 +25,11 @@ from clrbench.records import (
     Layer,
     MaxPool,
     Residual,
-    Weights,
 )
+from clrbench.models import tagged
+from clrbench.records import Weights
 
 Function: TypeAlias = Callable[[Tensor], Tensor]
-
 
 # The share of the new batch, which torch calls momentum.
 UPDATE_SHARE = 1 - BATCH_NORM_MOMENTUM
@@ -52,7 +51,7 @@ class Network:
     Attributes:
         weights: Trainable tensors by name; kernels of convolutions are [out, in, height, width].
         statistics: Moving means and variances of the batch norms, by name.
-        generator: Where dropout draws from.
+        generator: Random numbers of dropout.
         training: Whether dropout drops and batch norm uses, and keeps, the statistics of the batch.
     """
 
@@ -64,10 +63,10 @@ class Network:
         Args:
             layers: From the images to the logits.
             weights: Initial values; see `models.weight_shapes`.
-            device: Where the tensors live.
+            device: Device of all tensors.
             dropout_seed: Seed of `generator`.
-            keras_batch_norm: Whether batch norm is in Keras's arithmetic, whose moving variance is the mean over n (torch's
-                own is over n - 1, and its sums over images are ten times less exact).
+            keras_batch_norm: Whether batch norm is in Keras's arithmetic, whose moving variance divides by n (torch's own
+                divides by n - 1, and its sums over images are ten times less exact).
         """
         self.weights = {name: to_tensor(weight, device).requires_grad_() for name, weight in weights.items()}
         self.statistics: dict[str, Tensor] = {}
@@ -150,22 +149,18 @@ class Network:
         return normalise_as_keras if self._keras_batch_norm else normalise
 
 
-def to_tensor(array: npt.NDArray[Any], device: str) -> Tensor:
-    """Return a copy of an array as torch's functions take it: kernels of convolutions [out, in, height, width].
+def to_tensor(array: npt.NDArray[np.generic], device: str) -> Tensor:
+    """Return a copy of a weight, or a slot of one, on a device: kernels of convolutions as [out, in, height, width].
 
     Args:
-        array: A weight, or an optimizer's slot of one, in the layout of `models.weight_shapes`.
-        device: Where to put it.
+        array: In the layout of `models.weight_shapes`.
+        device: Device of the tensor.
     """
     tensor = torch.tensor(array, device=device)
     return tensor.permute(3, 2, 0, 1).contiguous() if array.ndim == 4 else tensor
 
 
-def to_array(tensor: Tensor) -> npt.NDArray[Any]:
-    """Return a copy of a tensor in the layout of `models.weight_shapes`; the inverse of `to_tensor`.
-
-    Args:
-        tensor: A weight, or an optimizer's slot of one.
-    """
+def to_array(tensor: Tensor) -> npt.NDArray[np.generic]:
+    """Return a copy of a tensor in the layout of `models.weight_shapes`; the inverse of `to_tensor`."""
     array = tensor.detach().cpu().numpy()
     return np.array(array.transpose(2, 3, 1, 0) if array.ndim == 4 else array, order="C")

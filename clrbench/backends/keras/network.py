@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from clrbench.backends import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
-from clrbench.backends.keras_import import keras
-from clrbench.models import tagged
-from clrbench.records import (
+from clrbench.backends.common import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
+from clrbench.backends.keras.imports import keras, tf
+from clrbench.layers import (
     Activation,
     AveragePool,
     BatchNorm,
@@ -20,6 +17,7 @@ from clrbench.records import (
     MaxPool,
     Residual,
 )
+from clrbench.models import tagged
 
 
 class Network:
@@ -33,13 +31,7 @@ class Network:
     """
 
     def __init__(self, layers: tuple[Layer, ...], image_shape: tuple[int, int, int], *, exact_batch_norm: bool) -> None:
-        """Build the model; its variables are for the caller to set.
-
-        Args:
-            layers: From the images to the logits.
-            image_shape: Height, width and channels.
-            exact_batch_norm: Whether batch norms sum as `ExactBatchNormalization` does.
-        """
+        """Build the model, its variables still unset; with `exact_batch_norm`, of `ExactBatchNormalization` layers."""
         self.weights: dict[str, keras.Variable] = {}
         self.statistics: dict[str, keras.Variable] = {}
         self.seeds: dict[str, keras.Variable] = {}
@@ -47,7 +39,7 @@ class Network:
         images = keras.Input(image_shape)
         self.model = keras.Model(images, self._chain(layers, "", images))
 
-    def _chain(self, layers: tuple[Layer, ...], prefix: str, values: Any) -> Any:
+    def _chain(self, layers: tuple[Layer, ...], prefix: str, values: keras.KerasTensor) -> keras.KerasTensor:
         for tag, layer in tagged(layers, prefix):
             if isinstance(layer, Residual):
                 inner = self._chain(layer.body, f"{tag}body.", values)
@@ -56,7 +48,7 @@ class Network:
                 values = self._apply(layer, tag, values)
         return values
 
-    def _apply(self, layer: Layer, tag: str, values: Any) -> Any:
+    def _apply(self, layer: Layer, tag: str, values: keras.KerasTensor) -> keras.KerasTensor:
         """Return what one layer makes of symbolic values, and keep its variables."""
         match layer:
             case Dense(units):
@@ -96,7 +88,7 @@ class ExactBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
     a relu behind it then flips for some pixel at nearly every step.
     """
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Return the normalised inputs, and move the statistics while training."""
         if not training:
             return super().call(inputs, training=False)
@@ -107,7 +99,7 @@ class ExactBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
         return keras.ops.batch_normalization(inputs, mean, variance, -1, self.beta, self.gamma, self.epsilon)
 
 
-def _mean(values: Any) -> Any:
+def _mean(values: tf.Tensor) -> tf.Tensor:
     while len(values.shape) > 1:
         values = keras.ops.mean(values, axis=-2)
     return values

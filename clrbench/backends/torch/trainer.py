@@ -1,71 +1,25 @@
-"""The PyTorch backend: a tight loop over images on the device, with one wait for the device a stretch."""
+"""Training on torch: a tight loop over images on the device, with one wait for the device a stretch."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from clrbench.backends import EVALUATION_ROWS, State, choose_device
-from clrbench.backends.torch_input import Input
-from clrbench.backends.torch_network import Network, to_array, to_tensor
-from clrbench.backends.torch_optimizers import make_optimizer
+from clrbench.backends.common import EVALUATION_ROWS
+from clrbench.backends.protocol import State
+from clrbench.backends.torch.input import Input
+from clrbench.backends.torch.network import Network, to_array, to_tensor
+from clrbench.backends.torch.optimizers import make_optimizer
 from clrbench.records import Dataset, Evaluation, FloatArray, IntArray, Split, StepLog, TrainPlan
 
-GATHERED_BYTES = 2**21  # of float32 images; what a core's cache holds, about
-
-
-def set_threads(num_threads: int) -> None:
-    """Fix the CPU threads of this process; see `Backend`."""
-    torch.set_num_threads(num_threads)
-    # As TensorFlow does: arithmetic on denormal numbers is slow on many processors, and momentum decays into them.
-    torch.set_flush_denormal(True)
-
-
-def find_device(wanted: str) -> str:
-    """Return the device to use; see `Backend`."""
-    present: tuple[str, ...] = ("cuda",) if torch.cuda.is_available() else ()
-    present += ("mps",) if torch.backends.mps.is_available() else ()
-    return choose_device(wanted, (*present, "cpu"))
-
-
-def versions() -> dict[str, str]:
-    """Return the version of torch."""
-    # A plain str: to read the framework's own kind of one, another process would have to import it.
-    return {"torch": str(torch.__version__)}
-
-
-def build(device: str) -> dict[str, str]:
-    """Return what torch computes with; see `Backend`."""
-    found = {
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "mkl": _yes_or_no(torch.backends.mkl.is_available()),  # type: ignore[no-untyped-call]
-        "onednn": _yes_or_no(torch.backends.mkldnn.is_available()),  # type: ignore[no-untyped-call]
-    }
-    if device == "cuda":
-        found |= {
-            "cuda": str(torch.version.cuda),
-            "cudnn": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]
-            "device_name": torch.cuda.get_device_name(),
-        }
-    return found
-
-
-def _yes_or_no(there: bool) -> str:
-    return "yes" if there else "no"
-
-
-def make_trainer(plan: TrainPlan, dataset: Dataset, device: str) -> TorchTrainer:
-    """Return a trainer that stands before the first step of `plan`; see `Backend`."""
-    torch.backends.cudnn.deterministic = True
-    return TorchTrainer(plan, dataset, device)
+GATHERED_BYTES = 2**21
+"""Of float32 images; what a core's cache holds, about."""
 
 
 class TorchTrainer:
@@ -75,9 +29,9 @@ class TorchTrainer:
         """Put images and weights on the device; see `Backend.make_trainer`."""
         self._device = device
         self._rows = plan.rows
-        how: dict[str, Any] = {"standardisation": plan.standardisation, "pipeline": plan.pipeline, "device": device}
-        self._train_set = Input(dataset.x_train, dataset.y_train, **how)
-        self._test_set = Input(dataset.x_test, dataset.y_test, **how)
+        make_input = partial(Input, standardisation=plan.standardisation, pipeline=plan.pipeline, device=device)
+        self._train_set = make_input(dataset.x_train, dataset.y_train)
+        self._test_set = make_input(dataset.x_test, dataset.y_test)
         self._network = Network(
             plan.layers,
             plan.weights,
@@ -148,7 +102,7 @@ class TorchTrainer:
             done += len(labels)
         return Evaluation(losses.cpu().double().mean().item(), hits.cpu().double().mean().item())
 
-    def state(self) -> dict[str, npt.NDArray[Any]]:
+    def state(self) -> State:
         """Return all that the next step depends on; see `Trainer`."""
         state = {name: to_array(tensor) for name, tensor in self._tensors().items()}
         for name, weight in self._network.weights.items():
