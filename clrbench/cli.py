@@ -274,7 +274,7 @@ def init(name: str) -> Answer:
 def parity(steps: int, **options: Any) -> Answer:
     """Train the first steps of SPEC on torch and on Keras from the same weights, and set the losses side by side.
 
-    The control is each backend against itself, every weight moved by one float32 rounding.
+    The controls are each backend against itself, every weight moved at random by a few float32 roundings.
     """
     from clrbench.commands.parity import parity
 

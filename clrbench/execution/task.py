@@ -12,7 +12,7 @@ from clrbench.data import Library
 from clrbench.errors import DataError
 from clrbench.execution.provenance import Circumstances, describe, processor, versions
 from clrbench.execution.session import Pace, Session, Watcher
-from clrbench.parity import nudged as nudge
+from clrbench.parity import nudged
 from clrbench.planning.plan import make_plan, run_identity
 from clrbench.records import Dataset, FloatArray, Json, Timing, TrainPlan
 from clrbench.spec import RunSpec
@@ -129,12 +129,20 @@ def _check_unchanged(dataset: Dataset, task: Task) -> None:
         )
 
 
-def first_losses(library: Library, run: RunSpec, device: str, num_steps: int, *, nudged: bool) -> FloatArray:
-    """Return the mini-batch losses of the first steps of a run, from its own initial weights or from `nudged` ones."""
+def first_losses(library: Library, run: RunSpec, device: str, num_steps: int, *, control: int | None) -> FloatArray:
+    """Return the mini-batch losses of the first steps of a run, float32[num_steps]; nothing is stored.
+
+    Args:
+        library: Holds the data set.
+        run: The run.
+        device: cpu, cuda or mps.
+        num_steps: Number of steps, cut to those of the run.
+        control: The number of the control to train, from `nudged` weights; None for the run as planned.
+    """
     dataset = load_dataset(library, run)
     plan = make_plan(run, dataset)
-    if nudged:
-        plan = replace(plan, weights=nudge(plan.weights))
+    if control is not None:
+        plan = replace(plan, weights=nudged(plan.weights, control))
     trainer = backends.load(run.backend).make_trainer(plan, dataset, device)
     return trainer.train(plan.batches[:num_steps], plan.lr[:num_steps]).loss
 
