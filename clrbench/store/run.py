@@ -135,9 +135,11 @@ class StoredRun:
         return set(steps) <= set(self.spec.evaluation_steps)
 
     def evaluated_at(self, steps: tuple[int, ...]) -> "StoredRun":
-        """Return the run with the evaluations after these numbers of updates only."""
+        """Return the run with its evaluations after these numbers of updates alone."""
+        if steps == self.spec.evaluation_steps:
+            return self
         rows = self.evaluations["step"].isin(steps)
-        return self if rows.all() else replace(self, evaluations=self.evaluations[rows].reset_index(drop=True))
+        return replace(self, evaluations=self.evaluations[rows].reset_index(drop=True))
 
     def standing_for(self, arm: str) -> "StoredRun":
         """Return the run under the name of another arm."""
