@@ -1,7 +1,7 @@
 """How each fact is put into words: one formatter a fact, for the terminal, the page, captions and alternative texts."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -52,11 +52,20 @@ def seeds_words(seeds: Iterable[int]) -> str:
     found = sorted({int(seed) for seed in seeds})
     if len(found) <= 1:
         return "".join(f"seed {seed}" for seed in found)
-    if found == list(range(found[0], found[-1] + 1)):
-        return f"seeds {found[0]} to {found[-1]}"
-    if len(found) > MAX_LISTED_SEEDS:
-        return f"{len(found)} seeds between {found[0]} and {found[-1]}"
-    return f"seeds {', '.join(map(str, found))}"
+    listed = listed_seeds(found)
+    return f"{len(found)} seeds {listed}" if listed.startswith("between") else f"seeds {listed}"
+
+
+def listed_seeds(seeds: Sequence[int]) -> str:
+    """Return several seeds without the noun: `0 to 9`, `0, 4, 9`, or `between 0 and 38` where they are too many.
+
+    Args:
+        seeds: Ascending, each once.
+    """
+    first, last = seeds[0], seeds[-1]
+    if list(seeds) == list(range(first, last + 1)):
+        return f"{first} to {last}"
+    return f"between {first} and {last}" if len(seeds) > MAX_LISTED_SEEDS else ", ".join(map(str, seeds))
 
 
 def target_words(metric: str, target: float) -> str:

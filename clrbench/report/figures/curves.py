@@ -13,7 +13,7 @@ from clrbench.analysis.curves import ArmCurve
 from clrbench.records import DoubleArray
 from clrbench.report.figures import style
 from clrbench.report.figures.style import MEAN_WIDTH, LineStyle, arm_colours, arm_line_styles
-from clrbench.report.words import divergence_caption, divergences, seeds_words
+from clrbench.report.words import divergence_caption, divergences, listed_seeds
 
 _LOG_LOSS_DECADES = 1.0
 _SETTLED_FRACTION = 0.25
@@ -159,8 +159,7 @@ def line_caption(curves: Sequence[ArmCurve], *, with_seeds: bool) -> str:
     seeds = next(iter(all_seeds))
     if len(seeds) == 1:
         return f"line: the only seed ({seeds[0]})"
-    listed = seeds_words(seeds).removeprefix("seeds ")
-    return f"line: mean of {len(seeds)} seeds ({listed}), band: 95 % interval of the mean{faint}"
+    return f"line: mean of {len(seeds)} seeds ({listed_seeds(seeds)}), band: 95 % interval of the mean{faint}"
 
 
 def divergence_note(summary: pd.DataFrame) -> str:
