@@ -60,8 +60,8 @@ def report_experiment(
         figures = draw_figures(findings)
         for name, table in findings.tables.items():
             folder.write_table(f"{name}.csv", table)
-        for name, png in figures.items():
-            folder.write_bytes(f"plots/{name}.png", png)
+        for figure in figures:
+            folder.write_bytes(f"plots/{figure.name}.png", figure.png)
         page = render_page(page_content(findings, text, found, figures))
         folder.write_bytes("report.html", page.encode())
     warned = "\n".join(["Warnings:", *(f"  - {warning}" for warning in found)]) if found else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections import Counter
@@ -15,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from clrbench.analysis.tables import TABLES, Findings
 from clrbench.records import Provenance
-from clrbench.report.figures.registry import FIGURES
+from clrbench.report.figures.plot import DrawnPlot
 from clrbench.report.page_table import PageTable, by_metric
 from clrbench.report.text_curve import TextAxis, text_curve
 from clrbench.report.words import capitalised, counted, metric_label, plain
@@ -27,28 +26,6 @@ Prose: TypeAlias = tuple[str | tuple[str, ...], ...]
 _MAX_TABLE_ROWS = 250
 _CURVE_CHARACTERS = 40
 _CURVE_LINES = 12
-
-
-@dataclass(frozen=True)
-class PageFigure:
-    """A plot.
-
-    Attributes:
-        name: As in `plots/<name>.png`.
-        png: The picture.
-        caption: What it is.
-        alt: What it shows, with the numbers that matter.
-    """
-
-    name: str
-    png: bytes
-    caption: str
-    alt: str
-
-    @property
-    def data_uri(self) -> str:
-        """The picture as a `data:` URI."""
-        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
 
 
 @dataclass(frozen=True)
@@ -86,7 +63,7 @@ class PageContent:
     verdict: Prose
     warnings: tuple[str, ...]
     tables: tuple[PageTable, ...]
-    figures: tuple[PageFigure, ...]
+    figures: tuple[DrawnPlot, ...]
     text_curves: tuple[TextCurve, ...]
     more_tables: tuple[PageTable, ...]
     spec_yaml: str
@@ -106,24 +83,21 @@ def render_page(content: PageContent) -> str:
     return template.render(content=content, max_table_rows=_MAX_TABLE_ROWS)
 
 
-def page_content(findings: Findings, text: str, warnings: Sequence[str], figures: Mapping[str, bytes]) -> PageContent:
+def page_content(findings: Findings, text: str, warnings: Sequence[str], figures: Sequence[DrawnPlot]) -> PageContent:
     """Return what the page of an experiment says.
 
     Args:
         findings: Of the experiment; the page shows all tables that have rows.
         text: The answer in words, without the warnings.
         warnings: What may mislead in the outcome.
-        figures: The plots as PNG, by `Plot.name`.
+        figures: The plots, in order.
     """
-    plots = [plot for plot in FIGURES if plot.name in figures]
     return PageContent(
         title=findings.spec.name,
         verdict=prose(text),
         warnings=tuple(warnings),
         tables=tuple(_answer_tables(findings)),
-        figures=tuple(
-            PageFigure(plot.name, figures[plot.name], plot.caption(findings), plot.alt(findings)) for plot in plots
-        ),
+        figures=tuple(figures),
         text_curves=tuple(_text_curves(findings)),
         more_tables=tuple(_more_tables(findings)),
         spec_yaml=to_yaml(findings.spec),
