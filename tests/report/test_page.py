@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from clrbench.report.figure_words import figure_words, seeds_in_words
+from clrbench.report.verdict import verdict_text
 from page_samples import CONSTANT, HOSTILE, PAIRS, make_spec, sample_content
 from runs_on_disk import write_run
 
 from clrbench.analysis.tables import make_tables
-from clrbench.report.figure_words import figure_words, seeds_in_words
 from clrbench.report.page import PageContent, page, page_content, prose, provenance
 from clrbench.report.page_table import PageTable, by_metric
-from clrbench.report.verdict import verdict_text
 from clrbench.store import ResultsFolder
 
 BAD = HOSTILE.format(address="https://example.org/spy.png")

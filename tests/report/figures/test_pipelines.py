@@ -1,9 +1,11 @@
+"""The figure of the input pipelines."""
+
 import numpy as np
 import pandas as pd
 import pytest
-from test_plots import shown_texts
+from figure_samples import assert_texts_are_whole_and_apart, caption, legend_texts
 
-from clrbench.report.pipeline_plot import conditions, pipeline_figure, rounded
+from clrbench.report.figures.pipelines import conditions, draw_pipelines, rounded
 
 CONDITIONS = ["torch: batches of 100, 1 thread, cpu", "keras: batches of 100, 2 threads, cuda"]
 
@@ -24,7 +26,7 @@ def pipelines(backends=("torch", "keras")):
 
 def test_bars_are_medians_and_dots_are_repetitions():
     table = pipelines()
-    figure = pipeline_figure(table)
+    figure = draw_pipelines(table)
     for axes, measured in zip(figure.axes, ("alone", "training"), strict=True):
         assert axes.get_xlabel() == "images per second"
         assert axes.get_xlim()[0] == 0
@@ -41,11 +43,10 @@ def test_bars_are_medians_and_dots_are_repetitions():
 def test_legend_names_the_pipelines_and_caption_the_conditions():
     table = pipelines()
     assert conditions(table) == CONDITIONS
-    figure = pipeline_figure(table)
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["resident", "stream"]
-    caption = figure.get_supxlabel().replace("\n", " ")
-    assert "medians of 5 repetitions" in caption
-    assert all(condition in caption for condition in CONDITIONS)
+    figure = draw_pipelines(table)
+    assert legend_texts(figure) == ["resident", "stream"]
+    assert "medians of 5 repetitions" in caption(figure)
+    assert all(condition in caption(figure) for condition in CONDITIONS)
 
 
 @pytest.mark.parametrize(("rate", "text"), [(2549649.2, "2,550,000"), (91716.0, "91,700"), (12.34, "12.3")])
@@ -55,8 +56,4 @@ def test_rates_have_three_digits(rate, text):
 
 @pytest.mark.parametrize("backends", [("torch", "keras"), ("torch",)], ids=len)
 def test_texts_neither_overlap_nor_are_cut(backends):
-    figure = pipeline_figure(pipelines(backends))
-    texts = shown_texts(figure)
-    width, height = figure.bbox.size
-    assert [text for text, box in texts if min(box.x0, box.y0) < 0 or box.x1 > width or box.y1 > height] == []
-    assert [(a, b) for i, (a, box) in enumerate(texts) for b, other in texts[:i] if box.overlaps(other)] == []
+    assert_texts_are_whole_and_apart(draw_pipelines(pipelines(backends)))
