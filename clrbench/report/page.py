@@ -7,13 +7,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from clrbench.analysis.tables import TABLES, Findings
 from clrbench.records import Provenance
+from clrbench.report.figures.curves import by_backend
 from clrbench.report.figures.plot import DrawnPlot
 from clrbench.report.page_table import PageTable, by_metric
 from clrbench.report.text_curve import TextAxis, text_curve
@@ -21,7 +22,7 @@ from clrbench.report.words import capitalised, counted, metric_label, plain
 from clrbench.spec import to_yaml
 
 Prose: TypeAlias = tuple[str | tuple[str, ...], ...]
-"""Paragraphs, and lists of lines."""
+"""Paragraphs, each a string, and lists, each a tuple of items."""
 
 _MAX_TABLE_ROWS = 250
 _CURVE_CHARACTERS = 40
@@ -48,15 +49,15 @@ class PageContent:
     """All that a page says.
 
     Attributes:
-        title: Of the experiment.
+        title: Name of the experiment.
         verdict: The answer in words.
         warnings: What may mislead in it.
-        tables: Those that carry the answer.
+        tables: The tables that carry the answer.
         figures: The plots, in order.
         text_curves: Curves for those who cannot or do not want to see the plots.
         more_tables: All other tables, folded away.
         spec_yaml: The resolved spec.
-        provenance: With what the runs were made, by its name.
+        provenance: What the runs were made with, by the name of each thing.
     """
 
     title: str
@@ -87,7 +88,7 @@ def page_content(findings: Findings, text: str, warnings: Sequence[str], figures
     """Return what the page of an experiment says.
 
     Args:
-        findings: Of the experiment; the page shows all tables that have rows.
+        findings: What the experiment came to; the page shows all tables that have rows.
         text: The answer in words, without the warnings.
         warnings: What may mislead in the outcome.
         figures: The plots, in order.
@@ -128,7 +129,7 @@ def provenance_entries(provenances: Sequence[Provenance]) -> dict[str, str]:
     return {name: _shared_value(counts) for name, counts in found.items()}
 
 
-def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _flat(content: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in content.items():
         name = prefix + plain(key)
         if isinstance(value, dict):
@@ -165,8 +166,7 @@ def _more_tables(findings: Findings) -> Iterator[PageTable]:
 
 def _text_curves(findings: Findings) -> Iterator[TextCurve]:
     metric = findings.spec.verdict.metric
-    for backend in dict.fromkeys(curve.backend for curve in findings.curves[metric]):
-        curves = [curve for curve in findings.curves[metric] if curve.backend == backend]
+    for backend, curves in by_backend(findings.curves[metric]).items():
         means = pd.DataFrame({curve.arm: pd.Series(curve.mean, curve.epochs) for curve in curves}).sort_index()
         lines = text_curve(
             means.index,

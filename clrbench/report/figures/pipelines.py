@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from clrbench.report.figures import style
+from clrbench.report.words import counted
 
 _TITLES = {
     "alone": "alone: images brought to the device",
@@ -44,7 +45,7 @@ def conditions(table: pd.DataFrame) -> list[str]:
     """Return under what conditions each backend was measured, such as `torch: batches of 100, 2 threads, cpu`."""
     firsts = table.drop_duplicates("backend")
     return [
-        f"{backend}: batches of {batch_size}, {threads} {'thread' if threads == 1 else 'threads'}, {device}"
+        f"{backend}: batches of {batch_size}, {counted(threads, 'thread')}, {device}"
         for backend, batch_size, threads, device in firsts[["backend", "batch_size", "threads", "device"]].to_numpy()
     ]
 
