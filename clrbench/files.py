@@ -1,13 +1,14 @@
 """Files that are either complete or not there.
 
-Every write goes to a temporary name first, is flushed to the disk, and then takes its place in one step.
+Every write goes to a temporary name first, is flushed to the disk, and then takes its place in one step. Where the disk
+refuses, an OSError says so, and what was there before is still there.
 """
 
 import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -39,22 +40,13 @@ def temporary_path(target: Path) -> Path:
 
 
 def find_temporary(folder: Path, name: str = "*") -> list[Path]:
-    """Return what writes in progress, and processes that died while writing, have left in a folder.
-
-    Args:
-        folder: Where to look; its subfolders are left out.
-        name: The name of one target; any, if left out.
-    """
+    """Return what writes in progress, or processes that died, have left in a folder: of one target, or (`*`) of any."""
     return sorted(folder.glob(f".{name}.*{_TEMPORARY}*"))
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that must not exist, and flush it to the disk at the end.
-
-    Raises:
-        OSError: If the disk refuses.
-    """
+    """Open a file that must not exist, and flush it to the disk at the end."""
     # Never through something that lies there already, which might be a link.
     with path.open("xb") as file:
         yield file
@@ -67,9 +59,6 @@ def new_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder that takes the place of whatever is at `target`, in one step, once it has been filled.
 
     The caller holds a lock on `target`.
-
-    Raises:
-        OSError: If the disk refuses; what was at `target` is still there.
     """
     make_folder(target.parent)
     temporary = temporary_path(target)
@@ -94,11 +83,7 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 
 def write_file(target: Path, content: bytes) -> None:
-    """Write a file in one step, and remove what a dead process left of it; the caller holds a lock on it.
-
-    Raises:
-        OSError: If the disk refuses; what was at `target` is still there.
-    """
+    """Write a file in one step, and remove what a dead process left of it; the caller holds a lock on it."""
     make_folder(target.parent)
     for left in find_temporary(target.parent, target.name):
         left.unlink(missing_ok=True)
@@ -113,26 +98,14 @@ def write_file(target: Path, content: bytes) -> None:
 
 
 def make_folder(path: Path, *, parents: bool = False) -> None:
-    """Make a folder, unless it is there.
-
-    Args:
-        path: The folder.
-        parents: Whether the folders above it are made too; otherwise its parent must be there.
-
-    Raises:
-        OSError: If the disk refuses.
-    """
+    """Make a folder, unless it is there; its parent must be there, unless `parents` are to be made too."""
     if not path.is_dir():
         path.mkdir(parents=parents, exist_ok=True)
         sync(path.parent)
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there.
-
-    Raises:
-        OSError: If the disk refuses.
-    """
+    """Remove a file or a folder, if it is there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -140,11 +113,7 @@ def remove(path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Flush a file to the disk, or the list of the files in a folder.
-
-    Raises:
-        OSError: If the disk refuses.
-    """
+    """Flush a file to the disk, or the list of the files in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -153,14 +122,20 @@ def sync(path: Path) -> None:
 
 
 def read_file(path: Path) -> bytes:
-    """Return the content of a file; a pipe or a device, which may never end, is not read.
-
-    Raises:
-        OSError: If it cannot be read.
-    """
+    """Return the content of a file; a pipe or a device, which may never end, is not read."""
     if path.exists() and not path.is_file():
         raise OSError("it is not a regular file")
     return path.read_bytes()
+
+
+def fingerprint(folder: Path, names: Iterable[str]) -> str:
+    """Return a SHA-256, in hex, of the names, sizes and times of files of a folder; it changes when one is written again."""
+    digest = hashlib.sha256()
+    for name in names:
+        status = (folder / name).stat()
+        digest.update(os.fsencode(name))
+        digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+    return digest.hexdigest()
 
 
 def checksum(content: bytes) -> str:

@@ -1,10 +1,14 @@
-"""How the tests are spread over processes, which share the processors."""
+"""How the tests are spread over processes, what one leaves to the next, and the command line in a folder of its own."""
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import Clrbench, run_clrbench
+from warm_start import server
 from xdist.scheduler import LoadFileScheduling
 
 # Of arithmetic, in a test process and in all that it starts; before anything imports numpy.
@@ -22,3 +26,25 @@ class Scheduling(LoadFileScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., Any]) -> Scheduling | None:
     return Scheduling(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def end_of_server() -> Iterator[None]:
+    """End the process that the command line was forked from."""
+    yield
+    if server.cache_info().currsize:
+        server().close()
+
+
+@pytest.fixture
+def clrbench(tmp_path: Path) -> Clrbench:
+    """Run the command line in a folder of the test's own."""
+    return lambda *arguments, **options: run_clrbench(*arguments, folder=tmp_path, **options)
+
+
+@pytest.fixture(autouse=True)
+def _denormal_numbers() -> Iterator[None]:
+    """Have denormal numbers again after a test that trained with torch; hypothesis draws no numbers without them."""
+    yield
+    if sys.float_info.min / 2 == 0:
+        sys.modules["torch"].set_flush_denormal(False)

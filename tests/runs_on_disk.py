@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from clrbench.analysis.results import Results, record_looks
+from clrbench.analysis.results import Results, looked_at
 from clrbench.analysis.tables import Findings, analyse
 from clrbench.records import Evaluation, Provenance, RunLog, Split, SplitSizes, StepLog, Timing
 from clrbench.spec import RunSpec, Spec
@@ -109,4 +109,4 @@ def write_run(
 
 def findings_of(folder: ResultsFolder, spec: Spec) -> Findings:
     """Return what the runs in a folder come to, looked at once more."""
-    return analyse(Results.read(folder, spec, record_looks(folder, spec)))
+    return analyse(looked_at(Results.read(folder, spec), folder))

@@ -1,4 +1,4 @@
-"""The long version of tests/cli/test_kills.py: experiments killed hundreds of times; run it with `make soak`."""
+"""The long version of tests/execution/test_runner.py: experiments killed hundreds of times; run it with `make soak`."""
 
 import argparse
 import itertools
@@ -8,11 +8,13 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "cli"))
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "commands"))
 
-from kills import CHANGES, Killer, command, leftovers, tables, write_kill_spec
+from fakes import HASTY, command
+from kills import CHANGES, Killer, leftovers, tables, write_kill_spec
 
-MOST_KILLS_OF_ONE = 8
+MAX_KILLS_OF_ONE = 8
 
 
 def main() -> None:
@@ -30,14 +32,14 @@ def main() -> None:
         ):
             if kills >= options.kills:
                 break
-            hasty = round_number % 4 != 3
+            setup = HASTY if round_number % 4 != 3 else None
             spec = write_kill_spec(folder, changes, backend, "60 epochs" if changes != "cnn" else "6 epochs")
             if spec not in expected:
                 whole = folder / f"{spec.stem}-whole"
-                Killer(spec, whole, command(hasty=False), rng).run(kills=0)
+                Killer(spec, whole, command(), rng).run(kills=0)
                 expected[spec] = tables(whole / "quick")
             out = folder / f"{spec.stem}-{round_number}"
-            made = Killer(spec, out, command(hasty=hasty), rng).run(min(MOST_KILLS_OF_ONE, options.kills - kills))
+            made = Killer(spec, out, command(setup), rng).run(min(MAX_KILLS_OF_ONE, options.kills - kills))
             kills += made
             found = tables(out / "quick")
             different = [path for path in expected[spec] | found if expected[spec].get(path) != found.get(path)]

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from clrbench.report.bounds import curve_table
 from range_test_curves import Kind, simulate
 
 from clrbench import backends
-from clrbench.backends import Trainer
+from clrbench.backends.protocol import Trainer
 from clrbench.data import DatasetSizes
 from clrbench.execution.session import Session
 from clrbench.planning.plan import make_plan
@@ -32,7 +33,6 @@ from clrbench.records import (
     Timing,
     TrainPlan,
 )
-from clrbench.report.bounds import curve_table
 from clrbench.schedules import one_cycle, ramp, triangular, triangular2
 from clrbench.spec import Clock, RunSpec, Spec
 from clrbench.spec.model import Adaptive, Mlp

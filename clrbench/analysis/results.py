@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar, cast
 
 import pandas as pd
@@ -38,16 +38,11 @@ class Results:
     search: Search
     range_tests: Mapping[str | None, RangeTest] = field(default_factory=dict)
     looks: Mapping[str, int] = field(default_factory=dict)
-    _made: dict[Callable[[Results], object], object] = field(default_factory=dict, repr=False)
+    _made: dict[Callable[[Results], object], object] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
-    def read(cls, folder: ResultsFolder, spec: Spec, looks: Mapping[str, int] | None = None) -> Results:
-        """Return the results in a folder.
-
-        Args:
-            folder: Of the experiment.
-            spec: The experiment, resolved.
-            looks: See `record_looks`; one look at each verdict where it is left out.
+    def read(cls, folder: ResultsFolder, spec: Spec) -> Results:
+        """Return the results in the folder of an experiment, with one look at each verdict; see `looked_at`.
 
         Raises:
             ResultsError: If no run is finished, or a run or an index is damaged.
@@ -56,7 +51,7 @@ class Results:
         tests = {group.arm: folder.range_test(group.arm) for group in needed_range_tests(spec)}
         range_tests = {arm: read_range_test(test, spec) for arm, test in tests.items() if test.has_runs()}
         search = read_search(folder, spec, runs, bounds_table(range_tests))
-        return cls(spec, runs, search, range_tests, looks or {})
+        return cls(spec, runs, search, range_tests)
 
     def once(self, make: Callable[[Results], T]) -> T:
         """Return what a function makes of these results; it is called at the first request only."""
@@ -120,12 +115,12 @@ def read_runs(folder: ResultsFolder, spec: Spec) -> tuple[StoredRun, ...]:
     return runs
 
 
-def record_looks(folder: ResultsFolder, spec: Spec) -> dict[str, int]:
-    """Record with which seeds the verdict of each backend is now looked at; return with how many sets of seeds it ever was.
+def looked_at(results: Results, folder: ResultsFolder) -> Results:
+    """Record with which seeds the verdict of each backend is now looked at; return the results with the looks so far.
 
     Raises:
-        ResultsError: If no run is finished, or the disk does not take it.
+        ResultsError: If the disk does not take it.
     """
-    keys = [run.key for run in read_runs(folder, spec)]
+    keys = [run.key for run in results.runs]
     seeds = {backend: sorted({key.seed for key in keys if key.backend == backend}) for backend, _, _ in keys}
-    return {backend: folder.record_look(backend, found) for backend, found in seeds.items()}
+    return replace(results, looks={backend: folder.record_look(backend, found) for backend, found in seeds.items()})

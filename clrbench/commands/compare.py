@@ -1,24 +1,22 @@
 """`clrbench compare`: the arms of an experiment, in pairs."""
 
+from clrbench.analysis.bounds import bounds_table
 from clrbench.answer import Answer
 from clrbench.commands.dry_run import demo_line, dry_run_answer, estimate
-from clrbench.commands.range_test import find_bounds, next_command
-from clrbench.commands.report import FailIf, range_tests_answer, report_experiment
+from clrbench.commands.range_test import make_range_tests, next_command
+from clrbench.commands.report import FailIf, range_tests_answer, report_experiment, write_range_test
 from clrbench.commands.search import find_rates
 from clrbench.commands.setup import Job
+from clrbench.errors import SpecError
 from clrbench.execution.runner import Runner, part
-from clrbench.planning.runs import training_runs
+from clrbench.planning.runs import BoundsTable, training_runs
 from clrbench.planning.tuning import with_chosen
+from clrbench.spec import RunSpec
 from clrbench.store import ResultsFolder
 
 
 def compare(job: Job, *, dry_run: bool = False, fail_if: FailIf | None = None) -> Answer:
-    """Make every run of an experiment that is not stored yet, and write its tables, plots and page.
-
-    Args:
-        job: The spec, and how to make its runs.
-        dry_run: Whether to estimate the cost only.
-        fail_if: What the exit code is to tell of the candidates.
+    """Make every run of an experiment that is not stored yet, and write its tables, plots and page; or estimate the cost only.
 
     Returns:
         The verdict; or the range tests without an answer, where arms take their rates from them; or how many runs are
@@ -28,6 +26,8 @@ def compare(job: Job, *, dry_run: bool = False, fail_if: FailIf | None = None) -
         SpecError: If the spec names no arm, or does not fit the data.
         ClrbenchError: If a run fails; finished runs stay on disk.
     """
+    if fail_if is not None and job.options.shard is not None:
+        raise SpecError("--fail-if asks for a verdict, which --shard does not come to; leave one of them out")
     experiment = job.open()
     if dry_run:
         return dry_run_answer(experiment, estimate(experiment, job.options))
@@ -36,23 +36,31 @@ def compare(job: Job, *, dry_run: bool = False, fail_if: FailIf | None = None) -
     experiment.check_has_arms()
     runner = job.runner(experiment)
     runner.begin()
-    bounds, refusals = find_bounds(runner)
+    tests = make_range_tests(runner)
+    refusals = [test for test in tests.values() if not test.has_answer]
+    runs = [] if refusals else _make_arms(runner, bounds_table(tests))
+    for test in tests.values():
+        write_range_test(test)
     if refusals:
-        return range_tests_answer(refusals, next_command(experiment))
+        return range_tests_answer(refusals, next_command(runner.experiment))
+    if job.options.shard is not None:
+        return _shard_answer(runner.folder, *job.options.shard, num_runs=len(runs))
+    return report_experiment(runner.folder, runner.experiment.spec, runner.experiment.warnings, fail_if)
+
+
+def _make_arms(runner: Runner, bounds: BoundsTable) -> list[RunSpec]:
+    """Make the runs of the arms, those of tuned ones at the rates that a search chooses; return all that there are."""
     chosen = find_rates(runner, bounds)
     experiment = runner.experiment
     with experiment.locating():
         runs = training_runs(experiment.spec, experiment.sizes, experiment.backends, bounds)
     runs = with_chosen(runs, chosen)
-    runner.make(runner.folder, runs, "runs", wanted=part(runs, job.options.shard))
+    runner.make(runner.folder, runs, "runs", wanted=part(runs, runner.options.shard))
     runner.check_spec_unchanged()
-    if job.options.shard is not None:
-        return _shard_answer(runner, *job.options.shard, num_runs=len(runs))
-    return report_experiment(runner.folder, experiment.spec, experiment.warnings, fail_if)
+    return runs
 
 
-def _shard_answer(runner: Runner, index: int, count: int, *, num_runs: int) -> Answer:
-    folder: ResultsFolder = runner.folder
+def _shard_answer(folder: ResultsFolder, index: int, count: int, *, num_runs: int) -> Answer:
     finished = len(folder.indexed_runs()) if folder.has_runs() else 0
     then = "writes" if finished == num_runs else "will write, once all are,"
     return Answer(

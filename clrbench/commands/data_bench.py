@@ -10,7 +10,6 @@ from clrbench.answer import Answer
 from clrbench.commands.dry_run import ANY_BOUNDS
 from clrbench.commands.setup import Job
 from clrbench.execution.executor import Resources
-from clrbench.execution.runner import Runner
 from clrbench.execution.throughput import Measured, measure_pipelines
 from clrbench.planning.experiment import Experiment
 from clrbench.planning.runs import needed_range_tests, own_range_test, range_test_runs, training_runs
@@ -21,16 +20,6 @@ from clrbench.spec import RunSpec
 
 TABLE = "data-bench/pipelines.csv"
 PLOT = "data-bench/pipelines.png"
-COLUMNS = (
-    "backend",
-    "pipeline",
-    "measured",
-    "repetition",
-    "images_per_second",
-    "batch_size",
-    "threads",
-    "device",
-)
 
 
 def bench_pipelines(job: Job) -> Answer:
@@ -43,7 +32,7 @@ def bench_pipelines(job: Job) -> Answer:
         ResultsError: If the disk does not take the files.
     """
     runner = job.runner(job.open())
-    tables = [_measure(job, runner, run) for run in _benched_runs(runner.experiment)]
+    tables = [_measure(job, run) for run in _benched_runs(runner.experiment)]
     table = pd.concat(tables, ignore_index=True)
     folder = runner.folder
     folder.create()
@@ -66,14 +55,14 @@ def _benched_runs(experiment: Experiment) -> list[RunSpec]:
     return [next(run for run in runs if run.backend == name) for name in backends]
 
 
-def _measure(job: Job, runner: Runner, run: RunSpec) -> pd.DataFrame:
+def _measure(job: Job, run: RunSpec) -> pd.DataFrame:
     threads = job.options.threads or 1
     with job.setup.open_executor(Resources(run.backend, 1, threads)) as executor:
         device = executor.find_device(job.options.device)
         job.display.note(f"{run.backend}: about a quarter of a minute")
         samples = executor.call(measure_pipelines, job.library, run, device)
-    described = {"backend": run.backend, "batch_size": run.batch_size, "threads": threads, "device": device}
-    return pd.DataFrame([asdict(sample) | described for sample in samples])[list(COLUMNS)]
+    under = {"batch_size": run.batch_size, "threads": threads, "device": device}
+    return pd.DataFrame([{"backend": run.backend, **asdict(sample), **under} for sample in samples])
 
 
 def _lines(table: pd.DataFrame) -> Iterator[str]:

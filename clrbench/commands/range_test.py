@@ -1,30 +1,21 @@
 """`clrbench range-test`: the LR range tests of an experiment."""
 
-from clrbench.analysis.bounds import RangeTest, bounds_table
+from clrbench.analysis.bounds import RangeTest, read_range_test
 from clrbench.answer import Answer
 from clrbench.commands.dry_run import demo_line, dry_run_answer, estimate
-from clrbench.commands.report import range_tests_answer, report_range_test
+from clrbench.commands.report import range_tests_answer, write_range_test
 from clrbench.commands.setup import Job
 from clrbench.execution.runner import Runner
 from clrbench.planning.experiment import Experiment
 from clrbench.planning.half_length import half_length_runs
-from clrbench.planning.runs import (
-    BoundsTable,
-    RangeTestGroup,
-    all_range_tests,
-    needed_range_tests,
-    range_test_runs,
-)
+from clrbench.planning.runs import RangeTestGroup, all_range_tests, needed_range_tests, range_test_runs
 from clrbench.spec import RunSpec
 
 
 def range_test(job: Job, *, dry_run: bool = False, check_length: bool = False) -> Answer:
-    """Make the range tests of an experiment: that of the spec itself, and those that arms take their rates from.
+    """Make the range tests of an experiment, at half their length, too, where that is asked for; or estimate the cost only.
 
-    Args:
-        job: The spec, and how to make its runs.
-        dry_run: Whether to estimate the cost only.
-        check_length: Whether each is made at half its length, too.
+    They are that of the spec itself, and those that arms take their rates from.
 
     Raises:
         SpecError: If the data or the length of a test does not allow what the spec asks for.
@@ -38,18 +29,25 @@ def range_test(job: Job, *, dry_run: bool = False, check_length: bool = False) -
         job.display.note(demo_line(experiment, cost))
     runner = job.runner(experiment)
     runner.begin()
-    experiment = runner.experiment
-    groups = all_range_tests(experiment.spec)
-    with experiment.locating():
-        halves = [_half_length_runs(experiment, group) if check_length else [] for group in groups]
-    tests = [_run_range_test(runner, group, half) for group, half in zip(groups, halves, strict=True)]
-    return range_tests_answer(tests, next_command(experiment))
+    spec = runner.experiment.spec
+    groups = all_range_tests(spec)
+    with runner.experiment.locating():
+        halves = [_half_length_runs(runner.experiment, group) if check_length else [] for group in groups]
+    tests = [_make(runner, group, half) for group, half in zip(groups, halves, strict=True)]
+    for test in tests:
+        write_range_test(test)
+    return range_tests_answer(tests, next_command(runner.experiment))
 
 
-def find_bounds(runner: Runner) -> tuple[BoundsTable, list[RangeTest]]:
-    """Make the range tests that arms take their rates from; return their bounds, and those tests without an answer."""
-    tests = {group.arm: _run_range_test(runner, group, []) for group in needed_range_tests(runner.experiment.spec)}
-    return bounds_table(tests), [test for test in tests.values() if not test.has_answer]
+def make_range_tests(runner: Runner) -> dict[str | None, RangeTest]:
+    """Make the range tests that arms take their rates from; return them by `RangeTestGroup.arm`.
+
+    Their bounds are stored at once; curves and plots are not, so that no training waits for them.
+    """
+    tests = {group.arm: _make(runner, group, []) for group in needed_range_tests(runner.experiment.spec)}
+    for test in tests.values():
+        test.folder.write_bounds(test.bounds)
+    return tests
 
 
 def next_command(experiment: Experiment) -> str:
@@ -62,7 +60,7 @@ def _half_length_runs(experiment: Experiment, group: RangeTestGroup) -> list[Run
     return half_length_runs(experiment.spec, group, experiment.sizes, experiment.backends)
 
 
-def _run_range_test(runner: Runner, group: RangeTestGroup, half: list[RunSpec]) -> RangeTest:
+def _make(runner: Runner, group: RangeTestGroup, half: list[RunSpec]) -> RangeTest:
     experiment = runner.experiment
     with experiment.locating():
         runs = range_test_runs(experiment.spec, group, experiment.sizes, experiment.backends)
@@ -70,4 +68,4 @@ def _run_range_test(runner: Runner, group: RangeTestGroup, half: list[RunSpec]) 
     runner.make(folder, runs, "range test")
     if half:
         runner.make(folder.half_length(), half, "range test at half the length")
-    return report_range_test(folder, experiment.spec)
+    return read_range_test(folder, experiment.spec)

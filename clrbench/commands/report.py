@@ -1,11 +1,11 @@
-"""`clrbench report`: the tables, plots and page of experiments, from the runs in their folders."""
+"""`clrbench report`: the tables, plots and page of experiments, from their runs on disk."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from clrbench.analysis.bounds import RangeTest, curve_table, read_range_test
-from clrbench.analysis.results import Results, record_looks
+from clrbench.analysis.results import Results, looked_at
 from clrbench.analysis.tables import Findings, analyse
 from clrbench.answer import Answer, ExitCode
 from clrbench.errors import ResultsError
@@ -25,10 +25,7 @@ HALF_CURVE = "curve-half.csv"
 
 
 def report(roots: Sequence[Path]) -> Answer:
-    """Write the tables and plots of an experiment anew from its runs; or set several side by side, writing nothing.
-
-    Args:
-        roots: The folders of the experiments, at least one.
+    """Write the tables, plots and page of an experiment anew; or set several experiments side by side, writing nothing.
 
     Raises:
         ResultsError: If there are no runs, or no tables of several, or a file is damaged.
@@ -45,46 +42,36 @@ def report_experiment(
 ) -> Answer:
     """Write every table, every plot and the page of an experiment from its runs, and return what they say.
 
-    Args:
-        folder: Of the experiment.
-        spec: The experiment, resolved.
-        warnings: What the spec is warned about.
-        fail_if: What the exit code is to tell of the candidates; that there is no answer goes before it.
+    `fail_if` is the condition that exit code 4 stands for; where there is no answer, 3 goes before it.
 
     Raises:
         ResultsError: If no run is finished, or the disk does not take the files.
     """
     with folder.tables_lock():
-        findings = analyse(Results.read(folder, spec, record_looks(folder, spec)))
-        text, found = findings_text(findings), [*warnings, *finding_warnings(findings)]
+        findings = analyse(looked_at(Results.read(folder, spec), folder))
+        warnings = [*warnings, *finding_warnings(findings)]
+        text = findings_text(findings)
         figures = draw_figures(findings)
         for name, table in findings.tables.items():
             folder.write_table(f"{name}.csv", table)
         for figure in figures:
             folder.write_bytes(f"plots/{figure.name}.png", figure.png)
-        page = render_page(page_content(findings, text, found, figures))
-        folder.write_bytes("report.html", page.encode())
-    warned = "\n".join(["Warnings:", *(f"  - {warning}" for warning in found)]) if found else ""
-    return Answer(
-        "\n\n".join(filter(None, [text, warned, f"Tables, plots and page: {folder.root}"])),
-        {**findings_data(findings, found), "results": str(folder.root)},
-        _exit_code(findings, fail_if),
-    )
+        folder.write_bytes("report.html", render_page(page_content(findings, text, warnings, figures)).encode())
+    parts = [text, f"Tables, plots and page: {folder.root}"]
+    if warnings:
+        parts.insert(1, "\n".join(["Warnings:", *(f"  - {warning}" for warning in warnings)]))
+    data = {**findings_data(findings, warnings), "results": str(folder.root)}
+    return Answer("\n\n".join(parts), data, _exit_code(findings, fail_if))
 
 
-def report_range_test(folder: ResultsFolder, spec: Spec) -> RangeTest:
-    """Write curve, bounds and plot of a range test from its runs, and return what they come to.
-
-    Args:
-        folder: Of the range test.
-        spec: The experiment, resolved.
+def write_range_test(test: RangeTest) -> None:
+    """Write curve, bounds and plot of a range test.
 
     Raises:
-        ResultsError: If no run is finished, or the disk does not take the files.
+        ResultsError: If the disk does not take the files.
     """
+    folder, curve = test.folder, curve_table(test.runs)
     with folder.tables_lock():
-        test = read_range_test(folder, spec)
-        curve = curve_table(test.runs)
         folder.write_table("curve.csv", curve)
         if test.half_runs:
             folder.write_table(HALF_CURVE, curve_table(test.half_runs))
@@ -92,16 +79,10 @@ def report_range_test(folder: ResultsFolder, spec: Spec) -> RangeTest:
             folder.remove(HALF_CURVE)
         folder.write_bounds(test.bounds)
         folder.write_bytes("range_test.png", to_png(draw_range_test(curve, test.bounds)))
-    return test
 
 
 def range_tests_answer(tests: Sequence[RangeTest], next_command: str) -> Answer:
-    """Return what some range tests come to.
-
-    Args:
-        tests: The range tests.
-        next_command: What to try where one gives no answer.
-    """
+    """Return what range tests come to, and what to try next where one gives no answer."""
     code = ExitCode.DONE if all(test.has_answer for test in tests) else ExitCode.NO_ANSWER
     return Answer(range_tests_text(tests, next_command), range_tests_data(tests), code)
 
@@ -111,7 +92,9 @@ def _rebuild(folder: ResultsFolder) -> Answer:
     if spec.arms and not folder.has_runs():
         raise ResultsError(f"{folder.root}: there is no folder runs/; run clrbench compare first")
     tested = [folder.range_test(arm) for arm in (None, *spec.arms)]
-    tests = [report_range_test(test, spec) for test in tested if test.has_runs()]
+    tests = [read_range_test(test, spec) for test in tested if test.has_runs()]
+    for test in tests:
+        write_range_test(test)
     if spec.arms:
         return report_experiment(folder, spec, folder.index().warnings or [])
     if not tests:
@@ -126,5 +109,5 @@ def _exit_code(findings: Findings, fail_if: FailIf | None) -> ExitCode:
         return ExitCode.NO_ANSWER
     comparison = findings.tables["comparison"]
     verdicts = comparison.loc[comparison["metric"] == findings.spec.verdict.metric, "verdict"]
-    fails = (verdicts == "worse") if fail_if == "worse" else (verdicts != "better")
-    return ExitCode.CONDITION_HOLDS if fail_if is not None and fails.any() else ExitCode.DONE
+    fails = {None: False, "worse": (verdicts == "worse").any(), "not-better": (verdicts != "better").any()}
+    return ExitCode.CONDITION_HOLDS if fails[fail_if] else ExitCode.DONE

@@ -1,6 +1,6 @@
 """What the commands that make runs are handed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -12,18 +12,15 @@ from clrbench.execution.session import Pace
 from clrbench.planning.experiment import Experiment, check_installed, load_data, open_experiment
 from clrbench.progress import Display
 
+LOCAL: OpenExecutor = partial(open_executor, "local")
+
 
 @dataclass(frozen=True)
 class Setup:
-    """What a program that starts the command line can choose, and no option can.
+    """What a program that starts the command line can choose, and no option can."""
 
-    Attributes:
-        pace: How long runs train between breaks and checkpoints.
-        open_executor: Opens what makes the runs.
-    """
-
-    pace: Pace = Pace()
-    open_executor: OpenExecutor = partial(open_executor, "local")
+    pace: Pace = field(default_factory=Pace)
+    open_executor: OpenExecutor = LOCAL
 
 
 @dataclass(frozen=True)
@@ -33,10 +30,6 @@ class Job:
     Attributes:
         path: The spec; None for the packaged demo.
         out: The folder that holds a folder for each experiment.
-        library: Holds the data sets.
-        options: How to make the runs.
-        display: Shows progress and warnings.
-        setup: What makes the runs, and at which pace.
     """
 
     path: Path | None

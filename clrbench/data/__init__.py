@@ -2,9 +2,10 @@
 
 from clrbench.data.catalogue import FETCHED_FILES, NAMES, STAND_INS
 from clrbench.data.content import DatasetSizes
-from clrbench.data.library import ALLOWED, Library, Status, is_reference
+from clrbench.data.download import Replacement
+from clrbench.data.library import ALLOWED, Library, Status
 from clrbench.data.progress import Advance, Show, in_silence
-from clrbench.data.sources import Replacement
+from clrbench.data.user_function import is_reference
 
 __all__ = [
     "ALLOWED",

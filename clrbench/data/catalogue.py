@@ -1,6 +1,5 @@
 """The data sets that are known by name: what they are, and how each is read."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -9,48 +8,34 @@ from typing import TypeAlias
 
 from clrbench.data import cifar10, fashion_mnist, mnist, street_digits, svhn
 from clrbench.data.content import Arrays, DatasetSizes
+from clrbench.data.download import RemoteFile
 from clrbench.data.progress import Show
-from clrbench.data.sources import RemoteFile
-
-Read: TypeAlias = Callable[[Mapping[str, Path]], Arrays]
 
 
 @dataclass(frozen=True)
-class Bundled:
+class Named:
+    """What is known of every data set that has a name.
+
+    Attributes:
+        name: Its name in a spec.
+        licence: The licence of its images.
+        sizes: How large it is, as published or rendered.
+    """
+
+    name: str
+    licence: str
+    sizes: DatasetSizes
+
+
+@dataclass(frozen=True)
+class Bundled(Named):
     """A data set in the package.
 
     Attributes:
-        name: In a spec.
-        licence: Of its images.
-        sizes: Of it.
         read: Returns its arrays, verified.
     """
 
-    name: str
-    licence: str
-    sizes: DatasetSizes
     read: Callable[[], Arrays]
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """A published data set that is downloaded on first use.
-
-    Attributes:
-        name: In a spec.
-        licence: Of its images.
-        sizes: As published.
-        files: As published, by key.
-        read: Returns the arrays in verified files, by their keys.
-        installed: Where a package of the system puts it, or None.
-    """
-
-    name: str
-    licence: str
-    sizes: DatasetSizes
-    files: Mapping[str, RemoteFile]
-    read: Read
-    installed: "Installed | None" = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +43,7 @@ class Installed:
     """A copy of a published data set that a package of the system puts in place.
 
     Attributes:
-        folder: Where.
+        folder: The folder of the package's files.
         is_there: Returns whether it is installed.
         read: Returns its arrays, verified.
     """
@@ -69,20 +54,29 @@ class Installed:
 
 
 @dataclass(frozen=True)
-class Made:
+class Fetched(Named):
+    """A published data set that is downloaded on first use.
+
+    Attributes:
+        files: The published files, by key.
+        read: Takes the path of each verified file, by key, and returns the arrays in them.
+        installed: The copy that a package of the system may have put in place.
+    """
+
+    files: Mapping[str, RemoteFile]
+    read: Callable[[Mapping[str, Path]], Arrays]
+    installed: Installed | None = None
+
+
+@dataclass(frozen=True)
+class Made(Named):
     """A data set that is rendered on first use.
 
     Attributes:
-        name: In a spec.
-        licence: Of its images.
-        sizes: Of it.
-        make: Renders its arrays; is given what to tell how many rows are done.
-        made_with: Names what its bytes depend on.
+        make: Renders its arrays, and shows how many rows are done.
+        made_with: Returns the versions that its bytes depend on.
     """
 
-    name: str
-    licence: str
-    sizes: DatasetSizes
     make: Callable[[Show], Arrays]
     made_with: Callable[[], str]
 
@@ -91,12 +85,10 @@ Entry: TypeAlias = Bundled | Fetched | Made
 
 
 def _make_street_digits(show: Show) -> Arrays:
-    sizes = CATALOGUE[street_digits.NAME].sizes
+    sizes = street_digits.SIZES
     with show(f"{street_digits.NAME}: rendering images", sizes.train_rows + sizes.test_rows) as advance:
-        return street_digits.make(sizes.train_rows, sizes.test_rows, advance)
+        return street_digits.make(advance=advance)
 
-
-_STREET_DIGITS_SIZES = DatasetSizes(street_digits.TRAIN_ROWS, street_digits.TEST_ROWS, street_digits.IMAGE_SHAPE)
 
 CATALOGUE: dict[str, Entry] = {
     entry.name: entry
@@ -114,8 +106,8 @@ CATALOGUE: dict[str, Entry] = {
         Fetched(cifar10.NAME, cifar10.LICENCE, cifar10.SIZES, cifar10.FILES, cifar10.read),
         Made(
             street_digits.NAME,
-            "none needed: rendered, a stand-in for SVHN",
-            _STREET_DIGITS_SIZES,
+            street_digits.LICENCE,
+            street_digits.SIZES,
             _make_street_digits,
             lambda: f"pillow-{version('pillow')}",
         ),
@@ -128,8 +120,3 @@ STAND_INS = {street_digits.NAME: "SVHN"}
 
 FETCHED_FILES = {name: tuple(entry.files) for name, entry in CATALOGUE.items() if isinstance(entry, Fetched)}
 """The keys of the files of each data set that is fetched."""
-
-
-def prepared_key(files: Mapping[str, RemoteFile]) -> str:
-    """Return what names the arrays made from files: other files give other arrays."""
-    return hashlib.sha256("".join(file.sha256 for file in files.values()).encode()).hexdigest()[:12]

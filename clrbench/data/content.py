@@ -5,13 +5,33 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from clrbench.errors import DataError, MisfitError
+from clrbench.data.refusal import misfit
+from clrbench.errors import DataError
 from clrbench.records import Dataset, Images, IntArray
+
+ARRAY_NAMES = ("x_train", "y_train", "x_test", "y_test")
+
+MAX_ROWS = 2**31 - 1
+"""The rows of a batch are int32."""
+
+MAX_CLASSES = 100_000
+"""A larger label is taken for a mistake: the last layer would hold a column of weights for each."""
+
+PART_BYTES = 2**26
+"""How much is read at once of an array that may be larger than memory."""
+
+Array: TypeAlias = npt.NDArray[np.generic]
+
+Arrays: TypeAlias = dict[str, Array]
+"""The arrays of a data set, by `ARRAY_NAMES`."""
+
+Layout: TypeAlias = Mapping[str, tuple[tuple[int, ...], np.dtype[np.generic]]]
+"""Shape and type of each array of a data set."""
 
 
 @dataclass(frozen=True)
@@ -23,23 +43,19 @@ class DatasetSizes:
     image_shape: tuple[int, int, int]
 
 
-ARRAY_NAMES = ("x_train", "y_train", "x_test", "y_test")
-
-Arrays: TypeAlias = dict[str, npt.NDArray[np.generic]]
-"""The arrays of a data set, by these names."""
-
-Layout: TypeAlias = Mapping[str, tuple[tuple[int, ...], np.dtype[np.generic]]]
-"""Shape and type of each array of a data set."""
+def measure_arrays(where: str, arrays: Arrays) -> DatasetSizes:
+    """Return how large a data set is; see `check_layout`."""
+    return check_layout(where, {key: (array.shape, array.dtype) for key, array in arrays.items()})
 
 
 def check_layout(where: str, layout: Layout) -> DatasetSizes:
     """Return how large a data set is, once shapes and types of its arrays are known to fit together.
 
-    Images may have any size and any number of channels, and float ones any range: they are taken as they are.
+    Images may have any size and any number of channels, and floats any range: they are taken as they are.
 
     Args:
         where: What an error message calls the data set.
-        layout: Of its arrays.
+        layout: Shape and type of each array.
 
     Raises:
         MisfitError: If an array has a shape or type that is not allowed, or two of them do not fit together.
@@ -84,7 +100,7 @@ def check_fits_memory(where: str, layout: Layout) -> None:
 
     Args:
         where: What an error message calls the data set.
-        layout: Of its arrays, as they are declared.
+        layout: Shape and type of each array, as declared.
 
     Raises:
         MisfitError: If they are larger.
@@ -102,21 +118,6 @@ def memory_bytes() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def shown(text: object, longest: int = 200) -> str:
-    """Return a text that was read from a file as a message may show it: cut, and with nothing that a terminal acts on."""
-    plain = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in str(text)[:longest])
-    return plain if len(str(text)) <= longest else f"{plain}..."
-
-
-MAX_ROWS = 2**31 - 1
-"""The rows of a batch are int32."""
-
-
-def misfit(message: str) -> MisfitError:
-    """Return the error of data whose sizes or types do not fit; it counts as one of the spec, which names the data."""
-    return MisfitError(message, key=("data", "dataset"))
-
-
 def make_dataset(name: str, where: str, arrays: Arrays, checksum: str | None = None) -> Dataset:
     """Return checked arrays as a data set; a memory-mapped one stays so, and is read in parts.
 
@@ -124,13 +125,13 @@ def make_dataset(name: str, where: str, arrays: Arrays, checksum: str | None = N
         name: What the spec calls it.
         where: What an error message calls it.
         arrays: x_train, y_train, x_test, y_test.
-        checksum: Of arrays that have been checked before, pixel by pixel; None for others.
+        checksum: The `content_checksum` of arrays whose pixels have been checked before; None for others.
 
     Raises:
         MisfitError: If sizes or types do not fit together.
         DataError: If pixels or labels are not what they should be.
     """
-    shape = check_layout(where, {key: (array.shape, array.dtype) for key, array in arrays.items()}).image_shape
+    shape = measure_arrays(where, arrays).image_shape
     x_train, x_test = (_images(arrays[key], shape) for key in ("x_train", "x_test"))
     y_train, y_test = (_labels(f"{where}: {key}", arrays[key]) for key in ("y_train", "y_test"))
     if y_train.min() == y_train.max():
@@ -143,7 +144,7 @@ def make_dataset(name: str, where: str, arrays: Arrays, checksum: str | None = N
     return Dataset(name, x_train, y_train, x_test, y_test, num_classes, checksum)
 
 
-def _images(images: npt.NDArray[np.generic], shape: tuple[int, int, int]) -> Images:
+def _images(images: Array, shape: tuple[int, int, int]) -> Images:
     if images.dtype == np.uint8:
         return np.ascontiguousarray(images, dtype=np.uint8).reshape(len(images), *shape)
     with np.errstate(over="ignore"):  # a pixel too large for float32 becomes infinite, which is refused
@@ -155,19 +156,15 @@ def _check_pixels(where: str, images: Images) -> None:
         raise DataError(f"{where}: got nan or infinite pixels; every pixel must be a finite float32")
 
 
-def _labels(where: str, labels: npt.NDArray[np.generic]) -> IntArray:
+def _labels(where: str, labels: Array) -> IntArray:
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= MAX_CLASSES:
         raise DataError(f"{where}: got labels from {low} to {high}; allowed: 0 to {MAX_CLASSES - 1}")
     return labels.reshape(-1).astype(np.int32)
 
 
-MAX_CLASSES = 100_000
-"""A larger label is taken for a mistake: the last layer would hold a column of weights for each."""
-
-
-def content_checksum(*arrays: npt.NDArray[Any]) -> str:
-    """Return the sha256, in hex, of types, shapes and values of arrays, read in parts."""
+def content_checksum(*arrays: Images | IntArray) -> str:
+    """Return the SHA-256, in hex, of types, shapes and values of arrays, read in parts."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.dtype.str}{array.shape}".encode())
@@ -176,11 +173,7 @@ def content_checksum(*arrays: npt.NDArray[Any]) -> str:
     return digest.hexdigest()
 
 
-PART_BYTES = 2**26
-"""What is read at once of an array that may be larger than memory."""
-
-
-def _parts(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+def _parts(array: Images | IntArray) -> Iterator[Images | IntArray]:
     rows = max(1, PART_BYTES * len(array) // max(array.nbytes, 1))
     for start in range(0, len(array), rows):
         yield array[start : start + rows]

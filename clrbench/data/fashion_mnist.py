@@ -6,13 +6,13 @@ Source: Xiao, Rasul and Vollgraf 2017, "Fashion-MNIST: a Novel Image Dataset", M
 from collections.abc import Mapping
 from pathlib import Path
 
-from clrbench.data.content import Arrays, DatasetSizes
-from clrbench.data.idx import read_idx
-from clrbench.data.sources import RemoteFile
+from clrbench.data import mnist
+from clrbench.data.content import Arrays
+from clrbench.data.download import RemoteFile
 
 NAME = "fashion_mnist"
 LICENCE = "MIT"
-SIZES = DatasetSizes(train_rows=60_000, test_rows=10_000, image_shape=(28, 28, 1))
+SIZES = mnist.SIZES
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 _HOST = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
@@ -43,7 +43,7 @@ _UNZIPPED_SHA256 = {
     "test_images": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "test_labels": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
-"""Debian compresses the files anew, so that only their content is as published."""
+"""Debian compresses the files again, so that only their content is as published."""
 
 _ARRAYS = {"x_train": "train_images", "y_train": "train_labels", "x_test": "test_images", "y_test": "test_labels"}
 
@@ -59,9 +59,9 @@ def read_debian() -> Arrays:
     Raises:
         DataError: If a file is damaged.
     """
-    remedy = "install Debian's package dataset-fashion-mnist again"
+    advice = "install Debian's package dataset-fashion-mnist again"
     return {
-        array: read_idx(DEBIAN_FOLDER / FILES[key].name, _UNZIPPED_SHA256[key], remedy)
+        array: mnist.read_idx(DEBIAN_FOLDER / FILES[key].name, _UNZIPPED_SHA256[key], advice)
         for array, key in _ARRAYS.items()
     }
 
@@ -70,11 +70,12 @@ def read(files: Mapping[str, Path]) -> Arrays:
     """Return the images and labels in verified files.
 
     Args:
-        files: Path of each of `FILES`.
+        files: The path of each of `FILES`, by key.
 
     Raises:
         DataError: If a file is not in the idx format.
     """
     return {
-        array: read_idx(files[key], None, "allowed: a gzipped idx file, as MNIST's") for array, key in _ARRAYS.items()
+        array: mnist.read_idx(files[key], None, "allowed: a gzipped idx file, as MNIST's")
+        for array, key in _ARRAYS.items()
     }

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
@@ -17,9 +14,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from clrbench.data.content import Arrays, DatasetSizes, check_fits_memory, misfit, shown
+from clrbench import files
+from clrbench.data.content import Arrays, DatasetSizes, check_fits_memory
 from clrbench.data.progress import Advance
-from clrbench.errors import DataError
+from clrbench.data.refusal import decoding, misfit, shown, shown_path
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,12 +32,6 @@ _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "PPM", "WEBP")
 
 _GRAY_MODES = frozenset({"1", "L"})
 
-_DECODING_ERRORS = (
-    *(OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, MemoryError),
-    *(struct.error, zlib.error),
-)
-"""What Pillow's decoders raise on damaged content, beside its two on decompression bombs."""
-
 _ALLOWED = f"allowed: train/<class>/ and test/<class>/ with images ({', '.join(_SUFFIXES)}) in each"
 
 
@@ -50,28 +42,22 @@ def measure(folder: Path) -> DatasetSizes:
         MisfitError: If the folder is not laid out as a data set, or these two images do not fit together.
         DataError: If a folder or one of the two images is unreadable.
     """
-    train, test = (_flat(files) for files in _list(folder).values())
+    train, test = map(_flat, _list(folder).values())
     sizes = DatasetSizes(len(train), len(test), _common_shape((train[0], test[0])))
     _check_memory(folder, sizes)
     return sizes
 
 
 def fingerprint(folder: Path) -> str:
-    """Return a sha256, in hex, that changes when an image is added, removed, renamed or written again.
+    """Return a SHA-256, in hex, that changes when an image is added, removed, renamed or written again.
 
     Raises:
         MisfitError: If the folder is not laid out as a data set.
         DataError: If a folder or a file is unreadable.
     """
-    digest = hashlib.sha256()
-    for file in chain.from_iterable(_flat(files) for files in _list(folder).values()):
-        try:
-            status = Path(file).stat()
-        except OSError as err:
-            raise _unreadable(file, err) from err
-        digest.update(os.fsencode(os.path.relpath(file, folder)))
-        digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
-    return digest.hexdigest()
+    images = chain.from_iterable(_flat(split) for split in _list(folder).values())
+    with _reading(folder):
+        return files.fingerprint(folder, (os.path.relpath(image, folder) for image in images))
 
 
 def read(folder: Path, advance: Advance) -> Arrays:
@@ -79,7 +65,7 @@ def read(folder: Path, advance: Advance) -> Arrays:
 
     Args:
         folder: Holds train/<class>/ and test/<class>/; the names of the classes in order are the labels 0, 1, ...
-        advance: Is told how many more images have been decoded.
+        advance: Takes how many more images have been decoded.
 
     Returns:
         x_train and x_test, uint8[rows, height, width, channels] with one channel if every image is gray and else
@@ -90,14 +76,15 @@ def read(folder: Path, advance: Advance) -> Arrays:
         DataError: If a folder or an image is unreadable.
     """
     listing = _list(folder)
-    shape = _common_shape([file for files in listing.values() for file in _flat(files)])
-    _check_memory(folder, DatasetSizes(len(_flat(listing["train"])), len(_flat(listing["test"])), shape))
+    train, test = map(_flat, listing.values())
+    shape = _common_shape([*train, *test])
+    _check_memory(folder, DatasetSizes(len(train), len(test), shape))
     classes = list(listing["train"])
     arrays: Arrays = {}
-    for split, files in listing.items():
-        arrays[f"x_{split}"] = _decode(_flat(files), shape, advance)
-        labels = np.array([classes.index(name) for name in files], np.int32)
-        arrays[f"y_{split}"] = np.repeat(labels, [len(of_class) for of_class in files.values()])
+    for split, by_class in listing.items():
+        arrays[f"x_{split}"] = _decode(_flat(by_class), shape, advance)
+        labels = np.array([classes.index(name) for name in by_class], np.int32)
+        arrays[f"y_{split}"] = np.repeat(labels, [len(of_class) for of_class in by_class.values()])
     return arrays
 
 
@@ -114,10 +101,10 @@ def _list(folder: Path) -> dict[str, _FilesByClass]:
     train, test = listing.values()
     if len(train) < 2:
         raise misfit(f"{folder / 'train'}: got one class, {min(train)!r}; allowed: at least two to tell apart")
-    for name, files in train.items():
-        if not files:
+    for name, images in train.items():
+        if not images:
             raise misfit(
-                f"{_path(folder / 'train' / name)}: got a class without images; add some, or remove the folder"
+                f"{shown_path(folder / 'train' / name)}: got a class without images; add some, or remove the folder"
             )
     unknown = [name for name in test if name not in train]
     if unknown:
@@ -132,60 +119,56 @@ def _list_split(folder: Path, split: str) -> _FilesByClass:
         raise misfit(
             f"{folder}: got no folder {split!r} in it; {_ALLOWED}, or x_train.npy, y_train.npy, x_test.npy, y_test.npy"
         )
-    files = {
+    found = {
         entry.name: [
-            _checked(file)
-            for file in _entries(Path(entry))
+            _regular_file(file)
+            for file in _entries(entry.path)
             if not file.is_dir() and file.name.lower().endswith(_SUFFIXES)
         ]
-        for entry in _entries(folder / split)
+        for entry in _entries(str(folder / split))
         if entry.is_dir()
     }
-    if not any(files.values()):
-        got = f"{len(files)} class folders without images" if files else "no class folders"
+    if not any(found.values()):
+        got = f"{len(found)} class folders without images" if found else "no class folders"
         raise misfit(f"{folder / split}: got {got}; {_ALLOWED}")
-    return files
+    return found
 
 
-def _checked(entry: os.DirEntry[str]) -> str:
+def _regular_file(entry: os.DirEntry[str]) -> str:
     """Return the path of a file or of a link to one; to open anything else, such as a pipe, may never end."""
-    try:
+    with _reading(entry.path):
         if not entry.is_file() and Path(entry).stat():
             raise OSError("not a regular file")
-    except OSError as err:
-        raise _unreadable(entry.path, err) from err
     return entry.path
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: str) -> list[os.DirEntry[str]]:
     """Return everything in a folder that is not hidden, sorted."""
-    try:
+    with _reading(folder):
         with os.scandir(folder) as entries:
             found = sorted((entry for entry in entries if not entry.name.startswith(".")), key=attrgetter("name"))
         for entry in found:
             entry.is_dir()  # raises on a link that leads in a circle
-    except OSError as err:
-        raise _unreadable(str(folder), err) from err
     return found
 
 
-def _flat(files: _FilesByClass) -> list[str]:
-    return list(chain.from_iterable(files.values()))
+def _flat(by_class: _FilesByClass) -> list[str]:
+    return list(chain.from_iterable(by_class.values()))
 
 
-def _common_shape(files: Sequence[str]) -> tuple[int, int, int]:
-    first, _ = _header(files[0])
+def _common_shape(images: Sequence[str]) -> tuple[int, int, int]:
+    first, _ = _header(images[0])
     channels = 1
-    for file in files:
+    for file in images:
         size, mode = _header(file)
         if size != first:
             raise misfit(
-                f"{_path(file)}: got {size[0]} x {size[1]} pixels (width x height), while {_path(files[0])} has {first[0]} x "
-                f"{first[1]}; all images must have one size: resize them first"
+                f"{shown_path(file)}: got {size[0]} x {size[1]} pixels (width x height), while {shown_path(images[0])} has "
+                f"{first[0]} x {first[1]}; all images must have one size: resize them first"
             )
         if mode.startswith(("I", "F")):
             raise misfit(
-                f"{_path(file)}: got pixels of 16 or more bits (mode {mode}); allowed: 8 bits a channel; convert the images "
+                f"{shown_path(file)}: got pixels of 16 or more bits (mode {mode}); allowed: 8 bits a channel; convert the images "
                 "first, or save them as float32 in an .npz file"
             )
         if mode not in _GRAY_MODES:
@@ -198,34 +181,26 @@ def _header(file: str) -> tuple[tuple[int, int], str]:
         return image.size, image.mode
 
 
-def _decode(files: list[str], shape: tuple[int, int, int], advance: Advance) -> npt.NDArray[np.uint8]:
-    images = np.empty((len(files), *shape), np.uint8)
+def _decode(paths: Sequence[str], shape: tuple[int, int, int], advance: Advance) -> npt.NDArray[np.uint8]:
+    images = np.empty((len(paths), *shape), np.uint8)
     mode = "L" if shape[2] == 1 else "RGB"
-    for row, file in enumerate(files):
-        with _opened(file) as image:
+    for row, path in enumerate(paths):
+        with _opened(path) as image:
             images[row] = np.asarray(image.convert(mode)).reshape(shape)
         advance(1)
     return images
 
 
 @contextmanager
-def _opened(file: str) -> Iterator[Image]:
+def _opened(path: str) -> Iterator[Image]:
     from PIL import Image
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the metadata of a file; what is wrong with its pixels is raised
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file, formats=_FORMATS) as image:
-                yield image
-    except (*_DECODING_ERRORS, Image.DecompressionBombError, Image.DecompressionBombWarning) as err:
-        raise _unreadable(file, err) from err
+    with _reading(path, Image.DecompressionBombError, Image.DecompressionBombWarning), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the metadata of a file; what is wrong with its pixels is raised
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(path, formats=_FORMATS) as image:
+            yield image
 
 
-def _path(path: str | Path) -> str:
-    """Return a path as a message may show it; who made the images chose the names."""
-    return shown(path, longest=4096)
-
-
-def _unreadable(path: str, err: Exception) -> DataError:
-    return DataError(f"{_path(path)}: cannot be read ({shown(err) or type(err).__name__}); replace or remove it")
+def _reading(path: Path | str, *also: type[Exception]) -> AbstractContextManager[None]:
+    return decoding(path, "replace or remove it", also=also)

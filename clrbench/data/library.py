@@ -1,6 +1,5 @@
 """Every data set by the name or path that a spec gives it: measured, fetched, loaded, verified."""
 
-import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,12 +7,13 @@ from functools import cached_property
 from pathlib import Path
 
 from clrbench.data import image_folder, npy_folder, npz, prepared, user_function
-from clrbench.data.catalogue import CATALOGUE, NAMES, Bundled, Entry, Fetched, Made, prepared_key
+from clrbench.data.catalogue import CATALOGUE, NAMES, Bundled, Entry, Fetched, Installed, Made
 from clrbench.data.content import Arrays, DatasetSizes, make_dataset
-from clrbench.data.download import fetch, verify
+from clrbench.data.download import RemoteFile, Replacement, fetch, replace_files, verify
 from clrbench.data.progress import Show, in_silence
-from clrbench.data.sources import RemoteFile, Replacement, replaced
+from clrbench.data.user_function import is_reference
 from clrbench.errors import DataError, SpecError
+from clrbench.files import checksum
 from clrbench.records import Dataset
 
 ALLOWED = (
@@ -22,22 +22,16 @@ ALLOWED = (
 )
 
 
-def is_reference(dataset: str) -> bool:
-    """Return whether a spec names a function of the user's own, such as `./file.py:function`."""
-    place, colon, function = dataset.rpartition(":")
-    return bool(place and colon) and function.isidentifier()
-
-
 @dataclass(frozen=True)
 class Status:
     """What is known of a data set that has a name.
 
     Attributes:
-        name: In a spec.
-        sizes: Of it.
-        licence: Of its images.
-        place: Where it lies or will lie.
-        state: Whether it is there, and verified.
+        name: Its name in a spec.
+        sizes: How large it is.
+        licence: The licence of its images.
+        place: Its folder, whether it is there yet or not; None for one in the package.
+        state: Whether it is there and verified, in words.
         is_ready: Whether it can be used without a download.
     """
 
@@ -55,7 +49,7 @@ class Library:
 
     Attributes:
         data_dir: The folder for data; None for the user's own cache.
-        replacements: Of the URLs and checksums of published files.
+        replacements: Mirrors and checksums in place of those of published files.
     """
 
     data_dir: Path | None = None
@@ -63,7 +57,7 @@ class Library:
 
     @cached_property
     def folder(self) -> Path:
-        """The folder for data."""
+        """The folder in which data is kept."""
         if self.data_dir is not None:
             return self.data_dir
         from pooch import os_cache
@@ -95,7 +89,7 @@ class Library:
 
         Args:
             dataset: What `data.dataset` of a spec says, paths made absolute.
-            show: Shows how far it is.
+            show: Shows the progress.
 
         Raises:
             SpecError: If there is no such name, file, folder or function.
@@ -117,7 +111,7 @@ class Library:
             name: One of `NAMES`.
 
         Returns:
-            Where it lies; None for a bundled one.
+            Its folder; None for one in the package.
 
         Raises:
             DataError: If it is not there, or damaged.
@@ -149,24 +143,20 @@ class Library:
         """
         entry = CATALOGUE[name]
         if isinstance(entry, Bundled):
-            return Status(
-                name, entry.sizes, entry.licence, None, "in the package, verified at every load", is_ready=True
-            )
-        place, sizes = self.folder / name, prepared.sizes(self._arrays(entry))
-        state, ready = "verified", True
-        if sizes is None:
-            place, state, ready = self._unprepared(entry)
-        return Status(name, sizes or entry.sizes, entry.licence, place, state, is_ready=ready)
+            state = "in the package, verified at every load"
+            return Status(name, entry.sizes, entry.licence, None, state, is_ready=True)
+        sizes = prepared.sizes(self._arrays(entry))
+        place, state, is_ready = self._unprepared(entry) if sizes is None else (self.folder / name, "verified", True)
+        return Status(name, sizes or entry.sizes, entry.licence, place, state, is_ready)
 
     def _unprepared(self, entry: Fetched | Made) -> tuple[Path, str, bool]:
         place = self.folder / entry.name
         if isinstance(entry, Made):
             return place, "made on first use", True
-        files = self._files(entry)
-        if entry.installed and entry.installed.is_there() and files == entry.files:
-            return entry.installed.folder, "installed, not verified yet", True
-        there = [file.name for file in files.values() if (place / file.name).exists()]
-        if len(there) == len(files):
+        installed = self._installed(entry)
+        if installed:
+            return installed.folder, "installed, not verified yet", True
+        if all((place / file.name).exists() for file in self._files(entry).values()):
             return place, "files there, not verified yet", True
         return place, f"not here; clrbench data fetch {entry.name}", False
 
@@ -180,16 +170,26 @@ class Library:
         return prepared.load_or_make(self._arrays(entry), entry.name, make, show)
 
     def _fetch(self, entry: Fetched, show: Show) -> Arrays:
-        files = self._files(entry)
-        if entry.installed and entry.installed.is_there() and files == entry.files:
-            return entry.installed.read()
-        return entry.read({key: fetch(entry.name, file, self.folder / entry.name, show) for key, file in files.items()})
+        installed = self._installed(entry)
+        if installed:
+            return installed.read()
+        files = self._files(entry).items()
+        return entry.read({key: fetch(entry.name, file, self.folder / entry.name, show) for key, file in files})
+
+    def _installed(self, entry: Fetched) -> Installed | None:
+        """Return the copy that a package of the system has put in place, unless the user names other files."""
+        is_wanted = entry.installed and entry.installed.is_there() and self._files(entry) == entry.files
+        return entry.installed if is_wanted else None
 
     def _files(self, entry: Entry) -> Mapping[str, RemoteFile]:
-        return replaced(entry.name, dict(entry.files), self.replacements) if isinstance(entry, Fetched) else {}
+        return replace_files(entry.name, entry.files, self.replacements) if isinstance(entry, Fetched) else {}
 
     def _arrays(self, entry: Fetched | Made) -> Path:
-        key = entry.made_with() if isinstance(entry, Made) else prepared_key(self._files(entry))
+        """Return the folder of the prepared arrays; other files, or other versions of what made them, give another."""
+        if isinstance(entry, Made):
+            key = entry.made_with()
+        else:
+            key = checksum("".join(file.sha256 for file in self._files(entry).values()).encode())[:12]
         return self.folder / entry.name / f"arrays-{key}"
 
     def _load_images(self, path: Path, show: Show) -> Dataset:
@@ -203,18 +203,18 @@ class Library:
 
     def _load_npy(self, path: Path) -> Dataset:
         """Load arrays that may be larger than memory; their pixels are checked once, and again if the files change."""
-        note = self.folder / "own" / f"checksum-{_key(path, npy_folder.fingerprint(path))}"
-        known = prepared.read_note(note)
+        kept = self.folder / "own" / f"checksum-{_key(path, npy_folder.fingerprint(path))}"
+        known = prepared.read_checksum(kept)
         dataset = make_dataset(str(path), str(path), npy_folder.read(path), known)
         if known is None:
             with suppress(OSError):  # it only saves time
-                prepared.write_note(note, dataset.checksum)
+                prepared.write_checksum(kept, dataset.checksum)
         return dataset
 
 
 def _key(path: Path, fingerprint: str) -> str:
-    """Return what names a user's own files as they are now: where they lie, and their names, sizes and times."""
-    return hashlib.sha256(f"{path.resolve()}\n{fingerprint}".encode()).hexdigest()[:16]
+    """Return a name for a user's own files as they are now, from their path and their fingerprint."""
+    return checksum(f"{path.resolve()}\n{fingerprint}".encode())[:16]
 
 
 def _existing(dataset: str) -> Path:

@@ -1,9 +1,7 @@
 """A user's own data: an `.npz` file with the arrays x_train, y_train, x_test, y_test."""
 
 import math
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,30 +9,21 @@ from typing import TypeAlias
 
 import numpy as np
 
-from clrbench.data.content import (
-    ARRAY_NAMES,
-    Arrays,
-    DatasetSizes,
-    check_fits_memory,
-    check_layout,
-    make_dataset,
-    misfit,
-    shown,
-)
-from clrbench.errors import DataError
+from clrbench.data.content import ARRAY_NAMES, Arrays, DatasetSizes, check_fits_memory, check_layout, make_dataset
+from clrbench.data.refusal import decoding, misfit, shown
 from clrbench.records import Dataset
 
 Header: TypeAlias = tuple[tuple[int, ...], np.dtype[np.generic]]
 
-_ZIP_ERRORS = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What zipfile raises on damaged, encrypted or unknown content; NotImplementedError is a RuntimeError."""
-
-_HEADER_ERRORS = (ValueError, TypeError, SyntaxError, OverflowError, MemoryError, RecursionError, tokenize.TokenError)
-"""What numpy raises on a header that is no header, or promises more than there can be."""
+MAX_DEFLATE_RATIO = 1032
+"""The most bytes that deflate can make of one; a header that declares more is false."""
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_MOST_DEFLATED = 1032
-"""Deflate makes no more bytes of one: what declares more than this lies."""
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+    (3, 0): np.lib.format.read_array_header_2_0,  # the same, but for names of fields, which are UTF-8
+}
 
 
 def measure(path: Path) -> DatasetSizes:
@@ -71,14 +60,11 @@ def load(path: Path) -> Dataset:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[zipfile.ZipFile]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            yield archive
-    except (*_ZIP_ERRORS, *_HEADER_ERRORS) as err:
-        raise DataError(
-            f"{path}: cannot be read as an .npz of plain arrays ({shown(err) or type(err).__name__}); allowed: what "
-            "numpy.savez writes"
-        ) from err
+    with (
+        decoding(path, "allowed: what numpy.savez writes", "an .npz of plain arrays"),
+        zipfile.ZipFile(path) as archive,
+    ):
+        yield archive
 
 
 def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -107,14 +93,7 @@ def _read_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file_bytes: in
         num_bytes = member.tell() + math.prod(shape) * dtype.itemsize
     if info.compress_type not in _METHODS:
         raise NotImplementedError(f"{info.filename} is compressed with method {info.compress_type}")
-    most = min(info.file_size, _MOST_DEFLATED * info.compress_size, _MOST_DEFLATED * file_bytes)
+    most = min(info.file_size, MAX_DEFLATE_RATIO * info.compress_size, MAX_DEFLATE_RATIO * file_bytes)
     if min(shape, default=0) >= 0 and not dtype.hasobject and num_bytes > most:
         raise ValueError(f"{info.filename} declares {shape} of {dtype}, which the file cannot hold")
     return shape, dtype
-
-
-_HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-    (3, 0): np.lib.format.read_array_header_2_0,  # the same, but for names of fields, which are UTF-8
-}

@@ -1,26 +1,26 @@
-"""Data sets kept ready: arrays that are mapped into memory, beside what is known of them.
+"""Data sets kept ready: arrays that are mapped into memory, beside a note of what they are.
 
-A folder that is there is whole: it is written under another name and takes its place in one step.
+A folder that is there is complete: it is written under another name and takes its place in one step.
 """
 
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.lib.format import open_memmap
 
 from clrbench import files
-from clrbench.data.content import ARRAY_NAMES, Arrays, DatasetSizes, content_checksum, make_dataset, shown
-from clrbench.data.npy_folder import READING_ERRORS
+from clrbench.data.content import ARRAY_NAMES, Arrays, DatasetSizes, content_checksum, make_dataset
 from clrbench.data.progress import Show
+from clrbench.data.refusal import DECODING_ERRORS, reason
 from clrbench.errors import DataError
 from clrbench.records import Dataset
 
 ABOUT = "about.json"
-CHECKSUM_LENGTH = 64
+CHECKSUM_CHARACTERS = 64
 _ADVICE = "free or unlock the place, or name another folder for data with --data-dir or CLRBENCH_DATA"
 
 
@@ -30,10 +30,8 @@ def sizes(folder: Path) -> DatasetSizes | None:
     Raises:
         DataError: If it is damaged.
     """
-    if not (folder / ABOUT).is_file():
-        return None
-    height, width, channels = _about(folder)["image_shape"]
-    return DatasetSizes(_about(folder)["train_rows"], _about(folder)["test_rows"], (height, width, channels))
+    about = _read_about(folder)
+    return about.sizes if about else None
 
 
 def load(folder: Path, name: str) -> Dataset | None:
@@ -42,18 +40,18 @@ def load(folder: Path, name: str) -> Dataset | None:
     Raises:
         DataError: If it is damaged.
     """
-    if not (folder / ABOUT).is_file():
+    about = _read_about(folder)
+    if about is None:
         return None
-    checksum = _about(folder)["checksum"]
     try:
         arrays: Arrays = {key: open_memmap(folder / f"{key}.npy", mode="r") for key in ARRAY_NAMES}
-    except READING_ERRORS as err:
-        raise _damaged(folder, shown(err) or type(err).__name__) from err
-    return make_dataset(name, str(folder), arrays, checksum)
+    except DECODING_ERRORS as err:
+        raise _damaged(folder, reason(err)) from err
+    return make_dataset(name, str(folder), arrays, about.checksum)
 
 
 def verify(folder: Path, name: str) -> bool:
-    """Return whether a prepared data set is there, its content as it was when it was made.
+    """Return whether a prepared data set is there, with the content it was made with.
 
     Raises:
         DataError: If it is damaged.
@@ -82,20 +80,20 @@ def save(folder: Path, dataset: Dataset) -> None:
         "train_class_counts": np.bincount(dataset.y_train).tolist(),
         "test_class_counts": np.bincount(dataset.y_test).tolist(),
     }
-    with files.new_folder(folder) as arriving:
+    with files.new_folder(folder) as temporary:
         for key in ARRAY_NAMES:
-            with files.new_file(arriving / f"{key}.npy") as file:
+            with files.new_file(temporary / f"{key}.npy") as file:
                 np.lib.format.write_array(file, getattr(dataset, key), allow_pickle=False)
-        with files.new_file(arriving / ABOUT) as file:
+        with files.new_file(temporary / ABOUT) as file:
             file.write((json.dumps(about, indent=2) + "\n").encode())
 
 
 @contextmanager
 def preparing(folder: Path, show: Show) -> Iterator[None]:
-    """Hold the folder that data sets are prepared in against other processes; clear what a dead one left half-made.
+    """Lock the folder that data sets are prepared in, and remove what a dead process left half-made.
 
     Raises:
-        OSError: If the disk does not take the lock.
+        OSError: If the disk refuses.
     """
     from filelock import FileLock, Timeout
 
@@ -118,13 +116,13 @@ def load_or_make(folder: Path, name: str, make: Callable[[], Arrays], show: Show
     """Return a prepared data set, which is made and kept unless it is there.
 
     Args:
-        folder: Where it lies or is to lie.
+        folder: The folder of the prepared data set.
         name: What the spec calls it.
-        make: Gives its arrays.
+        make: Returns its arrays.
         show: Shows what is waited for.
 
     Raises:
-        DataError: If it cannot be made, or the disk does not take it.
+        DataError: If it cannot be made, or the disk refuses.
     """
     found = load(folder, name)
     if found is not None:
@@ -139,20 +137,20 @@ def load_or_make(folder: Path, name: str, make: Callable[[], Arrays], show: Show
     return found
 
 
-def read_note(path: Path) -> str | None:
-    """Return a checksum that `write_note` kept, or None."""
+def read_checksum(path: Path) -> str | None:
+    """Return a checksum that `write_checksum` kept, or None."""
     try:
         text = files.read_file(path).decode("ascii")
     except (OSError, ValueError):
         return None
-    return text if len(text) == CHECKSUM_LENGTH else None
+    return text if len(text) == CHECKSUM_CHARACTERS else None
 
 
-def write_note(path: Path, checksum: str) -> None:
+def write_checksum(path: Path, checksum: str) -> None:
     """Keep a checksum.
 
     Raises:
-        OSError: If the disk does not take it.
+        OSError: If the disk refuses.
     """
     files.make_folder(path.parent, parents=True)
     files.write_file(path, checksum.encode())
@@ -163,17 +161,26 @@ def disk_errors(path: Path) -> AbstractContextManager[None]:
     return files.disk_errors(path, DataError, _ADVICE)
 
 
-def _about(folder: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _About:
+    sizes: DatasetSizes
+    checksum: str
+
+
+def _read_about(folder: Path) -> _About | None:
+    if not (folder / ABOUT).is_file():
+        return None
     try:
-        about: dict[str, Any] = json.loads(files.read_file(folder / ABOUT))
-        numbers = [about["train_rows"], about["test_rows"], *about["image_shape"]]
-        is_sound = len(numbers) == 5 and all(type(number) is int for number in numbers)
-        if not is_sound or not isinstance(about["checksum"], str):
+        about = json.loads(files.read_file(folder / ABOUT))
+        height, width, channels = about["image_shape"]
+        rows = about["train_rows"], about["test_rows"]
+        checksum = about["checksum"]
+        if not all(type(number) is int for number in (*rows, height, width, channels)) or type(checksum) is not str:
             raise ValueError("not what it should hold")
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as err:
-        raise _damaged(folder, f"{ABOUT}: {shown(err)}") from err
-    return about
+    except DECODING_ERRORS as err:
+        raise _damaged(folder, f"{ABOUT}: {reason(err)}") from err
+    return _About(DatasetSizes(*rows, (height, width, channels)), checksum)
 
 
 def _damaged(folder: Path, why: str) -> DataError:
-    return DataError(f"{folder}: is damaged ({why}); remove this folder, and it is made anew")
+    return DataError(f"{folder}: is damaged ({why}); remove this folder, and it is made again")

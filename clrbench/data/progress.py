@@ -1,14 +1,14 @@
-"""How data is shown to be on its way; what shows it is handed in from above."""
+"""How data is shown to be on its way; the caller hands in what shows it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeAlias
 
 Advance: TypeAlias = Callable[[int], None]
-"""Is told how much more has been done since it was last told."""
+"""Takes how much has been done since the last call."""
 
 Show: TypeAlias = Callable[[str, int], AbstractContextManager[Advance]]
-"""Shows progress while its context lasts: of what, and how much there is to do in all (0 where that is not known)."""
+"""Takes a description and the total amount (0 if unknown), and shows progress while its context lasts."""
 
 
 @contextmanager

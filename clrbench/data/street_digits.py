@@ -24,14 +24,16 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from clrbench.data.content import Arrays, DatasetSizes
 from clrbench.errors import DataError
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFont
 
 NAME = "street_digits"
-TRAIN_ROWS, TEST_ROWS = 73_257, 26_032
-IMAGE_SHAPE = (32, 32, 3)
+LICENCE = "none needed: rendered, a stand-in for SVHN"
+SIZES = DatasetSizes(train_rows=73_257, test_rows=26_032, image_shape=(32, 32, 3))
+IMAGE_SHAPE = SIZES.image_shape
 
 FONTS = (
     *(f"DejaVuSans{style}" for style in ("", "-Bold", "-Oblique", "-BoldOblique")),
@@ -40,7 +42,7 @@ FONTS = (
     *(f"STIXGeneral{style}" for style in ("", "Bol", "Italic", "BolIta")),
     *("cmb10", "cmr10", "cmss10", "cmti10", "cmtt10"),
 )
-"""Those that matplotlib ships with ten lining figures; its other fonts hold symbols, or old-style figures (cmmi10)."""
+"""The fonts of matplotlib that have ten lining figures; its others hold symbols, or old-style figures (cmmi10)."""
 
 Split: TypeAlias = Literal["train", "test"]
 Block: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
@@ -56,7 +58,7 @@ _CLASS_ENDS = np.cumsum(_CLASS_COUNTS)
 
 _SIZE = IMAGE_SHAPE[0]
 _GLYPH_HEIGHT = 44
-"""Of an upright 0, in pixels of the drawing, which has twice the image's resolution."""
+"""Height of an upright 0, in pixels of the drawing, which has twice the resolution of the image."""
 
 
 def render(split: Split, rows: range) -> Block:
@@ -82,18 +84,18 @@ def render(split: Split, rows: range) -> Block:
 
 
 def make(
-    train_rows: int = TRAIN_ROWS,
-    test_rows: int = TEST_ROWS,
+    train_rows: int = SIZES.train_rows,
+    test_rows: int = SIZES.test_rows,
     advance: Callable[[int], None] = lambda _: None,
     num_processes: int | None = None,
-) -> dict[str, npt.NDArray[np.generic]]:
+) -> Arrays:
     """Return the first rows of both splits, rendered in worker processes; the bytes do not depend on how many there are.
 
     Args:
         train_rows: Rows of the training split.
         test_rows: Rows of the test split.
-        advance: Is called with the number of rows done since it was last called.
-        num_processes: How many workers; None is as many as this process may use processors.
+        advance: Takes how many more rows are done.
+        num_processes: Number of workers; None for as many as the processors that this process may use.
 
     Returns:
         x_train, y_train, x_test, y_test, as `render` returns them.
@@ -101,7 +103,7 @@ def make(
     Raises:
         DataError: If a font is missing, or a worker dies.
     """
-    arrays: dict[str, npt.NDArray[np.generic]] = {}
+    arrays: Arrays = {}
     for split, count in zip(_SPLITS, (train_rows, test_rows), strict=True):
         arrays[f"x_{split}"] = np.empty((count, *IMAGE_SHAPE), dtype=np.uint8)
         arrays[f"y_{split}"] = np.empty(count, dtype=np.int64)

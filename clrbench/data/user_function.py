@@ -13,13 +13,20 @@ from types import ModuleType
 
 import numpy as np
 
-from clrbench.data.content import ARRAY_NAMES, Arrays, DatasetSizes, check_layout, misfit, shown
+from clrbench.data.content import ARRAY_NAMES, Arrays, DatasetSizes, measure_arrays
+from clrbench.data.refusal import misfit, shown
 from clrbench.errors import DataError
 
 _ALLOWED = (
     "allowed: a mapping with the numpy arrays x_train, y_train, x_test, y_test, or "
     "((x_train, y_train), (x_test, y_test)) of them"
 )
+
+
+def is_reference(dataset: str) -> bool:
+    """Return whether a spec names a function of the user's own, such as `./file.py:function`."""
+    source, colon, function = dataset.rpartition(":")
+    return bool(source and colon) and function.isidentifier()
 
 
 def measure(reference: str) -> DatasetSizes:
@@ -29,7 +36,7 @@ def measure(reference: str) -> DatasetSizes:
         MisfitError: If there is no such function, or what it returns is not a data set.
         DataError: If importing or calling it fails.
     """
-    return check_layout(reference, {key: (array.shape, array.dtype) for key, array in read(reference).items()})
+    return measure_arrays(reference, read(reference))
 
 
 @lru_cache(maxsize=1)
@@ -124,13 +131,13 @@ def _user_code(reference: str, doing: str) -> Iterator[None]:
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for the answer alone
             yield
     except (Exception, SystemExit) as err:  # a user's code can raise anything
-        raise DataError(f"{reference}: {doing} raised {_said(err)}; run it by itself to see where") from err
+        raise DataError(f"{reference}: {doing} raised {_description(err)}; run it by itself to see where") from err
 
 
-def _said(err: BaseException) -> str:
-    """Return the kind of an error and what it says, which one of a user's own may fail to do."""
+def _description(err: BaseException) -> str:
+    """Return the kind of an error and its message, which one of a user's own may fail to give."""
     text = f"SyntaxError: {err}" if isinstance(err, SyntaxError) else "".join(traceback.format_exception_only(err))
-    return shown(text.strip(), longest=1000)
+    return shown(text.strip(), max_characters=1000)
 
 
 def _take(reference: str, result: object) -> Arrays:

@@ -53,7 +53,7 @@ VARIABLES = (
 """Environment variables that change numbers, and no others: the rest is the user's own business."""
 
 _PLAIN_VALUE = re.compile(r"[\w :;,.=+-]{0,200}", re.ASCII)
-_CPU_INFO = Path("/proc/cpuinfo")
+CPU_INFO = Path("/proc/cpuinfo")
 _CPU_MODEL_KEYS = ("cpu family", "model", "stepping")
 
 
@@ -122,14 +122,14 @@ def variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 @cache
-def processor() -> str:
+def processor(cpu_info: Path = CPU_INFO) -> str:
     """Return the model of the processor, as the system names it."""
-    return _linux_processor() or _mac_processor() or platform.processor() or platform.machine() or "unknown"
+    return _linux_processor(cpu_info) or _mac_processor() or platform.processor() or platform.machine() or "unknown"
 
 
-def _linux_processor() -> str:
+def _linux_processor(cpu_info: Path) -> str:
     try:
-        first = _CPU_INFO.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
+        first = cpu_info.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
     except OSError:
         return ""
     entries = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}

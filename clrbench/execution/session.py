@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from clrbench.backends import Trainer
+from clrbench.backends.protocol import Trainer
 from clrbench.records import Checkpoint, Evaluation, FloatArray, RunLog, Split, StepLog, Timing, TrainPlan
 
 
@@ -48,12 +48,8 @@ class Session:
 
     Attributes:
         trainer: Has not made an update yet.
-        plan: The run.
         loss_limit: A run has diverged once a loss exceeds it, in nats.
-        watcher: Follows the run, and may stop it.
-        keep: Stores a checkpoint.
         timing: Time spent before the first update.
-        pace: How long to train between breaks and checkpoints.
     """
 
     trainer: Trainer

@@ -27,6 +27,9 @@ MOST_LISTED = 30
 LONGEST_SHOWN = 80
 """So many characters of a key or a value are shown in a message."""
 
+LONGEST_PROBLEM = 200
+"""So many characters are shown of what PyYAML says, which may quote the file at length."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
@@ -38,6 +41,21 @@ class _Reader(yaml.SafeLoader):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self._depth = self._num_nodes = 0
+
+    def fetch_more_tokens(self) -> None:
+        try:
+            super().fetch_more_tokens()
+        # PyYAML leaves these uncaught on "\U00110000" and on a `%YAML` version of thousands of digits; which of the two it
+        # is, and for which number, depends on the version of Python.
+        except (ValueError, OverflowError) as err:
+            raise yaml.scanner.ScannerError(None, None, self._unreadable(), self.get_mark()) from err
+
+    def _unreadable(self) -> str:
+        """Return what stands where the scanner gave up, and what may stand there."""
+        if self.buffer[self.pointer - 2 : self.pointer] == r"\U":
+            escape = r"\U" + self.prefix(8)
+            return rf"got the escape {escape}, which stands for no character; allowed: at most \U0010FFFF"
+        return f"got {shortened(ascii(self.prefix(LONGEST_SHOWN + 1)))}; allowed: a number of few digits"
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         self._num_nodes += 1
@@ -83,8 +101,6 @@ def read_yaml(path: Path) -> tuple[Any, dict[KeyPath, int]]:
         return (None if node is None else loader.construct_document(node)), lines
     except yaml.MarkedYAMLError as err:
         raise _not_yaml(path, err.problem_mark.line + 1 if err.problem_mark else 1, str(err.problem)) from err
-    except OverflowError as err:  # PyYAML leaves this uncaught on an escape such as "\UFFFFFFFF"
-        raise _not_yaml(path, loader.line + 1, "an escape that stands for no character") from err
     finally:
         loader.dispose()
 
@@ -114,9 +130,13 @@ def _shown(key: str | int) -> str:
     return f"[{shortened(ascii(key))}]"
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, longest: int = LONGEST_SHOWN) -> str:
     """Return a text, cut where it is too long for a message."""
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+def _printable(text: str) -> str:
+    return shortened(text if text.isprintable() else ascii(text))
 
 
 def listed(found: Iterable[str]) -> str:
@@ -127,7 +147,8 @@ def listed(found: Iterable[str]) -> str:
 
 
 def _not_yaml(path: Path, line: int, problem: str) -> SpecError:
-    return SpecError(f"{path}:{line}: not valid YAML ({problem}); `clrbench init` writes a spec to start from")
+    shown = shortened(problem, LONGEST_PROBLEM)
+    return SpecError(f"{path}:{line}: not valid YAML ({shown}); `clrbench init` writes a spec to start from")
 
 
 def _read_text(path: Path) -> str:
@@ -173,8 +194,8 @@ def _lines(path: Path, root: yaml.Node) -> dict[KeyPath, int]:
 def _key(path: Path, parent: KeyPath, key: yaml.Node) -> str:
     text = str(key.value)
     if key.tag not in {_TEXT, _MERGE}:
-        got = shortened(text) if isinstance(key, yaml.ScalarNode) else "[...]"
-        kind = key.tag.rpartition(":")[2]
+        got = _printable(text) if isinstance(key, yaml.ScalarNode) else "[...]"
+        kind = _printable(key.tag.rpartition(":")[2])
         problem = f"got the key {got}, which YAML reads as {kind}; allowed: text, in quotes if need be"
     elif _SURROGATE.search(text):  # which pydantic cannot put into an error
         problem = (

@@ -232,15 +232,6 @@ def mat_part(name: str, shape: tuple[int, ...], body: bytes, declared: int | Non
     return struct.pack("<II", 15, len(packed)) + packed
 
 
-def mat_bomb(num_megabytes: int) -> bytes:
-    """Return a zipped part of zeros, made of one megabyte that is repeated as it is."""
-    zipper = zlib.compressobj(9)
-    start = zipper.compress(struct.pack("<II", 14, num_megabytes * 10**6)) + zipper.flush(zlib.Z_FULL_FLUSH)
-    piece = zipper.compress(bytes(10**6)) + zipper.flush(zlib.Z_FULL_FLUSH)
-    packed = start + piece * num_megabytes
-    return struct.pack("<II", 15, len(packed)) + packed
-
-
 def mat(*parts: bytes) -> bytes:
     return b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM" + b"".join(parts)
 

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from scipy.io import savemat
 
-from clrbench.data import Replacement
+from clrbench.data import Library, Replacement
 
 ROWS = {"train": 60, "test": 30}
 
@@ -94,3 +95,18 @@ def serving() -> Iterator[Mirror]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def files_in(folder: Path) -> set[str]:
+    """Return the files below a data folder, but for the lock."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - {"svhn/.lock"}
+
+
+def assert_is_svhn(library: Library) -> None:
+    dataset = library.load("svhn")
+    for split in ROWS:
+        expected = content(split)
+        images, labels = (getattr(dataset, f"{axis}_{split}") for axis in "xy")
+        np.testing.assert_array_equal(images, np.moveaxis(expected.images, 3, 0))
+        np.testing.assert_array_equal(labels, expected.labels[:, 0] % 10)
+    assert (dataset.name, dataset.num_classes, dataset.x_train.dtype) == ("svhn", 10, np.uint8)

@@ -15,9 +15,9 @@ import pytest
 import tiny_training
 import yaml
 
-from clrbench.commands.opening import open_experiment
 from clrbench.data import Library
 from clrbench.errors import SpecError
+from clrbench.planning.experiment import open_experiment
 
 Losses = tuple[list[float], list[float]]
 
@@ -127,6 +127,6 @@ def test_what_cannot_be_trained_on_is_refused_before_training(
 ) -> None:
     path = write_spec(tmp_path, arrays, **dict(changes))
     with pytest.raises(SpecError) as caught:
-        open_experiment(path, tmp_path / "results", Library(tmp_path / "data"))
+        open_experiment(path, tmp_path / "results", Library(tmp_path / "data"), installed=["torch"])
     assert expected in str(caught.value)
     assert str(caught.value).startswith(f"{path}:")
