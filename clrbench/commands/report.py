@@ -54,8 +54,8 @@ def report_experiment(
         figures = draw_figures(findings)
         for name, table in findings.tables.items():
             folder.write_table(f"{name}.csv", table)
-        for name, png in figures.items():
-            folder.write_bytes(f"plots/{name}.png", png)
+        for figure in figures:
+            folder.write_bytes(f"plots/{figure.name}.png", figure.png)
         folder.write_bytes("report.html", render_page(page_content(findings, text, warnings, figures)).encode())
     parts = [text, f"Tables, plots and page: {folder.root}"]
     if warnings:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from clrbench.report.bounds import RangeTestReport, write_range_test
 
 from clrbench.range_test import (
     FLAT,
@@ -20,7 +21,6 @@ from clrbench.range_test import (
 )
 from clrbench.records import DoubleArray, Evaluation, RunLog, Split, StepLog, Timing
 from clrbench.report import bounds
-from clrbench.report.bounds import RangeTestReport, write_range_test
 from clrbench.spec import Spec
 from clrbench.store import ResultsFolder
 

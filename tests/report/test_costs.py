@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from clrbench.analysis.metrics_table import metrics_table
 from runs_on_disk import write_run
 
 from clrbench.analysis.costs import cost_curve, costs_table, read_sweeps, whole_timing
-from clrbench.analysis.metrics_table import metrics_table
 from clrbench.analysis.tables import summary_table
 from clrbench.spec import Spec, load_spec
 from clrbench.store import ResultsFolder, StoredRun

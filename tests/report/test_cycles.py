@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from clrbench.analysis.metrics_table import METRIC_COLUMNS
 
 from clrbench.analysis.cycles import (
     BEST_COLUMNS,
@@ -19,7 +20,6 @@ from clrbench.analysis.cycles import (
     cycle_peaks_table,
     cycles_table,
 )
-from clrbench.analysis.metrics_table import METRIC_COLUMNS
 from clrbench.spec import Spec
 from clrbench.store import StoredRun
 

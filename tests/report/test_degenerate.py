@@ -12,13 +12,13 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 import pytest
+from clrbench.analysis.metrics_table import METRIC_COLUMNS
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from runs_on_disk import EVALUATION_STEPS, write_run
 
 from clrbench.analysis.comparison import COMPARISON_COLUMNS, EVIDENCE_COLUMNS
 from clrbench.analysis.cycles import BEST_COLUMNS, CYCLE_COLUMNS, PEAK_COLUMNS
-from clrbench.analysis.metrics_table import METRIC_COLUMNS
 from clrbench.analysis.pairs import DIFFERENCE_COLUMNS
 from clrbench.analysis.targets import TARGET_COLUMNS
 from clrbench.analysis.time_to_target import TIME_TO_TARGET_COLUMNS

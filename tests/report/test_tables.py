@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+from clrbench.report.arm_curves import bands_table
+from clrbench.report.verdict import verdict_data, verdict_text
 from runs_on_disk import write_run
 
 from clrbench.analysis.comparison import Question, compared, verdict_word
@@ -15,8 +17,6 @@ from clrbench.analysis.pairs import mixed_provenance
 from clrbench.analysis.tables import Tables, make_tables, thinned_steps
 from clrbench.errors import ResultsError
 from clrbench.report import write_report
-from clrbench.report.arm_curves import bands_table
-from clrbench.report.verdict import verdict_data, verdict_text
 from clrbench.spec import Spec
 from clrbench.stats import compare_paired, smallest_detectable_difference
 from clrbench.store import ResultsFolder

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-
 from clrbench.analysis.metrics_table import METRIC_COLUMNS
+from clrbench.report.target_words import target_lines
+
 from clrbench.analysis.pairs import Pairs
 from clrbench.analysis.targets import TARGET_COLUMNS, target_values, targets_table
 from clrbench.analysis.time_to_target import (
@@ -19,7 +20,6 @@ from clrbench.analysis.time_to_target import (
     seconds_table,
     time_to_target_table,
 )
-from clrbench.report.target_words import target_lines
 from clrbench.spec import Spec
 from clrbench.stats import median_interval
 from clrbench.store import StoredRun
