@@ -18,7 +18,8 @@ import numpy as np
 
 from clrbench import backends, models
 from clrbench.data import Library
-from clrbench.records import ModelSettings, OptimizerSettings, Split, SplitRows, TrainPlan
+from clrbench.models import ModelSettings
+from clrbench.records import OptimizerSettings, Split, SplitRows, TrainPlan
 
 Epoch = Callable[[], object]
 

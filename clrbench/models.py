@@ -3,29 +3,50 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
 
 from clrbench.errors import SpecError
-from clrbench.records import (
+from clrbench.layers import (
     Activation,
+    ActivationName,
     AveragePool,
     BatchNorm,
     Conv,
     Dense,
     Dropout,
     Flatten,
-    FloatArray,
     GlobalAveragePool,
     Layer,
     MaxPool,
-    ModelSettings,
     Residual,
 )
+from clrbench.records import FloatArray
 
 Shape: TypeAlias = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Which architecture, and its options.
+
+    Attributes:
+        name: One of `ARCHITECTURES`.
+        hidden: Units of each hidden layer of the mlp.
+        activation: Activation of every hidden layer.
+        dropout: Fraction of hidden values dropped while training; 0 is none.
+        batch_norm: Whether mlp and cnn normalise before each hidden activation.
+    """
+
+    name: str
+    hidden: tuple[int, ...] = (100, 50)
+    activation: ActivationName = "relu"
+    dropout: float = 0.0
+    batch_norm: bool = False
 
 
 def build_layers(model: ModelSettings, image_shape: tuple[int, int, int], num_classes: int) -> tuple[Layer, ...]:
@@ -42,7 +63,7 @@ def build_layers(model: ModelSettings, image_shape: tuple[int, int, int], num_cl
     Raises:
         SpecError: If the images are too small for the architecture.
     """
-    layers = (*_HIDDEN_LAYERS[model.name](model), Dense(num_classes))
+    layers = (*ARCHITECTURES[model.name](model), Dense(num_classes))
     if not _fits(layers, image_shape):
         smallest = next(size for size in range(1, 1000) if _fits(layers, (size, size, image_shape[2])))
         raise SpecError(
@@ -107,7 +128,10 @@ def _resnet8(model: ModelSettings) -> tuple[Layer, ...]:
     return *layers, GlobalAveragePool()
 
 
-_HIDDEN_LAYERS = {"mlp": _mlp, "cnn": _cnn, "lenet5": _lenet5, "resnet8": _resnet8}
+ARCHITECTURES: Mapping[str, Callable[[ModelSettings], tuple[Layer, ...]]] = MappingProxyType(
+    {"mlp": _mlp, "cnn": _cnn, "lenet5": _lenet5, "resnet8": _resnet8}
+)
+"""Every architecture by its name in a spec: its settings -> the layers before the logits."""
 
 
 def output_shape(layers: tuple[Layer, ...], shape: Shape) -> Shape:

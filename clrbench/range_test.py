@@ -11,11 +11,11 @@ from scipy import ndimage, optimize
 
 from clrbench.records import Bounds, DoubleArray
 
-FEWEST_POINTS = 12
+MIN_POINTS = 12
 """A curve of fewer is refused."""
 
-_MOST_POINTS = 200
-_LARGEST_GAP_DECADES = 0.25
+_MAX_POINTS = 200
+_MAX_GAP_DECADES = 0.25
 _CAUTION_DECADES = 0.15
 # Of the distance to the peak: high powers make a plateau, low ones set in at once.
 _POWERS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 8.0, 16.0, 32.0)
@@ -26,7 +26,7 @@ FLAT = "flat: accuracy never rises clearly above its start; raise end_lr, or low
 STARTS_DIVERGED = "starts diverged: the first rates are already too high; lower start_lr"
 NEVER_STOPS = "never stops rising: accuracy still rises at the last rate; raise end_lr"
 SEEDS_DISAGREE = "seeds disagree: their bounds lie too far apart; use a longer range test or more seeds"
-TOO_FEW_POINTS = f"too few points: at least {FEWEST_POINTS} are needed; use more steps"
+TOO_FEW_POINTS = f"too few points: at least {MIN_POINTS} are needed; use more steps"
 NAN_FROM_START = "nan from the start: no finite value at the first rate; lower start_lr"
 
 
@@ -64,7 +64,7 @@ class _Answer:
 def suggest_bounds(lr: npt.ArrayLike, loss: npt.ArrayLike, accuracy: npt.ArrayLike) -> Bounds:
     """Suggest base_lr and max_lr from the curve of an LR range test, or refuse.
 
-    The bounds come from the accuracy averaged over the seeds, the spread from each seed's own curve. A seed that
+    The bounds come from the accuracy averaged over the seeds, and are also found for each seed's own curve. A seed that
     diverges (nan or inf) counts from there on with the lowest accuracy it had.
 
     Args:
@@ -122,7 +122,7 @@ def _disagree(seeds: list[_Answer]) -> bool:
     """Return whether a seed shows no bounds, or two show bounds that lie apart by more than their own doubt."""
     onsets = [seed.base for seed in seeds if seed.base is not None]
     peaks = [seed.peak for seed in seeds if seed.peak is not None]
-    return len(peaks) < len(seeds) or _gap(peaks) > _LARGEST_GAP_DECADES or _gap(onsets) > 2 * _LARGEST_GAP_DECADES
+    return len(peaks) < len(seeds) or _gap(peaks) > _MAX_GAP_DECADES or _gap(onsets) > 2 * _MAX_GAP_DECADES
 
 
 def _gap(places: list[_Place]) -> float:
@@ -133,9 +133,9 @@ def _answer(lr: DoubleArray, losses: DoubleArray, accuracies: DoubleArray) -> _A
     """Return the bounds of the mean curve of these seeds."""
     alive = np.logical_and.accumulate(np.isfinite(losses) & np.isfinite(accuracies), axis=1)
     points = int(alive.any(axis=0).sum())
-    if len(lr) < FEWEST_POINTS:
+    if len(lr) < MIN_POINTS:
         return _Answer(reason=TOO_FEW_POINTS)
-    if points < FEWEST_POINTS:
+    if points < MIN_POINTS:
         return _Answer(reason=STARTS_DIVERGED if points else NAN_FROM_START)
     lowest = np.where(alive, accuracies, np.inf).min(axis=1, keepdims=True)
     lowest[np.isinf(lowest)] = lowest.min()
@@ -162,7 +162,7 @@ class _Curve:
     """Accuracy against log10 lr in at most 200 points, and what is read off its running mean."""
 
     def __init__(self, log_lr: DoubleArray, accuracy: DoubleArray) -> None:
-        size = -(-len(accuracy) // _MOST_POINTS)
+        size = -(-len(accuracy) // _MAX_POINTS)
         rest = len(accuracy) % size
         self.log_lr: DoubleArray = log_lr[rest:].reshape(-1, size).mean(axis=1)
         self.accuracy: DoubleArray = accuracy[rest:].reshape(-1, size).mean(axis=1)
@@ -216,7 +216,7 @@ def _fit_top(curve: _Curve, ahead: float, behind: float) -> _Top:
     x = np.arange(start, stop + 1.0)
     y = curve.accuracy[start : stop + 1].clip(min=behind_level - 2 * curve.noise)
     noise = _noise(curve.accuracy[max(0, start - 10) : max(curve.top + 1, start + 5)])
-    candidates = np.arange(start, stop + 0.01, 0.5 if len(curve.accuracy) <= _MOST_POINTS // 2 else 1)
+    candidates = np.arange(start, stop + 0.01, 0.5 if len(curve.accuracy) <= _MAX_POINTS // 2 else 1)
     fits = np.array([_log_evidence(x, y, candidate, noise) for candidate in candidates])
     return _Top(start, stop == len(curve.accuracy) - 1, candidates, fits, noise)
 
@@ -325,7 +325,7 @@ def _loss_rules(lr: DoubleArray, losses: DoubleArray) -> dict[str, float | None]
     """Return what the loss rules suggest, from the mean loss up to a divergence, smoothed over even steps of log lr."""
     none: dict[str, float | None] = {"steepest": None, "valley": None, "minimum_tenth": None}
     points = int(np.logical_and.accumulate(np.isfinite(losses).all(axis=0)).sum())
-    if points < FEWEST_POINTS:
+    if points < MIN_POINTS:
         return none
     loss = losses[:, :points].mean(axis=0)
     # A spike in the mean would raise the limit beyond itself.

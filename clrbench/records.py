@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from clrbench.layers import Layer
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 DoubleArray: TypeAlias = npt.NDArray[np.float64]
@@ -71,104 +73,8 @@ class SplitRows:
     test: IntArray
 
 
-ActivationName: TypeAlias = Literal["relu", "tanh", "sigmoid", "softmax", "elu", "gelu", "linear"]
-Padding: TypeAlias = Literal["same", "valid"]
-
-
-@dataclass(frozen=True)
-class Dense:
-    """A fully connected layer with a bias."""
-
-    units: int
-
-
-@dataclass(frozen=True)
-class Conv:
-    """A square convolution; `same` pads kernel_size // 2 pixels on every side, whatever the stride."""
-
-    filters: int
-    kernel_size: int
-    stride: int = 1
-    padding: Padding = "same"
-    bias: bool = True
-
-
-@dataclass(frozen=True)
-class MaxPool:
-    """Maximum over size x size windows that do not overlap; a rest at the edge is dropped."""
-
-    size: int = 2
-
-
-@dataclass(frozen=True)
-class AveragePool:
-    """Mean over size x size windows that do not overlap; a rest at the edge is dropped."""
-
-    size: int = 2
-
-
-@dataclass(frozen=True)
-class GlobalAveragePool:
-    """Mean of each channel over all pixels."""
-
-
-@dataclass(frozen=True)
-class Flatten:
-    """Height, width and channels as one axis, in that order, on every backend."""
-
-
-@dataclass(frozen=True)
-class Activation:
-    """An elementwise activation, or a softmax over the channels."""
-
-    name: ActivationName
-
-
-@dataclass(frozen=True)
-class BatchNorm:
-    """Batch normalisation over all axes but the channels."""
-
-
-@dataclass(frozen=True)
-class Dropout:
-    """Sets a fraction `rate` of the values to zero while training and scales up the others."""
-
-    rate: float
-
-
-@dataclass(frozen=True)
-class Residual:
-    """The sum of what `body` and `shortcut` make of one input; an empty shortcut is the input itself."""
-
-    body: tuple[Layer, ...]
-    shortcut: tuple[Layer, ...] = ()
-
-
-Layer: TypeAlias = (
-    Dense | Conv | MaxPool | AveragePool | GlobalAveragePool | Flatten | Activation | BatchNorm | Dropout | Residual
-)
-
-
-@dataclass(frozen=True)
-class ModelSettings:
-    """Which architecture, and its options.
-
-    Attributes:
-        name: mlp, cnn, lenet5 or resnet8.
-        hidden: Units of each hidden layer of the mlp.
-        activation: Activation of every hidden layer.
-        dropout: Fraction of hidden values dropped while training; 0 is none.
-        batch_norm: Whether mlp and cnn normalise before each hidden activation.
-    """
-
-    name: Literal["mlp", "cnn", "lenet5", "resnet8"]
-    hidden: tuple[int, ...] = (100, 50)
-    activation: ActivationName = "relu"
-    dropout: float = 0.0
-    batch_norm: bool = False
-
-
-OptimizerName: TypeAlias = Literal["sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta"]
+AdaptiveName: TypeAlias = Literal["adam", "adamw", "rmsprop", "adagrad", "adadelta"]
+OptimizerName: TypeAlias = Literal["sgd"] | AdaptiveName
 UpdateRule: TypeAlias = Literal["native", "shared"]
 
 
@@ -316,13 +222,13 @@ class Checkpoint:
     """Where a run stands: all that its next update needs, and all that it left behind so far.
 
     Attributes:
-        state: Weights, optimizer and random numbers; see `backends.Trainer.state`.
+        state: Weights, optimizer and random numbers; see `backends.protocol.Trainer.state`.
         steps: Of the updates done.
         evaluations: Of each evaluated split, one for each planned evaluation made so far.
         timing: Where the time went so far.
     """
 
-    state: Mapping[str, npt.NDArray[Any]]
+    state: Mapping[str, npt.NDArray[np.generic]]
     steps: StepLog
     evaluations: Mapping[Split, tuple[Evaluation, ...]]
     timing: Timing

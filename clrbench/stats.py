@@ -268,7 +268,8 @@ def median_interval(values: npt.ArrayLike, alpha: float = 0.05) -> tuple[float, 
     if np.isnan(ordered).any():
         raise ValueError("got nan; leave out what has no value before asking for the median")
     size = len(ordered)
-    # In whole numbers, as 2**-n is too small for a float from n = 1075 on.
+    # In whole numbers, as 2**-n is too small for a float from n = 1075 on. scipy.stats.quantile_test rounds, and where
+    # a probability equals alpha / 2 (6 values at 1/32), its lower bound is a rank too low.
     allowed, tail, ways, rank = Fraction(alpha) * 2**size / 2, 0, 1, 0
     while tail + ways <= allowed:
         tail, ways, rank = tail + ways, ways * (size - rank) // (rank + 1), rank + 1

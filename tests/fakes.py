@@ -158,7 +158,8 @@ class FakeExecutor:
         if tasks:
             self.rounds.append([f"{task.run.arm} s{task.run.seed}" for task in tasks])
         for task in tasks:
-            write_run(task, self.accuracy(task.run.schedule.model_dump()["lr"]))
+            schedule = task.run.schedule.model_dump()
+            write_run(task, self.accuracy(schedule.get("lr", schedule.get("max_lr"))))
             watch.advance(task.run_id, task.run.num_steps)
             watch.finish(task.run_id)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import specs
 from runs_on_disk import run_record, run_spec
 
 from clrbench.analysis.bounds import RangeTest, read_range_test
@@ -21,16 +22,7 @@ MAX_POINTS = 60
 
 def make_spec(seeds: int = 2, backends: tuple[str, ...] = ("torch",)) -> Spec:
     """Return an experiment with a range test and no arms."""
-    return Spec.model_validate(
-        {
-            "name": "test",
-            "data": {"dataset": "mnist"},
-            "model": {"name": "mlp"},
-            "batch_size": 100,
-            "backends": backends,
-            "range_test": {"seeds": seeds},
-        }
-    )
+    return specs.make_spec(arms=None, duration=None, backends=backends, range_test={"seeds": seeds})
 
 
 def peak_at(rate: float, onset: float = 0.01) -> Curve:

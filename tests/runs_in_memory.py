@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import specs
 from runs_on_disk import provenance, run_record, run_spec
+from specs import CONSTANT
 
 from clrbench.analysis.results import Results
 from clrbench.analysis.search import CHOSEN_COLUMNS, SEARCH_COLUMNS, Search
@@ -15,8 +17,8 @@ from clrbench.spec import Spec
 from clrbench.store import StoredRun
 from clrbench.store.run import EVALUATION_COLUMNS, RunTiming
 
-CONSTANT = {"schedule": {"name": "constant", "lr": 0.1}}
 STEPS_PER_EPOCH = 10
+TWO_ARMS: dict[str, Any] = {"seeds": 2, "backends": ("torch",), "arms": {"constant": CONSTANT, "clr": CONSTANT}}
 NO_SEARCH = Search(
     runs=(),
     tries=pd.DataFrame(columns=list(SEARCH_COLUMNS)),
@@ -26,18 +28,8 @@ NO_SEARCH = Search(
 
 
 def make_spec(**changes: Any) -> Spec:
-    """Return an experiment of two arms on torch, without targets, with two seeds."""
-    content = {
-        "name": "test",
-        "data": {"dataset": "mnist"},
-        "model": {"name": "mlp"},
-        "batch_size": 100,
-        "duration": "12 epochs",
-        "seeds": 2,
-        "backends": ("torch",),
-        "arms": {"constant": CONSTANT, "clr": CONSTANT},
-    }
-    return Spec.model_validate({**content, **changes})
+    """Return an experiment of two arms with constant rates on torch, with two seeds."""
+    return specs.make_spec(**TWO_ARMS | changes)
 
 
 def stored_run(

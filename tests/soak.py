@@ -8,7 +8,8 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "commands")]
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "commands"))
 
 from fakes import HASTY, command
 from kills import CHANGES, Killer, leftovers, tables, write_kill_spec

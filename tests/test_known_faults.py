@@ -15,7 +15,7 @@ from clrbench.report.bounds import curve_table
 from range_test_curves import Kind, simulate
 
 from clrbench import backends
-from clrbench.backends import Trainer
+from clrbench.backends.protocol import Trainer
 from clrbench.data import DatasetSizes
 from clrbench.execution.session import Session
 from clrbench.planning.plan import make_plan

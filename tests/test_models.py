@@ -1,10 +1,14 @@
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from clrbench.errors import SpecError
+from clrbench.layers import Activation, AveragePool, BatchNorm, Conv, Dense, Dropout, Flatten, MaxPool, Residual
 from clrbench.models import (
+    ARCHITECTURES,
+    ModelSettings,
     build_layers,
     forward_multiply_adds,
     initial_weights,
@@ -12,18 +16,7 @@ from clrbench.models import (
     output_shape,
     weight_shapes,
 )
-from clrbench.records import (
-    Activation,
-    AveragePool,
-    BatchNorm,
-    Conv,
-    Dense,
-    Dropout,
-    Flatten,
-    MaxPool,
-    ModelSettings,
-    Residual,
-)
+from clrbench.spec.model import Model
 
 MNIST = (28, 28, 1)
 CIFAR = (32, 32, 3)
@@ -141,3 +134,8 @@ def test_smallest_images_of_an_architecture_still_make_logits(name, smallest):
 def test_images_too_small_are_refused_with_the_smallest_size(name, smallest):
     with pytest.raises(SpecError, match=f"{name} takes images of at least {smallest} x {smallest} pixels"):
         build_layers(ModelSettings(name), (28, smallest - 1, 1), 10)
+
+
+def test_a_spec_can_name_every_architecture_and_no_other():
+    models = get_args(get_args(Model)[0])
+    assert [get_args(model.model_fields["name"].annotation) for model in models] == [(name,) for name in ARCHITECTURES]

@@ -1,7 +1,9 @@
 """The paired test against brute force, scipy and simulation."""
 
+import bisect
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -265,6 +267,28 @@ def test_the_interval_of_a_median_is_the_narrowest_that_brute_force_allows(size,
     rank = max(rank for rank, risk in enumerate(outside) if risk <= alpha)
     expected = (rank, size + 1 - rank) if rank else (-math.inf, math.inf)
     values = np.random.default_rng(size).permutation(np.arange(1, size + 1))
+    assert median_interval(values, alpha) == expected
+
+
+@pytest.mark.parametrize("size", [*range(41), 100, 333, 1074, 1075, 1100, 2000])
+def test_the_interval_of_a_median_is_exact_right_beside_every_change_of_rank(size):
+    values = np.arange(1.0, size + 1)
+    ways = list(itertools.accumulate(math.comb(size, heads) for heads in range(size // 2 + 1)))
+    changes = [float(Fraction(2 * count, 2**size)) for count in ways[:20]]
+    beside = [math.nextafter(change, side) for change in changes for side in (0, change, 1)]
+    for alpha in [0.05, 0.01, 0.1, 1e-9, 0.9, *(alpha for alpha in beside if 0 < alpha < 1)]:
+        rank = bisect.bisect_right(ways, Fraction(alpha) * 2**size / 2)
+        expected = (rank, size + 1 - rank) if rank else (-math.inf, math.inf)
+        assert median_interval(values, alpha) == expected, alpha
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.01, 0.1])
+@pytest.mark.parametrize("size", [1, 5, 6, 7, 8, 30, 101, 1100])
+def test_the_interval_of_a_median_is_that_of_scipy_where_no_probability_equals_half_of_alpha(size, alpha):
+    values = np.random.default_rng(size).normal(size=size)
+    values[:1] = math.inf
+    low, high = scipy_stats.quantile_test(values).confidence_interval(1 - alpha)
+    expected = (-math.inf if math.isnan(low) else low, math.inf if math.isnan(high) else high)
     assert median_interval(values, alpha) == expected
 
 

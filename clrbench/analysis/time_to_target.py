@@ -127,7 +127,9 @@ def time_to_target_table(results: Results) -> pd.DataFrame:
                 row |= {f"{role}_{key}": value for key, value in arm.summary(kind, cost).items()}
             ways: dict[str, list[Times]] = {
                 "": [arm.times(kind, seeds) for arm in arms],
-                "epochs_": [arm.times(kind, seeds, arm.numbers(seeds, lambda run: run.spec.steps_per_epoch)) for arm in arms],
+                "epochs_": [
+                    arm.times(kind, seeds, arm.numbers(seeds, lambda run: run.spec.steps_per_epoch)) for arm in arms
+                ],
                 "total_": [arm.times(kind, seeds, start=cost) for arm, cost in zip(arms, costs, strict=True)],
             }
             for way, times in ways.items():

@@ -18,7 +18,7 @@ def cut(rows: IntArray, images: Images, unit: int = 1) -> list[IntArray]:
     Args:
         rows: int32[n, ...], rows of `images`.
         images: Only the size of one is looked at.
-        unit: How many entries of `rows` stay together; a piece is a multiple of it.
+        unit: Entries of `rows` that stay together; a piece holds a multiple of it.
     """
     image_bytes = images.dtype.itemsize * math.prod(images.shape[1:])
     unit_bytes = image_bytes * max(1, rows[:unit].size)

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import ParamSpec, TypeVar
 
 from clrbench import backends
-from clrbench.backends import Backend
+from clrbench.backends.protocol import Backend
 from clrbench.errors import BackendError, ClrbenchError
 from clrbench.execution.executor import Resources, Watch
 from clrbench.execution.task import Outcome, Task, execute

@@ -3,7 +3,7 @@
 from clrbench.data import DatasetSizes
 from clrbench.errors import SpecError
 from clrbench.planning.runs import RangeTestGroup, range_test_runs
-from clrbench.range_test import FEWEST_POINTS
+from clrbench.range_test import MIN_POINTS
 from clrbench.spec import BackendName, Length, RunSpec, Spec
 
 
@@ -17,10 +17,10 @@ def half_length_runs(
     """
     duration = spec.range_test.duration
     whole_steps = range_test_runs(spec, group, sizes, backends)[0].num_steps
-    if whole_steps // 2 < FEWEST_POINTS:
+    if whole_steps // 2 < MIN_POINTS:
         raise SpecError(
-            f"got {duration}, which is {whole_steps} steps; allowed with --check-length: at least {2 * FEWEST_POINTS} "
-            f"steps, as half of them must still give {FEWEST_POINTS} points; lengthen the test, or leave --check-length out",
+            f"got {duration}, which is {whole_steps} steps; allowed with --check-length: at least {2 * MIN_POINTS} "
+            f"steps, as half of them must still give {MIN_POINTS} points; lengthen the test, or leave --check-length out",
             key=("range_test", "duration"),
         )
     shorter = spec.range_test.model_copy(update={"duration": Length(whole_steps // 2, "steps")})

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -12,22 +11,21 @@ from clrbench.errors import SpecError
 from clrbench.spec.messages import messages
 from clrbench.spec.model import OVERRIDES, Optimizer, ResolvedArm, Spec
 from clrbench.spec.names import BACKEND_NAMES, METRICS, BackendName, Metric
-from clrbench.spec.quantities import LARGEST_LR, NAME_PATTERN, Clock, Length, Share, as_float32
+from clrbench.spec.quantities import MAX_RATE, NAME_PATTERN, Clock, Length, Share, as_float32
 from clrbench.spec.reader import KeyPath, listed, locate, read_yaml, write_yaml
 from clrbench.spec.run import RunSpec
-from clrbench.spec.schedules import BaseCyclic, Constant, Ramp, Schedule
+from clrbench.spec.schedules import BaseCyclic, Ramp, Schedule
 from clrbench.spec.sources import load_sources
 
 __all__ = [
     "BACKEND_NAMES",
-    "LARGEST_LR",
+    "MAX_RATE",
     "METRICS",
     "NAME_PATTERN",
     "OVERRIDES",
     "BackendName",
     "BaseCyclic",
     "Clock",
-    "Constant",
     "Length",
     "Metric",
     "Optimizer",
@@ -48,13 +46,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class SpecFile:
-    """A spec, and where it was read from.
-
-    Attributes:
-        spec: What it says.
-        path: Of the file.
-        lines: The line (from 1) of every key in the file.
-    """
+    """A spec and the file it was read from; `lines` holds the line, from 1, of every key."""
 
     spec: Spec
     path: Path
@@ -92,16 +84,16 @@ def to_yaml(spec: Spec) -> str:
     return write_yaml(spec.model_dump(mode="json", exclude_none=True, by_alias=True))
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema() -> dict[str, object]:
     """Return the JSON Schema of a spec, for editors that complete and check as one types."""
-    schema = _with_standard_bounds(Spec.model_json_schema())
+    schema = {key: _with_standard_bounds(part) for key, part in Spec.model_json_schema().items()}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "clrbench spec"}
 
 
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 
 
-def _with_standard_bounds(schema: Any) -> Any:
+def _with_standard_bounds(schema: object) -> object:
     """Rename the bounds that pydantic leaves under its own names wherever a validator stands before them."""
     if isinstance(schema, dict):
         return {_BOUNDS.get(key, key): _with_standard_bounds(value) for key, value in schema.items()}

@@ -1,8 +1,7 @@
-"""What pydantic found wrong -> messages that say where, what was got and what is allowed."""
+"""From pydantic's errors to messages that say where, what was got and what is allowed."""
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -10,24 +9,19 @@ from pydantic_core import ErrorDetails
 from clrbench.spec.reader import KeyPath, shortened
 
 
-def nearest(value: Any, names: Iterable[str]) -> str:
-    """Return `; did you mean 'x'?` for the name most like `value`, upper or lower case, or nothing."""
+def nearest(value: object, names: Iterable[str]) -> str:
+    """Return `; did you mean 'x'?` for the name closest to `value`, whatever its case, or an empty text."""
     by_lower_case = {name.lower(): name for name in names}
     found = difflib.get_close_matches(value.lower(), by_lower_case, n=1) if isinstance(value, str) else []
     return f"; did you mean {by_lower_case[found[0]]!r}?" if found else ""
 
 
-def messages(error: ValidationError, data: Any) -> list[tuple[KeyPath, str]]:
-    """Return the key and the message of everything that pydantic found wrong.
-
-    Args:
-        error: What pydantic raised.
-        data: The content that it read.
-    """
+def messages(error: ValidationError, data: object) -> list[tuple[KeyPath, str]]:
+    """Return the key and the message of each error that pydantic found in `data`."""
     return [_message(details, data) for details in error.errors(include_url=False)]
 
 
-def _message(details: ErrorDetails, data: Any) -> tuple[KeyPath, str]:
+def _message(details: ErrorDetails, data: object) -> tuple[KeyPath, str]:
     path, got = _follow(details["loc"], data)
     if details["loc"][-1:] == ("[key]",):
         got = details["loc"][-2]
@@ -37,7 +31,7 @@ def _message(details: ErrorDetails, data: Any) -> tuple[KeyPath, str]:
     match details["type"]:
         case "unknown_key":
             key, allowed = context["key"], context["allowed"]
-            owner = f" of {got['name']}" if _has_name(path) else ""
+            owner = f" of {_name(got)}" if _has_name(path) else ""
             return (*path, key), f"unknown key{owner}; allowed: {', '.join(allowed)}{nearest(key, allowed)}"
         case "at_key":
             path = (*path, *context["key"])
@@ -50,7 +44,7 @@ def _message(details: ErrorDetails, data: Any) -> tuple[KeyPath, str]:
         case "union_tag_not_found":
             return (*path, "name"), "is missing; add it"
         case "union_tag_invalid":
-            path, got = (*path, "name"), got["name"]
+            path, got = (*path, "name"), _name(got)
             names = context["expected_tags"].replace("'", "").split(", ")
             return path, _got(got, f"{', '.join(names)}{nearest(got, names)}")
         case "literal_error":
@@ -87,7 +81,7 @@ def _plain(message: str) -> str:
     return message.removeprefix("Value error, ").replace("{", "{{").replace("}", "}}")
 
 
-def _got(value: Any, allowed: str, show: Callable[[Any], str] = repr) -> str:
+def _got(value: object, allowed: str, show: Callable[[object], str] = repr) -> str:
     match value:
         case dict():
             text = f"the keys {', '.join(map(ascii, value))}" if value else "no keys"
@@ -102,7 +96,11 @@ def _got(value: Any, allowed: str, show: Callable[[Any], str] = repr) -> str:
     return f"got {shortened(text)}; allowed: {allowed}"
 
 
-def _value_at(path: KeyPath, data: Any) -> Any:
+def _name(part: object) -> object:
+    return part["name"] if isinstance(part, dict) else None
+
+
+def _value_at(path: KeyPath, data: object) -> object:
     for key in path:
         data = data.get(key) if isinstance(data, dict) else None
     return data
@@ -113,7 +111,7 @@ def _has_name(path: Sequence[str | int]) -> bool:
     return len(path) in {1, 3} and path[-1] in {"model", "optimizer", "schedule"}
 
 
-def _follow(location: tuple[str | int, ...], data: Any) -> tuple[KeyPath, Any]:
+def _follow(location: tuple[str | int, ...], data: object) -> tuple[KeyPath, object]:
     """Return the path of keys that are really there, and the value they lead to.
 
     Pydantic's locations also hold the names of union members, which no file holds as keys.

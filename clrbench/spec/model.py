@@ -1,11 +1,13 @@
 """The spec as frozen pydantic models: every key, its type, its default, and what must hold between keys."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self, TypeAlias, cast
+from typing import Annotated, Literal, Self, TypeAlias, cast
 
 from pydantic import Field, model_validator
 
-from clrbench.records import ActivationName, ModelSettings, OptimizerSettings, Pipeline, UpdateRule
+from clrbench.layers import ActivationName
+from clrbench.models import ModelSettings
+from clrbench.records import AdaptiveName, OptimizerSettings, Pipeline, UpdateRule
 from clrbench.spec.messages import nearest
 from clrbench.spec.names import AUTO, Backends, DatasetName, Metric, Published, Seeds, Targets, TargetsByMetric
 from clrbench.spec.quantities import (
@@ -25,6 +27,16 @@ from clrbench.spec.quantities import (
 )
 from clrbench.spec.schedules import BaseCyclic, Ramp, Schedule
 from clrbench.spec.tune import Tune, with_rates_moved
+
+NO_BASELINE = "none"
+"""The baseline of an arm that is compared with nothing."""
+
+OVERRIDES = ("batch_size", "optimizer", "duration")
+"""Keys of the spec that an arm may set for itself."""
+
+# An arm's own range test lies in `range-test/<arm>/`, beside files and folders of these names.
+_RANGE_TEST_FILES = ("curve.csv", "curve-half.csv", "bounds.json", "range_test.png", "experiment.json")
+RESERVED_ARM_NAMES = ("runs", "half", "plots", *_RANGE_TEST_FILES)
 
 Rows: TypeAlias = Annotated[Whole, Field(ge=1)]
 
@@ -114,7 +126,7 @@ class Sgd(BaseOptimizer):
 class Adaptive(BaseOptimizer):
     """An optimizer with a step size for each weight."""
 
-    name: Literal["adam", "adamw", "rmsprop", "adagrad", "adadelta"]
+    name: AdaptiveName
 
 
 Optimizer: TypeAlias = Annotated[Sgd | Adaptive, Field(discriminator="name")]
@@ -134,7 +146,7 @@ class Arm(Part):
 
     @model_validator(mode="before")
     @classmethod
-    def _move_rates(cls, value: Any) -> Any:
+    def _move_rates(cls, value: object) -> object:
         return with_rates_moved(value)
 
     @model_validator(mode="after")
@@ -218,9 +230,8 @@ class Spec(Part):
             self._check_arm_name(("baseline",), self.baseline)
         for name, arm in self.arms.items():
             if name in RESERVED_ARM_NAMES:
-                raise at_key(
-                    ("arms", name), f"any name but {', '.join(RESERVED_ARM_NAMES)}, which range-test/ holds itself"
-                )
+                allowed = f"any name but {', '.join(RESERVED_ARM_NAMES)}, which range-test/ holds itself"
+                raise at_key(("arms", name), allowed)
             self._check_arm(name, arm)
         if self.data.validation.amount == 0:
             self._check_no_validation_metric()
@@ -282,16 +293,7 @@ class Spec(Part):
 
 @dataclass(frozen=True)
 class ResolvedArm:
-    """An arm with nothing left open.
-
-    Attributes:
-        name: Of the arm.
-        schedule: Its rate.
-        batch_size: Rows an update.
-        optimizer: Its update rule.
-        duration: How long it trains.
-        baseline: The arm it is compared with, or None.
-    """
+    """An arm with every default filled in; `baseline` is None where it is compared with no other."""
 
     name: str
     schedule: Schedule
@@ -299,21 +301,3 @@ class ResolvedArm:
     optimizer: Optimizer
     duration: Length
     baseline: str | None
-
-
-NO_BASELINE = "none"
-"""What an arm that is compared with nothing names as its baseline."""
-
-OVERRIDES = ("batch_size", "optimizer", "duration")
-
-RESERVED_ARM_NAMES = (
-    "runs",
-    "half",
-    "plots",
-    "curve.csv",
-    "curve-half.csv",
-    "bounds.json",
-    "range_test.png",
-    "experiment.json",
-)
-"""An arm's own range test lies in `range-test/<arm>/`, beside these."""

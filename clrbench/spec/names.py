@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
+from typing import Annotated, Literal, TypeAlias, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -29,8 +29,12 @@ Metric: TypeAlias = Literal[
 ]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
+MAX_PATH = 1000
+"""Characters of a path or a function; on macOS no path is longer than 1,024 bytes."""
+MAX_SEEDS = 10_000
 
-def _resolve_dataset(value: Any, info: ValidationInfo) -> str:
+
+def _resolve_dataset(value: object, info: ValidationInfo) -> str:
     if value in DATASET_NAMES:
         return str(value)
     folder: Path = (info.context or {}).get("folder", Path())
@@ -45,12 +49,8 @@ def _resolve_dataset(value: Any, info: ValidationInfo) -> str:
         raise ValueError(f"a path that can be followed ({err})") from err
 
 
-LONGEST_PATH = 1000
-"""So many characters a path or a function may have; on macOS no path is longer than 1,024 bytes."""
-
-
 def _is_sound(value: str) -> bool:
-    return value.isprintable() and len(value) <= LONGEST_PATH
+    return value.isprintable() and len(value) <= MAX_PATH
 
 
 def _is_path(value: str, folder: Path) -> bool:
@@ -72,7 +72,7 @@ DatasetName: TypeAlias = Annotated[
 ]
 
 
-def _seed_list(value: Any) -> Any:
+def _seed_list(value: object) -> object:
     if isinstance(value, list | tuple):
         return value
     allowed = f"how many seeds (1 to {MAX_SEEDS}), or a list of them such as [0, 1, 2]"
@@ -94,7 +94,6 @@ def _distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
     return values
 
 
-MAX_SEEDS = 10_000
 Seeds: TypeAlias = Annotated[
     tuple[Annotated[Whole, Field(ge=0, lt=2**63)], ...],
     Field(max_length=MAX_SEEDS),
@@ -111,7 +110,7 @@ Seeds: TypeAlias = Annotated[
 ]
 
 
-def _check_backends(value: Any) -> Any:
+def _check_backends(value: object) -> object:
     if value == "installed":
         return value
     if not isinstance(value, list | tuple):
@@ -148,17 +147,17 @@ def _check_fractions(by_metric: ByMetric) -> ByMetric:
     return by_metric
 
 
-def _is_auto(value: Any) -> str:
+def _is_auto(value: object) -> str:
     return AUTO if value == AUTO else _GIVEN
 
 
-def _check_list(value: Any) -> Any:
+def _check_list(value: object) -> object:
     if not isinstance(value, list | tuple):
         raise ValueError(f"a list such as [0.95, 0.97], or {AUTO}{nearest(value, [AUTO])}")
     return value
 
 
-def _check_mapping(value: Any) -> Any:
+def _check_mapping(value: object) -> object:
     if not isinstance(value, Mapping):
         raise ValueError(f"targets by metric such as {{test_accuracy: [0.95]}}, or {AUTO}{nearest(value, [AUTO])}")
     return value

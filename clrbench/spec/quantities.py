@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Literal, TypeAlias, cast
+from typing import Annotated, Literal, TypeAlias, cast
 
 import numpy as np
 from pydantic import (
@@ -22,6 +22,15 @@ from pydantic_core import PydanticCustomError
 from clrbench.spec.messages import nearest
 
 Unit: TypeAlias = Literal["epochs", "steps", "cycles"]
+
+MAX_AMOUNT = 1e8
+"""Of epochs, steps, cycles or rows."""
+MIN_RATE, MAX_RATE = 1e-30, 1e30
+MAX_RATES = 50
+"""Rates that an arm may be tuned by."""
+
+_MAX_TEXT = 100
+"""Matching a quantity takes time in the square of its length, or its cube."""
 
 
 def _plain_number(amount: float) -> str:
@@ -59,17 +68,17 @@ class Clock:
 
 
 def at_key(key: tuple[str, ...], allowed: str) -> PydanticCustomError:
-    """Return an error about the value of a key at or below the part that finds it, to be raised in a validator.
+    """Return an error about the value of a key, for a validator to raise.
 
     Args:
-        key: From the part on, downwards.
+        key: Path of the key, from the part that is validated.
         allowed: What is allowed there.
     """
     return PydanticCustomError("at_key", "", {"key": key, "allowed": allowed})
 
 
 def at_name(key: tuple[str, ...], allowed: str) -> PydanticCustomError:
-    """Return an error as `at_key` does, about the last key itself."""
+    """Return an error as `at_key` does, about the last key itself rather than its value."""
     return PydanticCustomError("at_name", "", {"key": key, "allowed": allowed})
 
 
@@ -80,7 +89,7 @@ class Part(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _name_unknown_keys(cls, value: Any) -> Any:
+    def _name_unknown_keys(cls, value: object) -> object:
         if isinstance(value, dict):
             allowed = [field.alias or name for name, field in cls.model_fields.items()]
             for key in value:
@@ -89,12 +98,11 @@ class Part(BaseModel):
         return value
 
 
-def as_number(value: Any, kind: str = "a number") -> Any:
-    """Return a number as it is, or what PyYAML made text of, such as `1e-3`; leave all else to be refused.
+def as_number(value: object, kind: str = "a number") -> object:
+    """Return a number as it is, and text such as `1e-3`, which PyYAML does not take for a number, as one.
 
-    Args:
-        value: What the file holds.
-        kind: What an error message asks for.
+    Raises:
+        ValueError: If the value is text that is no number, or a bool; the message is `kind`.
     """
     if isinstance(value, bool):
         raise ValueError(kind)
@@ -112,13 +120,11 @@ Flag: TypeAlias = Annotated[bool, Field(strict=True)]
 
 
 def _fits_float32(value: float) -> float:
-    if not SMALLEST_LR <= value <= LARGEST_LR:
-        raise ValueError(f"a learning rate from {SMALLEST_LR:g} to {LARGEST_LR:g}, which float32 can hold")
+    if not MIN_RATE <= value <= MAX_RATE:
+        raise ValueError(f"a learning rate from {MIN_RATE:g} to {MAX_RATE:g}, which float32 can hold")
     return value
 
 
-SMALLEST_LR = 1e-30
-LARGEST_LR = 1e30
 Rate: TypeAlias = Annotated[Number, Field(gt=0), AfterValidator(_fits_float32)]
 
 
@@ -134,11 +140,10 @@ def _different_rates(rates: tuple[float, ...]) -> tuple[float, ...]:
     return rounded
 
 
-MOST_RATES = 50
-ALLOWED_RATES = f"2 to {MOST_RATES} different rates greater than 0, such as [0.01, 0.03, 0.1]"
+ALLOWED_RATES = f"2 to {MAX_RATES} different rates greater than 0, such as [0.01, 0.03, 0.1]"
 Rates: TypeAlias = Annotated[
     tuple[Rate, ...],
-    Field(max_length=MOST_RATES),
+    Field(max_length=MAX_RATES),
     AfterValidator(_different_rates),
     Field(json_schema_extra={"minItems": 2, "uniqueItems": True}),
 ]
@@ -146,7 +151,7 @@ _RATES_SCHEMA = {
     "type": "array",
     "items": {"type": "number", "exclusiveMinimum": 0},
     "minItems": 2,
-    "maxItems": MOST_RATES,
+    "maxItems": MAX_RATES,
     "uniqueItems": True,
 }
 TunableRate: TypeAlias = Annotated[
@@ -157,7 +162,7 @@ RANGE_TEST_RATES = {"range_test": "suggestion", "range_test mean": "mean", "rang
 """How a spec asks for a rate of the range test: sqrt(base_lr * max_lr), the mean of the bounds, or the upper one."""
 
 
-def _parse_rate_or_test(value: Any) -> float | str:
+def _parse_rate_or_test(value: object) -> float | str:
     if isinstance(value, str) and value in RANGE_TEST_RATES:
         return value
     allowed = f"a number greater than 0, or {', '.join(RANGE_TEST_RATES)}"
@@ -183,12 +188,8 @@ _QUANTITY = re.compile(rf"(?P<amount>{_NUMBER})(?P<unit>[A-Za-z%]+)\s*")
 _SINGULAR = {"epoch": "epochs", "step": "steps", "cycle": "cycles", "row": "rows"}
 
 
-_LONGEST_TEXT = 100
-"""Matching a quantity takes time in the square of its length, or its cube."""
-
-
-def _parse(value: Any, units: tuple[str, ...], allowed: str) -> tuple[float, str]:
-    match = _QUANTITY.fullmatch(value) if isinstance(value, str) and len(value) <= _LONGEST_TEXT else None
+def _parse(value: object, units: tuple[str, ...], allowed: str) -> tuple[float, str]:
+    match = _QUANTITY.fullmatch(value) if isinstance(value, str) and len(value) <= _MAX_TEXT else None
     if match is None:
         raise ValueError(allowed)
     unit = _SINGULAR.get(match["unit"], match["unit"])
@@ -197,12 +198,12 @@ def _parse(value: Any, units: tuple[str, ...], allowed: str) -> tuple[float, str
     return float(match["amount"]), unit
 
 
-def _parse_length(value: Any, units: tuple[Unit, ...]) -> Length:
+def _parse_length(value: object, units: tuple[Unit, ...]) -> Length:
     if isinstance(value, Length):
         return value
     amount, unit = _parse(value, units, f"a length with a unit ({', '.join(units)}), such as '2 {units[0]}'")
-    if not 0 < amount <= LONGEST or (unit == "steps" and not amount.is_integer()):
-        raise ValueError(f"a length greater than 0 and at most {LONGEST:g}, steps in whole numbers")
+    if not 0 < amount <= MAX_AMOUNT or (unit == "steps" and not amount.is_integer()):
+        raise ValueError(f"a length greater than 0 and at most {MAX_AMOUNT:g}, steps in whole numbers")
     return Length(amount, cast(Unit, unit))
 
 
@@ -212,7 +213,6 @@ def _length_schema(*units: Unit) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [f"2 {unit}" for unit in units]})
 
 
-LONGEST = 1e8
 Duration: TypeAlias = Annotated[
     Length,
     PlainValidator(partial(_parse_length, units=("epochs", "steps", "cycles"))),
@@ -243,11 +243,11 @@ class Share:
         return round(self.amount if self.unit == "rows" else num_rows * self.amount / 100)
 
 
-def _parse_share(value: Any) -> Share:
+def _parse_share(value: object) -> Share:
     if isinstance(value, Share):
         return value
     amount, unit = _parse(value, ("rows", "%"), "a number of rows or a percentage, such as '5000 rows' or '10 %'")
-    if unit == "rows" and amount >= 0 and amount.is_integer() and amount <= LONGEST:
+    if unit == "rows" and amount >= 0 and amount.is_integer() and amount <= MAX_AMOUNT:
         return Share(amount, "rows")
     if unit == "%" and 0 <= amount < 100:
         return Share(amount, "%")

@@ -14,19 +14,13 @@ class RunSpec(Part):
     """One run: every default filled in, every length in steps.
 
     Attributes:
-        backend: What trains it.
-        arm: Which arm it belongs to; `range-test` in a range test.
+        arm: Name of its arm; `range-test` in a range test.
         seed: Decides its initial weights, batch order and dropout.
-        data: Which rows.
-        model: The architecture.
-        optimizer: The update rule.
-        batch_size: Rows an update.
-        schedule: The rate.
+        batch_size: Rows per update.
         num_steps: Updates in all.
         steps_per_epoch: Updates in one pass over the training rows.
-        evaluation_steps: After how many updates it is evaluated, ascending.
-        evaluated_splits: What is evaluated there.
-        divergence_factor: It has diverged once a mini-batch's loss exceeds this many times ln(classes).
+        evaluation_steps: Numbers of updates after which it is evaluated, ascending.
+        divergence_factor: It has diverged once the loss of a mini-batch exceeds this many times ln(classes).
     """
 
     backend: BackendName

@@ -1,17 +1,17 @@
-"""Schedules as a spec names them: one class a kind, which hands its lengths in steps to `clrbench.schedules`.
+"""Schedules as a spec names them: one model for each function of `clrbench.schedules`, made from its signature."""
 
-A new schedule needs a function there and a class here.
-"""
+import inspect
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, Union, get_args, get_origin
 
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, get_args
-
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
 
 from clrbench.records import DoubleArray
 from clrbench.schedules import END_LR_DIVISOR, SCHEDULES, ramp, warmup
+from clrbench.schedules.registry import Kind
 from clrbench.spec.quantities import (
+    MIN_RATE,
     RANGE_TEST_RATES,
-    SMALLEST_LR,
     Clock,
     Length,
     Number,
@@ -25,17 +25,25 @@ from clrbench.spec.quantities import (
     at_key,
 )
 
-Gamma: TypeAlias = Annotated[Number, Field(gt=0, le=1)]
+RATE_KEYS = {name: "lr" if "lr" in kind.parameters else "max_lr" for name, kind in SCHEDULES.items()}
+"""The key of the rate that an arm may be tuned by, by the name of its schedule."""
 
 
 class BaseSchedule(Part):
-    """What all schedules have in common."""
-
-    rate_key: ClassVar[str] = "lr"
-    """Which key holds the rate that an arm may be tuned by."""
+    """What all schedules have in common: a warm-up, and at most one rate that an arm may be tuned by."""
 
     name: str
     warmup: Span | None = None
+
+    @property
+    def rate_key(self) -> str:
+        """The key of the rate that an arm may be tuned by."""
+        return RATE_KEYS[self.name]
+
+    @property
+    def lengths(self) -> dict[str, Length]:
+        """The lengths that were given, by key."""
+        return {key: value for key, value in self if isinstance(value, Length)}
 
     @property
     def rate(self) -> float | str:
@@ -46,7 +54,7 @@ class BaseSchedule(Part):
     @property
     def lowest_rate(self) -> float:
         """The lowest value that `rate` may take."""
-        return SMALLEST_LR
+        return MIN_RATE
 
     def with_rate(self, rate: float) -> Self:
         """Return this schedule with another value of `rate`."""
@@ -67,9 +75,19 @@ class BaseSchedule(Part):
         asked = {key: getattr(self, key, None) for key in ("lr", "max_lr")}
         return {key: RANGE_TEST_RATES[value] for key, value in asked.items() if isinstance(value, str)}
 
-    def arguments(self, clock: Clock) -> dict[str, Any]:
-        """Return the arguments of this kind's function in `clrbench.schedules`, lengths in steps."""
-        return self.model_dump(exclude={"name", "warmup"}, exclude_none=True)
+    def arguments(self, clock: Clock) -> dict[str, object]:
+        """Return the arguments of this kind's function, lengths in steps.
+
+        Args:
+            clock: Of the part after the warm-up.
+        """
+        return {name: self._argument(name, clock) for name in SCHEDULES[self.name].parameters}
+
+    def _argument(self, name: str, clock: Clock) -> object:
+        if name == "steps_per_epoch":
+            return clock.steps_per_epoch
+        value = getattr(self, _key(name))
+        return clock.steps(value) if isinstance(value, Length) else value
 
     def warmup_steps(self, clock: Clock) -> int:
         """Return the length of the warm-up in steps; 0 where there is none."""
@@ -86,22 +104,13 @@ class BaseSchedule(Part):
         """
 
         def after_warmup(num_steps: int) -> DoubleArray:
-            return SCHEDULES[self.name](num_steps, **self.arguments(Clock(clock.steps_per_epoch, num_steps)))
+            return SCHEDULES[self.name].make(num_steps, **self.arguments(Clock(clock.steps_per_epoch, num_steps)))
 
         return warmup(clock.num_steps, warmup_steps=self.warmup_steps(clock), schedule=after_warmup)
 
 
-class Constant(BaseSchedule):
-    """The same rate throughout."""
-
-    name: Literal["constant"]
-    lr: RateOrRangeTest
-
-
 class BaseCyclic(BaseSchedule):
     """A rate that cycles between two bounds; `bounds: range_test` takes both from the range test."""
-
-    rate_key: ClassVar[str] = "max_lr"
 
     base_lr: Rate | None = None
     max_lr: TunableRate | None = None
@@ -129,7 +138,7 @@ class BaseCyclic(BaseSchedule):
     @property
     def lowest_rate(self) -> float:
         """The lower bound."""
-        return self.base_lr or SMALLEST_LR
+        return self.base_lr or MIN_RATE
 
     @property
     def needs_range_test(self) -> bool:
@@ -150,67 +159,30 @@ class BaseCyclic(BaseSchedule):
             return clock.num_steps / (2 * self.cycles)
         return clock.steps(self.step_size or Length(1, "steps"))
 
-    def arguments(self, clock: Clock) -> dict[str, Any]:
-        """Return the bounds, half a cycle in steps, and gamma where the kind has one."""
-        rest = self.model_dump(include={"base_lr", "max_lr", "gamma"}, exclude_none=True)
-        return {**rest, "step_size": self.step_size_steps(clock)}
-
-
-class Triangular(BaseCyclic):
-    """Linear up and down between the bounds, every cycle alike."""
-
-    name: Literal["triangular"]
-
-
-class Triangular2(BaseCyclic):
-    """As triangular, the amplitude halved at the end of each cycle."""
-
-    name: Literal["triangular2"]
-
-
-class ExpRange(BaseCyclic):
-    """As triangular, the amplitude times `gamma` each step, as the widespread implementations do."""
-
-    name: Literal["exp_range"]
-    gamma: Gamma
-
-
-class ExpRangePaper(BaseCyclic):
-    """As triangular, both bounds times `gamma` each step, as the paper's text says."""
-
-    name: Literal["exp_range_paper"]
-    gamma: Gamma
-
-
-class OneCycle(BaseSchedule):
-    """One rise and one long fall, as torch's `OneCycleLR`."""
-
-    rate_key: ClassVar[str] = "max_lr"
-
-    name: Literal["one_cycle"]
-    max_lr: RateOrRangeTest
-    pct_start: Annotated[Number, Field(gt=0, lt=1)] = 0.3
-    div_factor: Annotated[Number, Field(ge=1)] = 25.0
-    final_div_factor: Annotated[Number, Field(ge=1)] = 1e4
-    anneal: Literal["cos", "linear"] = "cos"
+    def _argument(self, name: str, clock: Clock) -> object:
+        return self.step_size_steps(clock) if name == "step_size" else super()._argument(name, clock)
 
 
 def _default_end_lr(lr: float) -> float:
     """Return where a decay ends that is given no end; no lower than a spec may say, as it stands in the resolved one."""
-    return max(lr / END_LR_DIVISOR, SMALLEST_LR)
+    return max(lr / END_LR_DIVISOR, MIN_RATE)
 
 
-class _Decay(BaseSchedule):
+class BaseDecay(BaseSchedule):
+    """A rate that falls to an end, by default a thousandth of where it starts."""
+
     lr: RateOrRangeTest
-    end_lr: Rate | None = None
+    end_lr: Rate | None = Field(default=None, validate_default=True)
+
+    @field_validator("end_lr", mode="after")
+    @classmethod
+    def _fill_in_end(cls, end_lr: float | None, info: ValidationInfo) -> float | None:
+        lr = info.data.get("lr")
+        return _default_end_lr(lr) if end_lr is None and isinstance(lr, float) else end_lr
 
     @model_validator(mode="after")
     def _check_end(self) -> Self:
-        if isinstance(self.lr, str):
-            return self
-        if self.end_lr is None:
-            object.__setattr__(self, "end_lr", _default_end_lr(self.lr))
-        elif self.end_lr > self.lr:
+        if isinstance(self.lr, float) and self.end_lr is not None and self.end_lr > self.lr:
             raise at_key(("end_lr",), f"a rate of at most lr, which is {self.lr:g}")
         return self
 
@@ -227,56 +199,6 @@ class _Decay(BaseSchedule):
         return found.model_copy(update={"end_lr": end_lr})
 
 
-class LinearDecay(_Decay):
-    """Linear from `lr` to `end_lr`."""
-
-    name: Literal["linear_decay"]
-
-
-class Cosine(_Decay):
-    """Half a cosine from `lr` to `end_lr`."""
-
-    name: Literal["cosine"]
-
-
-class StepDecay(BaseSchedule):
-    """Times `factor` after every so many epochs or steps."""
-
-    name: Literal["step_decay"]
-    lr: RateOrRangeTest
-    factor: Gamma
-    every: Span
-
-    def arguments(self, clock: Clock) -> dict[str, Any]:
-        """Return the rate, the factor, and how often it applies in steps."""
-        return {"lr": self.lr, "factor": self.factor, "every_steps": clock.steps(self.every)}
-
-
-class ExponentialDecay(BaseSchedule):
-    """Times `gamma` an epoch, smoothly."""
-
-    name: Literal["exponential_decay"]
-    lr: RateOrRangeTest
-    gamma: Gamma
-
-    def arguments(self, clock: Clock) -> dict[str, Any]:
-        """Return the rate, gamma and the steps of an epoch."""
-        return {"lr": self.lr, "gamma": self.gamma, "steps_per_epoch": clock.steps_per_epoch}
-
-
-class CosineRestarts(_Decay):
-    """Half cosines that start again, each `multiplier` times as long as the one before."""
-
-    name: Literal["cosine_restarts"]
-    period: Span
-    multiplier: Annotated[Whole, Field(ge=1, le=1000)] = 1
-
-    def arguments(self, clock: Clock) -> dict[str, Any]:
-        """Return the rates, the multiplier, and the first period in steps."""
-        rates = self.model_dump(include={"lr", "end_lr", "multiplier"}, exclude_none=True)
-        return {**rates, "period_steps": clock.steps(self.period)}
-
-
 class Ramp(Part):
     """The rising rate of a range test; no arm can name it."""
 
@@ -290,22 +212,48 @@ class Ramp(Part):
         return ramp(clock.num_steps, start_lr=self.start_lr, end_lr=self.end_lr, kind=self.kind)
 
 
-Schedule: TypeAlias = Annotated[
-    Constant
-    | Triangular
-    | Triangular2
-    | ExpRange
-    | ExpRangePaper
-    | OneCycle
-    | LinearDecay
-    | Cosine
-    | StepDecay
-    | ExponentialDecay
-    | CosineRestarts,
-    Field(discriminator="name"),
-]
+def _key(parameter: str) -> str:
+    return parameter.removesuffix("_steps")
 
-RATE_KEYS = {
-    get_args(kind.model_fields["name"].annotation)[0]: kind.rate_key for kind in get_args(get_args(Schedule)[0])
-}
-"""Which rate an arm may be tuned by, by the name of its schedule."""
+
+def _type(parameter: inspect.Parameter) -> object:
+    """Return the type of the key that a parameter stands for; see `schedules.registry.register`."""
+    if parameter.name in {"lr", "max_lr"}:
+        return RateOrRangeTest
+    if parameter.name.endswith("lr"):
+        return Rate
+    if parameter.name.endswith("_steps"):
+        return Span
+    annotation = parameter.annotation
+    kind, *bounds = get_args(annotation) if get_origin(annotation) is Annotated else [annotation]
+    plain = {float: Number, int: Whole}.get(kind)
+    return annotation if plain is None else Annotated[plain, *bounds]
+
+
+def _base(parameters: Collection[str]) -> type[BaseSchedule]:
+    if {"base_lr", "max_lr", "step_size"} <= set(parameters):
+        return BaseCyclic
+    return BaseDecay if {"lr", "end_lr"} <= set(parameters) else BaseSchedule
+
+
+def _model(name: str, kind: Kind) -> type[BaseSchedule]:
+    """Return the model of a schedule."""
+    base = _base(kind.parameters)
+    fields: dict[str, Any] = {
+        _key(parameter.name): (_type(parameter), ... if parameter.default is parameter.empty else parameter.default)
+        for parameter in kind.parameters.values()
+        if parameter.name not in {*base.model_fields, "steps_per_epoch"}
+    }
+    title = "".join(word.capitalize() for word in name.split("_"))
+    fields["name"] = (Literal[name], ...)
+    return create_model(title, __base__=base, __doc__=kind.summary, __module__=__name__, **fields)
+
+
+MODELS = tuple(_model(name, kind) for name, kind in SCHEDULES.items())
+"""The model of every schedule, in the order of `SCHEDULES`."""
+globals().update({model.__name__: model for model in MODELS})  # where pickle looks for them
+
+if TYPE_CHECKING:
+    Schedule: TypeAlias = BaseSchedule
+else:
+    Schedule = Annotated[Union[MODELS], Field(discriminator="name")]  # noqa: UP007

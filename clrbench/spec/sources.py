@@ -16,7 +16,7 @@ _URL = re.compile(r"https?://[^\s/]+/\S*")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
-def _as_urls(value: Any) -> tuple[str, ...]:
+def _as_urls(value: object) -> tuple[str, ...]:
     urls = value if isinstance(value, list | tuple) else [value]
     if not urls or not all(isinstance(url, str) and url.isprintable() and _URL.fullmatch(url) for url in urls):
         raise ValueError("a URL that starts with http:// or https://, or a list of them")
@@ -40,7 +40,7 @@ class Source(Part):
     sha256: Sha256 | None = None
 
 
-def _optional(kind: Any) -> Any:
+def _optional(kind: type[Part]) -> Any:
     return (kind | None, None)
 
 

@@ -1,8 +1,8 @@
 """Which rates an arm is tuned by, as a list in its schedule or beside it."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
 
 from clrbench.spec.quantities import ALLOWED_RATES, Part, Rates, Whole, at_key
 from clrbench.spec.schedules import RATE_KEYS
@@ -16,31 +16,32 @@ class Tune(Part):
 
     rates: Rates | None = None
     from_: Literal["range_test"] | None = Field(default=None, alias="from")
-    points: Annotated[Whole, Field(ge=2, le=50)] | None = None
+    points: Annotated[Whole, Field(ge=2, le=50)] | None = Field(default=None, validate_default=True)
     seeds: Annotated[Whole, Field(ge=1, le=100)] = 3
+
+    @field_validator("points", mode="after")
+    @classmethod
+    def _fill_in_points(cls, points: int | None, info: ValidationInfo) -> int | None:
+        return DEFAULT_POINTS if points is None and info.data.get("from_") is not None else points
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:
         if (self.rates is None) == (self.from_ is None):
             raise at_key(("rates",), "either rates (a list of those to try) or from: range_test, exactly one of them")
-        if self.from_ is not None and self.points is None:
-            object.__setattr__(self, "points", DEFAULT_POINTS)
         if self.rates is not None and self.points is not None:
             raise at_key(("points",), "no such key beside rates; it says how many rates are taken from the range test")
         return self
 
 
-def with_rates_moved(arm: Any) -> Any:
-    """Return an arm with a list of rates moved from its schedule, where it is read best, to `tune`.
+def with_rates_moved(arm: object) -> object:
+    """Return the content of an arm with a list of rates moved from its schedule to `tune`; the schedule keeps the first.
 
-    The schedule keeps the first. What is no list of rates, or no arm at all, is left to be refused.
-
-    Args:
-        arm: What the file holds.
+    Anything else is returned as it is, for the models to accept or refuse.
     """
-    schedule = arm.get("schedule") if isinstance(arm, dict) else None
-    key = RATE_KEYS.get(str(schedule.get("name"))) if isinstance(schedule, dict) else None
-    if schedule is None or key is None:
+    if not isinstance(arm, dict) or not isinstance(schedule := arm.get("schedule"), dict):
+        return arm
+    key = RATE_KEYS.get(str(schedule.get("name")))
+    if key is None:
         return arm
     for other, entry in schedule.items():
         if isinstance(entry, list) and other != key and other.endswith("lr"):

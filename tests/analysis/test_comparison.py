@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from runs_in_memory import CONSTANT, results_of, stored_run
+from runs_in_memory import results_of, stored_run
+from specs import CONSTANT
 
 from clrbench.analysis.comparison import (
     COMPARISON_COLUMNS,
@@ -219,7 +220,9 @@ def test_only_an_accuracy_on_rows_of_its_own_has_a_standard_error(metric: str, r
 
 
 def test_a_look_with_other_seeds_costs_its_share_of_the_level() -> None:
-    results = Results(against_constant(ENDS).spec, against_constant(ENDS).runs, against_constant(ENDS).search, {}, {"torch": 2})
+    results = Results(
+        against_constant(ENDS).spec, against_constant(ENDS).runs, against_constant(ENDS).search, {}, {"torch": 2}
+    )
     (evidence,) = read_rows(Evidence, evidence_table(results))
     assert (evidence.looks, evidence.alpha) == (2, 0.025)
     assert row_of(results, "test_accuracy")["verdict"] == "cannot tell"

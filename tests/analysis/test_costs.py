@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from runs_in_memory import CONSTANT, NO_SEARCH, make_spec, stored_run
+from runs_in_memory import NO_SEARCH, make_spec, stored_run
+from specs import CONSTANT
 
 from clrbench.analysis.bounds import RangeTest
 from clrbench.analysis.costs import cost_curve, costs_table, steps_before_training
@@ -67,7 +68,9 @@ def test_without_range_test_and_search_an_arm_costs_its_training() -> None:
 def test_an_arm_with_a_batch_size_of_its_own_pays_for_a_range_test_of_its_own() -> None:
     own = {"schedule": {"name": "triangular", "bounds": "range_test", "cycles": 1}, "batch_size": 50}
     sweeps = {
-        arm: RangeTest(ResultsFolder(stored_run("range-test").folder), (stored_run("range-test", num_steps=steps),), (), {})
+        arm: RangeTest(
+            ResultsFolder(stored_run("range-test").folder), (stored_run("range-test", num_steps=steps),), (), {}
+        )
         for arm, steps in ((None, 7), ("own", 11))
     }
     runs = tuple(stored_run(arm, 0, {5: 0.5}) for arm in ("fixed", "found", "own"))

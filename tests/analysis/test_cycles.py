@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from runs_in_memory import CONSTANT, STEPS_PER_EPOCH, results_of, stored_run
+from runs_in_memory import STEPS_PER_EPOCH, results_of, stored_run
+from specs import CONSTANT
 
 from clrbench.analysis.cycles import (
     BEST_COLUMNS,

@@ -6,8 +6,9 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from runs_in_memory import CONSTANT, make_spec, results_of, stored_run
+from runs_in_memory import make_spec, results_of, stored_run
 from runs_on_disk import write_run
+from specs import CONSTANT
 
 from clrbench.analysis import metrics, pairs, search, targets
 from clrbench.analysis.metrics import diverged_value, is_accuracy, last_rows, metrics_table

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from runs_in_memory import CONSTANT, NO_SEARCH, results_of, stored_run
+from runs_in_memory import NO_SEARCH, results_of, stored_run
+from specs import CONSTANT
 
 from clrbench.analysis.pairs import (
     DIFFERENCE_COLUMNS,

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from range_test_runs import peak_at, write_sweep
-from runs_in_memory import CONSTANT, NO_SEARCH, make_spec, results_of, stored_run
+from runs_in_memory import NO_SEARCH, make_spec, results_of, stored_run
 from runs_on_disk import write_run
+from specs import CONSTANT
 
 from clrbench.analysis.comparison import Evidence, comparison_table, evidence_table, read_rows
 from clrbench.analysis.results import Results, compared_metrics, given_metrics, looked_at, own_metrics

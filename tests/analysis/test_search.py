@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from runs_on_disk import run_record, run_spec
+from specs import read_spec
 
 from clrbench.analysis.search import Search, best_rate, read_search, scores
 from clrbench.errors import ResultsError
 from clrbench.planning.runs import BoundsTable
 from clrbench.planning.tuning import Choice
 from clrbench.records import Bounds, Evaluation, RunLog, Split, StepLog, Timing
-from clrbench.spec import Spec, load_spec
+from clrbench.spec import Spec
 from clrbench.store import ResultsFolder
 
 CONSTANT = {"schedule": {"name": "constant", "lr": [0.01, 0.03, 0.1]}}
@@ -25,19 +25,8 @@ SEED = 1_000_000
 
 
 def make_spec(folder: Path, arm: dict[str, Any], **changes: Any) -> Spec:
-    content = {
-        "name": "test",
-        "data": {"dataset": "mnist"},
-        "model": {"name": "mlp"},
-        "batch_size": 10,
-        "duration": "4 steps",
-        "seeds": 2,
-        "backends": ["torch"],
-        "arms": {"constant": arm, "clr": CLR},
-    }
-    path = folder / "spec.yaml"
-    path.write_text(yaml.safe_dump({**content, **changes}, sort_keys=False), encoding="utf-8")
-    return load_spec(path).spec
+    content = {"duration": "4 steps", "seeds": 2, "backends": ["torch"], "arms": {"constant": arm, "clr": CLR}}
+    return read_spec(folder, **{**content, **changes}).spec
 
 
 def write_try(folder: ResultsFolder, label: str, seed: int, accuracy: float) -> None:
@@ -74,9 +63,7 @@ def write_tries(folder: Path, accuracies: dict[str, list[float]]) -> ResultsFold
     return results
 
 
-def search(
-    folder: Path, spec: Spec, accuracies: dict[str, list[float]], bounds: BoundsTable | None = None
-) -> Search:
+def search(folder: Path, spec: Spec, accuracies: dict[str, list[float]], bounds: BoundsTable | None = None) -> Search:
     return read_search(write_tries(folder, accuracies), spec, [], bounds or {})
 
 

@@ -55,7 +55,10 @@ def test_the_arms_at_the_rates_given_have_a_summary_of_their_own() -> None:
     assert given_table(results_of(runs)).empty
     given = Search((), NO_SEARCH.tries, NO_SEARCH.chosen, tuple(ending("constant@0.01", [0.5])))
     results = results_of(runs, given)
-    assert (given_table(results)["arm"].tolist(), summary_table(results)["arm"].tolist()) == (["constant@0.01"], ["clr"])
+    assert (given_table(results)["arm"].tolist(), summary_table(results)["arm"].tolist()) == (
+        ["constant@0.01"],
+        ["clr"],
+    )
 
 
 def test_published_values_stand_among_the_runs() -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from runs_in_memory import CONSTANT, results_of, stored_run
+from runs_in_memory import results_of, stored_run
+from specs import CONSTANT
 
 from clrbench.analysis import tables
 from clrbench.analysis.pairs import Contest, MixedPair

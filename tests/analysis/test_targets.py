@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from runs_in_memory import CONSTANT, NO_SEARCH, results_of, stored_run
+from runs_in_memory import NO_SEARCH, results_of, stored_run
+from specs import CONSTANT
 
 from clrbench.analysis.results import Results
 from clrbench.analysis.search import Search

@@ -104,7 +104,7 @@ def stream(plan, dataset, folder, rows_at_once):
 
 def adopt(images):
     """Return what is left of images that Keras took over, once they and many arrays of their size are gone."""
-    from clrbench.backends.keras_input import adopted
+    from clrbench.backends.keras.input import adopted
 
     tensor = adopted(images)
     images = images.shape, images.dtype

@@ -8,8 +8,9 @@ import reference
 from cases import ADAPTIVE, MLP, label, rates, shared, triangular
 from jobs import call, count_compilations, has_imported, train
 
-from clrbench.models import weight_shapes
-from clrbench.records import BatchNorm, Dense, Flatten, ModelSettings, OptimizerSettings, Residual, Split
+from clrbench.layers import BatchNorm, Dense, Flatten, Residual
+from clrbench.models import ModelSettings, weight_shapes
+from clrbench.records import OptimizerSettings, Split
 
 NOISY_CNN = ModelSettings("cnn", dropout=0.3, batch_norm=True)
 

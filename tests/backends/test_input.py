@@ -9,7 +9,8 @@ from cases import MLP, shared
 from jobs import adopt, feed_and_train, stream, train
 
 from clrbench.backends import pieces
-from clrbench.records import ModelSettings, OptimizerSettings, Split, Standardisation
+from clrbench.models import ModelSettings
+from clrbench.records import OptimizerSettings, Split, Standardisation
 
 MOMENTUM = OptimizerSettings("sgd", momentum=0.9)
 NOISY_MLP = ModelSettings("mlp", hidden=(30,), dropout=0.3, batch_norm=True)

@@ -6,6 +6,7 @@ import pytest
 from jobs import call, describe
 
 from clrbench import backends
+from clrbench.backends import common
 from clrbench.errors import BackendError
 
 
@@ -42,10 +43,10 @@ def test_an_unknown_backend_is_refused():
 
 
 def test_auto_takes_the_best_device_and_a_name_must_be_there():
-    assert backends.choose_device("auto", ("cuda", "cpu")) == "cuda"
-    assert backends.choose_device("cpu", ("cuda", "cpu")) == "cpu"
+    assert common.choose_device("auto", ("cuda", "cpu")) == "cuda"
+    assert common.choose_device("cpu", ("cuda", "cpu")) == "cpu"
     with pytest.raises(BackendError, match="no mps here; choose auto or cuda or cpu"):
-        backends.choose_device("mps", ("cuda", "cpu"))
+        common.choose_device("mps", ("cuda", "cpu"))
 
 
 def test_keras_comes_up_quietly_on_tensorflow_whatever_the_environment_says(ask):

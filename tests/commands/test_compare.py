@@ -190,3 +190,16 @@ def test_fail_if_turns_a_verdict_into_an_exit_code(condition: str, code: int, wo
     done = run_clrbench("compare", "quick.yaml", "--fail-if", condition, folder=workplace)
     assert done.returncode == code, done.stderr
     assert "cannot tell clr from constant" in done.stdout
+
+
+def test_where_every_run_diverges_at_once_the_answer_is_none_and_no_warning_is_printed(
+    tmp_path: Path, clrbench: Clrbench
+) -> None:
+    gone = {"schedule": {"name": "constant", "lr": "1e20"}}
+    path = write_spec(tmp_path, arms={"constant": gone, "clr": gone}, backends=["torch"], duration="1 epochs", seeds=2)
+    done = clrbench("compare", path.name, "--json", "--quiet")
+    assert done.returncode == 3
+    assert "Warning" not in done.stderr
+    found = answer(done)
+    assert [(row["runs"], row["diverged"]) for row in found["summary"]] == [(2, 2), (2, 2)]
+    assert [row["verdict"] for row in found["verdicts"]] == ["cannot tell"]

@@ -142,16 +142,3 @@ def test_function_that_gives_other_arrays_at_every_call_is_refused(clrbench: Clr
     done = clrbench("compare", spec, "--workers", 1)
     assert done.returncode == 1
     assert "its function gives other arrays at every call" in done.stderr
-
-
-def test_bench_measures_each_pipeline_alone_and_in_training(clrbench: Clrbench, tmp_path: Path) -> None:
-    done = clrbench("data", "bench", write_spec(tmp_path, backends=["torch"]))
-    assert done.returncode == 0, done.stderr
-    table = pd.read_csv(tmp_path / "results/quick/data-bench/pipelines.csv")
-    assert set(zip(table["pipeline"], table["measured"], strict=True)) == {
-        (pipeline, measured) for pipeline in ("resident", "stream") for measured in ("alone", "training")
-    }
-    assert (table["images_per_second"] > 0).all()
-    assert (tmp_path / "results/quick/data-bench/pipelines.png").stat().st_size > 10_000
-    for word in ("torch: batches of 50, 1 thread, cpu", "resident", "stream / resident"):
-        assert word in done.stdout

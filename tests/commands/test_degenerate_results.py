@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import specs
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from runs_on_disk import EVALUATION_STEPS, findings_of, write_run
+from specs import CONSTANT
 
 from clrbench.analysis.comparison import COMPARISON_COLUMNS, EVIDENCE_COLUMNS
 from clrbench.analysis.cycles import BEST_COLUMNS, CYCLE_COLUMNS, PEAK_COLUMNS
@@ -40,7 +42,6 @@ COLUMNS = {
     "best": BEST_COLUMNS,
     "cycle_peaks": PEAK_COLUMNS,
 }
-CONSTANT = {"schedule": {"name": "constant", "lr": 0.1}}
 TRIANGULAR = {"schedule": {"name": "triangular", "base_lr": 0.01, "max_lr": 0.1, "step_size": "2 steps"}}
 METRICS = ("test_accuracy", "test_loss", "train_loss", "train_accuracy")
 NUM_STEPS = int(EVALUATION_STEPS[-1])
@@ -75,19 +76,14 @@ RUNS = st.builds(
 
 
 def make_spec(backends: tuple[str, ...], arms: tuple[str, ...], seeds: int, metric: str) -> Spec:
-    return Spec.model_validate(
-        {
-            "name": "test",
-            "data": {"dataset": "mnist", "validation": "0 rows"},
-            "model": {"name": "mlp"},
-            "batch_size": 100,
-            "duration": f"{NUM_STEPS} steps",
-            "seeds": seeds,
-            "backends": backends,
-            "arms": {arm: TRIANGULAR if arm == "clr" else CONSTANT for arm in arms},
-            "targets": {"test_accuracy": (0.5,), "test_loss": "auto"},
-            "verdict": {"metric": metric},
-        }
+    return specs.make_spec(
+        data={"dataset": "mnist", "validation": "0 rows"},
+        duration=f"{NUM_STEPS} steps",
+        seeds=seeds,
+        backends=backends,
+        arms={arm: TRIANGULAR if arm == "clr" else CONSTANT for arm in arms},
+        targets={"test_accuracy": (0.5,), "test_loss": "auto"},
+        verdict={"metric": metric},
     )
 
 

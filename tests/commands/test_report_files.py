@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 from range_test_runs import Curve, flat, peak_at, write_pair
 from range_test_runs import make_spec as range_test_spec
-from runs_in_memory import CONSTANT, make_spec
+from runs_in_memory import make_spec
 from runs_on_disk import write_run
+from specs import CONSTANT
 
 from clrbench import stats
 from clrbench.analysis import tables

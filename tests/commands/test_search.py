@@ -1,11 +1,16 @@
-"""The search for the rates of tuned arms, on an executor that trains nothing: accuracy is a function of the rate."""
+"""The search for the rates of tuned arms: on an executor whose accuracy is a function of the rate, and as `compare` makes it."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import yaml
+import pandas as pd
+import pytest
+from command_line import answer, run_clrbench, write_spec
 from fakes import FakeExecutor
+from specs import CLR
+from specs import write_spec as write_minimal
 
 from clrbench.commands.search import find_rates
 from clrbench.commands.setup import Job, Setup
@@ -13,24 +18,13 @@ from clrbench.data import Library
 from clrbench.execution.runner import Options
 from clrbench.progress import Display
 
-CLR = {"schedule": {"name": "triangular", "base_lr": 0.01, "max_lr": 0.1, "cycles": 1}}
-
 
 def search(
     folder: Path, rates: list[float], accuracy: Callable[[float], float], *, redo: bool = False
 ) -> tuple[FakeExecutor, dict[str, float]]:
-    content = {
-        "name": "test",
-        "data": {"dataset": "mnist", "validation": "100 rows", "train_rows": 100},
-        "model": {"name": "mlp", "hidden": []},
-        "batch_size": 50,
-        "duration": "2 epochs",
-        "seeds": 2,
-        "backends": ["torch"],
-        "arms": {"a": {"schedule": {"name": "constant", "lr": rates}, "tune": {"seeds": 1}}, "b": CLR},
-    }
-    path = folder / "spec.yaml"
-    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    arms = {"a": {"schedule": {"name": "constant", "lr": rates}, "tune": {"seeds": 1}}, "b": CLR}
+    data = {"dataset": "mnist", "validation": "100 rows", "train_rows": 100}
+    path = write_minimal(folder, data=data, batch_size=50, duration="2 epochs", seeds=2, backends=["torch"], arms=arms)
     executor = FakeExecutor(accuracy)
     setup = Setup(open_executor=executor.open)
     job = Job(path, folder / "results", Library(None), Options(redo=redo), Display(quiet=True), setup)
@@ -94,3 +88,117 @@ def test_redo_makes_every_run_again_and_each_once(tmp_path: Path) -> None:
     search(tmp_path, [0.01, 0.02, 0.04], near(1.0))
     executor, _ = search(tmp_path, [0.01, 0.02, 0.04], near(1.0), redo=True)
     assert executor.rounds == [tries("0.01", "0.02", "0.04"), [*tries("0.08"), *GIVEN]]
+
+
+ARMS = {
+    "constant": {"schedule": {"name": "constant", "lr": [1e-05, 0.03, 0.1]}, "tune": {"seeds": 2}},
+    "clr": {
+        "schedule": {"name": "triangular", "base_lr": 0.001, "max_lr": [0.002, 0.006], "cycles": 2},
+        "tune": {"seeds": 2},
+    },
+}
+"""The constant rate given is far too low, and so are all rates of clr. A run has 80 steps."""
+
+TABLES = ("metrics.csv", "comparison.csv", "search.csv", "chosen.csv", "given.csv", "costs.csv", "cost_curve.csv")
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the comparison has been run once."""
+    folder = tmp_path_factory.mktemp("tuned")
+    spec = write_spec(folder, backends=["torch"], seeds=6, arms=ARMS, verdict={"alpha": 0.1})
+    done = run_clrbench("compare", spec, "--workers", 1, folder=folder, cold=True)
+    assert done.returncode == 0, done.stderr
+    (folder / "stdout").write_text(done.stdout)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(workplace: Path) -> Path:
+    return workplace / "results" / "quick"
+
+
+def test_candidate_beats_the_rate_given_and_loses_to_the_best_one_tried(workplace: Path, results: Path) -> None:
+    table = pd.read_csv(results / "comparison.csv")
+    rows = table[table["metric"] == "test_accuracy"]
+    assert rows[["candidate", "baseline", "pairs", "verdict"]].to_numpy().tolist() == [
+        ["clr", "constant@1e-05", 6, "better"],
+        ["clr", "constant", 6, "worse"],
+    ]
+    stdout = (workplace / "stdout").read_text()
+    assert stdout.startswith("torch: clr beats constant@1e-05. Test accuracy: clr 0.")
+    assert "\ntorch: constant beats clr. " in stdout
+    assert "The verdict allows for 2 comparisons (Holm)." in stdout
+
+
+def test_search_keeps_the_best_rate_and_tries_one_beyond_the_edge(results: Path) -> None:
+    search = pd.read_csv(results / "search.csv")
+    assert list(search.columns[:6]) == ["backend", "arm", "lr", "seed", "validation_accuracy", "steps"]
+    tried = search.groupby("arm")["lr"].unique().map(sorted).to_dict()
+    assert tried == {"constant": [1e-05, 0.03, 0.1], "clr": [0.002, 0.006, 0.018]}
+    assert set(search["seed"]) == {1_000_000, 1_000_001}
+    chosen = pd.read_csv(results / "chosen.csv").set_index("arm")
+    best = search.groupby(["arm", "lr"])["validation_accuracy"].mean().unstack("arm").idxmax()
+    assert chosen["lr"].to_dict() == best.to_dict()
+    assert chosen["given_lr"].to_dict() == {"constant": 1e-05, "clr": 0.002}
+    assert chosen["tries"].to_dict() == {"constant": 6, "clr": 6}
+    assert chosen.loc["clr", ["lr", "at_edge"]].tolist() == [0.018, True]
+
+
+def test_metrics_hold_the_chosen_rate_alone(results: Path) -> None:
+    metrics = pd.read_csv(results / "metrics.csv")
+    chosen = pd.read_csv(results / "chosen.csv").set_index("arm")["lr"]
+    assert set(metrics["arm"]) == {"constant", "clr"}
+    assert set(metrics["seed"]) == set(range(6))
+    assert set(metrics.loc[metrics["arm"] == "constant", "lr"]) == {chosen["constant"]}
+    given = pd.read_csv(results / "given.csv")
+    assert given[["arm", "runs"]].to_numpy().tolist() == [["constant@1e-05", 6]]
+
+
+def test_tries_see_no_test_row_and_runs_at_the_given_rate_pair_with_the_others(results: Path) -> None:
+    infos = [json.loads(path.read_text()) for path in (results / "search" / "runs").glob("*/run.json")]
+    splits = {info["spec"]["seed"] < 6: info["spec"]["evaluated_splits"] for info in infos}
+    assert splits == {True: ["validation", "test"], False: ["validation"]}
+    first = [
+        pd.read_csv(next(results.glob(f"{folder}/torch-{arm}-s3-*/steps.csv")))["train_loss"].iloc[0]
+        for folder, arm in (("runs", "constant"), ("runs", "clr"), ("search/runs", "constant@1e-05"))
+    ]
+    np.testing.assert_allclose(first, first[0], rtol=1e-6, atol=0)
+
+
+def test_costs_charge_the_search_and_timing_has_its_runs(results: Path) -> None:
+    costs = pd.read_csv(results / "costs.csv").set_index("arm")
+    assert costs.loc["constant", ["train_steps", "search_steps", "total_steps"]].tolist() == [80, 480, 560]
+    curve = pd.read_csv(results / "cost_curve.csv")
+    assert curve.groupby("arm")["total_step"].max().to_dict() == {"constant": 560, "clr": 560}
+    timing = pd.read_csv(results / "timing.csv")
+    assert timing.columns[-1] == "purpose"
+    assert timing["purpose"].value_counts().to_dict() == {"run": 12, "search": 18}
+
+
+def test_an_arm_that_is_not_fully_tuned_is_named_by_compare_and_by_report(workplace: Path, results: Path) -> None:
+    warning = "arm clr: not fully tuned on torch: 0.018 is the best rate and the highest of the 3 tried"
+    assert warning in (workplace / "stdout").read_text().partition("Warnings:")[2]
+    before = {name: (results / name).read_bytes() for name in TABLES}
+    for name in TABLES:
+        (results / name).unlink()
+    rebuilt = answer(run_clrbench("report", "results/quick", "--json", folder=workplace))
+    assert [text.startswith(warning) for text in rebuilt["warnings"]].count(True) == 1
+    assert [row["lr"] for row in rebuilt["chosen"] if row["arm"] == "clr"] == [0.018]
+    assert {name: (results / name).read_bytes() for name in TABLES} == before
+
+
+def test_a_second_call_trains_nothing_and_changes_no_byte(workplace: Path, results: Path) -> None:
+    before = {name: (results / name).read_bytes() for name in TABLES}
+    times = {path: path.stat().st_mtime_ns for path in results.rglob("run.json")}
+    assert len(times) == 30
+    done = run_clrbench("compare", "quick.yaml", "--quiet", folder=workplace)
+    assert (done.returncode, done.stdout) == (0, (workplace / "stdout").read_text())
+    assert {name: (results / name).read_bytes() for name in TABLES} == before
+    assert {path: path.stat().st_mtime_ns for path in results.rglob("run.json")} == times
+
+
+def test_dry_run_counts_the_tries(workplace: Path) -> None:
+    cost = answer(run_clrbench("compare", "quick.yaml", "--dry-run", "--json", folder=workplace))
+    assert cost["num_tries"] == 10
+    assert cost["num_runs"] == 10 + 6 + 12

@@ -3,31 +3,35 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from clrbench.commands.opening import Experiment, open_experiment
 from command_line import answer, run_clrbench, write_spec
+from fakes import FakeExecutor, FakeWatch
 
+from clrbench.answer import Answer, ExitCode
 from clrbench.cli import main
 from clrbench.commands import verify as verification
+from clrbench.commands.setup import LOCAL, Setup
 from clrbench.data import Library
 from clrbench.errors import DataError, ResultsError, SpecError
-from clrbench.execution.local import local_workers
-from clrbench.execution.task import Task
-from clrbench.planning.plan import run_identity
+from clrbench.execution.executor import Executor, Resources
+from clrbench.execution.provenance import Circumstances
+from clrbench.execution.session import Pace
+from clrbench.execution.task import Task, make_task
+from clrbench.planning.experiment import Experiment, open_experiment
 from clrbench.planning.runs import own_range_test, range_test_runs, training_runs
 from clrbench.progress import Display
 from clrbench.records import Evaluation, RunLog, Split, StepLog, Timing
 from clrbench.spec import RunSpec, to_yaml
 from clrbench.store import ResultsFolder, StoredRun
-from clrbench.store.files import SEAL
+from clrbench.store.files import SEAL, sealed, to_json
 
 FEW_ROWS = {"dataset": "mnist", "validation": "100 rows", "train_rows": 400, "test_rows": 100}
 ARMS = {
@@ -53,7 +57,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         targets={},
         range_test={"start_lr": 0.001, "end_lr": 1.0, "duration": "3 epochs", "seeds": 1},
     )
-    experiment = open_experiment(spec, place, Library())
+    experiment = open_experiment(spec, place, Library(), installed=("torch",))
     tested = range_test_runs(experiment.spec, own_range_test(experiment.spec), experiment.sizes, experiment.backends)
     trained = training_runs(experiment.spec, experiment.sizes, experiment.backends, {})
     folder = ResultsFolder(experiment.root)
@@ -61,36 +65,27 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.range_test(None).root.mkdir()
     tasks = [_task(experiment, run, folder) for run in trained]
     tasks += [_task(experiment, run, folder.range_test(None)) for run in tested]
-    with local_workers("torch", 1, 1) as workers:
-        workers.run(tasks, lambda _: None)
-    folder.write_text("spec.yaml", to_yaml(experiment.spec))
+    with LOCAL(Resources("torch", 1, 1)) as executor:
+        executor.run(tasks, FakeWatch())
+    folder.write_bytes("spec.yaml", to_yaml(experiment.spec).encode())
     return folder.root
 
 
 def _task(experiment: Experiment, run: RunSpec, folder: ResultsFolder) -> Task:
     dataset = experiment.library.load(experiment.spec.data.dataset)
-    identity = run_identity(run, dataset, "cpu", 1)
-    return Task(
-        run_id=f"{run.backend}-{run.arm}-s{run.seed}-{identity[:8]}",
-        identity=identity,
-        run=run,
-        library=experiment.library,
-        root=folder.root,
-        device="cpu",
-        threads=1,
-        data_checksum=dataset.checksum,
-        executor="local",
-        git_commit=None,
-    )
+    how = Circumstances("torch", "cpu", 1, "local", None, dataset.checksum)
+    return make_task(run, dataset, how, experiment.library, folder.root, Pace())
 
 
 def run_of(root: Path, arm: str) -> StoredRun:
     (folder,) = root.glob(f"runs/torch-{arm}-s0-*")
-    return StoredRun(folder)
+    found = ResultsFolder(root).find_run(folder.name)
+    assert found is not None
+    return found
 
 
-def rewrite(root: Path, arm: str, change: Callable[[StepLog], StepLog], **info: Any) -> None:
-    """Write the run of an arm anew, with other values of its updates, or entries of `run.json`."""
+def rewrite(root: Path, arm: str, change: Callable[[StepLog], StepLog], **changes: Any) -> None:
+    """Write the run of an arm anew, with other values of its updates, or another record."""
     run = run_of(root, arm)
     columns = run.steps[["lr", "train_loss", "train_accuracy"]].to_numpy(np.float32).T
     found = run.evaluations
@@ -100,10 +95,8 @@ def rewrite(root: Path, arm: str, change: Callable[[StepLog], StepLog], **info: 
     }
     points = found["step"].to_numpy(np.int32)
     timing = Timing(1.0, 0.0, 0.0, 0.0, num_images=1)
-    log = RunLog(change(StepLog(*columns)), points, evaluations, run.info["status"], None, timing)
-    steps_per_epoch = run.info["spec"]["steps_per_epoch"]
-    kept = {key: value for key, value in run.info.items() if key != SEAL}
-    ResultsFolder(root).write_run(run.folder.name, steps_per_epoch, log, {**kept, **info})
+    log = RunLog(change(StepLog(*columns)), points, evaluations, run.status, None, timing)
+    ResultsFolder(root).write_run(replace(run.record, **changes), log)
 
 
 def every_byte(root: Path) -> dict[str, tuple[int, str]]:
@@ -134,14 +127,24 @@ def test_all_runs_come_out_bit_equal_and_the_folder_is_not_touched(results: Path
     assert every_byte(results) == before
 
 
-def quietly(root: Path, run_id: str | None = None, *, every: bool = False) -> verification.Verification:
-    return verification.verify(root, run_id=run_id, every=every, library=Library(), display=Display(quiet=True))
+def quietly(root: Path, run_id: str | None = None, *, every: bool = False, setup: Setup | None = None) -> Answer:
+    return verification.verify(
+        root,
+        run_id=run_id,
+        every=every,
+        library=Library(),
+        display=Display(quiet=True),
+        setup=setup or Setup(),
+    )
 
 
-def test_runs_that_come_out_otherwise_are_named_with_where_they_part(
-    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(verification, "available_cpus", lambda: 1)
+@contextmanager
+def one_worker(resources: Resources) -> Iterator[Executor]:
+    with LOCAL(replace(resources, workers=1)) as executor:
+        yield executor
+
+
+def test_runs_that_come_out_otherwise_are_named_with_where_they_part(results: Path, tmp_path: Path) -> None:
     root = tmp_path / "quick"
     shutil.copytree(results, root)
 
@@ -152,13 +155,13 @@ def test_runs_that_come_out_otherwise_are_named_with_where_they_part(
     def half_as_large(log: StepLog) -> StepLog:
         return replace(log, loss=np.where(np.arange(len(log.loss)) < 10, log.loss, log.loss / 2))
 
-    older = run_of(root, "shorter").info["provenance"]
-    older["versions"] = {**older["versions"], "torch": "0.1"}
+    provenance = run_of(root, "shorter").provenance
+    older = replace(provenance, versions={**provenance.versions, "torch": "0.1"})
     rewrite(root, "constant", one_rounding, identity="of another protocol")
     rewrite(root, "shorter", half_as_large, provenance=older)
     before = every_byte(root)
-    found = quietly(root, every=True)
-    assert found.has_failed
+    found = quietly(root, every=True, setup=Setup(open_executor=one_worker))
+    assert found.exit_code == ExitCode.FAILED
     first, *lines = found.text.splitlines()
     assert first == f"{root}: 4 runs made again: 2 bit-equal, 1 within tolerance, 1 different"
     heads = [line for line in lines if not line.startswith(" ")]
@@ -183,21 +186,17 @@ def test_runs_that_come_out_otherwise_are_named_with_where_they_part(
     assert every_byte(root) == before
 
 
-@pytest.mark.parametrize(("failed", "code"), [(True, 1), (False, 0)])
-def test_the_exit_code_says_whether_any_run_is_different_and_the_answer_is_printed(
-    monkeypatch: pytest.MonkeyPatch, failed: bool, code: int
-) -> None:
-    answer = SimpleNamespace(text="the answer", data={}, has_answer=True, has_failed=failed)
-    monkeypatch.setattr(verification, "verify", lambda *_, **__: answer)
+@pytest.mark.parametrize("code", [ExitCode.FAILED, ExitCode.DONE])
+def test_the_answer_is_printed_and_its_exit_code_taken(monkeypatch: pytest.MonkeyPatch, code: ExitCode) -> None:
+    monkeypatch.setattr(verification, "verify", lambda *_, **__: Answer("the answer", {}, code))
     monkeypatch.setattr("signal.signal", lambda *_: None)
     done = CliRunner().invoke(main, ["verify", "folder"])
     assert (done.exit_code, done.stdout) == (code, "the answer\n")
-    assert CliRunner().invoke(main, ["verify", "folder", "--all", "--run", "x"]).exit_code == 2
 
 
-def test_the_run_with_the_least_training_is_taken_where_none_is_named(results: Path) -> None:
-    (chosen,) = verification._choose(results, None, every=False)
-    assert chosen.stored.folder == run_of(results, "shorter").folder
+def test_one_run_and_all_of_them_exclude_each_other(results: Path) -> None:
+    with pytest.raises(SpecError, match="--run and --all exclude each other"):
+        quietly(results, "x", every=True)
 
 
 def test_a_run_that_is_not_there_is_refused_with_the_nearest_name(results: Path) -> None:
@@ -207,44 +206,48 @@ def test_a_run_that_is_not_there_is_refused_with_the_nearest_name(results: Path)
 
 
 def test_folders_without_runs_are_refused(results: Path, tmp_path: Path) -> None:
-    with pytest.raises(ResultsError, match="is not the folder of an experiment"):
+    with pytest.raises(ResultsError, match="name the folder of an experiment"):
         quietly(tmp_path)
     shutil.copy(results / "spec.yaml", tmp_path)
-    with pytest.raises(ResultsError, match="no finished runs lie there; run clrbench compare"):
+    with pytest.raises(ResultsError, match="there are no finished runs; run clrbench compare"):
         quietly(tmp_path)
 
 
 def test_data_that_is_missing_or_has_changed_is_an_error_of_the_data(results: Path, tmp_path: Path) -> None:
     root = tmp_path / "quick"
     shutil.copytree(results, root)
-    info = run_of(root, "constant").info
-    name = run_of(root, "constant").folder.name
-    rewrite(root, "constant", lambda log: log, provenance={**info["provenance"], "data_checksum": "other"})
-    with pytest.raises(DataError, match=f"{name}: was trained on mnist with checksum other, but here it has "):
-        quietly(root, name)
-    gone = json.loads(json.dumps(info["spec"]))
-    gone["data"]["dataset"] = str(tmp_path / "gone.npz")
-    rewrite(root, "constant", lambda log: log, spec=gone)
-    with pytest.raises(DataError, match=f"{name}: its data set cannot be had here: .*gone.npz"):
-        quietly(root, name)
+    record = run_of(root, "constant").record
+    other = replace(record.provenance, data_checksum="other")
+    rewrite(root, "constant", lambda log: log, provenance=other)
+    with pytest.raises(DataError, match=f"{record.run_id}: was trained on mnist with checksum other, but here it has "):
+        quietly(root, record.run_id)
+    gone = record.spec.data.model_copy(update={"dataset": str(tmp_path / "gone.npz")})
+    rewrite(root, "constant", lambda log: log, spec=record.spec.model_copy(update={"data": gone}))
+    with pytest.raises(DataError, match=f"{record.run_id}: its data set is not here: .*gone.npz"):
+        quietly(root, record.run_id)
 
 
-def test_a_run_that_this_version_cannot_read_names_the_one_that_made_it(results: Path, tmp_path: Path) -> None:
+def test_a_run_that_this_version_cannot_read_is_an_error_of_the_results(results: Path, tmp_path: Path) -> None:
     root = tmp_path / "quick"
     shutil.copytree(results, root)
-    info = run_of(root, "constant").info
-    rewrite(root, "constant", lambda log: log, spec={**info["spec"], "momentum_of_mind": 1})
-    with pytest.raises(ResultsError, match="cannot read what was trained"):
-        quietly(root, run_of(root, "constant").folder.name)
+    folder = run_of(root, "constant").folder
+    content = json.loads((folder / "run.json").read_text())
+    del content[SEAL]
+    content["spec"]["momentum_of_mind"] = 1
+    (folder / "run.json").write_bytes(to_json(sealed(content)))
+    with pytest.raises(ResultsError, match="another version of clrbench wrote it, and this one cannot read what was"):
+        quietly(root, folder.name)
 
 
-def test_nothing_is_left_of_the_reruns(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_run_with_the_least_training_is_taken_where_none_is_named_and_nothing_is_left_of_it(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> float:
+        raise ResultsError("stop here")
+
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("clrbench.commands.verify.local_workers", _fail)
+    executor = FakeExecutor(fail)
     with pytest.raises(ResultsError, match="stop here"):
-        quietly(results)
+        quietly(results, setup=Setup(open_executor=executor.open))
+    assert executor.rounds == [["shorter s0"]]
     assert list(tmp_path.iterdir()) == []
-
-
-def _fail(*_: object) -> None:
-    raise ResultsError("stop here")

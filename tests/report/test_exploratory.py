@@ -16,7 +16,9 @@ INF, NAN = math.inf, math.nan
 START = "torch, test accuracy at least 0.9, first reached in the median: "
 
 
-def target_row(steps: tuple[float, float], speed_up: tuple[float, float, float, float], **changes: Any) -> dict[str, Any]:
+def target_row(
+    steps: tuple[float, float], speed_up: tuple[float, float, float, float], **changes: Any
+) -> dict[str, Any]:
     """Return a row of time_to_target.csv.
 
     Args:
@@ -27,7 +29,9 @@ def target_row(steps: tuple[float, float], speed_up: tuple[float, float, float, 
     row = {"backend": "torch", "candidate": "clr", "baseline": "constant", "metric": "test_accuracy", "target": 0.9}
     row |= {"kind": "first", "candidate_runs": 6, "candidate_misses": 0, "baseline_runs": 6, "baseline_misses": 0}
     for unit, factor in (("steps", 1.0), ("epochs", 0.1), ("total_steps", 1.0)):
-        row |= {f"{role}_median_{unit}": step * factor for role, step in zip(("candidate", "baseline"), steps, strict=True)}
+        row |= {
+            f"{role}_median_{unit}": step * factor for role, step in zip(("candidate", "baseline"), steps, strict=True)
+        }
     for way in ("", "epochs_", "total_"):
         row |= {
             f"{way}{key}": value
@@ -92,7 +96,12 @@ def test_an_arm_without_runs_reaches_a_target_in_no_run() -> None:
 def peaks(**changes: float) -> dict[str, Any]:
     """Return a row of cycle_peaks.csv of two runs, in one of which accuracy peaks at the end of a cycle."""
     row = {"backend": "torch", "arm": "clr", "runs": 2, "peaks_at_end": 0.5, "evaluations_at_end": 0.5}
-    row |= {"peaks_near_end": 1.0, "evaluations_near_end": 1.0, "accuracy_at_ends": 2.2 / 3, "accuracy_elsewhere": 2 / 3}
+    row |= {
+        "peaks_near_end": 1.0,
+        "evaluations_near_end": 1.0,
+        "accuracy_at_ends": 2.2 / 3,
+        "accuracy_elsewhere": 2 / 3,
+    }
     row |= {"above_neighbours": 0.1, "peak_lr_rank": 0.5, **changes}
     assert set(row) == set(PEAK_COLUMNS)
     return row

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from runs_in_memory import CONSTANT, NO_SEARCH, results_of, stored_run
+from runs_in_memory import NO_SEARCH, results_of, stored_run
+from specs import CONSTANT
 
 from clrbench.analysis.comparison import Comparison, read_rows
 from clrbench.analysis.results import Results
@@ -178,7 +179,9 @@ def test_an_arm_of_which_every_run_diverged_has_no_mean() -> None:
         ([0.8] * 6 + [NAN] * 2, " 2 pairs are left out, as a diverged run has no loss (diverged: clr 2, constant 0)"),
     ],
 )
-def test_pairs_that_are_left_out_are_counted_and_no_verdict_rests_on_the_others(ends: list[float], sentence: str) -> None:
+def test_pairs_that_are_left_out_are_counted_and_no_verdict_rests_on_the_others(
+    ends: list[float], sentence: str
+) -> None:
     findings = against_constant(ends, verdict={"metric": "test_loss"})
     text = findings_text(findings)
     assert f"{sentence}; this favours the arm that diverges." in text
@@ -212,7 +215,15 @@ def test_missing_runs_and_pairs_of_two_versions_are_warned_about() -> None:
 def tuned(scores: dict[float, list[float]], given: float = 0.01) -> Findings:
     """Return the findings of an experiment with a tuned arm, of whose tries these are the accuracies by rate."""
     tries = [
-        ("torch", "constant", rate, seed, 0.25 if math.isnan(found) else found, 4, math.inf if math.isnan(found) else 1.0)
+        (
+            "torch",
+            "constant",
+            rate,
+            seed,
+            0.25 if math.isnan(found) else found,
+            4,
+            math.inf if math.isnan(found) else 1.0,
+        )
         for rate, by_seed in scores.items()
         for seed, found in enumerate(by_seed, 1_000_000)
     ]

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from clrbench.errors import SpecError
 from clrbench.spec import METRICS, Spec, json_schema, load_spec, to_yaml
 from clrbench.spec.model import Arm, Data, Model, Optimizer, RangeTest, Verdict
-from clrbench.spec.schedules import Schedule
+from clrbench.spec.schedules import MODELS
 from clrbench.spec.tune import Tune
 
 SCHEMA = json_schema()
@@ -27,8 +27,9 @@ TYPES: dict[str, Any] = {
     "boolean": bool,
     "null": type(None),
 }
-PARTS: tuple[type[BaseModel], ...] = tuple(
-    part for union in (Schedule, Model, Optimizer) for part in get_args(get_args(union)[0])
+PARTS: tuple[type[BaseModel], ...] = (
+    *MODELS,
+    *(part for union in (Model, Optimizer) for part in get_args(get_args(union)[0])),
 )
 EXAMPLE = """\
 name: mnist-mlp

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from specs import read_spec
 
 from clrbench.errors import SpecError
 from clrbench.spec import Length, Share, Spec, load_spec, to_yaml
@@ -55,7 +56,7 @@ def load(folder: Path, text: str) -> Spec:
 
 
 def changed(folder: Path, **changes: Any) -> Spec:
-    return load(folder, yaml.safe_dump(yaml.safe_load(SHORTEST) | changes, sort_keys=False))
+    return read_spec(folder, **changes).spec
 
 
 def test_the_example_of_the_design(tmp_path: Path) -> None:
@@ -202,9 +203,7 @@ def test_rates_between_the_bounds_of_the_range_test(tmp_path: Path) -> None:
 
 
 def test_range_test_alone_needs_no_arms_and_no_duration(tmp_path: Path) -> None:
-    data = yaml.safe_load(SHORTEST) | {"range_test": {"end_lr": 3}}
-    del data["arms"], data["duration"]
-    spec = load(tmp_path, yaml.safe_dump(data))
+    spec = changed(tmp_path, arms=None, duration=None, range_test={"end_lr": 3})
     assert (spec.arms, spec.range_test.end_lr) == ({}, 3)
 
 
@@ -212,6 +211,8 @@ def test_arm_takes_what_it_does_not_override_from_the_spec(tmp_path: Path) -> No
     schedule = {"name": "constant", "lr": 1}
     spec = changed(
         tmp_path,
+        batch_size=8,
+        duration="1 epoch",
         arms={
             "plain": {"schedule": schedule},
             "other": {"schedule": schedule, "batch_size": 4, "optimizer": {"name": "adam"}, "duration": "9 steps"},

@@ -10,7 +10,8 @@ from pydantic import TypeAdapter
 
 from clrbench import schedules
 from clrbench.errors import ScheduleError
-from clrbench.spec import BaseCyclic, Clock, Constant, Ramp, Schedule
+from clrbench.spec import BaseCyclic, Clock, Ramp, Schedule
+from clrbench.spec.schedules import Constant
 
 PARSED: TypeAdapter[Any] = TypeAdapter(Schedule)
 CLOCK = Clock(steps_per_epoch=20, num_steps=100)
@@ -57,7 +58,7 @@ def test_table_is_that_of_the_function_of_the_same_name(
     name: str, keys: dict[str, Any], arguments: dict[str, Any]
 ) -> None:
     table = PARSED.validate_python({"name": name, **keys}).table(Clock(steps_per_epoch=20, num_steps=85))
-    np.testing.assert_array_equal(table, schedules.SCHEDULES[name](85, **arguments))
+    np.testing.assert_array_equal(table, schedules.SCHEDULES[name].make(85, **arguments))
 
 
 @pytest.mark.parametrize(("name", "keys", "arguments"), EVERY_KIND)
@@ -65,7 +66,7 @@ def test_warmup_rises_to_the_first_rate_and_the_schedule_covers_the_rest(
     name: str, keys: dict[str, Any], arguments: dict[str, Any]
 ) -> None:
     schedule = PARSED.validate_python({"name": name, **keys, "warmup": "15 steps"})
-    main = schedules.SCHEDULES[name](85, **arguments)
+    main = schedules.SCHEDULES[name].make(85, **arguments)
     rise = main[0] * np.arange(1, 16) / 16
     assert schedule.warmup_steps(CLOCK) == WARMUP_STEPS
     np.testing.assert_allclose(schedule.table(CLOCK), np.concatenate([rise, main]), rtol=1e-15)

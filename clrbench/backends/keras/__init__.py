@@ -1,0 +1,1 @@
+"""The Keras backend, on TensorFlow."""

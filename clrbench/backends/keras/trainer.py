@@ -1,0 +1,82 @@
+"""Training on Keras: steps are one compiled loop over images on the device, a whole data set or a piece of it."""
+
+from __future__ import annotations
+
+import weakref
+
+import numpy as np
+
+from clrbench.backends.common import EVALUATION_ROWS
+from clrbench.backends.keras.imports import tf
+from clrbench.backends.keras.input import make_input
+from clrbench.backends.keras.program import ImageType, Program, as_numbers
+from clrbench.backends.protocol import State
+from clrbench.records import Dataset, Evaluation, FloatArray, IntArray, Split, StepLog, TrainPlan
+
+MAX_IDLE_PROGRAMS = 4
+
+_TF_DEVICES = {"cpu": "/CPU:0", "cuda": "/GPU:0", "mps": "/GPU:0"}
+
+# Programs that no trainer uses, by what was compiled into them: runs that differ in seed or schedule compile once.
+_idle_programs: dict[tuple[object, ...], Program] = {}
+
+
+class KerasTrainer:
+    """A `Trainer` on Keras and TensorFlow."""
+
+    def __init__(self, plan: TrainPlan, dataset: Dataset, device: str) -> None:
+        """Put images and weights on the device; see `Backend.make_trainer`."""
+        self._rows = plan.rows
+        place = _TF_DEVICES[device]
+        self._train_set = make_input(dataset.x_train, dataset.y_train, place, plan.pipeline)
+        self._test_set = make_input(dataset.x_test, dataset.y_test, place, plan.pipeline)
+        image_type = ImageType(dataset.image_shape, dataset.x_train.dtype.name, as_numbers(plan.standardisation))
+        made_of = (plan.layers, plan.optimizer, plan.batches.shape[1], image_type)
+        with tf.device(place):
+            idle = _idle_programs.pop((*made_of, device), None)
+            self._program = Program(*made_of) if idle is None else idle
+        self._program.reset(plan.weights, plan.dropout_seed)
+        weakref.finalize(self, _keep, (*made_of, device), self._program).atexit = False
+
+    def train(self, batches: IntArray, lr: FloatArray) -> StepLog:
+        """Make one update for every row of `batches`; see `Trainer`."""
+        logs, begin = [], 0
+        for images, labels, rows in self._train_set.pieces(batches):
+            rates = lr[begin : begin + len(rows)]
+            logs.append([log.numpy() for log in self._program.stretch(images, labels, rows, rates)])
+            begin += len(rows)
+        return StepLog(*(np.concatenate(parts) for parts in zip(*logs, strict=True)))
+
+    def feed(self, batches: IntArray) -> None:
+        """Bring the rows of every batch to the device, and train nothing; see `Trainer`."""
+        for images, labels, rows in self._train_set.pieces(batches):
+            # Asking for the number waits for the device.
+            self._program.feed(images, labels, rows).numpy()
+
+    def evaluate(self, split: Split) -> Evaluation:
+        """Return loss and accuracy over a split; see `Trainer`."""
+        rows: IntArray = getattr(self._rows, split)
+        if not len(rows):
+            return Evaluation(float("nan"), float("nan"))
+        images_and_labels = self._test_set if split is Split.TEST else self._train_set
+        sums = [
+            self._program.score(images, labels, chunk)
+            for images, labels, piece in images_and_labels.pieces(rows, EVALUATION_ROWS)
+            for chunk in np.split(piece, range(EVALUATION_ROWS, len(piece), EVALUATION_ROWS))
+        ]
+        loss, hits = np.sum(sums, axis=0)
+        return Evaluation(float(loss / len(rows)), float(hits / len(rows)))
+
+    def state(self) -> State:
+        """Return all that the next step depends on; see `Trainer`."""
+        return self._program.state()
+
+    def restore(self, state: State) -> None:
+        """Continue where `state` was taken; see `Trainer`."""
+        self._program.restore(state)
+
+
+def _keep(made_of: tuple[object, ...], program: Program) -> None:
+    _idle_programs[made_of] = program
+    if len(_idle_programs) > MAX_IDLE_PROGRAMS:
+        del _idle_programs[next(iter(_idle_programs))]

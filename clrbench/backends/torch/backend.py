@@ -1,0 +1,55 @@
+"""The PyTorch backend: devices, threads, versions; see `Backend`."""
+
+from __future__ import annotations
+
+import torch
+
+from clrbench.backends.common import choose_device
+from clrbench.backends.torch.trainer import TorchTrainer
+from clrbench.records import Dataset, TrainPlan
+
+
+def set_threads(num_threads: int) -> None:
+    """Fix the CPU threads of this process; see `Backend`."""
+    torch.set_num_threads(num_threads)
+    # As TensorFlow does: arithmetic on denormal numbers is slow on many processors, and momentum decays into them.
+    torch.set_flush_denormal(True)
+
+
+def find_device(wanted: str) -> str:
+    """Return the device to use; see `Backend`."""
+    present: tuple[str, ...] = ("cuda",) if torch.cuda.is_available() else ()
+    present += ("mps",) if torch.backends.mps.is_available() else ()
+    return choose_device(wanted, (*present, "cpu"))
+
+
+def versions() -> dict[str, str]:
+    """Return the version of torch."""
+    # A plain str: to read the framework's own kind of one, another process would have to import it.
+    return {"torch": str(torch.__version__)}
+
+
+def build(device: str) -> dict[str, str]:
+    """Return what torch computes with; see `Backend`."""
+    found = {
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "mkl": _yes_or_no(torch.backends.mkl.is_available()),  # type: ignore[no-untyped-call]
+        "onednn": _yes_or_no(torch.backends.mkldnn.is_available()),  # type: ignore[no-untyped-call]
+    }
+    if device == "cuda":
+        found |= {
+            "cuda": str(torch.version.cuda),
+            "cudnn": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]
+            "device_name": torch.cuda.get_device_name(),
+        }
+    return found
+
+
+def _yes_or_no(there: bool) -> str:
+    return "yes" if there else "no"
+
+
+def make_trainer(plan: TrainPlan, dataset: Dataset, device: str) -> TorchTrainer:
+    """Return a trainer that stands before the first step of `plan`; see `Backend`."""
+    torch.backends.cudnn.deterministic = True
+    return TorchTrainer(plan, dataset, device)

@@ -1,0 +1,131 @@
+"""Training on torch: a tight loop over images on the device, with one wait for the device a stretch."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from clrbench.backends.common import EVALUATION_ROWS
+from clrbench.backends.protocol import State
+from clrbench.backends.torch.input import Input
+from clrbench.backends.torch.network import Network, to_array, to_tensor
+from clrbench.backends.torch.optimizers import make_optimizer
+from clrbench.records import Dataset, Evaluation, FloatArray, IntArray, Split, StepLog, TrainPlan
+
+GATHERED_BYTES = 2**21
+"""Of float32 images; what a core's cache holds, about."""
+
+
+class TorchTrainer:
+    """A `Trainer` on PyTorch."""
+
+    def __init__(self, plan: TrainPlan, dataset: Dataset, device: str) -> None:
+        """Put images and weights on the device; see `Backend.make_trainer`."""
+        self._device = device
+        self._rows = plan.rows
+        make_input = partial(Input, standardisation=plan.standardisation, pipeline=plan.pipeline, device=device)
+        self._train_set = make_input(dataset.x_train, dataset.y_train)
+        self._test_set = make_input(dataset.x_test, dataset.y_test)
+        self._network = Network(
+            plan.layers,
+            plan.weights,
+            device=device,
+            dropout_seed=plan.dropout_seed,
+            keras_batch_norm=plan.optimizer.update_rule == "shared",
+        )
+        self._weights = list(self._network.weights.values())
+        self._optimizer = make_optimizer(plan.optimizer, self._weights)
+        # Torch wraps `step` for its profiler and compiler, which costs a small network a tenth of its time.
+        self._step = partial(inspect.unwrap(type(self._optimizer).step), self._optimizer)
+
+    def train(self, batches: IntArray, lr: FloatArray) -> StepLog:
+        """Make one update for every row of `batches`; see `Trainer`."""
+        self._network.training = True
+        group = self._optimizer.param_groups[0]
+        values = iter(lr.tolist())
+        rates: list[float] = []
+        # Memory of their own from the start: small tensors between the large ones that come and go would scatter these.
+        losses, accuracies = torch.empty(2, len(lr), device=self._device).unbind()
+        for images, classes in self._some_steps(batches):
+            steps = slice(len(rates), len(rates) + len(classes))
+            updates = []
+            for batch, targets in zip(images.unbind(), classes.unbind(), strict=True):
+                group["lr"] = next(values)
+                rates.append(group["lr"])
+                updates.append(self._update(batch, targets))
+            batch_losses, logits = zip(*updates, strict=True)
+            losses[steps] = torch.stack(batch_losses)
+            accuracies[steps] = (torch.stack(logits).argmax(2) == classes).float().mean(1)
+        return StepLog(np.array(rates, np.float32), losses.cpu().numpy(), accuracies.cpu().numpy())
+
+    def feed(self, batches: IntArray) -> None:
+        """Bring the rows of every batch to the device, and train nothing; see `Trainer`."""
+        # Reading a number waits for the device.
+        float(sum(images.flatten()[0] for images, _ in self._some_steps(batches)))
+
+    def _some_steps(self, batches: IntArray) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield images and labels of as many steps at a time as a cache holds."""
+        steps_at_once = max(1, GATHERED_BYTES // (self._train_set.image_bytes * batches.shape[1]))
+        return self._train_set.chunks(batches, steps_at_once)
+
+    def _update(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self._network(images)
+        loss = F.cross_entropy(logits, labels)
+        for weight in self._weights:
+            weight.grad = None
+        torch.autograd.backward(loss)
+        with torch.no_grad():
+            self._step()
+        return loss.detach(), logits.detach()
+
+    @torch.no_grad()
+    def evaluate(self, split: Split) -> Evaluation:
+        """Return loss and accuracy over a split; see `Trainer`."""
+        rows: IntArray = getattr(self._rows, split)
+        if not len(rows):
+            return Evaluation(float("nan"), float("nan"))
+        self._network.training = False
+        images_and_labels = self._test_set if split is Split.TEST else self._train_set
+        losses, hits = torch.empty(2, len(rows), device=self._device).unbind()
+        done = 0
+        for images, labels in images_and_labels.chunks(rows, EVALUATION_ROWS):
+            chunk = slice(done, done + len(labels))
+            logits = self._network(images)
+            losses[chunk] = F.cross_entropy(logits, labels, reduction="none")
+            hits[chunk] = logits.argmax(1) == labels
+            done += len(labels)
+        return Evaluation(losses.cpu().double().mean().item(), hits.cpu().double().mean().item())
+
+    def state(self) -> State:
+        """Return all that the next step depends on; see `Trainer`."""
+        state = {name: to_array(tensor) for name, tensor in self._tensors().items()}
+        for name, weight in self._network.weights.items():
+            for slot, tensor in self._optimizer.state[weight].items():
+                state[f"optimizer.{slot}.{name}"] = to_array(tensor)
+        (group,) = self._optimizer.param_groups
+        state["step"] = np.array(group.get("step", 0))
+        state["dropout.generator"] = self._network.generator.get_state().numpy()
+        return state
+
+    def restore(self, state: State) -> None:
+        """Continue where `state` was taken; see `Trainer`."""
+        with torch.no_grad():
+            for name, tensor in self._tensors().items():
+                tensor.copy_(to_tensor(state[name], self._device))
+        self._optimizer.state.clear()
+        for key, array in state.items():
+            kind, _, rest = key.partition(".")
+            if kind == "optimizer":
+                slot, _, name = rest.partition(".")
+                self._optimizer.state[self._network.weights[name]][slot] = to_tensor(array, self._device)
+        self._optimizer.param_groups[0]["step"] = int(state["step"])
+        self._network.generator.set_state(torch.tensor(state["dropout.generator"]))
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return self._network.weights | self._network.statistics

@@ -1,0 +1,83 @@
+"""The layers that a network is made of, as records that every backend builds from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+ActivationName: TypeAlias = Literal["relu", "tanh", "sigmoid", "softmax", "elu", "gelu", "linear"]
+Padding: TypeAlias = Literal["same", "valid"]
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A fully connected layer with a bias."""
+
+    units: int
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A square convolution; `same` pads kernel_size // 2 pixels on every side, whatever the stride."""
+
+    filters: int
+    kernel_size: int
+    stride: int = 1
+    padding: Padding = "same"
+    bias: bool = True
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """Maximum over size x size windows that do not overlap; a rest at the edge is dropped."""
+
+    size: int = 2
+
+
+@dataclass(frozen=True)
+class AveragePool:
+    """Mean over size x size windows that do not overlap; a rest at the edge is dropped."""
+
+    size: int = 2
+
+
+@dataclass(frozen=True)
+class GlobalAveragePool:
+    """Mean of each channel over all pixels."""
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """Height, width and channels as one axis, in that order, on every backend."""
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An elementwise activation, or a softmax over the channels."""
+
+    name: ActivationName
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Batch normalisation over all axes but the channels."""
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Sets a fraction `rate` of the values to zero while training and scales up the others."""
+
+    rate: float
+
+
+@dataclass(frozen=True)
+class Residual:
+    """The sum of what `body` and `shortcut` make of one input; an empty shortcut is the input itself."""
+
+    body: tuple[Layer, ...]
+    shortcut: tuple[Layer, ...] = ()
+
+
+Layer: TypeAlias = (
+    Dense | Conv | MaxPool | AveragePool | GlobalAveragePool | Flatten | Activation | BatchNorm | Dropout | Residual
+)

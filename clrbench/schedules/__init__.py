@@ -1,0 +1,22 @@
+"""Learning-rate tables: every function is pure, and entry i of its table is the rate that update i uses (0-based).
+
+All lengths are in steps (one step = one update = one batch); a rate has no unit. Every rate is normal as float32. A
+schedule is a function under `@register` in a module of this package, and the line that imports it here.
+"""
+
+from clrbench.schedules.basic import constant as constant
+from clrbench.schedules.basic import ramp as ramp
+from clrbench.schedules.basic import warmup as warmup
+from clrbench.schedules.cyclic import cycle_end_steps as cycle_end_steps
+from clrbench.schedules.cyclic import exp_range as exp_range
+from clrbench.schedules.cyclic import exp_range_paper as exp_range_paper
+from clrbench.schedules.cyclic import one_cycle as one_cycle
+from clrbench.schedules.cyclic import triangular as triangular
+from clrbench.schedules.cyclic import triangular2 as triangular2
+from clrbench.schedules.decays import END_LR_DIVISOR as END_LR_DIVISOR
+from clrbench.schedules.decays import cosine as cosine
+from clrbench.schedules.decays import cosine_restarts as cosine_restarts
+from clrbench.schedules.decays import exponential_decay as exponential_decay
+from clrbench.schedules.decays import linear_decay as linear_decay
+from clrbench.schedules.decays import step_decay as step_decay
+from clrbench.schedules.registry import SCHEDULES as SCHEDULES
