@@ -90,7 +90,7 @@ class SpeedUp:
     ci_high: float
 
 
-def speed_up(candidate: Times, baseline: Times, alpha: float) -> SpeedUp:
+def speed_up(candidate: Times, baseline: Times, *, alpha: float) -> SpeedUp:
     """Return how much sooner the candidate gets to the target than the baseline, in the median over their pairs.
 
     A run that misses would take longer than it was given. So where the candidate misses, the ratio lies between 0 and the
@@ -133,7 +133,7 @@ def time_to_target_table(results: Results) -> pd.DataFrame:
                 "total_": [arm.times(kind, seeds, start=cost) for arm, cost in zip(arms, costs, strict=True)],
             }
             for way, times in ways.items():
-                found = asdict(speed_up(*times, results.spec.verdict.alpha))
+                found = asdict(speed_up(*times, alpha=results.spec.verdict.alpha))
                 row |= {f"{way}{key}": value for key, value in found.items()}
             rows.append({**row, "pairs": len(seeds)})
     return pd.DataFrame(rows, columns=list(TIME_TO_TARGET_COLUMNS))
@@ -153,7 +153,7 @@ def seconds_table(results: Results) -> pd.DataFrame:
             for kind in KINDS:
                 times = [arm.times(kind, seeds, arm.numbers(seeds, _steps_per_second)) for arm in arms]
                 medians = [float(np.median(one.taken)) for one in times]
-                found = astuple(speed_up(*times, results.spec.verdict.alpha))
+                found = astuple(speed_up(*times, alpha=results.spec.verdict.alpha))
                 rows.append((*place.values(), kind, *machine, *medians, len(seeds), *found))
     return pd.DataFrame(rows, columns=list(SECONDS_COLUMNS))
 
