@@ -1,12 +1,14 @@
 """Whether two backends train alike: pure judgement over losses, no framework.
 
-Float32 rounding grows while a network trains, so two right backends part sooner or later. How fast is measured: the
-control is the same backend again, from weights that one rounding moved. A difference that grows much faster than the
-control's is no rounding.
+Float32 rounding grows while a network trains, so two right backends part sooner or later. How fast is measured: controls
+are each backend again, from weights that were nudged at random. Where a network has kinks (a relu, a pooling maximum) growth
+comes in jumps, whenever one value falls the other way, so no single control says how fast is too fast: the envelope
+of several is what a difference is held against, and it may jump a few steps before any of them does.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,8 +17,22 @@ import numpy as np
 from clrbench.records import DoubleArray, FloatArray, Weights
 
 ULP = float(np.finfo(np.float32).eps)
-GROWTH_FLOOR = 4 * ULP  # a control that happens to agree better than this says nothing
+
+NUM_CONTROLS = 4
+"""Of each backend."""
+
+NUDGE = 32
+"""So many roundings, at most, is a weight moved by.
+
+Losses then differ at step 0 by some 1e-7 relatively, as those of two backends do, or a few times that: a backend adds
+roundings of its own at every layer and step, so with less the controls miss some of the kinks where backends part.
+"""
+
+GROWTH_FLOOR = 4 * ULP  # controls that happen to agree better than this say nothing
 ALLOWED_RATIO = 10.0
+
+ALLOWED_LEAD = 3
+"""So many steps before the controls may a difference jump, to at most what theirs is then."""
 
 
 class Judgement(StrEnum):
@@ -34,11 +50,12 @@ class Parity:
     Attributes:
         difference: float64[k], relative difference of the two losses at every step.
         growth: float64[k], the largest difference up to every step.
-        control_growth: float64[k], the same for each backend against itself, one rounding apart; the larger one.
-        largest_ratio: Most that the growth exceeds the control's by, as a factor.
+        control_growth: float64[k], the same for each backend against itself, nudged; the largest of all controls.
+        largest_ratio: Most that the growth exceeds the controls' by, as a factor; `ALLOWED_RATIO` at most where it is no more
+            than theirs is `ALLOWED_LEAD` steps later.
         parting_step: First step (0-based) whose difference is above the tolerance; None if there is none.
         judgement: `same`: never above the tolerance; `chaos`: above it, but at most `ALLOWED_RATIO` times the
-            control's growth at every step; `bug`: more than that.
+            controls' growth at every step, or what that is a few steps later; `bug`: more than that.
     """
 
     difference: DoubleArray
@@ -50,20 +67,28 @@ class Parity:
 
 
 def judge(
-    losses: tuple[FloatArray, FloatArray], control_losses: tuple[FloatArray, FloatArray], *, tolerance: float
+    losses: tuple[FloatArray, FloatArray],
+    controls: tuple[Sequence[FloatArray], Sequence[FloatArray]],
+    *,
+    tolerance: float,
 ) -> Parity:
     """Compare the losses of two backends that had the same weights, batches and rates.
 
     Args:
         losses: float32[k] of either backend.
-        control_losses: float32[k] of either backend, in the same order, from `nudged` weights.
+        controls: Any number of float32[k] of either backend, in the same order, each from `nudged` weights of its own.
         tolerance: Largest relative difference that counts as the same.
     """
     difference = relative_difference(*losses)
     growth = np.maximum.accumulate(difference)
-    controls = [relative_difference(*pair) for pair in zip(losses, control_losses, strict=True)]
-    control_growth = np.maximum.accumulate(np.maximum(*controls))
-    ratio = _ratio(growth, np.maximum(control_growth, GROWTH_FLOOR))
+    of_controls = [
+        relative_difference(planned, control)
+        for planned, nudges in zip(losses, controls, strict=True)
+        for control in nudges
+    ]
+    control_growth = np.maximum.accumulate(np.max(of_controls, axis=0))
+    to_come = _later(control_growth, ALLOWED_LEAD) / ALLOWED_RATIO
+    ratio = _ratio(growth, np.maximum.reduce([control_growth, to_come, np.full_like(growth, GROWTH_FLOOR)]))
     parted = np.flatnonzero(difference > tolerance)
     largest_ratio = float(ratio.max(initial=0.0))
     if len(parted):
@@ -91,18 +116,25 @@ def relative_difference(first: FloatArray, second: FloatArray) -> DoubleArray:
     return np.abs(difference) / np.where(scale > 0, scale, 1.0)
 
 
-def nudged(weights: Weights) -> dict[str, FloatArray]:
-    """Return weights that one float32 rounding has moved, up and down in turn; a 0 stays, for it is exact.
+def nudged(weights: Weights, control: int) -> dict[str, FloatArray]:
+    """Return weights of which each was moved at random by up to `NUDGE` float32 roundings; a 0 stays, for it is exact.
 
     Args:
         weights: By name.
+        control: Which of the controls: decides the random numbers.
     """
-    return {name: _nudge(weight) for name, weight in weights.items()}
+    rng = np.random.default_rng(control)
+    return {name: _nudge(weight, rng) for name, weight in weights.items()}
 
 
-def _nudge(weight: FloatArray) -> FloatArray:
-    towards = np.where(np.arange(weight.size) % 2, -np.inf, np.inf).reshape(weight.shape)
-    return np.where(weight == 0, weight, np.nextafter(weight, towards.astype(np.float32)))
+def _nudge(weight: FloatArray, rng: np.random.Generator) -> FloatArray:
+    roundings = rng.uniform(-NUDGE, NUDGE, weight.shape)
+    return (weight * (1 + roundings * (ULP / 2))).astype(np.float32)
+
+
+def _later(growth: DoubleArray, steps: int) -> DoubleArray:
+    """Return at every step what a growth will be so many steps later, or at its end."""
+    return growth[np.minimum(np.arange(len(growth)) + steps, len(growth) - 1)]
 
 
 def _ratio(growth: DoubleArray, control_growth: DoubleArray) -> DoubleArray:

@@ -145,7 +145,6 @@ class Watch:
     """Shows the progress of runs that an executor makes.
 
     Attributes:
-        display: The display.
         step_work: The work of one update of each run, by its ID.
     """
 

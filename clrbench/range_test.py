@@ -62,8 +62,8 @@ class _Answer:
 def suggest_bounds(lr: npt.ArrayLike, loss: npt.ArrayLike, accuracy: npt.ArrayLike) -> Bounds:
     """Suggest base_lr and max_lr from the curve of an LR range test, or refuse.
 
-    The bounds come from the accuracy averaged over the seeds. A seed that diverges (nan or inf) counts from there on with
-    the lowest accuracy it had.
+    The bounds come from the accuracy averaged over the seeds, and are also found for each seed's own curve. A seed that
+    diverges (nan or inf) counts from there on with the lowest accuracy it had.
 
     Args:
         lr: float[points], ascending, > 0; the rate at each point of a linear or exponential ramp; nan is allowed where

@@ -1,6 +1,7 @@
-"""How the tests are spread over processes, which share the processors; the command line in a folder of each test's own."""
+"""How the tests are spread over processes, what one leaves to the next, and the command line in a folder of its own."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,3 +40,11 @@ def end_of_server() -> Iterator[None]:
 def clrbench(tmp_path: Path) -> Clrbench:
     """Run the command line in a folder of the test's own."""
     return lambda *arguments, **options: run_clrbench(*arguments, folder=tmp_path, **options)
+
+
+@pytest.fixture(autouse=True)
+def _denormal_numbers() -> Iterator[None]:
+    """Have denormal numbers again after a test that trained with torch; hypothesis draws no numbers without them."""
+    yield
+    if sys.float_info.min / 2 == 0:
+        sys.modules["torch"].set_flush_denormal(False)

@@ -7,6 +7,7 @@ from clrbench.commands.range_test import make_range_tests, next_command
 from clrbench.commands.report import FailIf, range_tests_answer, report_experiment, write_range_test
 from clrbench.commands.search import find_rates
 from clrbench.commands.setup import Job
+from clrbench.errors import SpecError
 from clrbench.execution.runner import Runner, part
 from clrbench.planning.runs import BoundsTable, training_runs
 from clrbench.planning.tuning import with_chosen
@@ -15,12 +16,7 @@ from clrbench.store import ResultsFolder
 
 
 def compare(job: Job, *, dry_run: bool = False, fail_if: FailIf | None = None) -> Answer:
-    """Make every run of an experiment that is not stored yet, and write its tables, plots and page.
-
-    Args:
-        job: The spec, and how to make its runs.
-        dry_run: Whether to estimate the cost only.
-        fail_if: What the exit code is to tell of the candidates.
+    """Make every run of an experiment that is not stored yet, and write its tables, plots and page; or estimate the cost only.
 
     Returns:
         The verdict; or the range tests without an answer, where arms take their rates from them; or how many runs are
@@ -30,6 +26,8 @@ def compare(job: Job, *, dry_run: bool = False, fail_if: FailIf | None = None) -
         SpecError: If the spec names no arm, or does not fit the data.
         ClrbenchError: If a run fails; finished runs stay on disk.
     """
+    if fail_if is not None and job.options.shard is not None:
+        raise SpecError("--fail-if asks for a verdict, which --shard does not come to; leave one of them out")
     experiment = job.open()
     if dry_run:
         return dry_run_answer(experiment, estimate(experiment, job.options))

@@ -19,11 +19,6 @@ def list_datasets(library: Library) -> Answer:
 def fetch_dataset(library: Library, name: str, show: Show) -> Answer:
     """Fetch or make a data set unless it is here, and return what is known of it.
 
-    Args:
-        library: Holds the data sets.
-        name: The name of the data set.
-        show: Shows the progress.
-
     Raises:
         SpecError: If there is no such name.
         DataError: If the data cannot be had.

@@ -42,10 +42,8 @@ class Cost:
     Attributes:
         num_runs: Number of runs, those of range tests and searches among them.
         num_tries: Number of runs that try rates of tuned arms, without the one rate that a search may add.
-        num_steps: Updates of all runs.
         minutes: Rough time for all runs, in minutes.
         memory_gigabytes: Rough memory of all workers together, in 1e9 bytes.
-        workers: Number of runs made at a time.
         detectable_sds: The smallest difference that this many pairs show four times in five, in standard deviations of
             the paired differences; None where no difference can be shown.
     """

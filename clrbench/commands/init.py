@@ -10,10 +10,7 @@ from clrbench.spec import NAME_PATTERN
 
 
 def init(name: str) -> Answer:
-    """Write the packaged starter spec as `NAME.yaml` in the current folder.
-
-    Args:
-        name: The name of the experiment; a trailing `.yaml` is not part of it.
+    """Write the packaged starter spec as `NAME.yaml` in the current folder; a trailing `.yaml` is not part of the name.
 
     Raises:
         SpecError: If the name is not allowed, or the file exists.

@@ -15,11 +15,11 @@ from clrbench.errors import SpecError
 from clrbench.execution.executor import Resources
 from clrbench.execution.runner import Runner
 from clrbench.execution.task import first_losses
-from clrbench.parity import Judgement, Parity, judge
+from clrbench.parity import NUM_CONTROLS, Judgement, Parity, judge
 from clrbench.planning.experiment import Experiment, check_installed
 from clrbench.planning.runs import needed_range_tests, training_runs
 from clrbench.records import FloatArray
-from clrbench.spec import BACKEND_NAMES, Clock, RunSpec
+from clrbench.spec import BACKEND_NAMES, BackendName, Clock, RunSpec
 
 TOLERANCE = 1e-4
 """Largest relative difference of two losses that count as the same."""
@@ -28,8 +28,8 @@ MAX_SHOWN_STEPS = 20
 
 _MEANING = {
     Judgement.SAME: "the backends train alike",
-    Judgement.CHAOS: "chaos, not a bug: a single rounding grows as fast within one backend",
-    Judgement.BUG: "a bug, not chaos: a single rounding within one backend does not grow so fast",
+    Judgement.CHAOS: "chaos, not a bug: a few roundings grow as fast within one backend",
+    Judgement.BUG: "a bug, not chaos: a few roundings within one backend do not grow so fast",
 }
 _NATIVE = (
     "not chaos: update_rule is native, so each backend applies its own rule, and these differ; set optimizer.update_rule: shared "
@@ -42,10 +42,8 @@ class ArmParity:
     """One arm through both backends.
 
     Attributes:
-        arm: The name of the arm.
         lr: float32[k], the rates.
         losses: float32[k] of each backend, in the order of `BACKEND_NAMES`.
-        parity: The judgement.
         native: Whether each backend applied its own update rule.
     """
 
@@ -63,7 +61,7 @@ class ArmParity:
         if parity.parting_step is not None:
             where = f"they part at step {parity.parting_step + 1} (losses differ by more than {TOLERANCE:g})"
         meaning = _NATIVE if parity.judgement is Judgement.BUG and self.native else _MEANING[parity.judgement]
-        return f"{self.arm}: {meaning}; {where}; the difference is at most {parity.largest_ratio:.2g} times that of the control"
+        return f"{self.arm}: {meaning}; {where}; the difference is at most {parity.largest_ratio:.2g} times that of the controls"
 
     @property
     def data(self) -> dict[str, object]:
@@ -83,8 +81,8 @@ class ArmParity:
 
     def lines(self) -> Iterator[str]:
         """Yield the table, a line a step, thinned to `MAX_SHOWN_STEPS`."""
-        yield f"{self.arm}: largest relative difference so far, between backends and of the control"
-        yield f"{'step':>6} {'lr':>12} {'torch loss':>14} {'keras loss':>14} {'difference':>11} {'control':>11}"
+        yield f"{self.arm}: largest relative difference so far, between backends and of the controls"
+        yield f"{'step':>6} {'lr':>12} {'torch loss':>14} {'keras loss':>14} {'difference':>11} {'controls':>11}"
         shown = np.unique(np.linspace(0, len(self.lr) - 1, MAX_SHOWN_STEPS).astype(int))
         torch, keras = self.losses
         for i in shown:
@@ -95,13 +93,9 @@ class ArmParity:
 
 
 def parity(job: Job, num_steps: int) -> Answer:
-    """Train the first steps of every arm on both backends, and once more on each from weights one rounding away.
+    """Train the first steps of every arm on both backends, and on each once more for every control.
 
     Range tests are made first where arms take their rates from them; those without an answer are returned instead.
-
-    Args:
-        job: The spec, and how to make its runs.
-        num_steps: Number of steps.
 
     Raises:
         SpecError: If the spec names no arm, or its model has dropout, which each framework draws in its own way.
@@ -121,15 +115,8 @@ def parity(job: Job, num_steps: int) -> Answer:
     with experiment.locating():
         runs = training_runs(experiment.spec, experiment.sizes, BACKEND_NAMES, bounds_table(tests))
     first_seed = [run for run in runs if run.seed == experiment.spec.seeds[0]]
-    losses = {
-        (run.backend, run.arm): found
-        for backend in BACKEND_NAMES
-        for run, found in _losses(runner, first_seed, backend, num_steps)
-    }
-    arms = [
-        _arm_parity(run, *(losses[name, run.arm] for name in BACKEND_NAMES))
-        for run in first_seed[: len(experiment.spec.arms)]
-    ]
+    torch, keras = ([*_losses(runner, first_seed, backend, num_steps)] for backend in BACKEND_NAMES)
+    arms = [_arm_parity(*losses) for losses in zip(first_seed[: len(torch)], torch, keras, strict=True)]
     lines = [arm.verdict for arm in arms] + [line for arm in arms for line in ("", *arm.lines())]
     return Answer("\n".join(lines), {"tolerance": TOLERANCE, "arms": [arm.data for arm in arms]})
 
@@ -146,21 +133,24 @@ def _check_comparable(experiment: Experiment) -> None:
 
 @dataclass(frozen=True)
 class _Losses:
-    """Losses of one backend on one arm: float32[k] as planned, and float32[k] from nudged weights."""
+    """Losses of one backend on one arm: float32[k] as planned, and float32[k] of each control."""
 
     planned: FloatArray
-    control: FloatArray
+    controls: list[FloatArray]
 
 
-def _losses(runner: Runner, runs: list[RunSpec], backend: str, num_steps: int) -> Iterator[tuple[RunSpec, _Losses]]:
+def _losses(runner: Runner, runs: list[RunSpec], backend: BackendName, num_steps: int) -> Iterator[_Losses]:
+    """Yield the losses of a backend on each arm, in their order."""
     with runner.open_executor(Resources(backend, 1, runner.threads)) as executor:
         device = executor.find_device(runner.options.device)
+        # No control of one backend is nudged as one of the other's.
+        first_control = BACKEND_NAMES.index(backend) * NUM_CONTROLS
         for run in (run for run in runs if run.backend == backend):
-            planned, control = (
-                executor.call(first_losses, runner.experiment.library, run, device, num_steps, nudged=nudged)
-                for nudged in (False, True)
+            planned, *controls = (
+                executor.call(first_losses, runner.experiment.library, run, device, num_steps, control=control)
+                for control in (None, *range(first_control, first_control + NUM_CONTROLS))
             )
-            yield run, _Losses(planned, control)
+            yield _Losses(planned, controls)
 
 
 def _arm_parity(run: RunSpec, torch: _Losses, keras: _Losses) -> ArmParity:
@@ -169,6 +159,6 @@ def _arm_parity(run: RunSpec, torch: _Losses, keras: _Losses) -> ArmParity:
         arm=run.arm,
         lr=run.schedule.table(clock).astype(np.float32)[: len(torch.planned)],
         losses=(torch.planned, keras.planned),
-        parity=judge((torch.planned, keras.planned), (torch.control, keras.control), tolerance=TOLERANCE),
+        parity=judge((torch.planned, keras.planned), (torch.controls, keras.controls), tolerance=TOLERANCE),
         native=run.optimizer.update_rule == "native",
     )

@@ -13,12 +13,9 @@ from clrbench.spec import RunSpec
 
 
 def range_test(job: Job, *, dry_run: bool = False, check_length: bool = False) -> Answer:
-    """Make the range tests of an experiment: that of the spec itself, and those that arms take their rates from.
+    """Make the range tests of an experiment, at half their length, too, where that is asked for; or estimate the cost only.
 
-    Args:
-        job: The spec, and how to make its runs.
-        dry_run: Whether to estimate the cost only.
-        check_length: Whether each is made at half its length, too.
+    They are that of the spec itself, and those that arms take their rates from.
 
     Raises:
         SpecError: If the data or the length of a test does not allow what the spec asks for.

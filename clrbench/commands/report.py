@@ -27,9 +27,6 @@ HALF_CURVE = "curve-half.csv"
 def report(roots: Sequence[Path]) -> Answer:
     """Write the tables, plots and page of an experiment anew; or set several experiments side by side, writing nothing.
 
-    Args:
-        roots: The folders of the experiments, at least one.
-
     Raises:
         ResultsError: If there are no runs, or no tables of several, or a file is damaged.
     """
@@ -45,11 +42,7 @@ def report_experiment(
 ) -> Answer:
     """Write every table, every plot and the page of an experiment from its runs, and return what they say.
 
-    Args:
-        folder: The folder of the experiment.
-        spec: The experiment, resolved.
-        warnings: What the spec is warned about.
-        fail_if: The condition that exit code 4 stands for; where there is no answer, 3 goes before it.
+    `fail_if` is the condition that exit code 4 stands for; where there is no answer, 3 goes before it.
 
     Raises:
         ResultsError: If no run is finished, or the disk does not take the files.
@@ -61,8 +54,8 @@ def report_experiment(
         figures = draw_figures(findings)
         for name, table in findings.tables.items():
             folder.write_table(f"{name}.csv", table)
-        for name, png in figures.items():
-            folder.write_bytes(f"plots/{name}.png", png)
+        for figure in figures:
+            folder.write_bytes(f"plots/{figure.name}.png", figure.png)
         folder.write_bytes("report.html", render_page(page_content(findings, text, warnings, figures)).encode())
     parts = [text, f"Tables, plots and page: {folder.root}"]
     if warnings:
@@ -89,12 +82,7 @@ def write_range_test(test: RangeTest) -> None:
 
 
 def range_tests_answer(tests: Sequence[RangeTest], next_command: str) -> Answer:
-    """Return what range tests come to.
-
-    Args:
-        tests: The range tests.
-        next_command: What to try where one gives no answer.
-    """
+    """Return what range tests come to, and what to try next where one gives no answer."""
     code = ExitCode.DONE if all(test.has_answer for test in tests) else ExitCode.NO_ANSWER
     return Answer(range_tests_text(tests, next_command), range_tests_data(tests), code)
 

@@ -25,11 +25,6 @@ COLUMNS = ("arm", "step", "epoch", "lr")
 def schedule(path: Path, out: Path, library: Library) -> Answer:
     """Write the rate of every update of every arm of a spec as a table and a plot, and return them as text curves.
 
-    Args:
-        path: The spec.
-        out: The folder that holds a folder for each experiment.
-        library: Holds the data sets.
-
     Raises:
         SpecError: If a schedule does not fit into its run.
         ResultsError: If the disk does not take the files.

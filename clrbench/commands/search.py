@@ -12,10 +12,6 @@ from clrbench.spec import RunSpec, Spec
 def find_rates(runner: Runner, bounds: BoundsTable) -> dict[RateKey, float]:
     """Make the tries of tuned arms, and the runs at the rates given; return the rates chosen, by backend and arm.
 
-    Args:
-        runner: Makes the runs.
-        bounds: The bounds of the range tests that arms take their rates from.
-
     Raises:
         SpecError: If the data or a run's length does not allow what the spec asks for.
         ClrbenchError: If a run fails; finished runs stay on disk.

@@ -17,12 +17,7 @@ LOCAL: OpenExecutor = partial(open_executor, "local")
 
 @dataclass(frozen=True)
 class Setup:
-    """What a program that starts the command line can choose, and no option can.
-
-    Attributes:
-        pace: How long runs train between breaks and checkpoints.
-        open_executor: Opens what makes the runs.
-    """
+    """What a program that starts the command line can choose, and no option can."""
 
     pace: Pace = field(default_factory=Pace)
     open_executor: OpenExecutor = LOCAL
@@ -35,10 +30,6 @@ class Job:
     Attributes:
         path: The spec; None for the packaged demo.
         out: The folder that holds a folder for each experiment.
-        library: Holds the data sets.
-        options: How to make the runs.
-        display: Shows progress and warnings.
-        setup: What makes the runs, and at which pace.
     """
 
     path: Path | None

@@ -12,14 +12,14 @@ from clrbench.planning.experiment import open_experiment
 from clrbench.spec import json_schema
 
 
-def validate(paths: Sequence[Path], library: Library, refuse: Callable[[ClrbenchError], None]) -> Answer:
-    """Check specs; return which are good, with their warnings.
+def validate(paths: Sequence[Path], library: Library, refuse: Callable[[str], None]) -> Answer:
+    """Check specs; return which are good, with their warnings, and tell `refuse` what is wrong with the others.
 
-    Args:
-        paths: The specs.
-        library: Holds their data sets; nothing is fetched.
-        refuse: Is told, in one error, what is wrong with the others.
+    Raises:
+        SpecError: If no spec is named.
     """
+    if not paths:
+        raise SpecError("got no spec; name at least one, or --schema")
     lines: list[str] = []
     errors: list[ClrbenchError] = []
     for path in paths:
@@ -31,7 +31,7 @@ def validate(paths: Sequence[Path], library: Library, refuse: Callable[[Clrbench
         lines += [f"{path}: good", *(f"{path}: warning: {warning}" for warning in experiment.warnings)]
     code = ExitCode.DONE
     if errors:
-        refuse(ClrbenchError("\n".join(map(str, errors))))
+        refuse("\n".join(map(str, errors)))
         code = ExitCode.USAGE if any(isinstance(err, SpecError) for err in errors) else ExitCode.FAILED
     return Answer("\n".join(lines), {}, code)
 

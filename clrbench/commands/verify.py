@@ -32,15 +32,8 @@ MAX_SHOWN_NAMES = 10
 def verify(root: Path, *, run_id: str | None, every: bool, library: Library, display: Display, setup: Setup) -> Answer:
     """Make runs of an experiment once more, in a temporary folder, and say whether they come out the same.
 
-    Nothing is written into the folder of the experiment. Device and threads are those of then.
-
-    Args:
-        root: The folder of the experiment.
-        run_id: The run; None for the one that takes the least training.
-        every: Whether all runs are made again, those of searches and range tests, too.
-        library: Holds the data sets.
-        display: Shows progress.
-        setup: What makes the runs, and at which pace.
+    They are the run that is named, `every` run, or the one that takes the least training; device and threads are those of
+    then. Nothing is written into the folder of the experiment.
 
     Raises:
         SpecError: If there is no such run.
@@ -48,6 +41,8 @@ def verify(root: Path, *, run_id: str | None, every: bool, library: Library, dis
         DataError: If a data set is not here, or not the one that the runs were made with.
         BackendError: If a backend or a device is missing, or fails.
     """
+    if run_id is not None and every:
+        raise SpecError("--run and --all exclude each other; leave one of them out")
     chosen = _choose(root, run_id, every=every)
     check_installed(dict.fromkeys(run.spec.backend for run in chosen), installed())
     datasets = _load_datasets(chosen, library, display)
@@ -154,8 +149,6 @@ class Rerun:
 
     Attributes:
         place: The folder of the stored run, in the folder of the experiment.
-        before: The stored run.
-        after: The same run, made once more.
     """
 
     place: str

@@ -24,7 +24,6 @@ class Resources:
     """What an executor may use.
 
     Attributes:
-        backend: The backend that every worker loads.
         workers: Number of runs made at a time (>= 1).
         threads: CPU threads of each run (>= 1).
     """

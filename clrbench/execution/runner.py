@@ -62,16 +62,7 @@ class Display(Protocol):
 
 @dataclass(frozen=True)
 class Runner:
-    """Makes runs of one experiment, on the devices and with the threads that it was first started with.
-
-    Attributes:
-        experiment: The experiment.
-        dataset: Its data set.
-        options: How to make the runs.
-        display: Shows their progress.
-        open_executor: Opens what makes them.
-        pace: How long to train between breaks and checkpoints.
-    """
+    """Makes runs of one experiment, on the devices and with the threads that it was first started with."""
 
     experiment: Experiment
     dataset: Dataset

@@ -12,7 +12,7 @@ from clrbench.data import Library
 from clrbench.errors import DataError
 from clrbench.execution.provenance import Circumstances, describe, processor, versions
 from clrbench.execution.session import Pace, Session, Watcher
-from clrbench.parity import nudged as nudge
+from clrbench.parity import nudged
 from clrbench.planning.plan import make_plan, run_identity
 from clrbench.records import Dataset, FloatArray, Json, Timing, TrainPlan
 from clrbench.spec import RunSpec
@@ -24,10 +24,8 @@ class Task:
     """A run to be made, with all that a worker needs for it.
 
     Attributes:
-        run: The run.
         identity: sha256, in hex, of everything that decides its numbers.
         circumstances: The backend, device and threads that it is made with.
-        library: Holds the data set.
         root: The results folder that it is stored in.
         pace: How long to train between breaks and checkpoints.
         redo: Whether to make it even if it is stored already.
@@ -50,16 +48,7 @@ class Task:
 def make_task(
     run: RunSpec, dataset: Dataset, circumstances: Circumstances, library: Library, root: Path, pace: Pace
 ) -> Task:
-    """Return the task of a run.
-
-    Args:
-        run: The run.
-        dataset: Its data set.
-        circumstances: The backend, device and threads that it is made with.
-        library: Holds the data set.
-        root: The results folder that it is stored in.
-        pace: How long to train between breaks and checkpoints.
-    """
+    """Return the task of a run, to be stored in the results folder `root`."""
     identity = run_identity(run, dataset, circumstances.device, circumstances.threads)
     return Task(run, identity, circumstances, library, root, pace)
 
@@ -71,10 +60,7 @@ Outcome: TypeAlias = Literal["made", "there", "busy", "stopped"]
 def execute(task: Task, watcher: Watcher, *, wait: bool) -> Outcome:
     """Make a run and store it, unless it is stored already; one that was stopped or killed continues from its checkpoint.
 
-    Args:
-        task: The run.
-        watcher: Follows the run, and may stop it.
-        wait: Whether to wait for another process that is making the run.
+    Where another process is making the run, `wait` says whether to wait for it.
 
     Raises:
         BackendError: If the framework fails.
@@ -143,7 +129,7 @@ def _check_unchanged(dataset: Dataset, task: Task) -> None:
         )
 
 
-def first_losses(library: Library, run: RunSpec, device: str, num_steps: int, *, nudged: bool) -> FloatArray:
+def first_losses(library: Library, run: RunSpec, device: str, num_steps: int, *, control: int | None) -> FloatArray:
     """Return the mini-batch losses of the first steps of a run, float32[num_steps]; nothing is stored.
 
     Args:
@@ -151,12 +137,12 @@ def first_losses(library: Library, run: RunSpec, device: str, num_steps: int, *,
         run: The run.
         device: cpu, cuda or mps.
         num_steps: Number of steps, cut to those of the run.
-        nudged: Whether every initial weight is first moved by one float32 rounding.
+        control: The number of the control to train, from `nudged` weights; None for the run as planned.
     """
     dataset = load_dataset(library, run)
     plan = make_plan(run, dataset)
-    if nudged:
-        plan = replace(plan, weights=nudge(plan.weights))
+    if control is not None:
+        plan = replace(plan, weights=nudged(plan.weights, control))
     trainer = backends.load(run.backend).make_trainer(plan, dataset, device)
     return trainer.train(plan.batches[:num_steps], plan.lr[:num_steps]).loss
 

@@ -43,13 +43,7 @@ class Sample:
 
 
 def measure_pipelines(library: Library, run: RunSpec, device: str) -> list[Sample]:
-    """Time the batches of a run through each pipeline, side by side in this process.
-
-    Args:
-        library: Has the data set.
-        run: Gives backend, model, optimizer and batches.
-        device: cpu, cuda or mps.
-    """
+    """Time the batches of a run through each pipeline, side by side in this process."""
     dataset = load_dataset(library, run)
     plan = make_plan(run, dataset)
     backend = backends.load(run.backend)

@@ -10,18 +10,13 @@ from clrbench.records import Bounds
 from clrbench.spec import BackendName, BaseCyclic, Clock, ResolvedArm, Spec
 from clrbench.stats import pairs_needed, smallest_p_value
 
-FEWEST_CYCLES = 3
+MIN_CYCLES = 3
 STEP_SIZE_EPOCHS = (2, 10)
 """Smith 2017, section 3.2: half a cycle of 2 to 10 epochs; at least 3 cycles; stop at the end of one."""
 
 
 def warnings(spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...]) -> list[str]:
     """Return what may mislead in the outcome of a spec, each as one sentence that names the arm.
-
-    Args:
-        spec: The experiment.
-        sizes: Of its data set.
-        backends: What it runs on.
 
     Raises:
         SpecError: If a schedule does not fit into its run.
@@ -66,8 +61,8 @@ def _cycle_warnings(schedule: BaseCyclic, clock: Clock) -> Iterator[str]:
     if not low <= epochs <= high:
         yield f"step size is {epochs:.3g} epochs; the paper's advice is {low} to {high} epochs"
     cycles = num_steps / (2 * step_size)
-    if cycles < FEWEST_CYCLES:
-        yield f"the run holds {cycles:.3g} cycles; the paper's advice is at least {FEWEST_CYCLES}"
+    if cycles < MIN_CYCLES:
+        yield f"the run holds {cycles:.3g} cycles; the paper's advice is at least {MIN_CYCLES}"
     if abs(cycles - round(cycles)) * 2 * step_size > 1 or round(cycles) == 0:
         yield f"training ends mid-cycle, after {cycles:.3g} cycles; the rate is lowest, and the model best, at the end of one"
 

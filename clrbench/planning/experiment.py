@@ -21,12 +21,7 @@ class Experiment:
     """A spec with every default filled in, the sizes of its data set, and the folder of its results.
 
     Attributes:
-        file: The spec as it was read.
-        library: Holds the data set.
-        spec: The spec, resolved.
         sizes: Rows and image shape of the data set.
-        backends: The backends that it runs on, in order.
-        root: The folder of its results.
         warnings: What may mislead in its outcome, a sentence each.
     """
 
@@ -63,11 +58,7 @@ class Experiment:
 def open_experiment(path: Path | None, out: Path, library: Library, *, installed: Collection[str]) -> Experiment:
     """Return the experiment of a spec file, or of the packaged demo; no data is fetched.
 
-    Args:
-        path: The spec; None for the demo.
-        out: The folder that holds a folder for each experiment.
-        library: Holds the data sets.
-        installed: The backends that a spec without `backends` runs on.
+    A spec that names no backends runs on those installed.
 
     Raises:
         SpecError: If anything in the spec is not allowed, or does not fit the data.
@@ -81,10 +72,6 @@ def open_experiment(path: Path | None, out: Path, library: Library, *, installed
 
 def load_data(experiment: Experiment, show: Show) -> tuple[Experiment, Dataset]:
     """Return the data set of an experiment, fetched or made first if need be, and the experiment fitted to it.
-
-    Args:
-        experiment: The experiment; before its data was here, its sizes may have been those expected.
-        show: Shows the progress of a download.
 
     Raises:
         DataError: If the data cannot be had.

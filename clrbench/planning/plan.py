@@ -86,12 +86,7 @@ def _weights_digest(model: Model, seed: int, image_shape: tuple[int, int, int], 
 
 
 def split_rows(data: Data, dataset: Dataset) -> SplitRows:
-    """Return the rows of each split, drawn so that every class keeps its share in each.
-
-    Args:
-        data: How many rows the splits have.
-        dataset: Where they are drawn from.
-    """
+    """Return the rows of each split, drawn so that every class keeps its share in each."""
     rng = _stream(SPLIT_SEED, SPLIT_STREAM)
     every_row = np.arange(len(dataset.y_train), dtype=np.int32)
     validation = stratified(every_row, dataset.y_train, data.validation.rows(len(every_row)), rng)

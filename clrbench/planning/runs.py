@@ -23,16 +23,16 @@ from clrbench.spec import (
     Spec,
 )
 
-MOST_STEPS = 20_000_000
+MAX_STEPS = 20_000_000
 """A longer run is taken for a mistake: its tables alone would fill the memory."""
 
 RANGE_TEST_ARM = "range-test"
 RANGE_TEST_POINTS = 100
-"""A range test is evaluated so often, evenly spaced, where it has that many steps."""
+"""Evaluations of a range test, evenly spaced; fewer where it has fewer steps."""
 
 TRAINING_DIVERGENCE_FACTOR = 1000.0
 RANGE_TEST_DIVERGENCE_FACTOR = 10.0
-"""A run has diverged once the loss of a mini-batch exceeds so many times ln(classes), the loss of a blind guess.
+"""A run has diverged once the loss of a mini-batch exceeds this many times ln(classes), the loss of a blind guess.
 
 A training run may recover from a spike; a range test has nothing more to tell after one.
 """
@@ -44,8 +44,6 @@ class RangeTestGroup:
 
     Attributes:
         arm: The arm that overrides one of these, or None for the spec's own.
-        optimizer: Of the range test.
-        batch_size: Of the range test.
     """
 
     arm: str | None
@@ -84,7 +82,7 @@ def arm_clock(spec: Spec, name: str, train_rows: int) -> Clock:
     """Return the steps of an epoch and of the whole run of an arm.
 
     Raises:
-        SpecError: If a batch has more rows than there are, the run is longer than `MOST_STEPS`, or its warm-up or cycles
+        SpecError: If a batch has more rows than there are, the run is longer than `MAX_STEPS`, or its warm-up or cycles
             do not fit into it.
     """
     arm = spec.resolved_arm(name)
@@ -119,12 +117,6 @@ def training_runs(
     spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...], bounds: BoundsTable
 ) -> list[RunSpec]:
     """Return every run of an experiment: backend by backend, seed by seed, arm by arm.
-
-    Args:
-        spec: The experiment.
-        sizes: Of its data set.
-        backends: What it runs on.
-        bounds: Of its range tests, where an arm takes its rates from one.
 
     Raises:
         SpecError: If the data or a run's length does not allow what the spec asks for.
@@ -308,6 +300,6 @@ def _check_at_least_a_step(length: Length, clock: Clock, key: tuple[str, ...]) -
 
 
 def _checked_steps(num_steps: int, length: Length, key: tuple[str, ...]) -> int:
-    if num_steps > MOST_STEPS:
-        raise SpecError(f"got {length}, which is {num_steps} steps; allowed: at most {MOST_STEPS} steps", key=key)
+    if num_steps > MAX_STEPS:
+        raise SpecError(f"got {length}, which is {num_steps} steps; allowed: at most {MAX_STEPS} steps", key=key)
     return num_steps

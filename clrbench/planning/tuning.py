@@ -35,24 +35,14 @@ class Choice:
 
 
 def choose(scores: Mapping[float, float], *, higher_is_better: bool) -> Choice:
-    """Return the best of the rates tried; of equal ones, the lowest.
-
-    Args:
-        scores: By rate, the mean over its seeds.
-        higher_is_better: Whether more of the score is better.
-    """
+    """Return the best of the rates tried by their mean scores; of equal ones, the lowest."""
     sign = -1.0 if higher_is_better else 1.0
     best = min(sorted(scores), key=lambda rate: sign * scores[rate])
     return Choice(best, best in {min(scores), max(scores)})
 
 
 def rate_beyond(rates: Iterable[float], best: float) -> float | None:
-    """Return the next rate beyond the edge that the best one lies at, in the ratio of the outermost two, else None.
-
-    Args:
-        rates: Those tried, at least two.
-        best: One of them.
-    """
+    """Return the next rate beyond the edge that the best of two or more lies at, in the ratio of the outermost two, else None."""
     ascending = sorted(rates)
     if best == ascending[0]:
         return as_float32(best**2 / ascending[1])
@@ -122,12 +112,6 @@ def search_runs(
 ) -> list[RunSpec]:
     """Return the tries of tuned arms: runs as those of the arms, but for rate and seed, which see no test row.
 
-    Args:
-        spec: The experiment.
-        sizes: Of its data set.
-        bounds: Of its range tests, where an arm takes its rates from one.
-        rates: What is tried.
-
     Raises:
         SpecError: If the data or a run's length does not allow what the spec asks for.
     """
@@ -146,13 +130,7 @@ def search_runs(
 def given_runs(
     spec: Spec, sizes: DatasetSizes, bounds: BoundsTable, rates: Mapping[RateKey, Iterable[float]]
 ) -> list[RunSpec]:
-    """Return the runs of tuned baselines at the rates given, where these cannot be chosen too.
-
-    Args:
-        spec: The experiment.
-        sizes: Of its data set.
-        bounds: Of its range tests, where an arm takes its rates from one.
-        rates: Those that may be chosen.
+    """Return the runs of tuned baselines at the rates given, where these are not among the `rates` that may be chosen.
 
     Raises:
         SpecError: If the data or a run's length does not allow what the spec asks for.

@@ -1,10 +1,10 @@
-"""YAML text -> plain data, and the line on which each key stands."""
+"""From YAML text to plain data, and the line of each key."""
 
 import re
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import yaml
 
@@ -13,19 +13,22 @@ from clrbench.errors import SpecError
 KeyPath: TypeAlias = tuple[str | int, ...]
 
 MAX_BYTES = 1_000_000
-"""A longer spec is taken for a mistake."""
+"""Size of a spec file; a longer one is taken for a mistake."""
 
 MAX_NODES, MAX_DEPTH = 20_000, 50
-"""Aliases can make a short text stand for billions of entries, inside each other without end; a spec has far fewer."""
+"""Entries and levels once aliases are followed, by which a short text can stand for billions of entries."""
 
 MAX_WRITTEN_NODES = 25_000
-"""So many keys and values are read of the text itself; to read all that a megabyte can hold would take seconds."""
+"""Keys and values of the text itself; to read all that a megabyte can hold would take seconds."""
 
-MOST_LISTED = 30
-"""So many messages about one file are shown."""
+MAX_LISTED = 30
+"""Messages shown about one file."""
 
-LONGEST_SHOWN = 80
-"""So many characters of a key or a value are shown in a message."""
+MAX_SHOWN = 80
+"""Characters shown of a key or a value in a message."""
+
+MAX_PROBLEM = 200
+"""Characters shown of what PyYAML says, which may quote the file at length."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -39,6 +42,21 @@ class _Reader(yaml.SafeLoader):
         super().__init__(text)
         self._depth = self._num_nodes = 0
 
+    def fetch_more_tokens(self) -> None:
+        try:
+            super().fetch_more_tokens()
+        # PyYAML leaves these uncaught on "\U00110000" and on a `%YAML` version of thousands of digits; which of the two it
+        # is, and for which number, depends on the version of Python.
+        except (ValueError, OverflowError) as err:
+            raise yaml.scanner.ScannerError(None, None, self._unreadable(), self.get_mark()) from err
+
+    def _unreadable(self) -> str:
+        """Return what stands where the scanner gave up, and what may stand there."""
+        if self.buffer[self.pointer - 2 : self.pointer] == r"\U":
+            escape = r"\U" + self.prefix(8)
+            return rf"got the escape {escape}, which stands for no character; allowed: at most \U0010FFFF"
+        return f"got {shortened(ascii(self.prefix(MAX_SHOWN + 1)))}; allowed: a number of few digits"
+
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         self._num_nodes += 1
         if self._depth > MAX_DEPTH or self._num_nodes > MAX_WRITTEN_NODES:
@@ -51,7 +69,7 @@ class _Reader(yaml.SafeLoader):
         finally:
             self._depth -= 1
 
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
         try:
             value = super().construct_object(node, deep)
             if isinstance(value, int):
@@ -65,7 +83,7 @@ class _Reader(yaml.SafeLoader):
         return value
 
 
-def read_yaml(path: Path) -> tuple[Any, dict[KeyPath, int]]:
+def read_yaml(path: Path) -> tuple[object, dict[KeyPath, int]]:
     """Return the content of a YAML file, and the line (from 1) of every key and list item in it.
 
     Raises:
@@ -83,13 +101,11 @@ def read_yaml(path: Path) -> tuple[Any, dict[KeyPath, int]]:
         return (None if node is None else loader.construct_document(node)), lines
     except yaml.MarkedYAMLError as err:
         raise _not_yaml(path, err.problem_mark.line + 1 if err.problem_mark else 1, str(err.problem)) from err
-    except OverflowError as err:  # PyYAML leaves this uncaught on an escape such as "\UFFFFFFFF"
-        raise _not_yaml(path, loader.line + 1, "an escape that stands for no character") from err
     finally:
         loader.dispose()
 
 
-def write_yaml(data: dict[str, Any]) -> str:
+def write_yaml(data: Mapping[str, object]) -> str:
     """Return plain data as YAML text, keys in the order given."""
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
 
@@ -98,9 +114,9 @@ def locate(path: Path, lines: Mapping[KeyPath, int], key: KeyPath, text: str) ->
     """Return a message with its file, line and key in front.
 
     Args:
-        path: Of the file.
-        lines: Where its keys stand; for a key that it lacks, the line of the part that should hold it is named.
-        key: From the top; empty for the spec as a whole.
+        path: Path of the file.
+        lines: Line of each key; a missing key gets the line of the part that should hold it.
+        key: Path of the key from the top; empty for the spec as a whole.
         text: The message.
     """
     known = next((key[:length] for length in range(len(key), -1, -1) if key[:length] in lines), ())
@@ -109,25 +125,30 @@ def locate(path: Path, lines: Mapping[KeyPath, int], key: KeyPath, text: str) ->
 
 
 def _shown(key: str | int) -> str:
-    if isinstance(key, str) and re.fullmatch(rf"[\w-][\w.-]{{0,{LONGEST_SHOWN}}}", key, re.ASCII):
+    if isinstance(key, str) and re.fullmatch(rf"[\w-][\w.-]{{0,{MAX_SHOWN}}}", key, re.ASCII):
         return f".{key}"
     return f"[{shortened(ascii(key))}]"
 
 
-def shortened(text: str) -> str:
-    """Return a text, cut where it is too long for a message."""
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+def shortened(text: str, longest: int = MAX_SHOWN) -> str:
+    """Return a text, cut to `longest` characters."""
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+def _printable(text: str) -> str:
+    return shortened(text if text.isprintable() else ascii(text))
 
 
 def listed(found: Iterable[str]) -> str:
-    """Return messages as one, a line each, none twice; of very many the first ones."""
+    """Return messages as one text, a line each, without duplicates and at most `MAX_LISTED` of them."""
     lines = list(dict.fromkeys(found))
-    more = [f"... and {len(lines) - MOST_LISTED} more"] if len(lines) > MOST_LISTED else []
-    return "\n".join([*lines[:MOST_LISTED], *more])
+    more = [f"... and {len(lines) - MAX_LISTED} more"] if len(lines) > MAX_LISTED else []
+    return "\n".join([*lines[:MAX_LISTED], *more])
 
 
 def _not_yaml(path: Path, line: int, problem: str) -> SpecError:
-    return SpecError(f"{path}:{line}: not valid YAML ({problem}); `clrbench init` writes a spec to start from")
+    shown = shortened(problem, MAX_PROBLEM)
+    return SpecError(f"{path}:{line}: not valid YAML ({shown}); `clrbench init` writes a spec to start from")
 
 
 def _read_text(path: Path) -> str:
@@ -173,8 +194,8 @@ def _lines(path: Path, root: yaml.Node) -> dict[KeyPath, int]:
 def _key(path: Path, parent: KeyPath, key: yaml.Node) -> str:
     text = str(key.value)
     if key.tag not in {_TEXT, _MERGE}:
-        got = shortened(text) if isinstance(key, yaml.ScalarNode) else "[...]"
-        kind = key.tag.rpartition(":")[2]
+        got = _printable(text) if isinstance(key, yaml.ScalarNode) else "[...]"
+        kind = _printable(key.tag.rpartition(":")[2])
         problem = f"got the key {got}, which YAML reads as {kind}; allowed: text, in quotes if need be"
     elif _SURROGATE.search(text):  # which pydantic cannot put into an error
         problem = (

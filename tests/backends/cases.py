@@ -1,9 +1,14 @@
 """What both the contract and the parity tests train."""
 
+import os
+
 import numpy as np
 
 from clrbench.models import ModelSettings
 from clrbench.records import OptimizerSettings
+
+SEED = int(os.environ.get("CLRBENCH_TEST_SEED", "0"))
+"""Another one draws all weights, batches and nudges anew; the tests must hold on any."""
 
 MLP = ModelSettings("mlp", hidden=(100, 50))
 

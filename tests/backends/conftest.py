@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import jobs
 import reference
+from cases import SEED
 
 from clrbench.backends import BACKENDS
 from clrbench.data import Library
@@ -81,10 +82,11 @@ def make_plan(dataset):
 
     def make(model, optimizer, lr, *, batch_size=100, seed=0, dataset=usual):
         layers = build_layers(model, dataset.image_shape, dataset.num_classes)
-        batches = np.random.default_rng([seed, 1]).integers(0, NUM_ROWS - 500, (len(lr), batch_size), np.int32)
+        drawn = SEED * 1000 + seed
+        batches = np.random.default_rng([drawn, 1]).integers(0, NUM_ROWS - 500, (len(lr), batch_size), np.int32)
         return TrainPlan(
             layers=layers,
-            weights=initial_weights(layers, dataset.image_shape, np.random.default_rng([seed, 0])),
+            weights=initial_weights(layers, dataset.image_shape, np.random.default_rng([drawn, 0])),
             optimizer=optimizer,
             batches=batches,
             lr=np.asarray(lr, np.float32),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib
+import io
 import os
 import signal
 import socket
@@ -18,6 +20,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from clrbench.data.idx import MOST_BYTES
 
 from clrbench.cli import main
 from clrbench.data import Library, content
@@ -37,7 +40,6 @@ SPEC: dict[str, Any] = {
 GOOD = yaml.safe_dump(SPEC, sort_keys=False)
 LONGEST_MESSAGE = 5_000
 MOST_SECONDS = 2.0
-MOST_BYTES = 60e6
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -126,7 +128,8 @@ SPECS: dict[str, tuple[str | bytes, str]] = {
     "pairs": (with_line("seeds: 2", "seeds: !!pairs [a: 1]"), "seeds[0]: got ('a', 1)"),
     "set": (with_line("seeds: 2", "seeds: !!set {a, b}"), "a value that cannot be read as set"),
     "no such date": (with_line("seeds: 2", "seeds: 2024-99-99"), "cannot be read as timestamp"),
-    "escape beyond Unicode": (with_line("quick", '"\\UFFFFFFFF"'), "s.yaml:1: not valid YAML (an escape"),
+    "escape beyond Unicode": (with_line("quick", '"\\UFFFFFFFF"'), "s.yaml:1: not valid YAML (got the escape \\UFFFF"),
+    "escape just beyond Unicode": (with_line("quick", '"\\U00110000"'), "s.yaml:1: not valid YAML (got the escape"),
     "half a character": (with_line("quick", '"\\ud800"'), "s.yaml:1: name: got '\\ud800'; allowed: text"),
     "5,000 digits": (with_line("batch_size: 5", f"batch_size: {'9' * 5_000}"), "cannot be read as int"),
     "20,000 sexagesimal digits": (with_line("batch_size: 5", f"batch_size: {':'.join(['59'] * 9_999)}"), "read as int"),
@@ -559,9 +562,21 @@ def fetched(folder: Path, code: int, dataset: str, replaced: dict[str, bytes]) -
     return refusal(folder, code, "data", "fetch", dataset, "--data-dir", "data", CLRBENCH_SOURCES="sources.yaml")
 
 
+@pytest.fixture(scope="module")
+def honest_peak() -> int:
+    """Return the bytes that this version of Python sets aside while it unzips the largest file that is allowed."""
+    file = io.BytesIO(bad.gzipped_zeros(MOST_BYTES))
+    tracemalloc.start()
+    with gzip.open(file) as unzipped:
+        assert len(unzipped.read(MOST_BYTES + 1)) == MOST_BYTES
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
 @pytest.mark.parametrize(("dataset", "replaced", "expected"), FETCHED.values(), ids=FETCHED.keys())
 def test_bad_file_of_a_published_data_set(
-    dataset: str, replaced: dict[str, bytes], expected: str, folder: Path
+    dataset: str, replaced: dict[str, bytes], expected: str, folder: Path, honest_peak: int
 ) -> None:
     tracemalloc.start()
     code = 2 if expected in MISFITS else 1
@@ -569,7 +584,7 @@ def test_bad_file_of_a_published_data_set(
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert expected in message
-    assert peak < MOST_BYTES
+    assert peak < 1.1 * honest_peak
 
 
 TAR = "cannot be read as a .tar.gz ("

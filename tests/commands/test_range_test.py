@@ -110,7 +110,7 @@ def test_report_refuses_where_the_runs_are_missing(tested: tuple[Path, str]) -> 
     shutil.copytree(tested[0] / "results/quick", tested[0] / "copy", ignore=shutil.ignore_patterns("runs"))
     done = run_clrbench("report", "copy", folder=tested[0])
     assert done.returncode == 1
-    assert "no folder runs/ lies there" in done.stderr
+    assert "there is no folder runs/" in done.stderr
 
 
 def test_compare_takes_bounds_from_the_range_test_which_is_not_made_again(tested: tuple[Path, str]) -> None:

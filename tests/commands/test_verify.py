@@ -192,7 +192,11 @@ def test_the_answer_is_printed_and_its_exit_code_taken(monkeypatch: pytest.Monke
     monkeypatch.setattr("signal.signal", lambda *_: None)
     done = CliRunner().invoke(main, ["verify", "folder"])
     assert (done.exit_code, done.stdout) == (code, "the answer\n")
-    assert CliRunner().invoke(main, ["verify", "folder", "--all", "--run", "x"]).exit_code == 2
+
+
+def test_one_run_and_all_of_them_exclude_each_other(results: Path) -> None:
+    with pytest.raises(SpecError, match="--run and --all exclude each other"):
+        quietly(results, "x", every=True)
 
 
 def test_a_run_that_is_not_there_is_refused_with_the_nearest_name(results: Path) -> None:

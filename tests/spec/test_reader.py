@@ -37,7 +37,26 @@ NOT_YAML = [
     ("control character", "name: x\ndata: a\0b\n", 2, "U+0000"),
     ("escape character", "name: x\n\ndata: \x1b[0m\n", 3, "U+001B"),
     ("deep nesting", "name: " + "[" * 1_500, 1, "more than 20000 entries or 50 levels"),
-    ("no such character", 'name: x\ndata: "\\UFFFFFFFF"\n', 2, "an escape that stands for no character"),
+    ("no such character", 'name: x\ndata: "\\UFFFFFFFF"\n', 2, r"got the escape \UFFFFFFFF, which stands for no"),
+    ("just beyond Unicode", 'name: x\ndata: "a\n  \\U00110000"\n', 3, r"\U00110000, which stands for no character"),
+    (
+        "negative in 32 bits",
+        'name: x\n"\\U80000000": y\n',
+        2,
+        r"\U80000000, which stands for no character; allowed: at",
+    ),
+    ("escape of too few digits", 'name: x\ndata: "\\x0"\n', 2, "expected escape sequence of 2 hexadecimal"),
+    ("unknown escape", 'name: x\ndata: "\\q"\n', 2, "found unknown escape character 'q'"),
+    ("version of 5,000 digits", f"%YAML 1.{'9' * 5_000}\n---\nname: x\n", 1, "9...; allowed: a number of few digits"),
+    ("no such hour", "name: x\ndata: 2024-05-06 25:00:00\n", 2, "cannot be read as timestamp"),
+    ("no such time zone", "name: x\ndata: 2024-05-06T00:00:00+99:99\n", 2, "cannot be read as timestamp"),
+    ("binary that is none", "name: x\ndata: !!binary x\n", 2, "failed to decode base64 data"),
+    ("tagged int of no digit", "name: x\ndata: !!int _\n", 2, "cannot be read as int"),
+    ("sexagesimal that is none", "name: x\ndata: !!float 1:a\n", 2, "cannot be read as float"),
+    ("half a character as a float", 'name: x\ndata: !!float "\\ud800"\n', 2, "cannot be read as float"),
+    ("sexagesimal beyond float64", f"name: x\ndata: 1:{':'.join(['59'] * 999)}.5\n", 2, "cannot be read as float"),
+    ("merge of a list of numbers", "name: x\ndata:\n  <<: [3]\n", 3, "expected a mapping for merging"),
+    ("long alias", f"name: x\ndata: *{'a' * 90_000}\n", 2, f"undefined alias '{'a' * 99}"),
 ]
 
 BAD_KEYS = [
@@ -47,6 +66,13 @@ BAD_KEYS = [
         'name: x\ndata:\n  "\\ud800": y\n',
         r"3: data: got the key '\ud800', which holds half a character",
     ),
+    (
+        "half a character as bytes",
+        'name: x\n? !!binary "\\ud800"\n: y\n',
+        r"2: spec: got the key '\ud800', which YAML reads as binary",
+    ),
+    ("terminal codes", '!!int "\\e[31m": y\n', r"1: spec: got the key '\x1b[31m', which YAML reads as int"),
+    ("terminal codes in a tag", "!%1b[31m x: y\n", r"1: spec: got the key x, which YAML reads as '!\x1b[31m'"),
     ("switch", "name: x\narms:\n  on: y\n", "3: arms: got the key on, which YAML reads as bool"),
     ("nothing", "data:\n  ~: y\n", "2: data: got the key ~, which YAML reads as null"),
     ("date", "data: {2024-05-06: y}\n", "1: data: got the key 2024-05-06, which YAML reads as timestamp"),
@@ -97,6 +123,12 @@ def test_invalid_yaml_names_its_line(text: str, line: int, problem: str, tmp_pat
     assert problem in message
     assert message.endswith("); `clrbench init` writes a spec to start from")
     assert message.isprintable()
+    assert len(message) < len(str(path)) + 300
+
+
+@pytest.mark.parametrize("escape", [r"\U0010FFFF", r"\U00010000", r"\x41", r"\u00e9", r"\ud7ff"])
+def test_escape_of_a_character_is_that_character(escape: str, tmp_path: Path) -> None:
+    assert read_yaml(written(tmp_path, f'name: "{escape}"\n'))[0] == {"name": chr(int(escape[2:], 16))}
 
 
 def test_python_tags_run_nothing(tmp_path: Path) -> None:

@@ -125,7 +125,8 @@ def arms(draw: st.DrawFn, tuned: bool) -> dict[str, Any]:
         case "list":
             factors = st.lists(st.integers(2, 50), min_size=1, max_size=4, unique=True)
             key = "lr" if "lr" in schedule else "max_lr"
-            lowest = schedule[key] if isinstance(schedule[key], float) else schedule.get("end_lr", 0.1)
+            above = schedule[key] if isinstance(schedule[key], float) else schedule.get("end_lr", 0.1)
+            lowest = 1.001 * above  # a rate to try is rounded to float32, and must not fall below end_lr or base_lr
             schedule[key] = [lowest, *(lowest * factor for factor in draw(factors))]
             tune = draw(st.none() | tunings)
         case "from":
