@@ -46,13 +46,7 @@ def published(url: str, sha256: str, num_bytes: int) -> RemoteFile:
 
 @dataclass(frozen=True)
 class Replacement:
-    """What takes the place of a file's URLs and checksum, such as a mirror inside a company.
-
-    Attributes:
-        file: The key of the file in the data set.
-        urls: Tried in order.
-        sha256: In hex; None where it is that of the published file.
-    """
+    """What takes the place of a file's URLs, and of its SHA-256 unless that is None, such as a mirror inside a company."""
 
     dataset: str
     file: str

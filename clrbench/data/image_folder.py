@@ -1,15 +1,12 @@
-"""A user's own images: the folders `train/<class>/` and `test/<class>/`, read with Pillow.
-
-A folder that is not laid out like this, or images that differ in size or have too many bits, are a MisfitError; a folder or
-an image that is unreadable is a DataError.
-"""
+"""A user's own images: the folders `train/<class>/` and `test/<class>/`, read with Pillow."""
 
 from __future__ import annotations
 
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
@@ -32,6 +29,8 @@ _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "PPM", "WEBP")
 """Pillow goes by the content, and would hand a file that is PostScript inside to another program."""
 
 _GRAY_MODES = frozenset({"1", "L"})
+
+_reading = partial(decoding, advice="replace or remove it")
 
 _ALLOWED = f"allowed: train/<class>/ and test/<class>/ with images ({', '.join(_SUFFIXES)}) in each"
 
@@ -171,12 +170,9 @@ def _decode(paths: Sequence[str], shape: tuple[int, int, int], advance: Advance)
 def _opened(path: str) -> Iterator[Image]:
     from PIL import Image
 
-    with _reading(path, Image.DecompressionBombError, Image.DecompressionBombWarning), warnings.catch_warnings():
+    bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+    with _reading(path, also=bombs), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the metadata of a file; what is wrong with its pixels is raised
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(path, formats=_FORMATS) as image:
             yield image
-
-
-def _reading(path: Path | str, *also: type[Exception]) -> AbstractContextManager[None]:
-    return decoding(path, "replace or remove it", also=also)

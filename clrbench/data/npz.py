@@ -1,8 +1,4 @@
-"""A user's own data: an `.npz` file with the arrays x_train, y_train, x_test, y_test.
-
-Arrays that are missing or there twice, do not fit together or are larger than memory are a MisfitError; a file that is
-unreadable, or declares more than it can hold, is a DataError.
-"""
+"""A user's own data: an `.npz` file with the arrays x_train, y_train, x_test, y_test."""
 
 import math
 import zipfile

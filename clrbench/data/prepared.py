@@ -98,14 +98,11 @@ def load_or_make(folder: Path, name: str, make: Callable[[], Arrays], show: Show
     Raises:
         DataError: If it cannot be made, or the disk refuses.
     """
+    if not (folder / ABOUT).is_file():
+        with disk_errors(folder), _locked(folder.parent, show):
+            if not (folder / ABOUT).is_file():  # another process may have made it meanwhile
+                _save(folder, make_dataset(name, name, make()))
     found = load(folder, name)
-    if found is not None:
-        return found
-    with disk_errors(folder), _locked(folder.parent, show):
-        found = load(folder, name)  # another process may have made it meanwhile
-        if found is None:
-            _save(folder, make_dataset(name, name, make()))
-            found = load(folder, name)
     if found is None:
         raise _damaged(folder, f"{ABOUT} has gone")
     return found

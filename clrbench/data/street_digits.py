@@ -52,8 +52,7 @@ _BLOCK_ROWS = 100
 """Few enough that Ctrl-C, which waits for the blocks in hand, takes a fraction of a second."""
 
 # SVHN's published counts of the training labels 0 to 9: uneven classes, as there, keep accuracies comparable in kind.
-_CLASS_COUNTS = (4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659)
-_CLASS_ENDS = np.cumsum(_CLASS_COUNTS)
+_CLASS_ENDS = np.cumsum((4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659))
 
 _SIZE = IMAGE_SHAPE[0]
 _GLYPH_HEIGHT = 44
@@ -114,9 +113,7 @@ def _render_all(blocks: list[tuple[Split, range]], num_processes: int | None) ->
             rendered = starter.submit(pool.map, render, *zip(*blocks, strict=True)).result()
         yield from rendered
     except BrokenProcessPool as err:
-        raise DataError(
-            f"{NAME}: a worker process died, perhaps for want of memory; try again with fewer rows"
-        ) from err
+        raise DataError(f"{NAME}: a worker process died, perhaps for want of memory; free some and try again") from err
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -192,9 +189,7 @@ def _face(font: str) -> ImageFont.FreeTypeFont:
     try:
         face = ImageFont.truetype(path, 100, layout_engine=ImageFont.Layout.BASIC)
     except OSError as err:
-        raise DataError(
-            f"{NAME}: {path}: cannot be read ({err}); it comes with matplotlib; install that again"
-        ) from err
+        raise DataError(f"{NAME}: {path}: cannot be read ({err}); it is matplotlib's; install that again") from err
     _, top, _, bottom = face.getbbox("0")
     return face.font_variant(size=100 * _GLYPH_HEIGHT / (bottom - top))
 
