@@ -1,7 +1,5 @@
 """What TensorFlow compiles: a stretch of training steps, and the score of a chunk of rows."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import TypeAlias
 

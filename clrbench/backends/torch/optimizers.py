@@ -1,9 +1,7 @@
 """The optimizers of the torch backend: torch's own, or with Keras's arithmetic where the two differ."""
 
-from __future__ import annotations
-
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import numpy as np
@@ -22,42 +20,33 @@ def make_optimizer(settings: OptimizerSettings, weights: list[Tensor]) -> Optimi
     """
     # Torch wraps this for its compiler, whose import takes a worker a second or two.
     Optimizer.add_param_group = inspect.unwrap(Optimizer.add_param_group)  # type: ignore[method-assign]
-    decay, shared = settings.weight_decay, settings.update_rule == "shared"
     fused = weights[0].device.type in ("cpu", "cuda") or None
     foreach = None if fused else True
+    shared = settings.update_rule == "shared"
+    make: Callable[..., Optimizer]
     match settings.name:
         case "sgd":
-            momentum, nesterov = settings.momentum, settings.nesterov
-            if shared:
-                return KerasMomentum(weights, lr=0.0, momentum=momentum, nesterov=nesterov, weight_decay=decay)
-            sgd = partial(torch.optim.SGD, fused=fused, foreach=foreach)
-            return sgd(weights, lr=0.0, momentum=momentum, nesterov=nesterov, weight_decay=decay)
+            sgd = KerasMomentum if shared else partial(torch.optim.SGD, fused=fused, foreach=foreach)
+            make = partial(sgd, momentum=settings.momentum, nesterov=settings.nesterov)
         case "adam" | "adamw" if shared:
-            return KerasAdam(weights, lr=0.0, weight_decay=decay, decoupled=settings.name == "adamw", step=0)
+            make = partial(KerasAdam, decoupled=settings.name == "adamw", step=0)
         case "adam" | "adamw":
             adam = torch.optim.Adam if settings.name == "adam" else torch.optim.AdamW
-            return adam(
-                weights, lr=0.0, betas=ADAM_BETAS, eps=EPSILON, weight_decay=decay, fused=fused, foreach=foreach
-            )
+            make = partial(adam, betas=ADAM_BETAS, eps=EPSILON, fused=fused, foreach=foreach)
         case "rmsprop" if shared:
-            return KerasRMSprop(weights, lr=0.0, weight_decay=decay)
+            make = KerasRMSprop
         case "rmsprop":
-            rmsprop = torch.optim.RMSprop
-            return rmsprop(weights, lr=0.0, alpha=RMSPROP_RHO, eps=EPSILON, weight_decay=decay, foreach=True)
+            make = partial(torch.optim.RMSprop, alpha=RMSPROP_RHO, eps=EPSILON, foreach=True)
         case "adagrad":
-            adagrad = partial(torch.optim.Adagrad, initial_accumulator_value=ADAGRAD_ACCUMULATOR)
-            return adagrad(weights, lr=0.0, eps=EPSILON, weight_decay=decay, foreach=True)
+            first = ADAGRAD_ACCUMULATOR
+            make = partial(torch.optim.Adagrad, initial_accumulator_value=first, eps=EPSILON, foreach=True)
         case "adadelta":
-            adadelta = torch.optim.Adadelta
-            return adadelta(weights, lr=0.0, rho=ADADELTA_RHO, eps=EPSILON, weight_decay=decay, foreach=True)
+            make = partial(torch.optim.Adadelta, rho=ADADELTA_RHO, eps=EPSILON, foreach=True)
+    return make(weights, lr=0.0, weight_decay=settings.weight_decay)
 
 
 class _KerasForm(Optimizer):
-    """An optimizer written out in Keras's arithmetic, which no option of torch's gives.
-
-    Attributes:
-        slots: Names of the tensors that it keeps for every weight, zero at first.
-    """
+    """An optimizer written out in Keras's arithmetic, which no option of torch's gives; its slots are zero at first."""
 
     slots: tuple[str, ...] = ("velocity",)
 
