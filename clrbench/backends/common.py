@@ -16,10 +16,7 @@ EVALUATION_ROWS = 200
 
 
 def choose_device(wanted: str, present: tuple[str, ...]) -> str:
-    """Return `wanted` if it is present, or for `auto` the first that is.
-
-    Devices are `cuda`, `mps` and `cpu`; `present` holds those of this machine, fastest first.
-    """
+    """Return `wanted` if it is in `present` (of `cuda`, `mps` and `cpu`, fastest first), or for `auto` the first that is."""
     if wanted == "auto":
         return present[0]
     if wanted not in present:

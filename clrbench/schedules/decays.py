@@ -39,7 +39,7 @@ def linear_decay(num_steps: int, *, lr: float, end_lr: float | None = None) -> D
 def cosine(num_steps: int, *, lr: float, end_lr: float | None = None) -> DoubleArray:
     """Return half a cosine wave from `lr` down to `end_lr`.
 
-    The rate is end_lr + (lr - end_lr) * (1 + cos(pi * step / (num_steps - 1))) / 2
+    The rate is end_lr + (lr - end_lr) * (1 + cos(pi * step / (num_steps - 1))) / 2.
 
     Source: Loshchilov & Hutter 2017, arXiv:1608.03983, section 3; torch's CosineAnnealingLR(T_max=num_steps - 1).
 
@@ -97,7 +97,7 @@ def cosine_restarts(
 ) -> DoubleArray:
     """Return SGDR: half a cosine wave from `lr` towards `end_lr`, restarted at `lr` after every period.
 
-    The rate is end_lr + (lr - end_lr) * (1 + cos(pi * steps since the restart / period)) / 2
+    The rate is end_lr + (lr - end_lr) * (1 + cos(pi * steps since the restart / period)) / 2.
 
     Args:
         num_steps: Length of the table, in steps (>= 1).

@@ -50,8 +50,10 @@ def _message(details: ErrorDetails, data: object) -> tuple[KeyPath, str]:
         case "literal_error":
             names = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
             return path, _got(got, f"{', '.join(names)}{nearest(got, names)}")
-        case kind:
-            return path, _got(got, ALLOWED.get(kind, _plain(details["msg"])).format(**context))
+        case kind if kind in ALLOWED:
+            return path, _got(got, ALLOWED[kind].format(**context))
+        case _:
+            return path, _got(got, details["msg"].removeprefix("Value error, "))
 
 
 ALLOWED = {
@@ -70,10 +72,6 @@ ALLOWED = {
     "tuple_type": "a list",
     "too_long": "at most {max_length} entries",
 }
-
-
-def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ").replace("{", "{{").replace("}", "}}")
 
 
 def _got(value: object, allowed: str, show: Callable[[object], str] = repr) -> str:

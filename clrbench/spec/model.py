@@ -147,8 +147,7 @@ class Arm(Part):
         if isinstance(self.schedule, BaseCyclic) and self.tune.from_ is not None:
             raise at_key(("tune", "from"), "a list of rates, as this schedule has a base_lr of its own")
         if self.tune.rates is not None and min(self.tune.rates) < lowest:
-            below = f"{min(self.tune.rates):g} is below it"
-            allowed = f"rates to try of at least base_lr, which is {lowest:g} ({below})"
+            allowed = f"rates to try of at least base_lr, which is {lowest:g} ({min(self.tune.rates):g} is below it)"
             raise at_key(("schedule", self.schedule.rate_key), allowed)
         return self
 

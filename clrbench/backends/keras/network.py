@@ -29,11 +29,7 @@ class Network:
 
     def _chain(self, branch: tuple[layers.Layer, ...], prefix: str, values: keras.KerasTensor) -> keras.KerasTensor:
         for tag, layer in tagged(branch, prefix):
-            if isinstance(layer, layers.Residual):
-                inner = self._chain(layer.body, f"{tag}body.", values)
-                values = keras.layers.Add()([inner, self._chain(layer.shortcut, f"{tag}shortcut.", values)])
-            else:
-                values = self._apply(layer, tag, values)
+            values = self._apply(layer, tag, values)
         return values
 
     def _apply(self, layer: layers.Layer, tag: str, values: keras.KerasTensor) -> keras.KerasTensor:
@@ -65,8 +61,19 @@ class Network:
                 made = keras.layers.Dropout(rate, seed=0)
                 self.seeds[f"{tag}dropout.seed"] = made.seed_generator.state
                 return made(values)
-            case _:
-                return _plain(layer)(values)
+            case layers.MaxPool(size):
+                return keras.layers.MaxPooling2D(size)(values)
+            case layers.AveragePool(size):
+                return keras.layers.AveragePooling2D(size)(values)
+            case layers.GlobalAveragePool():
+                return keras.layers.GlobalAveragePooling2D()(values)
+            case layers.Flatten():
+                return keras.layers.Flatten()(values)
+            case layers.Activation(name):
+                return keras.layers.Activation(name)(values)
+            case layers.Residual(body, shortcut):
+                inner = self._chain(body, f"{tag}body.", values)
+                return keras.layers.Add()([inner, self._chain(shortcut, f"{tag}shortcut.", values)])
 
 
 class ExactBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
@@ -91,19 +98,3 @@ def _mean(values: tf.Tensor) -> tf.Tensor:
     while len(values.shape) > 1:
         values = keras.ops.mean(values, axis=-2)
     return values
-
-
-def _plain(layer: layers.Layer) -> keras.layers.Layer:
-    """Return the Keras layer of a record that has neither weights nor state."""
-    match layer:
-        case layers.MaxPool(size):
-            return keras.layers.MaxPooling2D(size)
-        case layers.AveragePool(size):
-            return keras.layers.AveragePooling2D(size)
-        case layers.GlobalAveragePool():
-            return keras.layers.GlobalAveragePooling2D()
-        case layers.Flatten():
-            return keras.layers.Flatten()
-        case layers.Activation(name):
-            return keras.layers.Activation(name)
-    raise TypeError(f"no Keras layer for {layer}")

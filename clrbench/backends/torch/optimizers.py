@@ -60,6 +60,8 @@ class _KerasForm(Optimizer):
         (group,) = self.param_groups
         weights = group["params"]
         gradients = [weight.grad for weight in weights]
+        if group["weight_decay"] and not group.get("decoupled"):
+            gradients = list(torch._foreach_add(gradients, weights, alpha=group["weight_decay"]))
         self._update(weights, gradients, *([self.state[weight][slot] for weight in weights] for slot in self.slots))
 
     def _update(self, weights: list[Tensor], gradients: list[Tensor], *slots: list[Tensor]) -> None:
@@ -76,7 +78,6 @@ class KerasMomentum(_KerasForm):
 
     def _update(self, weights: list[Tensor], gradients: list[Tensor], *slots: list[Tensor]) -> None:
         ((velocities,), (group,)) = slots, self.param_groups
-        gradients = _with_l2(gradients, weights, group["weight_decay"])
         torch._foreach_mul_(velocities, group["momentum"])
         torch._foreach_add_(velocities, gradients, alpha=-group["lr"])
         if group["nesterov"]:
@@ -91,7 +92,6 @@ class KerasRMSprop(_KerasForm):
 
     def _update(self, weights: list[Tensor], gradients: list[Tensor], *slots: list[Tensor]) -> None:
         ((velocities,), (group,)) = slots, self.param_groups
-        gradients = _with_l2(gradients, weights, group["weight_decay"])
         torch._foreach_mul_(velocities, RMSPROP_RHO)
         torch._foreach_addcmul_(velocities, gradients, gradients, value=1 - RMSPROP_RHO)
         roots = torch._foreach_add(velocities, EPSILON)
@@ -113,8 +113,6 @@ class KerasAdam(_KerasForm):
         ((momenta, velocities), (group,)) = slots, self.param_groups
         if group["decoupled"]:
             torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
-        else:
-            gradients = _with_l2(gradients, weights, group["weight_decay"])
         group["step"] += 1
         first, second = 1 - np.array(ADAM_BETAS, np.float32) ** np.float32(group["step"])
         torch._foreach_lerp_(momenta, gradients, 1 - ADAM_BETAS[0])
@@ -123,7 +121,3 @@ class KerasAdam(_KerasForm):
         torch._foreach_add_(roots, EPSILON)
         rate = group["lr"] * float(np.sqrt(second)) / float(first)
         torch._foreach_addcdiv_(weights, momenta, roots, value=-rate)
-
-
-def _with_l2(gradients: list[Tensor], weights: list[Tensor], weight_decay: float) -> list[Tensor]:
-    return list(torch._foreach_add(gradients, weights, alpha=weight_decay)) if weight_decay else gradients

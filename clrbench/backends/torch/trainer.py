@@ -112,9 +112,8 @@ class TorchTrainer:
                 tensor.copy_(to_tensor(state[name], self._device))
         self._optimizer.state.clear()
         for key, array in state.items():
-            kind, _, rest = key.partition(".")
-            if kind == "optimizer":
-                slot, _, name = rest.partition(".")
+            if key.startswith("optimizer."):
+                _, slot, name = key.split(".", 2)
                 self._optimizer.state[self._network.weights[name]][slot] = to_tensor(array, self._device)
         self._optimizer.param_groups[0]["step"] = int(state["step"])
         self._network.generator.set_state(torch.tensor(state["dropout.generator"]))
