@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/.set-up
 REPRODUCE_DIR := build/reproduce
 
-.PHONY: setup demo check test soak reproduce clean
+.PHONY: setup demo check test acceptance soak reproduce clean
 
 setup: $(STAMP)
 
@@ -34,9 +34,16 @@ check: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# In the order of the folders, the slow files come first. Many processes start, which need not compile what others did.
+# One small case a kind. In the order of the folders, the slow files come first. Many processes start, which need not compile
+# what others did.
 test: check
-	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -m "not acceptance" -n 3 --dist loadfile --no-loadscope-reorder
+
+# What takes longer: experiments killed again and again, a browser, and the backends as other processors would have them.
+acceptance: $(STAMP)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -m acceptance -n 2 --dist loadfile
+	$(BIN)/python tests/soak.py --kills 15
+	$(BIN)/python tests/processors.py
 
 # Takes half an hour or more.
 soak: $(STAMP)

@@ -20,13 +20,7 @@ _TEMPORARY = ".part"
 
 @contextmanager
 def disk_errors(path: Path, error: type[ClrbenchError], advice: str) -> Iterator[None]:
-    """Turn an OSError into an error that names the path and a way out.
-
-    Args:
-        path: The file or folder that the message names.
-        error: The class to raise.
-        advice: What the user can do about it; ends the message.
-    """
+    """Turn an OSError into an error that names the path, and ends with what the user can do about it."""
     try:
         yield
     except OSError as err:
@@ -47,8 +41,7 @@ def find_temporary(folder: Path, name: str = "*") -> list[Path]:
 @contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
     """Open a file that must not exist, and flush it to the disk at the end."""
-    # Never through something that lies there already, which might be a link.
-    with path.open("xb") as file:
+    with path.open("xb") as file:  # never through something that lies there already, which might be a link
         yield file
         file.flush()
         os.fsync(file.fileno())
@@ -56,10 +49,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty folder that takes the place of whatever is at `target`, in one step, once it has been filled.
-
-    The caller holds a lock on `target`.
-    """
+    """Yield an empty folder that takes the place of `target`, on which the caller holds a lock, once it has been filled."""
     make_folder(target.parent)
     temporary = temporary_path(target)
     replaced = temporary.with_name(f"{temporary.name}-replaced")

@@ -30,13 +30,13 @@ CURVE_COLUMNS = ("backend", "seed", "step", "lr", *TRAIN_COLUMNS, *VALIDATION_CO
 
 @dataclass(frozen=True, eq=False)
 class RangeTest:
-    """What a range test comes to.
+    """The finished sweeps of a range test, and what they suggest.
 
     Attributes:
-        folder: Where its results go.
+        folder: Its results folder.
         runs: Its sweeps, by backend in the order of the spec.
         half_runs: The sweeps at half the length, where there is one for each run of a backend.
-        bounds: By backend.
+        bounds: What the sweeps of each backend suggest.
     """
 
     folder: ResultsFolder
@@ -56,11 +56,9 @@ def read_range_test(folder: ResultsFolder, spec: Spec) -> RangeTest:
     Raises:
         ResultsError: If no run is finished, or one is damaged.
     """
-    runs: dict[BackendName, tuple[StoredRun, ...]] = {}
-    for backend in spec.backends:
-        for run in folder.counted_runs():
-            if run.spec.backend == backend and run.key.seed in spec.range_test.seeds:
-                runs[run.spec.backend] = (*runs.get(run.spec.backend, ()), run)
+    stored = [run for run in folder.counted_runs() if run.key.seed in spec.range_test.seeds]
+    backends = [run.spec.backend for name in spec.backends for run in stored if run.spec.backend == name]
+    runs = {name: tuple(run for run in stored if run.spec.backend == name) for name in dict.fromkeys(backends)}
     if not runs:
         raise ResultsError(f"{folder.root}: no run is finished; run `clrbench range-test` again")
     halves = {backend: _half_length_runs(folder.half_length(), of_backend) for backend, of_backend in runs.items()}
@@ -68,7 +66,7 @@ def read_range_test(folder: ResultsFolder, spec: Spec) -> RangeTest:
         folder=folder,
         runs=tuple(run for of_backend in runs.values() for run in of_backend),
         half_runs=tuple(run for half in halves.values() for run in half),
-        bounds={backend: _with_half_length(find_bounds(runs[backend]), halves[backend]) for backend in runs},
+        bounds={backend: _with_half_length(_find_bounds(runs[backend]), halves[backend]) for backend in runs},
     )
 
 
@@ -93,7 +91,7 @@ def accuracy_column(table: pd.DataFrame) -> str:
 
 
 @lru_cache(maxsize=64)
-def find_bounds(runs: tuple[StoredRun, ...]) -> Bounds:
+def _find_bounds(runs: tuple[StoredRun, ...]) -> Bounds:
     """Return what the seeds of one backend suggest, rates to three significant digits."""
     points = [metrics_table("", [run]) for run in runs]
     longest = max(points, key=lambda table: table["lr"].notna().sum())
@@ -141,7 +139,7 @@ def _is_half_of(half: StoredRun, run: StoredRun) -> bool:
 def _with_half_length(whole: Bounds, half_runs: tuple[StoredRun, ...]) -> Bounds:
     if not half_runs:
         return whole
-    half = find_bounds(half_runs)
+    half = _find_bounds(half_runs)
     holds = whole.reason is None and half.reason is None and _agree(whole, half)
     return replace(whole, half_length=HalfLengthBounds(half.base_lr, half.max_lr, half.reason, holds))
 

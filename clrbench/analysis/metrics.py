@@ -1,4 +1,4 @@
-"""The one table that all others are made from: every evaluation of every run."""
+"""Every evaluation of every run: the table that the others are made from."""
 
 import math
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def is_accuracy(metric: str) -> bool:
 
 
 def diverged_value(metric: str, num_classes: int) -> float:
-    """Return what a diverged run counts as wherever it counts: a blind guess in accuracy, an infinite loss."""
+    """Return the value that a diverged run counts as: that of a blind guess in accuracy, infinite in loss."""
     return 1 / num_classes if is_accuracy(metric) else math.inf
 
 

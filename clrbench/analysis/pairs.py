@@ -31,7 +31,7 @@ class MixedPair(NamedTuple):
 
 
 def runs_by_key(results: Results) -> dict[RunKey, StoredRun]:
-    """Return all runs that are compared."""
+    """Return all runs that are compared, by their keys."""
     return {run.key: run for run in results.compared_runs}
 
 
@@ -50,20 +50,22 @@ def paired_seeds(results: Results) -> dict[Contest, list[int]]:
 
 
 def mixed_pairs(results: Results) -> list[MixedPair]:
-    """Return the pairs that are left out, as their runs were made with different versions."""
+    """Return the pairs that are left out, as their two runs were made with different versions."""
     runs = results.once(runs_by_key)
     return [
-        MixedPair(Contest(backend, *pair), seed)
+        MixedPair(contest, seed)
         for pair in results.comparisons
-        for backend, arm, seed in runs
-        if arm == pair[0] and RunKey(backend, pair[1], seed) in runs and _is_mixed(runs, Contest(backend, *pair), seed)
+        for contest in (Contest(backend, *pair) for backend in results.backends)
+        for seed in _shared_seeds(runs, contest)
+        if _is_mixed(runs, contest, seed)
     ]
 
 
 def moved_epochs(results: Results) -> dict[Contest, float]:
-    """Return where two arms are compared if not at their ends: at the end of a cycle, in both arms.
+    """Return the epoch at which two arms are compared where that is not their end, but the end of a cycle.
 
-    A rate amid a cycle is high, and its accuracy low; where no evaluation stands at the cycle's end, nothing is moved.
+    Within a cycle the rate is high and the accuracy low, so arms whose training ends there are compared at the end of the
+    last whole cycle, if both were evaluated at it.
     """
     ends, metrics = _mid_cycle_ends(results), results.once(compared_metrics)
     moved = {}

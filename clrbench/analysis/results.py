@@ -1,4 +1,4 @@
-"""The results of an experiment, read from disk once; everything that is worked out of them starts here."""
+"""The results of an experiment, read from disk once: what every table is built from."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """The finished runs of an experiment, and of what found the rates of its arms.
+    """The finished runs of an experiment, and those that found the rates of its arms.
 
     Attributes:
         spec: The experiment, resolved.
-        runs: Those of the arms, in the order of the spec.
-        search: How tuned arms found their rates.
-        range_tests: Those that arms take their rates from, by `RangeTestGroup.arm`, as far as they were made.
-        looks: With how many sets of seeds the verdict of each backend was looked at, this time included.
+        runs: The runs of the arms, in the order of the spec.
+        search: How the rates of tuned arms were found.
+        range_tests: The range tests that arms take their rates from, by `RangeTestGroup.arm`, as far as they were made.
+        looks: By backend, the number of sets of seeds that its verdict was looked at with, this time included.
     """
 
     spec: Spec
@@ -47,21 +47,21 @@ class Results:
         Raises:
             ResultsError: If no run is finished, or a run or an index is damaged.
         """
-        runs = read_runs(folder, spec)
+        runs = _read_runs(folder, spec)
         tests = {group.arm: folder.range_test(group.arm) for group in needed_range_tests(spec)}
         range_tests = {arm: read_range_test(test, spec) for arm, test in tests.items() if test.has_runs()}
         search = read_search(folder, spec, runs, bounds_table(range_tests))
         return cls(spec, runs, search, range_tests)
 
     def once(self, make: Callable[[Results], T]) -> T:
-        """Return what a function makes of these results; it is called at the first request only."""
+        """Return what a function makes of these results; it is called the first time only."""
         if make not in self._made:
             self._made[make] = make(self)
         return cast(T, self._made[make])
 
     @property
     def compared_runs(self) -> tuple[StoredRun, ...]:
-        """The runs of the arms, and those of tuned arms at the rates given."""
+        """The runs of the arms, and those of tuned arms at the rates that they were given."""
         return (*self.runs, *self.search.given_runs)
 
     @property
@@ -76,13 +76,13 @@ class Results:
 
     @property
     def schedules(self) -> dict[str, Schedule]:
-        """The schedule of each arm as the spec has it, that of a tuned arm also under its name at the rate given."""
+        """The schedule of each arm in the spec, that of a tuned arm also under its label at the rate given."""
         schedules = {name: arm.schedule for name, arm in self.spec.arms.items()}
         return schedules | {given_label(self.spec, name): schedules[name] for name in self.spec.tuned_arms}
 
     @property
     def num_missing_runs(self) -> int:
-        """How many runs of the arms are not finished."""
+        """Number of runs of the arms that are not finished."""
         return len(self.spec.backends) * len(self.spec.arms) * len(self.spec.seeds) - len(self.runs)
 
 
@@ -92,7 +92,7 @@ def own_metrics(results: Results) -> pd.DataFrame:
 
 
 def given_metrics(results: Results) -> pd.DataFrame:
-    """Return the same of tuned arms at the rates given."""
+    """Return the evaluations of the tuned arms at the rates that they were given."""
     return metrics_table(results.spec.name, results.search.given_runs)
 
 
@@ -102,7 +102,7 @@ def compared_metrics(results: Results) -> pd.DataFrame:
     return pd.concat([own, results.once(given_metrics)], ignore_index=True) if results.search.given_runs else own
 
 
-def read_runs(folder: ResultsFolder, spec: Spec) -> tuple[StoredRun, ...]:
+def _read_runs(folder: ResultsFolder, spec: Spec) -> tuple[StoredRun, ...]:
     """Return the finished runs of the arms that a spec asks for, its backends in order.
 
     Raises:
@@ -121,6 +121,7 @@ def looked_at(results: Results, folder: ResultsFolder) -> Results:
     Raises:
         ResultsError: If the disk does not take it.
     """
-    keys = [run.key for run in results.runs]
-    seeds = {backend: sorted({key.seed for key in keys if key.backend == backend}) for backend, _, _ in keys}
-    return replace(results, looks={backend: folder.record_look(backend, found) for backend, found in seeds.items()})
+    seeds: dict[str, set[int]] = {}
+    for run in results.runs:
+        seeds.setdefault(run.key.backend, set()).add(run.key.seed)
+    return replace(results, looks={name: folder.record_look(name, sorted(found)) for name, found in seeds.items()})

@@ -1,4 +1,4 @@
-"""The tries of tuned arms -> their table, and the rates chosen."""
+"""The runs that tried rates for tuned arms -> their table, and the rates chosen."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,7 +50,8 @@ def read_search(folder: ResultsFolder, spec: Spec, runs: Sequence[StoredRun], bo
     """
     stored = read_search_runs(folder, spec)
     tries = search_table(spec, stored)
-    chosen = chosen_table(spec, tries, bounds)
+    chosen = _chosen_table(spec, tries, bounds)
+    labels = {given_label(spec, arm) for arm in spec.tuned_arms}
     as_given = set(
         chosen.loc[chosen["given_lr"] == chosen["lr"], ["backend", "arm"]].itertuples(index=False, name=None)
     )
@@ -59,7 +60,7 @@ def read_search(folder: ResultsFolder, spec: Spec, runs: Sequence[StoredRun], bo
         tries=tries,
         chosen=chosen,
         given_runs=(
-            *(run for run in stored if run.key.seed in spec.seeds),
+            *(run for run in stored if run.key.seed in spec.seeds and run.key.arm in labels),
             *(run.standing_for(given_label(spec, run.key.arm)) for run in runs if run.key[:2] in as_given),
         ),
     )
@@ -97,7 +98,7 @@ def best_rate(spec: Spec, by_rate: Mapping[float, float]) -> Choice:
     return choose(by_rate, higher_is_better=is_accuracy(spec.verdict.metric))
 
 
-def chosen_table(spec: Spec, tries: pd.DataFrame, bounds: BoundsTable) -> pd.DataFrame:
+def _chosen_table(spec: Spec, tries: pd.DataFrame, bounds: BoundsTable) -> pd.DataFrame:
     """Return the rate chosen for each tuned arm on each backend, and what the search for it took."""
     rows = []
     for (backend, arm), by_rate in scores(spec, tries).items():

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from clrbench.analysis.metrics import last_rows
@@ -24,12 +24,12 @@ def summary_table(results: Results) -> pd.DataFrame:
 
 
 def given_table(results: Results) -> pd.DataFrame:
-    """Return the same of the tuned arms at the rates given."""
+    """Return given.csv: the same of the tuned arms at the rates that they were given."""
     return _summarise(results.once(given_metrics))
 
 
 def timing_table(results: Results) -> pd.DataFrame:
-    """Return where the time of every run went, those of searches and range tests among them."""
+    """Return timing.csv: where the time of every run went, those of searches and range tests among them."""
     by_purpose = {
         "run": results.runs,
         "search": results.search.runs,
@@ -70,7 +70,7 @@ def schedule_table(results: Results) -> pd.DataFrame:
     return pd.concat([_thinned_schedule(run) for run in first.values()], ignore_index=True)
 
 
-def thinned_steps(lr: np.ndarray[tuple[int], np.dtype[Any]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def thinned_steps(lr: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
     """Return indices that show the shape of a table of rates: evenly spaced ones, and every turning point."""
     evenly = np.linspace(0, len(lr) - 1, min(MAX_SCHEDULE_POINTS, len(lr))).astype(np.int64)
     turns = np.flatnonzero(np.diff(np.sign(np.diff(lr)))) + 1
@@ -81,7 +81,7 @@ def _summarise(metrics: pd.DataFrame) -> pd.DataFrame:
     """Return mean, standard deviation and range of every metric at the end, over the runs that did not diverge."""
     rows = []
     for (backend, arm), runs in last_rows(metrics).groupby(["backend", "arm"], sort=False):
-        row: dict[str, Any] = {"backend": backend, "arm": arm, "runs": len(runs)}
+        row: dict[str, object] = {"backend": backend, "arm": arm, "runs": len(runs)}
         row["diverged"] = int((runs["status"] == "diverged").sum())
         for metric in METRICS:
             values = runs.loc[runs["status"] != "diverged", metric].dropna()

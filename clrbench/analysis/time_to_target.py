@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from typing import cast
 
@@ -61,53 +61,7 @@ SECONDS_COLUMNS = (
 
 
 @dataclass(frozen=True)
-class _Arm:
-    """An arm that goes for a target.
-
-    Attributes:
-        crossings: Its rows of targets.csv, by seed.
-        runs: Its runs, by seed.
-    """
-
-    crossings: pd.DataFrame
-    runs: Mapping[int, StoredRun]
-
-    def of_runs(self, seeds: Sequence[int], key: str) -> DoubleArray:
-        """Return a number of the spec of each run, float64[seeds]."""
-        return np.array([getattr(self.runs[seed].spec, key) for seed in seeds], np.float64)
-
-    def steps_per_second(self, seeds: Sequence[int]) -> DoubleArray:
-        """Return how fast each run trained, float64[seeds]."""
-        runs = [self.runs[seed] for seed in seeds]
-        seconds = np.array([run.timing.train_seconds for run in runs], np.float64)
-        return np.array([run.updates_made for run in runs], np.float64) / seconds
-
-    def times(self, kind: str, seeds: Sequence[int], per: DoubleArray | float = 1.0, start: float = 0.0) -> _Times:
-        """Return what the runs took.
-
-        Args:
-            kind: Of the crossing.
-            seeds: Of the runs.
-            per: Steps in a unit of time, of each run or of all.
-            start: Time that had passed before the first step.
-        """
-        taken = self.crossings.loc[list(seeds), f"{kind}_step"].to_numpy(np.float64)
-        return _Times(start + taken / per, start + self.of_runs(seeds, "num_steps") / per)
-
-    def summary(self, kind: str, search_steps: float) -> dict[str, float]:
-        """Return how many of all its runs there are, how many miss, and their medians, of which a miss is inf."""
-        steps = self.crossings[f"{kind}_step"]
-        return {
-            "runs": len(steps),
-            "misses": int(np.isinf(steps).sum()),
-            "median_steps": steps.median(),
-            "median_epochs": self.crossings[f"{kind}_epoch"].median(),
-            "median_total_steps": steps.median() + search_steps,
-        }
-
-
-@dataclass(frozen=True)
-class _Times:
+class Times:
     """What the runs of an arm took to a target.
 
     Attributes:
@@ -120,7 +74,7 @@ class _Times:
 
 
 @dataclass(frozen=True)
-class _SpeedUp:
+class SpeedUp:
     """The median of the paired ratios baseline / candidate, of which every miss makes a bound.
 
     Attributes:
@@ -136,27 +90,25 @@ class _SpeedUp:
     ci_high: float
 
 
-def _speed_up(times: Iterable[_Times], alpha: float) -> _SpeedUp:
-    """Compare the candidate with the baseline.
+def speed_up(candidate: Times, baseline: Times, *, alpha: float) -> SpeedUp:
+    """Return how much sooner the candidate gets to the target than the baseline, in the median over their pairs.
 
     A run that misses would take longer than it was given. So where the candidate misses, the ratio lies between 0 and the
     baseline's time over what the candidate was given; where the baseline misses, between what it was given over the
     candidate's time and inf; where both miss, anywhere. The lower end of the interval counts every pair at its lower bound
     and the upper end at its upper one, which keeps the coverage.
+
+    Args:
+        candidate: Times of the candidate.
+        baseline: Times of the baseline, pair by pair.
+        alpha: 1 - the coverage of the interval.
     """
-    candidate, baseline = times
     lowest = np.sort(np.minimum(baseline.taken, baseline.given) / candidate.taken)
     highest = np.sort(baseline.taken / np.minimum(candidate.taken, candidate.given))
     if not len(lowest):
-        return _SpeedUp(0.0, math.inf, 0.0, math.inf)
+        return SpeedUp(0.0, math.inf, 0.0, math.inf)
     ends = median_interval(lowest, alpha)[0], median_interval(highest, alpha)[1]
-    return _SpeedUp(_median_ratio(lowest), _median_ratio(highest), max(ends[0], 0.0), ends[1])
-
-
-def _median_ratio(ordered: DoubleArray) -> float:
-    """Return the middle of ascending ratios, or the geometric mean of the middle two."""
-    size = len(ordered)
-    return math.sqrt(ordered[(size - 1) // 2] * ordered[size // 2])
+    return SpeedUp(_median_ratio(lowest), _median_ratio(highest), max(ends[0], 0.0), ends[1])
 
 
 def time_to_target_table(results: Results) -> pd.DataFrame:
@@ -173,15 +125,16 @@ def time_to_target_table(results: Results) -> pd.DataFrame:
             row = {**place, "kind": kind}
             for role, arm, cost in zip(ROLES, arms, costs, strict=True):
                 row |= {f"{role}_{key}": value for key, value in arm.summary(kind, cost).items()}
-            ways: dict[str, list[_Times]] = {
+            ways: dict[str, list[Times]] = {
                 "": [arm.times(kind, seeds) for arm in arms],
-                "epochs_": [arm.times(kind, seeds, arm.of_runs(seeds, "steps_per_epoch")) for arm in arms],
+                "epochs_": [
+                    arm.times(kind, seeds, arm.numbers(seeds, lambda run: run.spec.steps_per_epoch)) for arm in arms
+                ],
                 "total_": [arm.times(kind, seeds, start=cost) for arm, cost in zip(arms, costs, strict=True)],
             }
             for way, times in ways.items():
-                row |= {
-                    f"{way}{key}": value for key, value in asdict(_speed_up(times, results.spec.verdict.alpha)).items()
-                }
+                found = asdict(speed_up(*times, alpha=results.spec.verdict.alpha))
+                row |= {f"{way}{key}": value for key, value in found.items()}
             rows.append({**row, "pairs": len(seeds)})
     return pd.DataFrame(rows, columns=list(TIME_TO_TARGET_COLUMNS))
 
@@ -198,11 +151,57 @@ def seconds_table(results: Results) -> pd.DataFrame:
         for machine in dict.fromkeys(machines.values()):
             seeds = [seed for seed in shared if machines[seed] == machine]
             for kind in KINDS:
-                times = [arm.times(kind, seeds, arm.steps_per_second(seeds)) for arm in arms]
+                times = [arm.times(kind, seeds, arm.numbers(seeds, _steps_per_second)) for arm in arms]
                 medians = [float(np.median(one.taken)) for one in times]
-                found = astuple(_speed_up(times, results.spec.verdict.alpha))
+                found = astuple(speed_up(*times, alpha=results.spec.verdict.alpha))
                 rows.append((*place.values(), kind, *machine, *medians, len(seeds), *found))
     return pd.DataFrame(rows, columns=list(SECONDS_COLUMNS))
+
+
+@dataclass(frozen=True)
+class _Arm:
+    """An arm on its way to a target.
+
+    Attributes:
+        crossings: Its rows of targets.csv, by seed.
+        runs: Its runs, by seed.
+    """
+
+    crossings: pd.DataFrame
+    runs: Mapping[int, StoredRun]
+
+    def numbers(self, seeds: Sequence[int], number: Callable[[StoredRun], float]) -> DoubleArray:
+        """Return a number of each run, float64[seeds]."""
+        return np.array([number(self.runs[seed]) for seed in seeds], np.float64)
+
+    def times(self, kind: str, seeds: Sequence[int], per: DoubleArray | float = 1.0, start: float = 0.0) -> Times:
+        """Return what the runs took.
+
+        Args:
+            kind: `first` or `sustained`, the kind of crossing.
+            seeds: The runs.
+            per: Steps in a unit of time, of each run or of all.
+            start: Time that had passed before the first step.
+        """
+        taken = self.crossings.loc[list(seeds), f"{kind}_step"].to_numpy(np.float64)
+        return Times(start + taken / per, start + self.numbers(seeds, lambda run: run.spec.num_steps) / per)
+
+    def summary(self, kind: str, search_steps: float) -> dict[str, float]:
+        """Return how many runs there are, how many of them miss, and their medians, in which a miss is inf."""
+        steps = self.crossings[f"{kind}_step"]
+        return {
+            "runs": len(steps),
+            "misses": int(np.isinf(steps).sum()),
+            "median_steps": steps.median(),
+            "median_epochs": self.crossings[f"{kind}_epoch"].median(),
+            "median_total_steps": steps.median() + search_steps,
+        }
+
+
+def _median_ratio(ordered: DoubleArray) -> float:
+    """Return the middle of ascending ratios, or the geometric mean of the middle two."""
+    size = len(ordered)
+    return math.sqrt(ordered[(size - 1) // 2] * ordered[size // 2])
 
 
 def _contests(results: Results) -> Iterator[tuple[dict[str, str | float], list[_Arm]]]:
@@ -227,3 +226,7 @@ def _shared_seeds(arms: Sequence[_Arm], same: Sequence[str]) -> list[int]:
 
 def _provenance(run: StoredRun, keys: Sequence[str]) -> tuple[object, ...]:
     return tuple(getattr(run.provenance, key) for key in keys)
+
+
+def _steps_per_second(run: StoredRun) -> float:
+    return run.updates_made / run.timing.train_seconds

@@ -14,22 +14,16 @@ from clrbench.execution.throughput import Measured, measure_pipelines
 from clrbench.planning.experiment import Experiment
 from clrbench.planning.runs import needed_range_tests, own_range_test, range_test_runs, training_runs
 from clrbench.records import Pipeline
-from clrbench.report.figures.pipelines import conditions, draw_pipelines, rounded
-from clrbench.report.figures.style import to_png
 from clrbench.spec import RunSpec
 
 TABLE = "data-bench/pipelines.csv"
-PLOT = "data-bench/pipelines.png"
+CONDITIONS = ["backend", "batch_size", "threads", "device"]
 
 
 def bench_pipelines(job: Job) -> Answer:
-    """Measure each pipeline, alone and in training, on each backend of an experiment; write a table and a plot.
+    """Measure each pipeline, alone and in training, on each backend of an experiment; write a table.
 
     The batches are those of the first arm and seed, or of the range test where the experiment has no arms.
-
-    Raises:
-        BackendError: If a backend is not installed, or fails.
-        ResultsError: If the disk does not take the files.
     """
     runner = job.runner(job.open())
     tables = [_measure(job, run) for run in _benched_runs(runner.experiment)]
@@ -38,8 +32,7 @@ def bench_pipelines(job: Job) -> Answer:
     folder.create()
     with folder.tables_lock():
         folder.write_table(TABLE, table)
-        folder.write_bytes(PLOT, to_png(draw_pipelines(table)))
-    text = "\n".join([*_lines(table), "", f"Table and plot: {folder.root / 'data-bench'}"])
+    text = "\n".join([*_lines(table), "", f"Table: {folder.root / TABLE}"])
     return Answer(text, {"experiment": runner.experiment.spec.name, "pipelines": table.to_dict("records")})
 
 
@@ -69,15 +62,20 @@ def _lines(table: pd.DataFrame) -> Iterator[str]:
     """Yield the medians, a block a backend, with how the stream compares."""
     repetitions = table["repetition"].max()
     yield f"images per second, medians of {repetitions} stretches of about half a second; the pipelines took turns"
-    for condition, (_, rows) in zip(conditions(table), table.groupby("backend", sort=False), strict=True):
+    for (backend, batch_size, threads, device), rows in table.groupby(CONDITIONS, sort=False):
         medians = rows.pivot_table("images_per_second", "pipeline", "measured", aggfunc="median")
-        yield f"\n{condition}"
+        yield f"\n{backend}: batches of {batch_size}, {threads} {'thread' if threads == 1 else 'threads'}, {device}"
         yield _line("", *get_args(Measured))
         for pipeline in get_args(Pipeline):
-            yield _line(pipeline, *(rounded(medians.loc[pipeline, measured]) for measured in get_args(Measured)))
+            yield _line(pipeline, *(_rounded(medians.loc[pipeline, measured]) for measured in get_args(Measured)))
         ratios = medians.loc["stream"] / medians.loc["resident"]
         yield _line("stream / resident", *(f"{ratios[measured]:.2f}" for measured in get_args(Measured)))
 
 
 def _line(head: str, *cells: str) -> str:
     return f"  {head:<18}" + "".join(f"{cell:>12}" for cell in cells)
+
+
+def _rounded(rate: float) -> str:
+    """Return a rate to the three digits that mean something."""
+    return f"{float(f'{rate:.3g}'):,.10g}"

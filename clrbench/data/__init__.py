@@ -4,7 +4,7 @@ from clrbench.data.catalogue import FETCHED_FILES, NAMES, STAND_INS
 from clrbench.data.content import DatasetSizes
 from clrbench.data.download import Replacement
 from clrbench.data.library import ALLOWED, Library, Status
-from clrbench.data.progress import Advance, Show, in_silence
+from clrbench.data.progress import Show, in_silence
 from clrbench.data.user_function import is_reference
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "FETCHED_FILES",
     "NAMES",
     "STAND_INS",
-    "Advance",
     "DatasetSizes",
     "Library",
     "Replacement",

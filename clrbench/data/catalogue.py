@@ -14,13 +14,7 @@ from clrbench.data.progress import Show
 
 @dataclass(frozen=True)
 class Named:
-    """What is known of every data set that has a name.
-
-    Attributes:
-        name: Its name in a spec.
-        licence: The licence of its images.
-        sizes: How large it is, as published or rendered.
-    """
+    """A data set that has a name in specs, the licence of its images, and its sizes as published or rendered."""
 
     name: str
     licence: str
@@ -29,24 +23,14 @@ class Named:
 
 @dataclass(frozen=True)
 class Bundled(Named):
-    """A data set in the package.
-
-    Attributes:
-        read: Returns its arrays, verified.
-    """
+    """A data set in the package; `read` verifies it, too."""
 
     read: Callable[[], Arrays]
 
 
 @dataclass(frozen=True)
 class Installed:
-    """A copy of a published data set that a package of the system puts in place.
-
-    Attributes:
-        folder: The folder of the package's files.
-        is_there: Returns whether it is installed.
-        read: Returns its arrays, verified.
-    """
+    """A copy of a published data set that a package of the system puts into a folder; `read` verifies it, too."""
 
     folder: Path
     is_there: Callable[[], bool]
@@ -55,13 +39,7 @@ class Installed:
 
 @dataclass(frozen=True)
 class Fetched(Named):
-    """A published data set that is downloaded on first use.
-
-    Attributes:
-        files: The published files, by key.
-        read: Takes the path of each verified file, by key, and returns the arrays in them.
-        installed: The copy that a package of the system may have put in place.
-    """
+    """A published data set that is downloaded on first use; `read` takes the path of each verified file, by its key."""
 
     files: Mapping[str, RemoteFile]
     read: Callable[[Mapping[str, Path]], Arrays]
@@ -70,12 +48,7 @@ class Fetched(Named):
 
 @dataclass(frozen=True)
 class Made(Named):
-    """A data set that is rendered on first use.
-
-    Attributes:
-        make: Renders its arrays, and shows how many rows are done.
-        made_with: Returns the versions that its bytes depend on.
-    """
+    """A data set that is rendered on first use; `made_with` returns the versions that its bytes depend on."""
 
     make: Callable[[Show], Arrays]
     made_with: Callable[[], str]
@@ -90,30 +63,21 @@ def _make_street_digits(show: Show) -> Arrays:
         return street_digits.make(advance=advance)
 
 
-CATALOGUE: dict[str, Entry] = {
-    entry.name: entry
-    for entry in (
-        Bundled(mnist.NAME, mnist.LICENCE, mnist.SIZES, mnist.read),
-        Fetched(
-            fashion_mnist.NAME,
-            fashion_mnist.LICENCE,
-            fashion_mnist.SIZES,
-            fashion_mnist.FILES,
-            fashion_mnist.read,
-            Installed(fashion_mnist.DEBIAN_FOLDER, fashion_mnist.has_debian_files, fashion_mnist.read_debian),
-        ),
-        Fetched(svhn.NAME, svhn.LICENCE, svhn.SIZES, svhn.FILES, svhn.read),
-        Fetched(cifar10.NAME, cifar10.LICENCE, cifar10.SIZES, cifar10.FILES, cifar10.read),
-        Made(
-            street_digits.NAME,
-            street_digits.LICENCE,
-            street_digits.SIZES,
-            _make_street_digits,
-            lambda: f"pillow-{version('pillow')}",
-        ),
-    )
-}
-
+_DEBIAN = Installed(fashion_mnist.DEBIAN_FOLDER, fashion_mnist.has_debian_files, fashion_mnist.read_debian)
+_ENTRIES: tuple[Entry, ...] = (
+    Bundled("mnist", "CC BY-SA 3.0", mnist.SIZES, mnist.read),
+    Fetched("fashion_mnist", "MIT", mnist.SIZES, fashion_mnist.FILES, fashion_mnist.read, _DEBIAN),
+    Fetched("svhn", "non-commercial use only", svhn.SIZES, svhn.FILES, svhn.read),
+    Fetched("cifar10", "not stated; cite Krizhevsky 2009", cifar10.SIZES, cifar10.FILES, cifar10.read),
+    Made(
+        street_digits.NAME,
+        "none needed: rendered, a stand-in for SVHN",
+        street_digits.SIZES,
+        _make_street_digits,
+        lambda: f"pillow-{version('pillow')}",
+    ),
+)
+CATALOGUE = {entry.name: entry for entry in _ENTRIES}
 NAMES = tuple(CATALOGUE)
 STAND_INS = {street_digits.NAME: "SVHN"}
 """Data sets that are rendered, and what each stands in for."""

@@ -12,17 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from clrbench.data.content import Arrays, DatasetSizes
-from clrbench.data.download import RemoteFile
+from clrbench.data.download import published
 from clrbench.data.refusal import decoding
 from clrbench.errors import DataError
 
-NAME = "cifar10"
-LICENCE = "not stated; cite Krizhevsky 2009"
 SIZES = DatasetSizes(train_rows=50_000, test_rows=10_000, image_shape=(32, 32, 3))
 FILES = {
-    "archive": RemoteFile(
-        "cifar-10-binary.tar.gz",
-        ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",),
+    "archive": published(
+        "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
         "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
         170_052_171,
     )
@@ -32,20 +29,11 @@ _FOLDER = "cifar-10-batches-bin"
 _MEMBERS = {"train": tuple(f"data_batch_{number}.bin" for number in range(1, 6)), "test": ("test_batch.bin",)}
 _RECORD_BYTES = 1 + 3 * 32 * 32
 _MAX_BATCH_BYTES = 10_000 * _RECORD_BYTES
-_FORMAT = (
-    f"allowed: CIFAR-10's binary version, {_FOLDER}/ with batches of up to 10,000 records of {_RECORD_BYTES} bytes"
-)
+_FORMAT = f"allowed: CIFAR-10's binary version, {_FOLDER}/, batches of up to 10,000 records of {_RECORD_BYTES} bytes"
 
 
 def read(files: Mapping[str, Path]) -> Arrays:
-    """Return the images and labels in the archive; only the six batches are read, and nothing is unpacked to the disk.
-
-    Args:
-        files: The path of each of `FILES`, by key.
-
-    Raises:
-        DataError: If the archive is damaged, or a batch is missing or not made of records.
-    """
+    """Return the images and labels in the archive; only the six batches are read, and nothing is unpacked to the disk."""
     path = files["archive"]
     wanted = {f"{_FOLDER}/{name}" for names in _MEMBERS.values() for name in names}
     with decoding(path, _FORMAT, "a .tar.gz"), tarfile.open(path, "r:gz") as archive:

@@ -1,4 +1,8 @@
-"""What every data set must hold, whatever it was read from."""
+"""What every data set must hold, whatever it was read from.
+
+Sizes and types that are not allowed, or do not fit together, are a MisfitError, values that are not allowed a DataError;
+`where` is what its message calls the data set.
+"""
 
 import hashlib
 import math
@@ -52,26 +56,20 @@ def check_layout(where: str, layout: Layout) -> DatasetSizes:
     """Return how large a data set is, once shapes and types of its arrays are known to fit together.
 
     Images may have any size and any number of channels, and floats any range: they are taken as they are.
-
-    Args:
-        where: What an error message calls the data set.
-        layout: Shape and type of each array.
-
-    Raises:
-        MisfitError: If an array has a shape or type that is not allowed, or two of them do not fit together.
     """
     shapes = {}
     for split in ("train", "test"):
         images, labels = (layout[f"{axis}_{split}"] for axis in "xy")
         shapes[split] = _image_shape(f"{where}: x_{split}", *images)
         _check_labels(f"{where}: y_{split}", *labels, num_rows=images[0][0])
-    train_type, test_type = layout["x_train"][1], layout["x_test"][1]
+    (train_rows, *_), train_type = layout["x_train"]
+    (test_rows, *_), test_type = layout["x_test"]
     if shapes["train"] != shapes["test"] or (train_type == np.uint8) != (test_type == np.uint8):
         raise misfit(
             f"{where}: got x_train of {train_type}{list(shapes['train'])} and x_test of {test_type}{list(shapes['test'])} an "
             "image; both must be alike"
         )
-    return DatasetSizes(layout["x_train"][0][0], layout["x_test"][0][0], shapes["train"])
+    return DatasetSizes(train_rows, test_rows, shapes["train"])
 
 
 def _image_shape(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> tuple[int, int, int]:
@@ -96,15 +94,7 @@ def _check_labels(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic
 
 
 def check_fits_memory(where: str, layout: Layout) -> None:
-    """Check, before anything is allocated, that arrays which are read as a whole are smaller than this machine's memory.
-
-    Args:
-        where: What an error message calls the data set.
-        layout: Shape and type of each array, as declared.
-
-    Raises:
-        MisfitError: If they are larger.
-    """
+    """Check, before anything is allocated, that arrays which are read as a whole are smaller than this machine's memory."""
     num_bytes = sum(math.prod(shape) * dtype.itemsize for shape, dtype in layout.values())
     if num_bytes > memory_bytes():
         raise misfit(
@@ -121,15 +111,7 @@ def memory_bytes() -> int:
 def make_dataset(name: str, where: str, arrays: Arrays, checksum: str | None = None) -> Dataset:
     """Return checked arrays as a data set; a memory-mapped one stays so, and is read in parts.
 
-    Args:
-        name: What the spec calls it.
-        where: What an error message calls it.
-        arrays: x_train, y_train, x_test, y_test.
-        checksum: The `content_checksum` of arrays whose pixels have been checked before; None for others.
-
-    Raises:
-        MisfitError: If sizes or types do not fit together.
-        DataError: If pixels or labels are not what they should be.
+    The pixels of arrays whose `content_checksum` is handed in have been checked before.
     """
     shape = measure_arrays(where, arrays).image_shape
     x_train, x_test = (_images(arrays[key], shape) for key in ("x_train", "x_test"))
@@ -138,17 +120,18 @@ def make_dataset(name: str, where: str, arrays: Arrays, checksum: str | None = N
         raise DataError(f"{where}: y_train: got class {y_train[0]} only; allowed: at least two classes to tell apart")
     num_classes = int(max(y_train.max(), y_test.max())) + 1
     if checksum is None:
-        for key, images in (("x_train", x_train), ("x_test", x_test)):
-            _check_pixels(f"{where}: {key}", images)
+        _check_pixels(f"{where}: x_train", x_train)
+        _check_pixels(f"{where}: x_test", x_test)
         checksum = content_checksum(x_train, y_train, x_test, y_test)
     return Dataset(name, x_train, y_train, x_test, y_test, num_classes, checksum)
 
 
 def _images(images: Array, shape: tuple[int, int, int]) -> Images:
+    images = images.reshape(len(images), *shape)
     if images.dtype == np.uint8:
-        return np.ascontiguousarray(images, dtype=np.uint8).reshape(len(images), *shape)
+        return np.ascontiguousarray(images, dtype=np.uint8)
     with np.errstate(over="ignore"):  # a pixel too large for float32 becomes infinite, which is refused
-        return np.ascontiguousarray(images, dtype=np.float32).reshape(len(images), *shape)
+        return np.ascontiguousarray(images, dtype=np.float32)
 
 
 def _check_pixels(where: str, images: Images) -> None:

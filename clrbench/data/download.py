@@ -1,16 +1,18 @@
-"""Published files, fetched and verified: a file that is in its folder is complete and the right one."""
+"""Published files, fetched and verified: a file that is in its folder is complete and the right one.
+
+A file that cannot be had, or is another one, is a DataError; where the disk refuses, the OSError is left as it is.
+"""
 
 import re
 import shutil
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clrbench import files
-from clrbench.data.progress import Advance, Show
+from clrbench.data.progress import Show
 from clrbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -29,14 +31,7 @@ MAX_SIZE_RATIO = 2
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A published file.
-
-    Attributes:
-        name: Its name in the data folder.
-        urls: Where to fetch it, tried in order.
-        sha256: The SHA-256 of its content, in hex.
-        num_bytes: Its size in bytes.
-    """
+    """A published file, its name in the data folder, its URLs in the order they are tried, and its SHA-256 in hex."""
 
     name: str
     urls: tuple[str, ...]
@@ -44,48 +39,27 @@ class RemoteFile:
     num_bytes: int
 
 
+def published(url: str, sha256: str, num_bytes: int) -> RemoteFile:
+    """Return the file that is published at a URL, under the name that it has there."""
+    return RemoteFile(url.rpartition("/")[2], (url,), sha256, num_bytes)
+
+
 @dataclass(frozen=True)
 class Replacement:
-    """What takes the place of a file's URLs and checksum, such as a mirror inside a company.
-
-    Attributes:
-        dataset: The name of the data set.
-        file: The key of the file there.
-        urls: Where to fetch it, tried in order.
-        sha256: The SHA-256 of its content, in hex; None where it is that of the published file.
-    """
+    """What takes the place of a file's URLs, and of its SHA-256 unless that is None, such as a mirror inside a company."""
 
     dataset: str
     file: str
     urls: tuple[str, ...]
     sha256: str | None = None
 
-
-def replace_files(
-    dataset: str, published: Mapping[str, RemoteFile], replacements: tuple[Replacement, ...]
-) -> dict[str, RemoteFile]:
-    """Return the published files of a data set, by key, as the replacements (of any data set) have them fetched."""
-    found = dict(published)
-    for other in replacements:
-        if other.dataset == dataset:
-            file = published[other.file]
-            found[other.file] = replace(file, urls=other.urls, sha256=other.sha256 or file.sha256)
-    return found
+    def apply(self, file: RemoteFile) -> RemoteFile:
+        """Return the published file as it is to be fetched."""
+        return replace(file, urls=self.urls, sha256=self.sha256 or file.sha256)
 
 
 def fetch(dataset: str, file: RemoteFile, folder: Path, show: Show) -> Path:
-    """Return the path of a verified file, which is downloaded unless it is there.
-
-    Args:
-        dataset: The name of the data set that it belongs to.
-        file: What is published.
-        folder: The folder for it, locked against other processes.
-        show: Shows the progress, in bytes.
-
-    Raises:
-        DataError: If the file that is there is another one, or no URL has the right one.
-        OSError: If the disk refuses.
-    """
+    """Return the path of a verified file, downloaded unless it is in `folder`, which the caller has locked."""
     path = folder / file.name
     if path.exists():
         verify(dataset, file, path)
@@ -110,12 +84,7 @@ def fetch(dataset: str, file: RemoteFile, folder: Path, show: Show) -> Path:
 
 
 def verify(dataset: str, file: RemoteFile, path: Path) -> None:
-    """Check a file against its checksum.
-
-    Raises:
-        DataError: If it is another one.
-        OSError: If it cannot be read.
-    """
+    """Check a file against its checksum."""
     from pooch import file_hash
 
     got = file_hash(str(path))
@@ -131,10 +100,9 @@ def _download(url: str, file: RemoteFile, folder: Path, show: Show) -> str | Non
     import pooch
     import requests
 
+    downloader = partial(_write_answer, show=show, max_bytes=MAX_SIZE_RATIO * file.num_bytes)
     pooch.get_logger().setLevel("WARNING")
     for attempt in range(1, ATTEMPTS + 1):
-        bar = _ByteBar(f"fetching {_without_password(url)}", show, MAX_SIZE_RATIO * file.num_bytes)
-        downloader = pooch.HTTPDownloader(progressbar=bar, chunk_size=PIECE_BYTES, timeout=TIMEOUT_SECONDS)
         try:
             pooch.retrieve(url, f"sha256:{file.sha256}", file.name, folder, downloader=downloader)
         except requests.HTTPError as err:
@@ -148,15 +116,29 @@ def _download(url: str, file: RemoteFile, folder: Path, show: Show) -> str | Non
             return f"another file, with sha256 {other}" if other else str(err)
         else:
             return None
-        finally:
-            bar.close()
         if attempt < ATTEMPTS:
             time.sleep(PAUSE_SECONDS)
     return f"{failure}, tried {ATTEMPTS} times"
 
 
+def _write_answer(url: str, path: str, _pooch: object, *, show: Show, max_bytes: int) -> None:
+    """Write what is at a URL to a file, as pooch has it done."""
+    import requests
+
+    with requests.get(url, stream=True, timeout=TIMEOUT_SECONDS) as answer:
+        answer.raise_for_status()
+        total, done = int(answer.headers.get("content-length", 0)), 0
+        with show(f"fetching {_without_password(url)}", total) as advance, Path(path).open("wb") as file:
+            for piece in answer.iter_content(PIECE_BYTES):
+                done += len(piece)
+                if max(done, total) > max_bytes:
+                    raise ValueError(f"another file, larger than {max_bytes} bytes")
+                file.write(piece)
+                advance(len(piece))
+
+
 def _without_password(url: str) -> str:
-    """Return a URL as it may be shown: a company's mirror may want a name and a password in it."""
+    """Return a URL as it may be shown: that of a company's mirror may hold a name and a password."""
     return re.sub(r"(?<=://)[^/]*@", "", url)
 
 
@@ -169,32 +151,3 @@ def _cause(err: "requests.RequestException") -> str:
             break
         cause = inner
     return str(cause).partition(">: ")[2] or str(cause)
-
-
-@dataclass
-class _ByteBar:
-    """A progress bar as pooch calls it, which expects one of tqdm's."""
-
-    what: str
-    show: Show
-    max_bytes: int
-    total: int = 0
-    _done: int = 0
-    _advance: Advance | None = None
-    _stack: ExitStack = field(default_factory=ExitStack)
-
-    def update(self, num_bytes: int) -> None:
-        if self._advance is None:
-            self._advance = self._stack.enter_context(self.show(self.what, self.total))
-        if self.total > 0:
-            num_bytes = min(num_bytes, self.total - self._done)  # pooch counts the last piece as a full one
-        self._done += num_bytes
-        if max(self._done, self.total) > self.max_bytes:
-            raise ValueError(f"another file, larger than {self.max_bytes} bytes")
-        self._advance(num_bytes)
-
-    def reset(self) -> None:
-        """Do nothing: pooch calls this at the end, before it counts all bytes once more."""
-
-    def close(self) -> None:
-        self._stack.close()

@@ -8,32 +8,30 @@ from pathlib import Path
 
 from clrbench.data import mnist
 from clrbench.data.content import Arrays
-from clrbench.data.download import RemoteFile
+from clrbench.data.download import published
 
-NAME = "fashion_mnist"
-LICENCE = "MIT"
-SIZES = mnist.SIZES
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 _HOST = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 
-
-def _file(name: str, sha256: str, num_bytes: int) -> RemoteFile:
-    return RemoteFile(name, (f"{_HOST}/{name}",), sha256, num_bytes)
-
-
 FILES = {
-    "train_images": _file(
-        "train-images-idx3-ubyte.gz", "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84", 26_421_880
+    "train_images": published(
+        f"{_HOST}/train-images-idx3-ubyte.gz",
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        26_421_880,
     ),
-    "train_labels": _file(
-        "train-labels-idx1-ubyte.gz", "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845", 29_515
+    "train_labels": published(
+        f"{_HOST}/train-labels-idx1-ubyte.gz",
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        29_515,
     ),
-    "test_images": _file(
-        "t10k-images-idx3-ubyte.gz", "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073", 4_422_102
+    "test_images": published(
+        f"{_HOST}/t10k-images-idx3-ubyte.gz",
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        4_422_102,
     ),
-    "test_labels": _file(
-        "t10k-labels-idx1-ubyte.gz", "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5", 5_148
+    "test_labels": published(
+        f"{_HOST}/t10k-labels-idx1-ubyte.gz", "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5", 5_148
     ),
 }
 
@@ -54,11 +52,7 @@ def has_debian_files() -> bool:
 
 
 def read_debian() -> Arrays:
-    """Return the images and labels that Debian's package holds, verified.
-
-    Raises:
-        DataError: If a file is damaged.
-    """
+    """Return the images and labels that Debian's package holds, verified."""
     advice = "install Debian's package dataset-fashion-mnist again"
     return {
         array: mnist.read_idx(DEBIAN_FOLDER / FILES[key].name, _UNZIPPED_SHA256[key], advice)
@@ -67,14 +61,7 @@ def read_debian() -> Arrays:
 
 
 def read(files: Mapping[str, Path]) -> Arrays:
-    """Return the images and labels in verified files.
-
-    Args:
-        files: The path of each of `FILES`, by key.
-
-    Raises:
-        DataError: If a file is not in the idx format.
-    """
+    """Return the images and labels in verified files."""
     return {
         array: mnist.read_idx(files[key], None, "allowed: a gzipped idx file, as MNIST's")
         for array, key in _ARRAYS.items()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +23,6 @@ from clrbench.data.refusal import decoding, misfit, shown, shown_path
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_FilesByClass: TypeAlias = dict[str, list[str]]
-"""Paths by name of their class, both in the order of plain strings."""
-
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "PPM", "WEBP")
@@ -32,30 +30,20 @@ _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "PPM", "WEBP")
 
 _GRAY_MODES = frozenset({"1", "L"})
 
+_reading = partial(decoding, advice="replace or remove it")
+
 _ALLOWED = f"allowed: train/<class>/ and test/<class>/ with images ({', '.join(_SUFFIXES)}) in each"
 
 
 def measure(folder: Path) -> DatasetSizes:
-    """Return how large the data set in a folder is, from the number of its files and the first image of each split.
-
-    Raises:
-        MisfitError: If the folder is not laid out as a data set, or these two images do not fit together.
-        DataError: If a folder or one of the two images is unreadable.
-    """
-    train, test = map(_flat, _list(folder).values())
-    sizes = DatasetSizes(len(train), len(test), _common_shape((train[0], test[0])))
-    _check_memory(folder, sizes)
-    return sizes
+    """Return how large the data set in a folder is, from the number of its files and the first image of each split."""
+    train, test = _list(folder)
+    return _measure(folder, train, test, (train[0], test[0]))
 
 
 def fingerprint(folder: Path) -> str:
-    """Return a SHA-256, in hex, that changes when an image is added, removed, renamed or written again.
-
-    Raises:
-        MisfitError: If the folder is not laid out as a data set.
-        DataError: If a folder or a file is unreadable.
-    """
-    images = chain.from_iterable(_flat(split) for split in _list(folder).values())
+    """Return a SHA-256, in hex, that changes when an image is added, removed, renamed or written again."""
+    images = chain(*_list(folder))
     with _reading(folder):
         return files.fingerprint(folder, (os.path.relpath(image, folder) for image in images))
 
@@ -63,42 +51,35 @@ def fingerprint(folder: Path) -> str:
 def read(folder: Path, advance: Advance) -> Arrays:
     """Return all images and labels of a folder, ordered by class and then by file name.
 
-    Args:
-        folder: Holds train/<class>/ and test/<class>/; the names of the classes in order are the labels 0, 1, ...
-        advance: Takes how many more images have been decoded.
-
     Returns:
         x_train and x_test, uint8[rows, height, width, channels] with one channel if every image is gray and else
-        three; y_train and y_test, int32[rows].
-
-    Raises:
-        MisfitError: If the folder is not laid out as a data set, or its images differ in size or have too many bits.
-        DataError: If a folder or an image is unreadable.
+        three; y_train and y_test, int32[rows], 0 for the class whose name comes first.
     """
-    listing = _list(folder)
-    train, test = map(_flat, listing.values())
-    shape = _common_shape([*train, *test])
-    _check_memory(folder, DatasetSizes(len(train), len(test), shape))
-    classes = list(listing["train"])
+    train, test = _list(folder)
+    shape = _measure(folder, train, test, (*train, *test)).image_shape
+    labels = {name: label for label, name in enumerate(dict.fromkeys(map(_class_name, train)))}
     arrays: Arrays = {}
-    for split, by_class in listing.items():
-        arrays[f"x_{split}"] = _decode(_flat(by_class), shape, advance)
-        labels = np.array([classes.index(name) for name in by_class], np.int32)
-        arrays[f"y_{split}"] = np.repeat(labels, [len(of_class) for of_class in by_class.values()])
+    for split, paths in (("train", train), ("test", test)):
+        arrays[f"x_{split}"] = _decode(paths, shape, advance)
+        arrays[f"y_{split}"] = np.array([labels[_class_name(path)] for path in paths], np.int32)
     return arrays
 
 
-def _check_memory(folder: Path, sizes: DatasetSizes) -> None:
-    """Check that the decoded images fit; small files can hold large ones."""
-    splits = {"x_train": sizes.train_rows, "x_test": sizes.test_rows}
-    check_fits_memory(
-        str(folder), {key: ((rows, *sizes.image_shape), np.dtype(np.uint8)) for key, rows in splits.items()}
-    )
+def _class_name(path: str) -> str:
+    return Path(path).parent.name
 
 
-def _list(folder: Path) -> dict[str, _FilesByClass]:
-    listing = {split: _list_split(folder, split) for split in ("train", "test")}
-    train, test = listing.values()
+def _measure(folder: Path, train: list[str], test: list[str], images: Sequence[str]) -> DatasetSizes:
+    """Return how large a data set is, of whose images these have been looked at; decoded, it fits the memory."""
+    sizes = DatasetSizes(len(train), len(test), _common_shape(images))
+    shape = (len(train) + len(test), *sizes.image_shape)
+    check_fits_memory(str(folder), {"images": (shape, np.dtype(np.uint8))})
+    return sizes
+
+
+def _list(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the paths of the images of train and test, by class and then by name, in the order of plain strings."""
+    train, test = (_list_split(folder, split) for split in ("train", "test"))
     if len(train) < 2:
         raise misfit(f"{folder / 'train'}: got one class, {min(train)!r}; allowed: at least two to tell apart")
     for name, images in train.items():
@@ -111,10 +92,11 @@ def _list(folder: Path) -> dict[str, _FilesByClass]:
         raise misfit(
             f"{folder / 'test'}: got the class {unknown[0]!r}, which train/ has not; allowed: {shown(', '.join(train))}"
         )
-    return listing
+    return list(chain(*train.values())), list(chain(*test.values()))
 
 
-def _list_split(folder: Path, split: str) -> _FilesByClass:
+def _list_split(folder: Path, split: str) -> dict[str, list[str]]:
+    """Return the paths of the images of a split by the name of their class."""
     if not (folder / split).is_dir():
         raise misfit(
             f"{folder}: got no folder {split!r} in it; {_ALLOWED}, or x_train.npy, y_train.npy, x_test.npy, y_test.npy"
@@ -152,15 +134,12 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
     return found
 
 
-def _flat(by_class: _FilesByClass) -> list[str]:
-    return list(chain.from_iterable(by_class.values()))
-
-
 def _common_shape(images: Sequence[str]) -> tuple[int, int, int]:
-    first, _ = _header(images[0])
-    channels = 1
+    first, channels = None, 1
     for file in images:
-        size, mode = _header(file)
+        with _opened(file) as image:
+            size, mode = image.size, image.mode
+        first = first or size
         if size != first:
             raise misfit(
                 f"{shown_path(file)}: got {size[0]} x {size[1]} pixels (width x height), while {shown_path(images[0])} has "
@@ -173,12 +152,8 @@ def _common_shape(images: Sequence[str]) -> tuple[int, int, int]:
             )
         if mode not in _GRAY_MODES:
             channels = 3
-    return first[1], first[0], channels
-
-
-def _header(file: str) -> tuple[tuple[int, int], str]:
-    with _opened(file) as image:
-        return image.size, image.mode
+    width, height = size
+    return height, width, channels
 
 
 def _decode(paths: Sequence[str], shape: tuple[int, int, int], advance: Advance) -> npt.NDArray[np.uint8]:
@@ -195,12 +170,9 @@ def _decode(paths: Sequence[str], shape: tuple[int, int, int], advance: Advance)
 def _opened(path: str) -> Iterator[Image]:
     from PIL import Image
 
-    with _reading(path, Image.DecompressionBombError, Image.DecompressionBombWarning), warnings.catch_warnings():
+    bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+    with _reading(path, also=bombs), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the metadata of a file; what is wrong with its pixels is raised
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(path, formats=_FORMATS) as image:
             yield image
-
-
-def _reading(path: Path | str, *also: type[Exception]) -> AbstractContextManager[None]:
-    return decoding(path, "replace or remove it", also=also)

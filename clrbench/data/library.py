@@ -1,7 +1,6 @@
 """Every data set by the name or path that a spec gives it: measured, fetched, loaded, verified."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from clrbench.data import image_folder, npy_folder, npz, prepared, user_function
 from clrbench.data.catalogue import CATALOGUE, NAMES, Bundled, Entry, Fetched, Installed, Made
 from clrbench.data.content import Arrays, DatasetSizes, make_dataset
-from clrbench.data.download import RemoteFile, Replacement, fetch, replace_files, verify
+from clrbench.data.download import RemoteFile, Replacement, fetch, verify
 from clrbench.data.progress import Show, in_silence
 from clrbench.data.user_function import is_reference
 from clrbench.errors import DataError, SpecError
@@ -27,9 +26,6 @@ class Status:
     """What is known of a data set that has a name.
 
     Attributes:
-        name: Its name in a spec.
-        sizes: How large it is.
-        licence: The licence of its images.
         place: Its folder, whether it is there yet or not; None for one in the package.
         state: Whether it is there and verified, in words.
         is_ready: Whether it can be used without a download.
@@ -46,6 +42,8 @@ class Status:
 @dataclass(frozen=True)
 class Library:
     """All data sets, and where those that are fetched or made are kept.
+
+    `dataset` is always what `data.dataset` of a spec says, paths made absolute, and `name` one of `NAMES`.
 
     Attributes:
         data_dir: The folder for data; None for the user's own cache.
@@ -67,11 +65,8 @@ class Library:
     def measure(self, dataset: str) -> DatasetSizes:
         """Return how large a data set is, without reading its images; nothing is fetched.
 
-        Args:
-            dataset: What `data.dataset` of a spec says, paths made absolute.
-
         Raises:
-            SpecError: If there is no such name, file, folder or function.
+            SpecError: If there is no such name, file, folder or function, or the sizes and types do not fit together.
             DataError: If it is not a data set.
         """
         if dataset in CATALOGUE:
@@ -87,16 +82,12 @@ class Library:
     def load(self, dataset: str, show: Show = in_silence) -> Dataset:
         """Return a data set, read and checked; one that is fetched or made is kept, so that the next load is quick.
 
-        Args:
-            dataset: What `data.dataset` of a spec says, paths made absolute.
-            show: Shows the progress.
-
         Raises:
-            SpecError: If there is no such name, file, folder or function.
+            SpecError: As `measure`.
             DataError: If it cannot be had, or is not what it should be.
         """
         if dataset in CATALOGUE:
-            return self._load_known(CATALOGUE[dataset], show)
+            return self._load_named(CATALOGUE[dataset], show)
         if is_reference(dataset):
             return make_dataset(dataset, dataset, user_function.read(dataset))
         path = _existing(dataset)
@@ -105,13 +96,7 @@ class Library:
         return self._load_npy(path) if npy_folder.is_npy_folder(path) else self._load_images(path, show)
 
     def verify(self, name: str) -> Path | None:
-        """Check every byte of a data set against its checksums.
-
-        Args:
-            name: One of `NAMES`.
-
-        Returns:
-            Its folder; None for one in the package.
+        """Check every byte of a data set that has a name, and return its folder; None for one in the package.
 
         Raises:
             DataError: If it is not there, or damaged.
@@ -136,31 +121,25 @@ class Library:
         return [self.status(name) for name in NAMES]
 
     def status(self, name: str) -> Status:
-        """Return what is known of a data set.
-
-        Args:
-            name: One of `NAMES`.
-        """
+        """Return what is known of a data set that has a name."""
         entry = CATALOGUE[name]
-        if isinstance(entry, Bundled):
-            state = "in the package, verified at every load"
-            return Status(name, entry.sizes, entry.licence, None, state, is_ready=True)
-        sizes = prepared.sizes(self._arrays(entry))
-        place, state, is_ready = self._unprepared(entry) if sizes is None else (self.folder / name, "verified", True)
-        return Status(name, sizes or entry.sizes, entry.licence, place, state, is_ready)
+        return Status(name, self.measure(name), entry.licence, *self._state(entry))
 
-    def _unprepared(self, entry: Fetched | Made) -> tuple[Path, str, bool]:
+    def _state(self, entry: Entry) -> tuple[Path | None, str, bool]:
         place = self.folder / entry.name
+        if isinstance(entry, Bundled):
+            return None, "in the package, verified at every load", True
+        if prepared.sizes(self._arrays(entry)):
+            return place, "verified", True
         if isinstance(entry, Made):
             return place, "made on first use", True
-        installed = self._installed(entry)
-        if installed:
+        if installed := self._installed(entry):
             return installed.folder, "installed, not verified yet", True
         if all((place / file.name).exists() for file in self._files(entry).values()):
             return place, "files there, not verified yet", True
         return place, f"not here; clrbench data fetch {entry.name}", False
 
-    def _load_known(self, entry: Entry, show: Show) -> Dataset:
+    def _load_named(self, entry: Entry, show: Show) -> Dataset:
         if isinstance(entry, Bundled):
             return make_dataset(entry.name, entry.name, entry.read())
 
@@ -170,8 +149,7 @@ class Library:
         return prepared.load_or_make(self._arrays(entry), entry.name, make, show)
 
     def _fetch(self, entry: Fetched, show: Show) -> Arrays:
-        installed = self._installed(entry)
-        if installed:
+        if installed := self._installed(entry):
             return installed.read()
         files = self._files(entry).items()
         return entry.read({key: fetch(entry.name, file, self.folder / entry.name, show) for key, file in files})
@@ -181,8 +159,11 @@ class Library:
         is_wanted = entry.installed and entry.installed.is_there() and self._files(entry) == entry.files
         return entry.installed if is_wanted else None
 
-    def _files(self, entry: Entry) -> Mapping[str, RemoteFile]:
-        return replace_files(entry.name, entry.files, self.replacements) if isinstance(entry, Fetched) else {}
+    def _files(self, entry: Fetched | Made) -> Mapping[str, RemoteFile]:
+        if isinstance(entry, Made):
+            return {}
+        replaced = {other.file: other for other in self.replacements if other.dataset == entry.name}
+        return {key: replaced[key].apply(file) if key in replaced else file for key, file in entry.files.items()}
 
     def _arrays(self, entry: Fetched | Made) -> Path:
         """Return the folder of the prepared arrays; other files, or other versions of what made them, give another."""
@@ -198,23 +179,16 @@ class Library:
             with show(f"{path}: decoding images", sizes.train_rows + sizes.test_rows) as advance:
                 return image_folder.read(path, advance)
 
-        folder = self.folder / "own" / f"arrays-{_key(path, image_folder.fingerprint(path))}"
-        return prepared.load_or_make(folder, str(path), make, show)
+        return prepared.load_or_make(self._own("arrays", path, image_folder.fingerprint(path)), str(path), make, show)
 
     def _load_npy(self, path: Path) -> Dataset:
-        """Load arrays that may be larger than memory; their pixels are checked once, and again if the files change."""
-        kept = self.folder / "own" / f"checksum-{_key(path, npy_folder.fingerprint(path))}"
-        known = prepared.read_checksum(kept)
-        dataset = make_dataset(str(path), str(path), npy_folder.read(path), known)
-        if known is None:
-            with suppress(OSError):  # it only saves time
-                prepared.write_checksum(kept, dataset.checksum)
-        return dataset
+        checked = self._own("checksum", path, npy_folder.fingerprint(path))
+        return prepared.check_once(checked, str(path), npy_folder.read(path))
 
-
-def _key(path: Path, fingerprint: str) -> str:
-    """Return a name for a user's own files as they are now, from their path and their fingerprint."""
-    return checksum(f"{path.resolve()}\n{fingerprint}".encode())[:16]
+    def _own(self, kind: str, path: Path, fingerprint: str) -> Path:
+        """Return where something of a user's own files as they are now is kept."""
+        key = checksum(f"{path.resolve()}\n{fingerprint}".encode())[:16]
+        return self.folder / "own" / f"{kind}-{key}"
 
 
 def _existing(dataset: str) -> Path:
@@ -224,7 +198,5 @@ def _existing(dataset: str) -> Path:
     except OSError:
         exists = False  # such as a name too long for the file system
     if not exists:
-        raise SpecError(
-            f"got {dataset!r}, and no such file or folder exists; allowed: {ALLOWED}", key=("data", "dataset")
-        )
+        raise SpecError(f"got {dataset!r}; no such file or folder exists; allowed: {ALLOWED}", key=("data", "dataset"))
     return path

@@ -17,8 +17,6 @@ from clrbench.data.refusal import decoding
 from clrbench.errors import DataError
 from clrbench.files import checksum
 
-NAME = "mnist"
-LICENCE = "CC BY-SA 3.0"
 SIZES = DatasetSizes(train_rows=60_000, test_rows=10_000, image_shape=(28, 28, 1))
 MAX_BYTES = 16 + math.prod(SIZES.image_shape) * SIZES.train_rows
 """Size of the largest idx file of MNIST and Fashion-MNIST once unzipped; no more is unzipped of any."""
@@ -33,11 +31,7 @@ _FILES = {
 
 
 def read() -> Arrays:
-    """Return all 70,000 images and labels, their files verified against the published checksums.
-
-    Raises:
-        DataError: If a bundled file is missing or damaged.
-    """
+    """Return all 70,000 images and labels, their files verified against the published checksums."""
     with as_file(files("clrbench.data") / "mnist") as folder:
         return {
             array: read_idx(folder / f"{name}.gz", sha256, "install clrbench again")
@@ -48,13 +42,7 @@ def read() -> Arrays:
 def read_idx(path: Path, sha256: str | None, advice: str) -> npt.NDArray[np.uint8]:
     """Return the array in a gzipped idx file.
 
-    Args:
-        path: The file.
-        sha256: The SHA-256 of its unzipped content, in hex; None where the file itself has been verified.
-        advice: What the user can do about an error.
-
-    Raises:
-        DataError: If the file is missing, damaged or another than expected.
+    `sha256` is that of its unzipped content, in hex, or None where the file itself has been verified.
     """
     with decoding(path, advice), gzip.open(path) as file:
         raw = file.read(MAX_BYTES + 1)

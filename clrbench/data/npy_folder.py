@@ -15,44 +15,27 @@ def is_npy_folder(folder: Path) -> bool:
 
 
 def measure(folder: Path) -> DatasetSizes:
-    """Return how large the data set in a folder is, from the headers of its files.
-
-    Raises:
-        MisfitError: If a file is missing, or shapes, types or memory order of the arrays are not as they must be.
-        DataError: If a file is no `.npy`, is cut short, or holds pickled objects.
-    """
+    """Return how large the data set in a folder is, from the headers of its files."""
     return measure_arrays(str(folder), read(folder))
 
 
 def fingerprint(folder: Path) -> str:
-    """Return a SHA-256, in hex, that changes when one of the four files is written again.
-
-    Raises:
-        MisfitError: If a file is missing.
-        DataError: If a file is unreadable.
-    """
+    """Return a SHA-256, in hex, that changes when one of the four files is written again."""
     _check_names(folder)
     with decoding(folder, "replace it"):
         return files.fingerprint(folder, [f"{key}.npy" for key in ARRAY_NAMES])
 
 
 def read(folder: Path) -> Arrays:
-    """Return the four arrays of a folder, memory-mapped: only their headers have been read.
-
-    Returns:
-        x_train and x_test, uint8 or float32; y_train and y_test, of integers.
-
-    Raises:
-        MisfitError: If a file is missing, or shapes, types or memory order of the arrays are not as they must be.
-        DataError: If a file is no `.npy`, is cut short, or holds pickled objects.
-    """
+    """Return the arrays of a folder, images of uint8 or float32, memory-mapped: only their headers have been read."""
     _check_names(folder)
     arrays: Arrays = {}
     for key in ARRAY_NAMES:
-        with decoding(_file(folder, key), "allowed: what numpy.save writes", "an .npy of plain numbers"):
-            arrays[key] = np.lib.format.open_memmap(_file(folder, key), mode="r")
+        file = _file(folder, key)
+        with decoding(file, "allowed: what numpy.save writes", "an .npy of plain numbers"):
+            arrays[key] = np.lib.format.open_memmap(file, mode="r")
         if key.startswith("x"):
-            _check_images(_file(folder, key), arrays[key])
+            _check_images(file, arrays[key])
     measure_arrays(str(folder), arrays)
     return arrays
 

@@ -27,13 +27,7 @@ _HEADERS = {
 
 
 def measure(path: Path) -> DatasetSizes:
-    """Return how large the data set in a file is, from the headers of its arrays; nothing that they declare is allocated.
-
-    Raises:
-        MisfitError: If an array is missing or there twice, their shapes and types do not fit together, or they are larger
-            than memory.
-        DataError: If the file is not an `.npz`, or a header declares what the file cannot hold.
-    """
+    """Return how large the data set in a file is, from the headers of its arrays; nothing that they declare is allocated."""
     with _reading(path) as archive:
         members, file_bytes = _members(path, archive), path.stat().st_size
         headers = {key: _read_header(archive, member, file_bytes) for key, member in members.items()}
@@ -43,12 +37,7 @@ def measure(path: Path) -> DatasetSizes:
 
 
 def load(path: Path) -> Dataset:
-    """Return the data set in a file; pickled objects in it are never loaded.
-
-    Raises:
-        MisfitError: As `measure`.
-        DataError: If the file is unreadable, lacks an array, or its arrays do not fit together.
-    """
+    """Return the data set in a file; pickled objects in it are never loaded."""
     measure(path)
     arrays: Arrays = {}
     with _reading(path) as archive:

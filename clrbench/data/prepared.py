@@ -1,12 +1,12 @@
 """Data sets kept ready: arrays that are mapped into memory, beside a note of what they are.
 
-A folder that is there is complete: it is written under another name and takes its place in one step.
+A folder that is there is complete: it is written under another name and takes its place in one step. What is damaged is
+refused with a DataError.
 """
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -25,21 +25,13 @@ _ADVICE = "free or unlock the place, or name another folder for data with --data
 
 
 def sizes(folder: Path) -> DatasetSizes | None:
-    """Return how large a prepared data set is, or None where there is none.
-
-    Raises:
-        DataError: If it is damaged.
-    """
+    """Return how large a prepared data set is, or None where there is none."""
     about = _read_about(folder)
-    return about.sizes if about else None
+    return about and about[0]
 
 
 def load(folder: Path, name: str) -> Dataset | None:
-    """Return a prepared data set, its images mapped into memory, or None where there is none.
-
-    Raises:
-        DataError: If it is damaged.
-    """
+    """Return a prepared data set, its images mapped into memory, or None where there is none."""
     about = _read_about(folder)
     if about is None:
         return None
@@ -47,15 +39,12 @@ def load(folder: Path, name: str) -> Dataset | None:
         arrays: Arrays = {key: open_memmap(folder / f"{key}.npy", mode="r") for key in ARRAY_NAMES}
     except DECODING_ERRORS as err:
         raise _damaged(folder, reason(err)) from err
-    return make_dataset(name, str(folder), arrays, about.checksum)
+    _, checksum = about
+    return make_dataset(name, str(folder), arrays, checksum)
 
 
 def verify(folder: Path, name: str) -> bool:
-    """Return whether a prepared data set is there, with the content it was made with.
-
-    Raises:
-        DataError: If it is damaged.
-    """
+    """Return whether a prepared data set is there, with the content it was made with."""
     found = load(folder, name)
     if found is None:
         return False
@@ -65,12 +54,7 @@ def verify(folder: Path, name: str) -> bool:
     return True
 
 
-def save(folder: Path, dataset: Dataset) -> None:
-    """Write a data set so that `load` finds it; the caller holds a lock on the folder.
-
-    Raises:
-        OSError: If the disk refuses.
-    """
+def _save(folder: Path, dataset: Dataset) -> None:
     about = {
         "checksum": dataset.checksum,
         "train_rows": len(dataset.y_train),
@@ -89,12 +73,8 @@ def save(folder: Path, dataset: Dataset) -> None:
 
 
 @contextmanager
-def preparing(folder: Path, show: Show) -> Iterator[None]:
-    """Lock the folder that data sets are prepared in, and remove what a dead process left half-made.
-
-    Raises:
-        OSError: If the disk refuses.
-    """
+def _locked(folder: Path, show: Show) -> Iterator[None]:
+    """Lock the folder that data sets are prepared in, and remove what a dead process left half-made."""
     from filelock import FileLock, Timeout
 
     files.make_folder(folder, parents=True)
@@ -113,47 +93,33 @@ def preparing(folder: Path, show: Show) -> Iterator[None]:
 
 
 def load_or_make(folder: Path, name: str, make: Callable[[], Arrays], show: Show) -> Dataset:
-    """Return a prepared data set, which is made and kept unless it is there.
-
-    Args:
-        folder: The folder of the prepared data set.
-        name: What the spec calls it.
-        make: Returns its arrays.
-        show: Shows what is waited for.
+    """Return a prepared data set; unless it is there, it is made and kept, and another process that does so waited for.
 
     Raises:
         DataError: If it cannot be made, or the disk refuses.
     """
+    if not (folder / ABOUT).is_file():
+        with disk_errors(folder), _locked(folder.parent, show):
+            if not (folder / ABOUT).is_file():  # another process may have made it meanwhile
+                _save(folder, make_dataset(name, name, make()))
     found = load(folder, name)
-    if found is not None:
-        return found
-    with disk_errors(folder), preparing(folder.parent, show):
-        found = load(folder, name)  # another process may have made it meanwhile
-        if found is None:
-            save(folder, make_dataset(name, name, make()))
-            found = load(folder, name)
     if found is None:
         raise _damaged(folder, f"{ABOUT} has gone")
     return found
 
 
-def read_checksum(path: Path) -> str | None:
-    """Return a checksum that `write_checksum` kept, or None."""
-    try:
-        text = files.read_file(path).decode("ascii")
-    except (OSError, ValueError):
-        return None
-    return text if len(text) == CHECKSUM_CHARACTERS else None
-
-
-def write_checksum(path: Path, checksum: str) -> None:
-    """Keep a checksum.
-
-    Raises:
-        OSError: If the disk refuses.
-    """
-    files.make_folder(path.parent, parents=True)
-    files.write_file(path, checksum.encode())
+def check_once(checked: Path, name: str, arrays: Arrays) -> Dataset:
+    """Return a data set whose pixels are read and checked only the first time; `checked` then keeps its checksum."""
+    known = ""
+    with suppress(OSError, ValueError):
+        known = files.read_file(checked).decode("ascii")
+    if len(known) == CHECKSUM_CHARACTERS:
+        return make_dataset(name, name, arrays, known)
+    dataset = make_dataset(name, name, arrays)
+    with suppress(OSError):  # it only saves time
+        files.make_folder(checked.parent, parents=True)
+        files.write_file(checked, dataset.checksum.encode())
+    return dataset
 
 
 def disk_errors(path: Path) -> AbstractContextManager[None]:
@@ -161,13 +127,7 @@ def disk_errors(path: Path) -> AbstractContextManager[None]:
     return files.disk_errors(path, DataError, _ADVICE)
 
 
-@dataclass(frozen=True)
-class _About:
-    sizes: DatasetSizes
-    checksum: str
-
-
-def _read_about(folder: Path) -> _About | None:
+def _read_about(folder: Path) -> tuple[DatasetSizes, str] | None:
     if not (folder / ABOUT).is_file():
         return None
     try:
@@ -179,7 +139,7 @@ def _read_about(folder: Path) -> _About | None:
             raise ValueError("not what it should hold")
     except DECODING_ERRORS as err:
         raise _damaged(folder, f"{ABOUT}: {reason(err)}") from err
-    return _About(DatasetSizes(*rows, (height, width, channels)), checksum)
+    return DatasetSizes(*rows, (height, width, channels)), checksum
 
 
 def _damaged(folder: Path, why: str) -> DataError:

@@ -1,4 +1,4 @@
-"""How data that is damaged, or does not fit, is refused."""
+"""How data is refused: with a DataError where it is damaged, and a MisfitError where sizes, types or names do not fit."""
 
 import struct
 import tarfile
@@ -12,18 +12,8 @@ from pathlib import Path
 from clrbench.errors import DataError, MisfitError
 
 DECODING_ERRORS: tuple[type[Exception], ...] = (
-    *(
-        OSError,
-        EOFError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        ArithmeticError,
-        SyntaxError,
-        RuntimeError,
-    ),
-    *(MemoryError, struct.error, zlib.error, tokenize.TokenError, zipfile.BadZipFile, tarfile.TarError),
+    *(OSError, EOFError, MemoryError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
+    *(SyntaxError, RuntimeError, struct.error, zlib.error, tokenize.TokenError, zipfile.BadZipFile, tarfile.TarError),
 )
 """What numpy, scipy, Pillow, zipfile and tarfile raise on damaged content; none of them promises less."""
 
@@ -37,13 +27,9 @@ def misfit(message: str) -> MisfitError:
 
 @contextmanager
 def decoding(path: Path | str, advice: str, kind: str = "", also: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Turn whatever a library raises on damaged content into a DataError.
+    """Turn whatever a library raises on damaged content, errors of its own (`also`) included, into a DataError.
 
-    Args:
-        path: The file or folder that is read.
-        advice: What is allowed, or what to do; ends the message.
-        kind: What the file should be, such as `a .tar.gz`.
-        also: Errors of the library's own.
+    Its message says what the file should be, such as `a .tar.gz`, and ends with what is allowed, or what to do.
     """
     try:
         yield

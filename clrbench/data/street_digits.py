@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from PIL import Image, ImageFont
 
 NAME = "street_digits"
-LICENCE = "none needed: rendered, a stand-in for SVHN"
 SIZES = DatasetSizes(train_rows=73_257, test_rows=26_032, image_shape=(32, 32, 3))
 IMAGE_SHAPE = SIZES.image_shape
 
@@ -53,8 +52,7 @@ _BLOCK_ROWS = 100
 """Few enough that Ctrl-C, which waits for the blocks in hand, takes a fraction of a second."""
 
 # SVHN's published counts of the training labels 0 to 9: uneven classes, as there, keep accuracies comparable in kind.
-_CLASS_COUNTS = (4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659)
-_CLASS_ENDS = np.cumsum(_CLASS_COUNTS)
+_CLASS_ENDS = np.cumsum((4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659))
 
 _SIZE = IMAGE_SHAPE[0]
 _GLYPH_HEIGHT = 44
@@ -62,14 +60,7 @@ _GLYPH_HEIGHT = 44
 
 
 def render(split: Split, rows: range) -> Block:
-    """Return images and labels of some rows; row i is the same whatever else is rendered.
-
-    Args:
-        split: The rows of train and test are drawn from different random streams.
-        rows: Numbers of the rows, from 0.
-
-    Returns:
-        uint8[num_rows, 32, 32, 3] images and int64[num_rows] labels, the digit in the middle.
+    """Return uint8[rows, 32, 32, 3] images and int64[rows] labels; row i is the same whatever else is rendered.
 
     Raises:
         DataError: If a font is missing.
@@ -91,27 +82,17 @@ def make(
 ) -> Arrays:
     """Return the first rows of both splits, rendered in worker processes; the bytes do not depend on how many there are.
 
-    Args:
-        train_rows: Rows of the training split.
-        test_rows: Rows of the test split.
-        advance: Takes how many more rows are done.
-        num_processes: Number of workers; None for as many as the processors that this process may use.
-
-    Returns:
-        x_train, y_train, x_test, y_test, as `render` returns them.
+    `advance` takes how many more rows are done; by default there is a worker for every processor that this process may use.
 
     Raises:
         DataError: If a font is missing, or a worker dies.
     """
     arrays: Arrays = {}
+    blocks: list[tuple[Split, range]] = []
     for split, count in zip(_SPLITS, (train_rows, test_rows), strict=True):
         arrays[f"x_{split}"] = np.empty((count, *IMAGE_SHAPE), dtype=np.uint8)
         arrays[f"y_{split}"] = np.empty(count, dtype=np.int64)
-    blocks = [
-        (split, range(start, min(start + _BLOCK_ROWS, count)))
-        for split, count in zip(_SPLITS, (train_rows, test_rows), strict=True)
-        for start in range(0, count, _BLOCK_ROWS)
-    ]
+        blocks += ((split, range(count)[start : start + _BLOCK_ROWS]) for start in range(0, count, _BLOCK_ROWS))
     with closing(_render_all(blocks, num_processes)) as rendered:
         for (split, rows), (images, labels) in zip(blocks, rendered, strict=True):
             arrays[f"x_{split}"][rows.start : rows.stop] = images
@@ -122,9 +103,7 @@ def make(
 
 def _render_all(blocks: list[tuple[Split, range]], num_processes: int | None) -> Generator[Block]:
     pool = ProcessPoolExecutor(
-        num_processes or _available_cpus(),
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_end_with_parent,
+        num_processes or _available_cpus(), multiprocessing.get_context("spawn"), initializer=_end_with_parent
     )
     try:
         # Workers inherit the signal mask of the thread that starts them, so Ctrl-C reaches the parent alone; and since that
@@ -134,9 +113,7 @@ def _render_all(blocks: list[tuple[Split, range]], num_processes: int | None) ->
             rendered = starter.submit(pool.map, render, *zip(*blocks, strict=True)).result()
         yield from rendered
     except BrokenProcessPool as err:
-        raise DataError(
-            f"{NAME}: a worker process died, perhaps for want of memory; try again with fewer rows"
-        ) from err
+        raise DataError(f"{NAME}: a worker process died, perhaps for want of memory; free some and try again") from err
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -147,18 +124,17 @@ def _available_cpus() -> int:
 
 def _end_with_parent() -> None:
     """End this worker when its parent is gone, even if that was killed."""
-    threading.Thread(target=_wait_for_parent, daemon=True).start()
 
+    def wait_for_parent() -> None:
+        if parent := multiprocessing.parent_process():
+            parent.join()
+            os._exit(1)
 
-def _wait_for_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    threading.Thread(target=wait_for_parent, daemon=True).start()
 
 
 def _number(rng: np.random.Generator, digit: int) -> Image.Image:
-    """Return a mask of a digit and its neighbours, L[32, 32]: turned, sheared, stretched and moved."""
+    """Return the mask of a digit and its neighbours, L[32, 32]: turned, sheared, stretched and moved."""
     from PIL import Image
 
     font, weight = FONTS[rng.integers(len(FONTS))], int(rng.integers(3))
@@ -213,9 +189,7 @@ def _face(font: str) -> ImageFont.FreeTypeFont:
     try:
         face = ImageFont.truetype(path, 100, layout_engine=ImageFont.Layout.BASIC)
     except OSError as err:
-        raise DataError(
-            f"{NAME}: {path}: cannot be read ({err}); it comes with matplotlib; install that again"
-        ) from err
+        raise DataError(f"{NAME}: {path}: cannot be read ({err}); it is matplotlib's; install that again") from err
     _, top, _, bottom = face.getbbox("0")
     return face.font_variant(size=100 * _GLYPH_HEIGHT / (bottom - top))
 

@@ -11,27 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from clrbench.data.content import Array, Arrays, DatasetSizes
-from clrbench.data.download import RemoteFile
+from clrbench.data.download import published
 from clrbench.data.refusal import decoding, shown
 from clrbench.errors import DataError
 
-NAME = "svhn"
-LICENCE = "non-commercial use only"
 SIZES = DatasetSizes(train_rows=73_257, test_rows=26_032, image_shape=(32, 32, 3))
 
 _HOST = "http://ufldl.stanford.edu/housenumbers"
 FILES = {
-    "train": RemoteFile(
-        "train_32x32.mat",
-        (f"{_HOST}/train_32x32.mat",),
-        "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8",
-        182_040_794,
+    "train": published(
+        f"{_HOST}/train_32x32.mat", "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8", 182_040_794
     ),
-    "test": RemoteFile(
-        "test_32x32.mat",
-        (f"{_HOST}/test_32x32.mat",),
-        "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b",
-        64_275_384,
+    "test": published(
+        f"{_HOST}/test_32x32.mat", "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b", 64_275_384
     ),
 }
 
@@ -39,14 +31,7 @@ _FORMAT = "allowed: SVHN's cropped digits, X uint8[32, 32, 3, rows] and y [rows,
 
 
 def read(files: Mapping[str, Path]) -> Arrays:
-    """Return the images and labels in the two files; the label 10, which means digit 0, becomes 0.
-
-    Args:
-        files: The path of each of `FILES`, by key.
-
-    Raises:
-        DataError: If a file is not what SVHN's are: MATLAB 5, `X` uint8[32, 32, 3, rows], `y` [rows, 1] of 1 to 10.
-    """
+    """Return the images and labels in the two verified files; the label 10, which means digit 0, becomes 0."""
     arrays: Arrays = {}
     for split in FILES:
         arrays[f"x_{split}"], arrays[f"y_{split}"] = _read(files[split])

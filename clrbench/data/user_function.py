@@ -1,4 +1,7 @@
-"""A user's own data from a function of theirs: `package.module:function` or `/path/of/file.py:function`."""
+"""A user's own data from a function of theirs: `package.module:function` or `/path/of/file.py:function`.
+
+A function that is not there, or returns no data set, is a MisfitError; one that cannot be imported or called, a DataError.
+"""
 
 import contextlib
 import hashlib
@@ -30,29 +33,13 @@ def is_reference(dataset: str) -> bool:
 
 
 def measure(reference: str) -> DatasetSizes:
-    """Return how large the data set of a function is, which calls it unless `read` has done so just before.
-
-    Raises:
-        MisfitError: If there is no such function, or what it returns is not a data set.
-        DataError: If importing or calling it fails.
-    """
+    """Return how large the data set of a function is, which calls it unless `read` has done so just before."""
     return measure_arrays(reference, read(reference))
 
 
 @lru_cache(maxsize=1)
 def read(reference: str) -> Arrays:
-    """Return the arrays of a function, which is called without arguments, and once as long as no other is asked for.
-
-    Args:
-        reference: `package.module:function`, or `file.py:function` with the path of a file.
-
-    Returns:
-        x_train, y_train, x_test, y_test as they are; they may be memory-mapped.
-
-    Raises:
-        MisfitError: If there is no such function, or it returns anything else.
-        DataError: If importing or calling it fails.
-    """
+    """Return the arrays of a function as they are; it is called once as long as no other is asked for."""
     function = _find(reference)
     with _user_code(reference, "calling it"):
         result = function()
@@ -60,11 +47,7 @@ def read(reference: str) -> Arrays:
 
 
 def split_reference(reference: str) -> tuple[str, str]:
-    """Return the module, or the path of the file, and the function that a reference names.
-
-    Raises:
-        MisfitError: If it has another form.
-    """
+    """Return the module, or the path of the file, and the function that a reference names."""
     source, _, function = reference.rpartition(":")
     is_module = all(part.isidentifier() for part in source.split("."))
     if not function.isidentifier() or not (source.endswith(".py") or is_module):
@@ -106,23 +89,16 @@ def _import_file(reference: str, file: Path) -> ModuleType:
         raise misfit(f"{reference}: the file {file} does not exist; create it, or correct the path")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look a module up by its name, also while it is imported
+    usual, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # no folder of bytecode beside the user's file
     try:
-        with _user_code(reference, "importing it"), _nothing_left_behind():
+        with _user_code(reference, "importing it"):
             spec.loader.exec_module(module)
     except DataError:
         del sys.modules[name]
         raise
-    return module
-
-
-@contextlib.contextmanager
-def _nothing_left_behind() -> Iterator[None]:
-    """Import without writing a folder of bytecode beside the user's file."""
-    usual, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        yield
     finally:
         sys.dont_write_bytecode = usual
+    return module
 
 
 @contextlib.contextmanager
@@ -130,19 +106,23 @@ def _user_code(reference: str, doing: str) -> Iterator[None]:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for the answer alone
             yield
-    except (Exception, SystemExit) as err:  # a user's code can raise anything
-        raise DataError(f"{reference}: {doing} raised {_description(err)}; run it by itself to see where") from err
-
-
-def _description(err: BaseException) -> str:
-    """Return the kind of an error and its message, which one of a user's own may fail to give."""
-    text = f"SyntaxError: {err}" if isinstance(err, SyntaxError) else "".join(traceback.format_exception_only(err))
-    return shown(text.strip(), max_characters=1000)
+    except (
+        Exception,
+        SystemExit,
+    ) as err:  # a user's code can raise anything, also an error that has no message to give
+        text = f"SyntaxError: {err}" if isinstance(err, SyntaxError) else "".join(traceback.format_exception_only(err))
+        got = shown(text.strip(), max_characters=1000)
+        raise DataError(f"{reference}: {doing} raised {got}; run it by itself to see where") from err
 
 
 def _take(reference: str, result: object) -> Arrays:
+    values: dict[str, object] | None = None
     with _user_code(reference, "reading what it returned"):
-        values = _read_parts(result)
+        match result:
+            case Mapping():
+                values = {key: result[key] for key in ARRAY_NAMES if key in result}
+            case ((x_train, y_train), (x_test, y_test)):
+                values = dict(zip(ARRAY_NAMES, (x_train, y_train, x_test, y_test), strict=True))
     if values is None:
         raise misfit(f"{reference}: returned a {type(result).__name__} of another form; {_ALLOWED}")
     missing = [key for key in ARRAY_NAMES if key not in values]
@@ -156,14 +136,3 @@ def _take(reference: str, result: object) -> Arrays:
             )
         arrays[key] = value
     return arrays
-
-
-def _read_parts(result: object) -> dict[str, object] | None:
-    """Return what stands under the names of the arrays; None where the result has neither of the two forms."""
-    match result:
-        case Mapping():
-            return {key: result[key] for key in ARRAY_NAMES if key in result}
-        case ((x_train, y_train), (x_test, y_test)):
-            return dict(zip(ARRAY_NAMES, (x_train, y_train, x_test, y_test), strict=True))
-        case _:
-            return None

@@ -3,7 +3,8 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
+from operator import add
 from typing import Protocol
 
 import numpy as np
@@ -172,20 +173,12 @@ class Session:
 
 
 def _sum(first: Timing, second: Timing) -> Timing:
-    return Timing(
-        train_seconds=first.train_seconds + second.train_seconds,
-        evaluation_seconds=first.evaluation_seconds + second.evaluation_seconds,
-        compile_seconds=first.compile_seconds + second.compile_seconds,
-        load_seconds=first.load_seconds + second.load_seconds,
-        num_images=first.num_images + second.num_images,
-    )
+    return Timing(*map(add, astuple(first), astuple(second)))
 
 
 def _joined(stretches: list[StepLog]) -> StepLog:
-    def join(name: str) -> FloatArray:
-        return np.concatenate([getattr(stretch, name) for stretch in stretches])
-
-    return StepLog(lr=join("lr"), loss=join("loss"), accuracy=join("accuracy"))
+    columns = zip(*((stretch.lr, stretch.loss, stretch.accuracy) for stretch in stretches), strict=True)
+    return StepLog(*map(np.concatenate, columns))
 
 
 def _whole(done: StepLog, num_steps: int, diverged_step: int | None) -> StepLog:

@@ -28,11 +28,11 @@ MAX_STEPS = 20_000_000
 
 RANGE_TEST_ARM = "range-test"
 RANGE_TEST_POINTS = 100
-"""A range test is evaluated so often, evenly spaced, where it has that many steps."""
+"""Evaluations of a range test, evenly spaced; fewer where it has fewer steps."""
 
 TRAINING_DIVERGENCE_FACTOR = 1000.0
 RANGE_TEST_DIVERGENCE_FACTOR = 10.0
-"""A run has diverged once the loss of a mini-batch exceeds so many times ln(classes), the loss of a blind guess.
+"""A run has diverged once the loss of a mini-batch exceeds this many times ln(classes), the loss of a blind guess.
 
 A training run may recover from a spike; a range test has nothing more to tell after one.
 """

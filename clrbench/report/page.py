@@ -2,53 +2,31 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from clrbench.analysis.tables import TABLES, Findings
 from clrbench.records import Provenance
-from clrbench.report.figures.registry import FIGURES
+from clrbench.report.figures.curves import by_backend
+from clrbench.report.figures.plot import DrawnPlot
 from clrbench.report.page_table import PageTable, by_metric
 from clrbench.report.text_curve import TextAxis, text_curve
 from clrbench.report.words import capitalised, counted, metric_label, plain
 from clrbench.spec import to_yaml
 
 Prose: TypeAlias = tuple[str | tuple[str, ...], ...]
-"""Paragraphs, and lists of lines."""
+"""Paragraphs, each a string, and lists, each a tuple of items."""
 
 _MAX_TABLE_ROWS = 250
 _CURVE_CHARACTERS = 40
 _CURVE_LINES = 12
-
-
-@dataclass(frozen=True)
-class PageFigure:
-    """A plot.
-
-    Attributes:
-        name: As in `plots/<name>.png`.
-        png: The picture.
-        caption: What it is.
-        alt: What it shows, with the numbers that matter.
-    """
-
-    name: str
-    png: bytes
-    caption: str
-    alt: str
-
-    @property
-    def data_uri(self) -> str:
-        """The picture as a `data:` URI."""
-        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
 
 
 @dataclass(frozen=True)
@@ -71,22 +49,22 @@ class PageContent:
     """All that a page says.
 
     Attributes:
-        title: Of the experiment.
+        title: Name of the experiment.
         verdict: The answer in words.
         warnings: What may mislead in it.
-        tables: Those that carry the answer.
+        tables: The tables that carry the answer.
         figures: The plots, in order.
         text_curves: Curves for those who cannot or do not want to see the plots.
         more_tables: All other tables, folded away.
         spec_yaml: The resolved spec.
-        provenance: With what the runs were made, by its name.
+        provenance: What the runs were made with, by the name of each thing.
     """
 
     title: str
     verdict: Prose
     warnings: tuple[str, ...]
     tables: tuple[PageTable, ...]
-    figures: tuple[PageFigure, ...]
+    figures: tuple[DrawnPlot, ...]
     text_curves: tuple[TextCurve, ...]
     more_tables: tuple[PageTable, ...]
     spec_yaml: str
@@ -106,24 +84,21 @@ def render_page(content: PageContent) -> str:
     return template.render(content=content, max_table_rows=_MAX_TABLE_ROWS)
 
 
-def page_content(findings: Findings, text: str, warnings: Sequence[str], figures: Mapping[str, bytes]) -> PageContent:
+def page_content(findings: Findings, text: str, warnings: Sequence[str], figures: Sequence[DrawnPlot]) -> PageContent:
     """Return what the page of an experiment says.
 
     Args:
-        findings: Of the experiment; the page shows all tables that have rows.
+        findings: What the experiment came to; the page shows all tables that have rows.
         text: The answer in words, without the warnings.
         warnings: What may mislead in the outcome.
-        figures: The plots as PNG, by `Plot.name`.
+        figures: The plots, in order.
     """
-    plots = [plot for plot in FIGURES if plot.name in figures]
     return PageContent(
         title=findings.spec.name,
         verdict=prose(text),
         warnings=tuple(warnings),
         tables=tuple(_answer_tables(findings)),
-        figures=tuple(
-            PageFigure(plot.name, figures[plot.name], plot.caption(findings), plot.alt(findings)) for plot in plots
-        ),
+        figures=tuple(figures),
         text_curves=tuple(_text_curves(findings)),
         more_tables=tuple(_more_tables(findings)),
         spec_yaml=to_yaml(findings.spec),
@@ -154,7 +129,7 @@ def provenance_entries(provenances: Sequence[Provenance]) -> dict[str, str]:
     return {name: _shared_value(counts) for name, counts in found.items()}
 
 
-def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _flat(content: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in content.items():
         name = prefix + plain(key)
         if isinstance(value, dict):
@@ -191,8 +166,7 @@ def _more_tables(findings: Findings) -> Iterator[PageTable]:
 
 def _text_curves(findings: Findings) -> Iterator[TextCurve]:
     metric = findings.spec.verdict.metric
-    for backend in dict.fromkeys(curve.backend for curve in findings.curves[metric]):
-        curves = [curve for curve in findings.curves[metric] if curve.backend == backend]
+    for backend, curves in by_backend(findings.curves[metric]).items():
         means = pd.DataFrame({curve.arm: pd.Series(curve.mean, curve.epochs) for curve in curves}).sort_index()
         lines = text_curve(
             means.index,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from clrbench.report.words import plain
 from clrbench.spec import METRICS
 
 _DECIMALS = 4
@@ -39,7 +39,7 @@ class PageTable:
     @property
     def columns(self) -> list[tuple[str, bool]]:
         """The heading of each column, and whether numbers stand below it."""
-        return [(str(name).replace("_", " "), is_numeric_dtype(self.frame[name])) for name in self.frame]
+        return [(plain(str(name)), is_numeric_dtype(self.frame[name])) for name in self.frame]
 
     @property
     def num_row_headings(self) -> int:
@@ -51,13 +51,13 @@ class PageTable:
         """The cells as they are written, a list a row."""
         signed = any("difference" in str(name) for name in self.frame)
         return [
-            [_cell(column, value, str(row.get("metric", self.metric)), signed=signed) for column, value in row.items()]
+            [_cell(str(name), value, str(row.get("metric", self.metric)), signed=signed) for name, value in row.items()]
             for row in self.frame.to_dict("records")
         ]
 
 
 def by_metric(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table like summary.csv with a row for each metric that was measured; any other table as it is."""
+    """Return a table that has columns for each metric with a row for each that was measured; any other table as it is."""
     if not any(f"{metric}_mean" in table for metric in METRICS):
         return table
     of_metric = {metric: [str(name) for name in table if str(name).startswith(f"{metric}_")] for metric in METRICS}
@@ -71,10 +71,9 @@ def by_metric(table: pd.DataFrame) -> pd.DataFrame:
     return rows.set_index(["backend", "arm", "metric"]).reset_index()
 
 
-def _cell(column: Any, value: Any, metric: str, *, signed: bool) -> str:
+def _cell(name: str, value: object, metric: str, *, signed: bool) -> str:
     if not isinstance(value, float):
         return str(value)
-    name = str(column)
     if math.isnan(value):
         return "n/a"
     if math.isinf(value):

@@ -22,7 +22,7 @@ class Side:
     """An experiment as its tables tell it.
 
     Attributes:
-        folder: Of its results.
+        folder: Where its results are.
         spec: The experiment, resolved.
         comparison: The rows of comparison.csv in the metric of the verdict.
         summary: The table summary.csv.
@@ -38,7 +38,7 @@ class Side:
     @property
     def has_answer(self) -> bool:
         """Whether every arm has a run that did not diverge."""
-        return bool((self.summary["diverged"] < self.summary["runs"]).all())
+        return not any(divergence.of_all for divergence in divergences(self.summary))
 
     @property
     def heading(self) -> str:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from clrbench.records import DoubleArray
 
 _MARKERS = "*o+x#@%&"
-_LISTED_PEAKS = 6
+_MAX_LISTED_PEAKS = 6
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def _in_words(x: DoubleArray, y: DoubleArray, x_label: str) -> str:
         return f"{y[0]:.4g} throughout ({x_label} {x[0]:.4g} to {x[-1]:.4g})"
     parts = [f"starts at {named(0)}"]
     peaks = _peaks(y)
-    if len(peaks) > _LISTED_PEAKS:
+    if len(peaks) > _MAX_LISTED_PEAKS:
         parts.append(f"has {len(peaks)} peaks, the highest at {named(max(peaks, key=lambda peak: float(y[peak])))}")
     elif peaks:
         parts.append(f"peaks at {', '.join(map(named, peaks))}")

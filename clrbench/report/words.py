@@ -1,7 +1,7 @@
 """How each fact is put into words: one formatter a fact, for the terminal, the page, captions and alternative texts."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -18,7 +18,7 @@ def plain(name: str) -> str:
 
 
 def capitalised(name: str) -> str:
-    """Return the same at the start of a sentence."""
+    """Return the name of a column as the first words of a sentence."""
     return plain(name).capitalize()
 
 
@@ -52,11 +52,20 @@ def seeds_words(seeds: Iterable[int]) -> str:
     found = sorted({int(seed) for seed in seeds})
     if len(found) <= 1:
         return "".join(f"seed {seed}" for seed in found)
-    if found == list(range(found[0], found[-1] + 1)):
-        return f"seeds {found[0]} to {found[-1]}"
-    if len(found) > MAX_LISTED_SEEDS:
-        return f"{len(found)} seeds between {found[0]} and {found[-1]}"
-    return f"seeds {', '.join(map(str, found))}"
+    listed = listed_seeds(found)
+    return f"{len(found)} seeds {listed}" if listed.startswith("between") else f"seeds {listed}"
+
+
+def listed_seeds(seeds: Sequence[int]) -> str:
+    """Return several seeds without the noun: `0 to 9`, `0, 4, 9`, or `between 0 and 38` where they are too many.
+
+    Args:
+        seeds: Ascending, each once.
+    """
+    first, last = seeds[0], seeds[-1]
+    if list(seeds) == list(range(first, last + 1)):
+        return f"{first} to {last}"
+    return f"between {first} and {last}" if len(seeds) > MAX_LISTED_SEEDS else ", ".join(map(str, seeds))
 
 
 def target_words(metric: str, target: float) -> str:
@@ -66,14 +75,14 @@ def target_words(metric: str, target: float) -> str:
 
 @dataclass(frozen=True)
 class ComparisonWords:
-    """A comparison, part by part.
+    """A comparison in words, part by part.
 
     Attributes:
-        difference: Mean of candidate - baseline, such as `+0.0040`.
-        ends: Of its interval, such as `+0.0026 to +0.0054`, or `unbounded`.
-        p_value: Such as `p = 0.0312`.
-        pairs: Such as `6 pairs`.
-        counts: Such as `6 won, 0 tied, 0 lost`.
+        difference: Mean of candidate - baseline, such as `+0.0040`; `+nan` without a pair.
+        ends: Ends of its interval, such as `+0.0026 to +0.0054`, or `unbounded`.
+        p_value: p of the exact test, such as `p = 0.0312`.
+        pairs: How many there are, such as `6 pairs`.
+        counts: What came of them, such as `6 won, 0 tied, 0 lost`.
     """
 
     difference: str
@@ -84,7 +93,7 @@ class ComparisonWords:
 
 
 def comparison_words(comparison: Comparison) -> ComparisonWords:
-    """Return a comparison that has at least one pair in words."""
+    """Return a comparison in words."""
     low, high = comparison.ci_low, comparison.ci_high
     return ComparisonWords(
         difference=f"{comparison.mean_difference:+.4f}",
@@ -106,7 +115,7 @@ class Divergence:
 
     @property
     def sentence(self) -> str:
-        """Such as `torch: 2 of 6 runs of clr diverged`."""
+        """The same in words, such as `torch: 2 of 6 runs of clr diverged`."""
         return f"{self.backend}: {self.diverged} of {self.runs} runs of {self.arm} diverged"
 
     @property
@@ -119,7 +128,7 @@ def divergences(summary: pd.DataFrame) -> Iterator[Divergence]:
     """Yield each backend and arm of which a run diverged.
 
     Args:
-        summary: A table like summary.csv.
+        summary: The table summary.csv or given.csv.
     """
     for row in summary.to_dict("records"):
         if row["diverged"]:
@@ -127,7 +136,7 @@ def divergences(summary: pd.DataFrame) -> Iterator[Divergence]:
 
 
 def divergence_rule(metric: str) -> str:
-    """Return what diverged runs count as in the difference of a metric, to follow which they are."""
+    """Return what diverged runs count as in the difference of a metric, as a clause that follows `Divergence.sentence`."""
     return (
         "in accuracy they count as a blind guess"
         if is_accuracy(metric)
@@ -140,7 +149,7 @@ def divergence_caption(summary: pd.DataFrame, consequence: str) -> str:
 
     Args:
         summary: The table summary.csv.
-        consequence: Such as `the mean goes on without them`; left out where every run of the arms named diverged.
+        consequence: What follows, such as `the mean goes on without them`; may be empty.
     """
     found = list(divergences(summary))
     if not found:
@@ -185,7 +194,7 @@ class ArmEnd:
 
 
 def arm_ends(summary: pd.DataFrame, metric: str) -> list[ArmEnd]:
-    """Return one metric of a table like summary.csv."""
+    """Return one metric of summary.csv or given.csv, arm by arm."""
     names = ["backend", "arm", "runs", "diverged", *(f"{metric}_{name}" for name in ("mean", "sd", "min", "max"))]
     return [ArmEnd(*row) for row in summary[names].itertuples(index=False, name=None)]
 

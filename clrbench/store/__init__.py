@@ -1,4 +1,4 @@
-"""Results on disk: the only room that knows the layout of a results folder."""
+"""Results on disk; no other package knows the layout of a results folder."""
 
 from clrbench.store.checkpoints import Checkpoints
 from clrbench.store.folder import SPEC_FILE, ResultsFolder

@@ -1,4 +1,4 @@
-"""`bounds.json`: what a range test suggests, by backend."""
+"""`bounds.json`: the bounds that a range test suggests, by backend."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -11,16 +11,16 @@ from clrbench.spec import BackendName
 from clrbench.store.files import read_json, to_json
 
 BOUNDS_FILE = "bounds.json"
-REMEDY = "remove this file and run clrbench range-test again; finished runs are kept"
+_ADVICE = "remove this file and run clrbench range-test again; finished runs are kept"
 
 
 def bounds_to_json(bounds: Mapping[BackendName, Bounds]) -> bytes:
-    """Return the content of the file: the fields of `Bounds` by backend, `half_length` only where it was made."""
+    """Return the content of the file: the fields of `Bounds` by backend; `half_length` only where it was measured."""
     return to_json({backend: _to_json(found) for backend, found in bounds.items()})
 
 
 def read_bounds(path: Path) -> dict[str, Bounds]:
-    """Return the bounds in a file, by backend; none where the file is missing.
+    """Return the bounds in a file, by backend; empty where there is no file.
 
     Raises:
         ResultsError: If it cannot be read.
@@ -28,9 +28,9 @@ def read_bounds(path: Path) -> dict[str, Bounds]:
     if not path.exists():
         return {}
     try:
-        return {backend: _from_json(content) for backend, content in read_json(path, REMEDY).items()}
-    except (KeyError, TypeError) as err:
-        raise ResultsError(f"{path}: is not what clrbench writes ({err}); {REMEDY}") from err
+        return {backend: _from_json(content) for backend, content in read_json(path, _ADVICE).items()}
+    except (AttributeError, KeyError, TypeError) as err:
+        raise ResultsError(f"{path}: is not what clrbench writes ({err}); {_ADVICE}") from err
 
 
 def _to_json(bounds: Bounds) -> Json:

@@ -1,62 +1,65 @@
-"""The checkpoints of one run under way: arrays as npz and the rest as JSON, each pair whole or not taken."""
+"""The checkpoints of a run in progress: a pair of files each, arrays as npz and the rest as JSON."""
 
 import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from clrbench.errors import ResultsError
-from clrbench.files import checksum
-from clrbench.records import Checkpoint, Evaluation, Split, StepLog, Timing
-from clrbench.store.files import read_json, remove, sealed, to_json, write_file
+from clrbench.files import checksum, find_temporary
+from clrbench.records import Checkpoint, Evaluation, Json, Split, StepLog, Timing
+from clrbench.store.files import read_checked_file, read_sealed_json, remove, to_sealed_json, write_file
 
-KEPT = 2
-"""The last one, and the one before it, should the disk lose the last."""
+MAX_CHECKPOINTS = 2
+"""The last one, and the one before it in case the disk loses the last."""
+
+Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 
 _STATE, _STEPS, _EVALUATIONS = "state/", "steps/", "evaluations/"
+_ADVICE = "it is left out"
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoints of a run, each named by how many updates were done.
+    """The checkpoints of a run, each named after the number of updates done.
 
-    Whoever reads or writes them holds the lock of the run.
+    The caller of every method holds the lock of the run.
 
     Attributes:
-        folder: Where they lie, with those of other runs.
+        folder: The folder of all checkpoints, those of other runs included.
         run_id: The run.
-        belongs_to: What decides whether a checkpoint is this run's: its identity, and what it was made with.
+        belongs_to: What a checkpoint must have been made with to serve this run: its identity, versions and the like.
     """
 
     folder: Path
     run_id: str
-    belongs_to: Mapping[str, Any]
+    belongs_to: Mapping[str, Json]
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint, the JSON file last, and drop those that it makes useless.
+        """Write a checkpoint, the JSON file last, and remove those that it makes useless.
 
         Raises:
-            ResultsError: If the disk does not take it.
+            ResultsError: If the disk refuses.
         """
         arrays = _to_npz(checkpoint)
-        about = {
-            "belongs_to": self.belongs_to,
+        about: dict[str, Json] = {
+            "belongs_to": dict(self.belongs_to),
             "updates_done": checkpoint.updates_done,
             "timing": asdict(checkpoint.timing),
             "arrays": checksum(arrays),
         }
         path = self.folder / f"{self.run_id}.{checkpoint.updates_done:09d}.json"
         write_file(path.with_suffix(".npz"), arrays)
-        write_file(path, to_json(sealed(about)))
-        for old in self.paths()[KEPT:]:
+        write_file(path, to_sealed_json(about))
+        for old in self.paths()[MAX_CHECKPOINTS:]:
             _remove_pair(old)
 
     def read(self) -> tuple[Checkpoint | None, list[str]]:
-        """Return the last good checkpoint, if any, and why each later one is of no use."""
+        """Return the last checkpoint that can be used, if any, and what is wrong with each later one."""
         problems: list[str] = []
         for path in self.paths():
             try:
@@ -67,40 +70,35 @@ class Checkpoints:
         return None, problems
 
     def remove(self) -> None:
-        """Remove all of them, and what a dead process left half-written, as the run is stored.
+        """Remove all of them, and what a dead process left half-written.
 
         Raises:
-            ResultsError: If the disk does not let go of them.
+            ResultsError: If the disk refuses.
         """
-        for path in self.folder.glob(f"*{self.run_id}.*"):
+        pattern = f"{self.run_id}.*"
+        for path in (*self.folder.glob(pattern), *find_temporary(self.folder, pattern)):
             remove(path)
 
     def paths(self) -> list[Path]:
-        """Return the JSON file of each, the last checkpoint first."""
+        """Return the JSON file of each, that of the last checkpoint first."""
         return sorted(self.folder.glob(f"{self.run_id}.*.json"), reverse=True)
 
     def _read(self, path: Path) -> Checkpoint:
-        about = read_json(path, "it is left out", must_be_sealed=True)
-        if about["belongs_to"] != self.belongs_to:
+        about = read_sealed_json(path, _ADVICE)
+        if about.get("belongs_to") != self.belongs_to:
             raise ResultsError(f"{path}: was made with other versions, on another processor or for other evaluations")
-        arrays = path.with_suffix(".npz")
-        try:
-            content = arrays.read_bytes()
-        except OSError as err:
-            raise ResultsError(f"{arrays}: cannot be read ({err.strerror or err})") from err
-        if checksum(content) != about["arrays"]:
-            raise ResultsError(f"{arrays}: is not what was written, by its checksum")
-        return _from_npz(content, Timing(**about["timing"]))
+        arrays = read_checked_file(path.with_suffix(".npz"), about["arrays"], _ADVICE)
+        return _from_npz(arrays, Timing(**about["timing"]))
 
 
 def _remove_pair(path: Path) -> None:
-    """Remove a checkpoint, the file first that makes it count."""
+    """Remove a checkpoint, first the file without which it does not count."""
     remove(path)
     remove(path.with_suffix(".npz"))
 
 
 def _to_npz(checkpoint: Checkpoint) -> bytes:
-    arrays: dict[str, npt.NDArray[Any]] = {_STATE + name: array for name, array in checkpoint.state.items()}
+    arrays: Arrays = {_STATE + name: array for name, array in checkpoint.state.items()}
     arrays |= {_STEPS + name: getattr(checkpoint.steps, name) for name in ("lr", "loss", "accuracy")}
     for split, made in checkpoint.evaluations.items():
         arrays[_EVALUATIONS + split] = np.array([(one.loss, one.accuracy) for one in made]).reshape(-1, 2)
@@ -113,7 +111,7 @@ def _from_npz(content: bytes, timing: Timing) -> Checkpoint:
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         arrays = dict(file.items())
 
-    def under(prefix: str) -> dict[str, npt.NDArray[Any]]:
+    def under(prefix: str) -> Arrays:
         return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
     return Checkpoint(

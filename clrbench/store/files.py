@@ -1,4 +1,8 @@
-"""The files of a results folder, sealed JSON among them, and locks that no dead process holds."""
+"""Files of a results folder: read, written in one step, locked.
+
+Where the disk refuses, or a file is not what was written, a ResultsError names the file and says what to do next, which
+is the argument `advice` of everything that reads.
+"""
 
 import json
 import shutil
@@ -7,32 +11,44 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from filelock import SoftFileLease, Timeout
 
 from clrbench import files
 from clrbench.errors import ResultsError
-
-LEASE_SECONDS = 60.0
-"""Another machine takes over a lock that was not renewed for so long, by its own clock; a dead process of this one's at once."""
+from clrbench.records import Json
 
 LOCK_POLL_SECONDS = 0.1
-ABANDONED_SECONDS = 2 * LEASE_SECONDS
-"""A lock that was not renewed for so long is removed, where the file system cannot exchange names and so cannot hand it over."""
-
-NAMELESS_SECONDS = 2.0
-"""An owner writes its name into a lock right after making it; a lock that bears none for so long is of a dead process."""
 
 SEAL = "checksum"
+"""The last key of a sealed JSON file: the SHA-256 of all the others."""
+
 GONE = "the folder was removed while it was in use, with what was finished in it; run the same command again"
-_ADVICE = "free or unlock the place, or use another; finished runs are kept"
+_DISK_ADVICE = "free or unlock the place, or use another; finished runs are kept"
+
+Stamp: TypeAlias = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class LockTimes:
+    """How many seconds a lock may go without being renewed.
+
+    Attributes:
+        lease: Before another machine takes it over, by its own clock; a dead process of this machine loses it at once.
+        abandoned: Before it is removed, where the file system cannot exchange names and so cannot hand it over.
+        nameless: Before it is removed, where it is still empty: a living owner writes its name right after making it.
+    """
+
+    lease: float = 60.0
+    abandoned: float = 120.0
+    nameless: float = 2.0
 
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn an OSError into a ResultsError that names the path and a way out."""
-    with files.disk_errors(path, ResultsError, _ADVICE):
+    with files.disk_errors(path, ResultsError, _DISK_ADVICE):
         try:
             yield
         except FileNotFoundError as err:
@@ -42,23 +58,34 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def lock(path: Path, give_up: Callable[[], bool] = lambda: False) -> Iterator[bool]:
+def read_errors(path: Path, advice: str) -> Iterator[None]:
+    """Turn an error of reading or parsing a file into a ResultsError that names it and ends with the advice."""
+    try:
+        yield
+    except (OSError, ValueError, RecursionError) as err:
+        reason = getattr(err, "strerror", None) or err
+        raise ResultsError(f"{path}: cannot be read ({reason}); {advice}") from err
+
+
+@contextmanager
+def lock(path: Path, give_up: Callable[[], bool] = lambda: False, times: LockTimes = LockTimes()) -> Iterator[bool]:
     """Hold a lock against other processes, on this machine and on others that share the folder.
 
     A lock is a file with its owner's name, renewed while it is held: it needs no `flock`, which shared folders often lack.
 
     Args:
-        path: Of the lock.
-        give_up: Is asked, while another process holds the lock, whether to wait no longer.
+        path: The file.
+        give_up: Returns whether to stop waiting; called while another process holds the lock.
+        times: When a lock counts as that of a dead process.
 
     Yields:
         Whether it is held.
     """
-    lease = SoftFileLease(path, lease_duration=LEASE_SECONDS, poll_interval=LOCK_POLL_SECONDS)
-    abandoned = _Abandoned(path)
+    lease = SoftFileLease(path, lease_duration=times.lease, poll_interval=LOCK_POLL_SECONDS)
+    abandoned = _AbandonedLock(path, times)
 
     def cancel() -> bool:
-        abandoned.clear()
+        abandoned.remove_if_dead()
         return give_up()
 
     with disk_errors(path):
@@ -71,25 +98,28 @@ def lock(path: Path, give_up: Callable[[], bool] = lambda: False) -> Iterator[bo
         lease.release()
 
 
-@dataclass
-class _Abandoned:
-    """Removes a lock of a dead process that `SoftFileLease` waits for without end.
+class _AbandonedLock:
+    """A lock that `SoftFileLease` would wait for without end.
 
-    That is one whose owner died before it wrote its name, and, on a file system that cannot exchange names (NFS), any.
+    Its owner died before it wrote its name; or the file system (NFS) cannot exchange names, whoever the owner was.
     """
 
-    path: Path
-    _seen: tuple[int, int] | None = None
-    _since: float = 0.0
+    def __init__(self, path: Path, times: LockTimes) -> None:
+        self._path = path
+        self._times = times
+        self._seen = (0, 0)
+        self._since = 0.0
 
-    def clear(self) -> None:
+    def remove_if_dead(self) -> None:
+        """Remove the lock if it has stayed the same for too long; call this again and again while waiting."""
         with suppress(FileNotFoundError):
-            found = self.path.lstat()
-            seen = found.st_ino, found.st_mtime_ns
+            status = self._path.lstat()
+            seen = status.st_ino, status.st_mtime_ns
+            longest = self._times.abandoned if status.st_size > 0 else self._times.nameless
             if seen != self._seen:
                 self._seen, self._since = seen, time.monotonic()
-            elif time.monotonic() - self._since >= (ABANDONED_SECONDS if found.st_size > 0 else NAMELESS_SECONDS):
-                self.path.unlink()
+            elif time.monotonic() - self._since >= longest:
+                self._path.unlink()
 
 
 def refuse_symlinks(root: Path, path: Path) -> None:
@@ -105,24 +135,17 @@ def refuse_symlinks(root: Path, path: Path) -> None:
 
 
 def write_file(target: Path, content: bytes) -> None:
-    """Write a file in one step; the caller holds a lock on it.
-
-    Raises:
-        ResultsError: If the disk refuses.
-    """
+    """Write a file in one step; the caller holds a lock on it."""
     with disk_errors(target):
         files.write_file(target, content)
 
 
 def write_folder(target: Path, contents: Mapping[str, bytes]) -> None:
-    """Write a folder of files in one step, in place of whatever lies there; the caller holds a lock on it.
+    """Replace a folder in one step by one with these files; the caller holds a lock on it.
 
     Args:
         target: The folder.
-        contents: What its files hold, by name; they are written in this order.
-
-    Raises:
-        ResultsError: If the disk refuses.
+        contents: The content of each file by its name, in the order in which they are written.
     """
     with disk_errors(target), files.new_folder(target) as folder:
         for name, content in contents.items():
@@ -131,70 +154,78 @@ def write_folder(target: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def is_being_replaced(target: Path) -> bool:
-    """Return whether another process is about to put a folder into this place, or died while it was."""
+    """Return whether a process is between the two renames of `write_folder`, or died there."""
     return not target.exists() and bool(files.find_temporary(target.parent, target.name))
 
 
-def recover_folder(target: Path, is_whole: Callable[[Path], bool]) -> None:
-    """Clear what a dead process left of `write_folder`; a whole folder that nothing has taken the place of yet is kept.
+def recover_folder(target: Path, is_complete: Callable[[Path], bool]) -> None:
+    """Remove what a dead process left of `write_folder`; a complete folder takes its place at `target` if that is free.
 
     Args:
-        target: What was being written; the caller holds a lock on it.
-        is_whole: Whether a folder is what was to be written.
-
-    Raises:
-        ResultsError: If the disk does not let go of it.
+        target: The folder that was being written; the caller holds a lock on it.
+        is_complete: Returns whether a folder, under its temporary name, holds everything that was to be written.
     """
     with disk_errors(target):
         for left in files.find_temporary(target.parent, target.name):
-            if not target.exists() and is_whole(left):
+            if not target.exists() and is_complete(left):
                 left.replace(target)
             else:
                 shutil.rmtree(left, ignore_errors=True)
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there.
-
-    Raises:
-        ResultsError: If the disk refuses.
-    """
+    """Remove a file or a folder, if it is there."""
     with disk_errors(path):
         files.remove(path)
 
 
-def to_json(content: Mapping[str, Any]) -> bytes:
+def to_json(content: Mapping[str, Json]) -> bytes:
     """Return plain data as the content of a JSON file."""
     return (json.dumps(content, indent=2, allow_nan=False) + "\n").encode()
 
 
-def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return plain data with a checksum of it all as its last entry."""
-    return {**content, SEAL: _seal(content)}
+def to_sealed_json(content: Mapping[str, Json]) -> bytes:
+    """Return plain data as the content of a JSON file that ends with a checksum of it all."""
+    return to_json({**content, SEAL: _seal(content)})
 
 
-def read_json(path: Path, remedy: str, *, must_be_sealed: bool = False) -> dict[str, Any]:
-    """Return the content of a JSON file.
+def read_file(path: Path, advice: str) -> bytes:
+    """Return the content of a file."""
+    with read_errors(path, advice):
+        return files.read_file(path)
 
-    Args:
-        path: Of the file.
-        remedy: What to do where it cannot be read.
-        must_be_sealed: Whether it must bear a checksum.
 
-    Raises:
-        ResultsError: If it cannot be read, is no JSON object, or bears a checksum that is not its own.
-    """
-    try:
-        content = json.loads(files.read_file(path))
-    except (OSError, ValueError, RecursionError) as err:
-        raise ResultsError(f"{path}: cannot be read ({err}); {remedy}") from err
-    if not isinstance(content, dict):
-        raise ResultsError(f"{path}: got no JSON object; {remedy}")
-    unsealed = {key: value for key, value in content.items() if key != SEAL}
-    if content.get(SEAL, None if must_be_sealed else _seal(unsealed)) != _seal(unsealed):
-        raise ResultsError(f"{path}: is not what was written, by its checksum; {remedy}")
+def read_checked_file(path: Path, checksum: str, advice: str) -> bytes:
+    """Return the content of a file that must have this SHA-256, in hex."""
+    content = read_file(path, advice)
+    if files.checksum(content) != checksum:
+        raise ResultsError(f"{path}: is not what was written, by its checksum; {advice}")
     return content
 
 
-def _seal(content: Mapping[str, Any]) -> str:
+def read_json(path: Path, advice: str) -> dict[str, Any]:
+    """Return the content of a file that must hold a JSON object."""
+    with read_errors(path, advice):
+        content = json.loads(files.read_file(path))
+    if not isinstance(content, dict):
+        raise ResultsError(f"{path}: got no JSON object; {advice}")
+    return content
+
+
+def read_sealed_json(path: Path, advice: str) -> dict[str, Any]:
+    """Return the content of a file that must be as `to_sealed_json` made it, without the checksum."""
+    content = read_json(path, advice)
+    if content.pop(SEAL, None) != _seal(content):
+        raise ResultsError(f"{path}: is not what was written, by its checksum; {advice}")
+    return content
+
+
+def file_stamp(path: Path, advice: str) -> Stamp:
+    """Return the inode, time (ns) and size (bytes) of a file, one of which changes whenever it is written again."""
+    with read_errors(path, advice):
+        status = path.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _seal(content: Mapping[str, Json]) -> str:
     return files.checksum(json.dumps(content, sort_keys=True).encode())

@@ -1,7 +1,7 @@
 """The layout of a results folder.
 
-Every write goes to a temporary name first, is flushed to the disk, and then takes its place in one step, so a file that
-is there is whole.
+Every write goes to a temporary name first, is flushed to the disk, and then takes its place in one step, so every file is
+complete. Whatever writes raises a ResultsError where the disk refuses.
 """
 
 import io
@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from clrbench.errors import ResultsError, SpecError
-from clrbench.files import checksum, read_file
+from clrbench.files import checksum
 from clrbench.planning.plan import PROTOCOL
 from clrbench.records import Bounds, Json, RunLog
 from clrbench.spec import BackendName, Spec, load_spec
@@ -22,7 +22,7 @@ from clrbench.store import files
 from clrbench.store.bounds import BOUNDS_FILE, bounds_to_json, read_bounds
 from clrbench.store.checkpoints import Checkpoints
 from clrbench.store.index import INDEX_FILE, Index, read_index
-from clrbench.store.run import RunRecord, StoredRun, is_whole, read_run, run_files, to_csv
+from clrbench.store.run import RunRecord, StoredRun, is_run, read_run, run_files, to_csv
 
 SPEC_FILE = "spec.yaml"
 NAME_COLUMNS = ("arm", "candidate", "baseline")
@@ -30,7 +30,7 @@ NAME_COLUMNS = ("arm", "candidate", "baseline")
 
 @dataclass(frozen=True)
 class ResultsFolder:
-    """The folder of one experiment, or of one of its range tests."""
+    """The folder of an experiment, of one of its range tests or of its search."""
 
     root: Path
 
@@ -43,15 +43,11 @@ class ResultsFolder:
         return ResultsFolder(self._path("half"))
 
     def search(self) -> "ResultsFolder":
-        """Return the folder of the runs that tuned arms: the tries, and those at the rates given."""
+        """Return the folder of the runs that tune arms: at the rates tried, and at the rates given."""
         return ResultsFolder(self._path("search"))
 
     def create(self) -> None:
-        """Make the folder, unless it is there.
-
-        Raises:
-            ResultsError: If the disk does not take it.
-        """
+        """Make the folder, unless it exists."""
         with files.disk_errors(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
 
@@ -74,7 +70,7 @@ class ResultsFolder:
         return read_run(folder) if folder.exists() else None
 
     def is_finished(self, run_id: str, evaluation_steps: tuple[int, ...] = ()) -> bool:
-        """Return whether a run is stored whole, evaluated after all of these numbers of updates."""
+        """Return whether a run is stored intact, with evaluations after all of these numbers of updates."""
         try:
             run = self.find_run(run_id)
         except ResultsError:
@@ -85,17 +81,17 @@ class ResultsFolder:
         """Return the finished runs of the experiment as it was last asked for, in the order of its spec.
 
         Raises:
-            ResultsError: If nothing was ever started here, or a run is damaged.
+            ResultsError: If nothing was ever started here, or the index or a run is damaged.
         """
         if not self.has_runs():
             raise ResultsError(
                 f"{self.root}: no folder runs/ lies there; run `clrbench compare` first, or name its folder"
             )
         run_ids = [run_id for run_ids in self.index().runs.values() for run_id in run_ids] or self._all_run_ids()
-        return [run for run in map(self._find_settled_run, run_ids) if run is not None]
+        return [run for run in map(self._wait_for_run, run_ids) if run is not None]
 
     def counted_runs(self) -> list[StoredRun]:
-        """Return the same with the evaluations that the spec asks for alone; a run may have been evaluated more often."""
+        """Return the same runs with only the evaluations that the spec asks for; a run may have more."""
         points = self.index().evaluation_steps
         return [
             run.evaluated_at(tuple(points[run.key.arm])) if run.key.arm in points else run
@@ -103,59 +99,46 @@ class ResultsFolder:
         ]
 
     def write_run(self, record: RunRecord, log: RunLog) -> None:
-        """Write a run, `run.json` last, in place of whatever lies there; the caller holds its lock.
-
-        Args:
-            record: What was known of the run before it was made.
-            log: What the run left behind.
-
-        Raises:
-            ResultsError: If the disk does not take it.
-        """
+        """Write a finished run, `run.json` last, in place of the one before; the caller holds its lock."""
         self.check_exists()
         files.write_folder(self._path(f"runs/{record.run_id}"), run_files(record, log))
 
     @contextmanager
     def run_lock(self, run_id: str, give_up: Callable[[], bool] = lambda: False) -> Iterator[bool]:
-        """Hold a run against other processes; a process that dies lets go of it, and what it left half-written goes.
+        """Hold the lock of a run, and clear up after a process that died while it wrote the run.
 
         Args:
             run_id: The run.
-            give_up: Is asked, while another process holds the run, whether to wait no longer.
+            give_up: Returns whether to stop waiting; called while another process holds the lock.
 
         Yields:
             Whether it is held.
         """
         with self._lock(run_id, give_up) as held:
             if held:
-                files.recover_folder(self._path(f"runs/{run_id}"), is_whole)
+                files.recover_folder(self._path(f"runs/{run_id}"), is_run)
             yield held
 
     @contextmanager
     def tables_lock(self) -> Iterator[None]:
-        """Hold all tables and plots against other processes; a process that dies lets go of them."""
+        """Hold the lock of all tables and figures."""
         with self._lock("tables"):
             yield
 
     def checkpoints(self, run_id: str, belongs_to: Mapping[str, Json]) -> Checkpoints:
-        """Return the checkpoints of a run under way.
-
-        Args:
-            run_id: The run.
-            belongs_to: What decides whether a checkpoint is this run's, as plain data.
-        """
+        """Return the checkpoints of a run; see `Checkpoints` for the arguments."""
         return Checkpoints(self._path(".checkpoints"), run_id, belongs_to)
 
     def has_checkpoint(self, run_id: str) -> bool:
-        """Return whether there is a checkpoint of a run."""
+        """Return whether a run has a checkpoint."""
         return any((self.root / ".checkpoints").glob(f"{run_id}.*.json"))
 
     def needs_cleanup(self, run_id: str) -> bool:
-        """Return whether a process is still making a run, or died before it had cleared up after it."""
+        """Return whether a process is making a run, or died before it removed the lock and the checkpoints."""
         return self.has_checkpoint(run_id) or self._lock_path(run_id).exists()
 
     def index(self) -> Index:
-        """Return what `experiment.json` says.
+        """Return the content of `experiment.json`.
 
         Raises:
             ResultsError: If it cannot be read, or a newer clrbench wrote it.
@@ -163,68 +146,39 @@ class ResultsFolder:
         return read_index(self.root)
 
     def begin(self, spec: str, warnings: list[str]) -> None:
-        """Write down what is about to be done: the spec, and what may mislead in its outcome.
-
-        Raises:
-            ResultsError: If the disk does not take it.
-        """
+        """Record the resolved spec, as YAML, and the warnings about it."""
         with self._lock("index"):
             self.write_bytes(SPEC_FILE, spec.encode())
-            self._change_index(replace(self.index(), protocol=PROTOCOL, warnings=warnings, spec=_digest(spec)))
+            self._write_index(replace(self.index(), protocol=PROTOCOL, warnings=warnings, spec=_digest(spec)))
 
     def is_of_another(self, spec: str) -> bool:
-        """Return whether a spec other than this one is the last that was begun here."""
+        """Return whether the last spec that was begun here is another one."""
         return self.index().spec not in {None, _digest(spec)}
 
     def add_runs(
         self, spec: str, backend: str, run_ids: list[str], evaluation_steps: Mapping[str, tuple[int, ...]]
     ) -> None:
-        """Keep which runs belong to the experiment, so that later commands find them; see `Index.with_runs`.
-
-        Raises:
-            ResultsError: If the disk does not take it.
-        """
+        """Record which runs of a backend belong to the experiment; see `Index.with_runs`."""
         points = {arm: list(steps) for arm, steps in evaluation_steps.items()}
-        with self._lock("index"):
-            self._change_index(self.index().with_runs(_digest(spec), backend, run_ids, points))
+        self._update_index(lambda index: index.with_runs(_digest(spec), backend, run_ids, points))
 
     def settle_threads(self, threads: int) -> int:
-        """Fix the threads of each run at their first mention; return those that now hold, for every process alike.
-
-        Raises:
-            ResultsError: If the disk does not take it.
-        """
-        with self._lock("index"):
-            index = self.index()
-            settled = threads if index.threads is None else index.threads
-            self._change_index(replace(index, threads=settled))
-        return settled
+        """Record the threads of each run, unless another process has; return what is now recorded."""
+        return self._update_index(lambda index: replace(index, threads=index.threads or threads)).threads or threads
 
     def settle_device(self, backend: str, device: str) -> str:
-        """Fix the device of a backend at its first mention; return that which now holds, for every process alike.
-
-        Raises:
-            ResultsError: If the disk does not take it.
-        """
-        with self._lock("index"):
-            index = self.index()
-            devices = {backend: device, **index.devices}
-            self._change_index(replace(index, devices={**index.devices, backend: devices[backend]}))
-        return devices[backend]
+        """Record the device of a backend, unless another process has; return what is now recorded."""
+        index = self._update_index(
+            lambda index: replace(index, devices={**index.devices, backend: index.devices.get(backend, device)})
+        )
+        return index.devices[backend]
 
     def record_look(self, backend: str, seeds: list[int]) -> int:
-        """Keep that a verdict was looked at with these seeds; return with how many sets of seeds it ever was.
-
-        Raises:
-            ResultsError: If the disk does not take it.
-        """
-        with self._lock("index"):
-            index = self.index().with_look(backend, seeds)
-            self._change_index(index)
-        return len(index.looks[backend])
+        """Record that a verdict was looked at with these seeds; return the number of different lists of seeds so far."""
+        return len(self._update_index(lambda index: index.with_look(backend, seeds)).looks[backend])
 
     def bounds(self) -> dict[str, Bounds]:
-        """Return what `bounds.json` of a range test says, by backend; nothing where there is none.
+        """Return the bounds in `bounds.json` of a range test, by backend; empty where there is no such file.
 
         Raises:
             ResultsError: If it cannot be read.
@@ -253,26 +207,24 @@ class ResultsFolder:
             raise ResultsError(f"damaged: {err}") from err
 
     def read_table(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
-        """Return a CSV file of the results folder.
+        """Return a table from a CSV file of the results folder.
 
         Args:
-            name: Of the file.
-            columns: Those that it must have.
+            name: Name of the file.
+            columns: Columns that it must have.
 
         Raises:
             ResultsError: If it cannot be read, or lacks a column.
         """
         path, advice = self.root / name, f"run clrbench report {self.root} to write it anew"
-        try:
-            content = io.BytesIO(read_file(path))
+        content = io.BytesIO(files.read_file(path, advice))
+        with files.read_errors(path, advice):
             header = pd.read_csv(content, nrows=0)
             content.seek(0)
             # An arm may be called 007 or nan; what is missing can only be a number.
             missing = {str(column): ["nan"] for column in header if column not in NAME_COLUMNS}
             types = dict.fromkeys(NAME_COLUMNS, str)
             table = pd.read_csv(content, dtype=types, na_values=missing, keep_default_na=False)
-        except (OSError, ValueError) as err:
-            raise ResultsError(f"{path}: cannot be read ({err}); {advice}") from err
         if absent := [column for column in columns if column not in table]:
             raise ResultsError(f"{path}: got no column {', '.join(absent)}; {advice}")
         return table
@@ -282,36 +234,28 @@ class ResultsFolder:
         self.write_bytes(name, to_csv(table))
 
     def write_bytes(self, name: str, content: bytes) -> None:
-        """Write a file of the results folder in one step.
-
-        Raises:
-            ResultsError: If the disk does not take it.
-        """
+        """Write a file of the results folder in one step."""
         self.check_exists()
         target = self.root / name
         files.refuse_symlinks(self.root, target.parent)
         files.write_file(target, content)
 
     def remove(self, name: str) -> None:
-        """Remove a file of the results folder, if it is there.
-
-        Raises:
-            ResultsError: If the disk does not let go of it.
-        """
+        """Remove a file of the results folder, if it is there."""
         files.remove(self.root / name)
 
-    def _find_settled_run(self, run_id: str) -> StoredRun | None:
-        """Return a run also where another process is just putting a new one in its place, or died while it did."""
+    def _wait_for_run(self, run_id: str) -> StoredRun | None:
+        """Return a run, or None; where another process is just replacing it, or died while doing so, the new one."""
         if not files.is_being_replaced(self._path(f"runs/{run_id}")):
             return self.find_run(run_id)
         with self.run_lock(run_id):
             return self.find_run(run_id)
 
     def _all_run_ids(self) -> list[str]:
-        """Return the runs that lie here, where no index says which of them count.
+        """Return the ids of all runs, for want of an index that says which of them count.
 
         Raises:
-            ResultsError: If that is not plain, as two of them stand for one.
+            ResultsError: If two of them are of the same backend, arm and seed.
         """
         run_ids = sorted(path.name for path in (self.root / "runs").glob("[!.]*"))
         names = [run_id.rpartition("-")[0] for run_id in run_ids]
@@ -323,7 +267,14 @@ class ResultsFolder:
                 )
         return run_ids
 
-    def _change_index(self, index: Index) -> None:
+    def _update_index(self, change: Callable[[Index], Index]) -> Index:
+        """Change `experiment.json` while no other process does; return its new content."""
+        with self._lock("index"):
+            index = change(self.index())
+            self._write_index(index)
+        return index
+
+    def _write_index(self, index: Index) -> None:
         if index != self.index():
             self.write_bytes(INDEX_FILE, index.to_json())
 

@@ -4,31 +4,43 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from clrbench.errors import ResultsError
 from clrbench.planning.plan import PROTOCOL
 from clrbench.records import Json
-from clrbench.store.files import SEAL, read_json, sealed, to_json
+from clrbench.store.files import Stamp, file_stamp, read_sealed_json, to_sealed_json
 
 INDEX_FILE = "experiment.json"
-REMEDY = "remove this file and run the same command again; finished runs are kept"
+MAX_CACHED_INDEXES = 64
+
+_ADVICE = "remove this file and run the same command again; finished runs are kept"
+_TYPES: Mapping[str, type] = {
+    "protocol": int,
+    "warnings": list,
+    "spec": str,
+    "threads": int,
+    "devices": dict,
+    "runs": dict,
+    "runs_of": str,
+    "evaluation_steps": dict,
+    "looks": dict,
+}
 
 
 @dataclass(frozen=True)
 class Index:
-    """What `experiment.json` says; an entry that is empty is left out of the file.
+    """The content of `experiment.json`; what is empty is left out of the file.
 
     Attributes:
         protocol: `planning.plan.PROTOCOL` of the version that last began the experiment.
-        warnings: What may mislead in the outcome of its spec.
-        spec: sha256 of the resolved spec that was last begun, in hex.
+        warnings: The warnings about its spec.
+        spec: SHA-256, in hex, of the resolved spec that was last begun.
         threads: Threads of each run.
-        devices: Device by backend: cpu, cuda or mps.
+        devices: cpu, cuda or mps, by backend.
         runs: Ids of the runs that count, by backend, in the order of the spec.
-        runs_of: sha256 of the spec that asked for these runs, in hex.
-        evaluation_steps: After how many updates the runs of each arm are evaluated.
-        looks: Each list of seeds that the verdict of a backend was looked at with.
+        runs_of: SHA-256, in hex, of the spec that asked for these runs.
+        evaluation_steps: The numbers of updates after which the runs of each arm are evaluated.
+        looks: The lists of seeds with which the verdict of each backend was looked at.
     """
 
     protocol: int | None = None
@@ -44,15 +56,15 @@ class Index:
     def with_runs(
         self, spec: str, backend: str, run_ids: list[str], evaluation_steps: Mapping[str, list[int]]
     ) -> "Index":
-        """Return the index with the runs that a spec asks for; another process's longer list for the same spec stays.
+        """Return the index with the runs that a spec asks for, unless it has more of them for the same spec.
 
-        A search asks for more runs from round to round, and processes that share it may be at different ones.
+        A search asks for more runs from round to round, and processes that share it may be in different rounds.
 
         Args:
-            spec: sha256 of the spec.
-            backend: What makes the runs.
+            spec: SHA-256 of the spec, in hex.
+            backend: The backend of the runs.
             run_ids: In the order of the spec.
-            evaluation_steps: Of each arm.
+            evaluation_steps: The numbers of updates after which the runs of each arm are evaluated.
         """
         runs = {**self.runs, backend: run_ids}
         if self.runs_of == spec:
@@ -61,46 +73,47 @@ class Index:
         return replace(self, runs=runs, runs_of=spec, evaluation_steps=points)
 
     def with_look(self, backend: str, seeds: list[int]) -> "Index":
-        """Return the index with a set of seeds that the verdict of a backend was looked at with, each set once."""
+        """Return the index with a look at the verdict of a backend; a list of seeds is kept once."""
         before = self.looks.get(backend, [])
         return self if seeds in before else replace(self, looks={**self.looks, backend: [*before, seeds]})
 
     def to_json(self) -> bytes:
         """Return the content of the file."""
-        content: dict[str, Json] = {key: value for key, value in asdict(self).items() if value not in (None, {})}
-        return to_json(sealed(content))
+        return to_sealed_json({key: value for key, value in asdict(self).items() if value not in (None, {})})
 
 
 def read_index(root: Path) -> Index:
-    """Return the index of a results folder, read once as long as nobody writes it anew; an empty one where there is none.
+    """Return the index of a results folder, read once until it is written again; an empty one where there is none.
 
     Raises:
         ResultsError: If it cannot be read, or a newer clrbench wrote it.
     """
     path = root / INDEX_FILE
-    if not path.exists():
-        return Index()
-    status = path.stat()
-    return _read_index(path, (status.st_ino, status.st_mtime_ns, status.st_size))
+    return _read_index(path, file_stamp(path, _ADVICE)) if path.exists() else Index()
 
 
-@lru_cache(maxsize=64)
-def _read_index(path: Path, _stamp: tuple[int, int, int]) -> Index:
-    content: dict[str, Any] = read_json(path, REMEDY, must_be_sealed=True)
-    del content[SEAL]
-    if content.get("protocol", PROTOCOL) > PROTOCOL:
+@lru_cache(maxsize=MAX_CACHED_INDEXES)
+def _read_index(path: Path, _stamp: Stamp) -> Index:
+    content = read_sealed_json(path, _ADVICE)
+    protocol = content.get("protocol")
+    if isinstance(protocol, int) and protocol > PROTOCOL:
         raise ResultsError(
-            f"{path.parent}: was made by a newer clrbench, whose runs go by protocol {content['protocol']}; this one knows "
-            f"protocols up to {PROTOCOL}; update clrbench, or name another folder with --out"
+            f"{path.parent}: was made by a newer clrbench, whose runs follow protocol {protocol}; this one knows protocols up "
+            f"to {PROTOCOL}; update clrbench, or name another folder with --out"
         )
-    try:
-        found = Index(**content)
-    except TypeError as err:
-        raise ResultsError(f"{path}: is not what clrbench writes; {REMEDY}") from err
-    if not all(map(_is_run_id, (run_id for run_ids in found.runs.values() for run_id in run_ids))):
-        raise ResultsError(f"{path}: is not what clrbench writes; {REMEDY}")
-    return found
+    if not _is_index(content):
+        raise ResultsError(f"{path}: is not what clrbench writes; {_ADVICE}")
+    return Index(**content)
 
 
-def _is_run_id(name: str) -> bool:
-    return name == Path(name).name and not name.startswith(".")
+def _is_index(content: Mapping[str, Json]) -> bool:
+    runs = content.get("runs", {})
+    return (
+        all(key in _TYPES and isinstance(value, _TYPES[key]) for key, value in content.items())
+        and isinstance(runs, dict)
+        and all(isinstance(ids, list) and all(map(_is_run_id, ids)) for ids in runs.values())
+    )
+
+
+def _is_run_id(name: Json) -> bool:
+    return isinstance(name, str) and name == Path(name).name and not name.startswith(".")

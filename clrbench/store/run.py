@@ -1,4 +1,4 @@
-"""A finished run as it lies on disk: typed, and read only where its files are those that were written."""
+"""A finished run on disk: its files, and the record that they are parsed into once they are known to be intact."""
 
 import io
 from dataclasses import asdict, dataclass, replace
@@ -10,31 +10,30 @@ import numpy as np
 import pandas as pd
 
 from clrbench.errors import ResultsError
-from clrbench.files import checksum, read_file
+from clrbench.files import checksum
 from clrbench.records import Evaluation, Json, Provenance, RunLog, RunStatus, Split, SplitSizes, Timing
 from clrbench.spec import RunSpec
-from clrbench.store.files import read_json, sealed, to_json
+from clrbench.store.files import Stamp, file_stamp, read_checked_file, read_sealed_json, to_sealed_json
 
 RUN_FILE = "run.json"
 STEPS_FILE = "steps.csv"
 EVALUATIONS_FILE = "evaluations.csv"
-FILES_KEY = "files"
+MAX_CACHED_RUNS = 20_000
 
 RUN_COLUMNS = ("step", "lr", "train_loss", "train_accuracy")
 EVALUATION_COLUMNS = ("epoch", "step", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy")
 
-MAX_CACHED_RUNS = 20_000
-
-_REDO = "clrbench compare (or range-test) on its spec makes this run anew"
+_FILES_KEY = "files"
+_ADVICE = "clrbench compare (or range-test) on its spec makes this run anew"
 
 
 class RunKey(NamedTuple):
-    """What a run stands for in the tables of an experiment.
+    """The name of a run in the tables of an experiment.
 
     Attributes:
-        backend: What trained it.
+        backend: torch or keras.
         arm: Name of its arm; `constant@0.01` for a tuned arm at another rate than the one chosen.
-        seed: Its seed.
+        seed: The seed of its initial weights and batches.
     """
 
     backend: str
@@ -44,7 +43,7 @@ class RunKey(NamedTuple):
 
 @dataclass(frozen=True)
 class RunTiming:
-    """Where the time of a run went."""
+    """The seconds that each part of a run took, and its speed in training."""
 
     train_seconds: float
     evaluation_seconds: float
@@ -70,10 +69,10 @@ class RunRecord:
 
     Attributes:
         run_id: Name of its folder.
-        identity: sha256, in hex, of everything that decides its numbers.
-        spec: What it trains.
-        num_classes: Classes of its data set.
-        provenance: What it is made with.
+        identity: SHA-256, in hex, of everything that decides its numbers.
+        spec: The resolved spec of this run alone.
+        num_classes: Number of classes of its data set.
+        provenance: The software, machine and data that it is made with.
     """
 
     run_id: str
@@ -88,13 +87,13 @@ class StoredRun:
     """A finished run.
 
     Attributes:
-        folder: Its folder; the name is the run's id.
+        folder: Its folder, named after the run's id.
         record: What was known of it before it was made.
         status: `finished`, or `diverged`.
         reason: Why it diverged; None where it did not.
-        timing: Where its time went.
-        steps: step, lr, train_loss, train_accuracy: a row an update, nan after a divergence.
-        evaluations: epoch, step, loss and accuracy of validation and test: a row an evaluation.
+        timing: The time it took.
+        steps: `RUN_COLUMNS`, a row for each planned update; nan after a divergence.
+        evaluations: `EVALUATION_COLUMNS`, a row for each planned evaluation; nan after a divergence.
     """
 
     folder: Path
@@ -107,18 +106,18 @@ class StoredRun:
 
     @property
     def key(self) -> RunKey:
-        """Backend, arm and seed."""
+        """Its backend, arm and seed."""
         spec = self.record.spec
         return RunKey(spec.backend, spec.arm, spec.seed)
 
     @property
     def spec(self) -> RunSpec:
-        """What it trained."""
+        """The resolved spec of this run alone."""
         return self.record.spec
 
     @property
     def provenance(self) -> Provenance:
-        """What it was made with."""
+        """The software, machine and data that it was made with."""
         return self.record.provenance
 
     @property
@@ -128,7 +127,7 @@ class StoredRun:
 
     @property
     def updates_made(self) -> int:
-        """How many updates it made: all of those planned, or up to the one that diverged."""
+        """The number of updates: all that were planned, or those up to the divergence."""
         return int(self.steps["lr"].notna().sum())
 
     def has_evaluations(self, steps: tuple[int, ...]) -> bool:
@@ -137,6 +136,8 @@ class StoredRun:
 
     def evaluated_at(self, steps: tuple[int, ...]) -> "StoredRun":
         """Return the run with its evaluations after these numbers of updates alone."""
+        if steps == self.spec.evaluation_steps:
+            return self
         rows = self.evaluations["step"].isin(steps)
         return replace(self, evaluations=self.evaluations[rows].reset_index(drop=True))
 
@@ -147,21 +148,21 @@ class StoredRun:
 
 
 def read_run(folder: Path) -> StoredRun:
-    """Return the run in a folder, read once as long as nobody writes its files anew.
+    """Return the run in a folder; its files are read once, until they are written again.
 
     Raises:
         ResultsError: If a file is missing, or is not what was written.
     """
-    run = _read_unless_known(folder)
+    run = _read_current(folder)
     if run.record.run_id != folder.name:
-        raise ResultsError(f"{folder / RUN_FILE}: is that of run {run.record.run_id}; {_REDO}")
+        raise ResultsError(f"{folder / RUN_FILE}: is that of run {run.record.run_id}; {_ADVICE}")
     return run
 
 
-def is_whole(folder: Path) -> bool:
-    """Return whether a folder holds a finished run, whatever the folder is called."""
+def is_run(folder: Path) -> bool:
+    """Return whether a folder, whatever its name, holds a finished run."""
     try:
-        _read_unless_known(folder)
+        _read_current(folder)
     except ResultsError:
         return False
     return True
@@ -174,7 +175,7 @@ def run_files(record: RunRecord, log: RunLog) -> dict[str, bytes]:
         EVALUATIONS_FILE: to_csv(_evaluations_table(log, record.spec.steps_per_epoch)),
     }
     checksums: Json = {name: checksum(content) for name, content in tables.items()}
-    return {**tables, RUN_FILE: to_json(sealed({**_to_json(record, log), FILES_KEY: checksums}))}
+    return {**tables, RUN_FILE: to_sealed_json({**_to_json(record, log), _FILES_KEY: checksums})}
 
 
 def to_csv(table: pd.DataFrame) -> bytes:
@@ -196,7 +197,7 @@ def _to_json(record: RunRecord, log: RunLog) -> dict[str, Json]:
 
 
 def _from_json(folder: Path, content: dict[str, Any]) -> StoredRun:
-    """Return the run that `run.json` describes, its tables read."""
+    """Return the run that the content of `run.json` describes, with its tables."""
     provenance = {**content["provenance"], "rows": SplitSizes(**content["provenance"]["rows"])}
     spec = RunSpec.model_validate(content["spec"])
     return StoredRun(
@@ -211,48 +212,35 @@ def _from_json(folder: Path, content: dict[str, Any]) -> StoredRun:
         status=content["status"],
         reason=content["reason"],
         timing=RunTiming(**content["timing"]),
-        steps=_read_table(folder / STEPS_FILE, RUN_COLUMNS, spec.num_steps, content[FILES_KEY]),
+        steps=_read_table(folder / STEPS_FILE, RUN_COLUMNS, spec.num_steps, content[_FILES_KEY]),
         evaluations=_read_table(
-            folder / EVALUATIONS_FILE, EVALUATION_COLUMNS, len(spec.evaluation_steps), content[FILES_KEY]
+            folder / EVALUATIONS_FILE, EVALUATION_COLUMNS, len(spec.evaluation_steps), content[_FILES_KEY]
         ),
     )
 
 
-def _read_unless_known(folder: Path) -> StoredRun:
-    return _read_run(folder, tuple(_stamp(folder / name) for name in (RUN_FILE, STEPS_FILE, EVALUATIONS_FILE)))
-
-
-def _stamp(path: Path) -> tuple[int, int, int]:
-    """Return what changes whenever a file is written anew."""
-    try:
-        status = path.stat()
-    except OSError as err:
-        raise ResultsError(f"{path}: cannot be read ({err.strerror or err}); {_REDO}") from err
-    return status.st_ino, status.st_mtime_ns, status.st_size
+def _read_current(folder: Path) -> StoredRun:
+    stamps = (file_stamp(folder / name, _ADVICE) for name in (RUN_FILE, STEPS_FILE, EVALUATIONS_FILE))
+    return _read_run(folder, tuple(stamps))
 
 
 @lru_cache(maxsize=MAX_CACHED_RUNS)
-def _read_run(folder: Path, _stamps: tuple[tuple[int, int, int], ...]) -> StoredRun:
-    content = read_json(folder / RUN_FILE, _REDO, must_be_sealed=True)
+def _read_run(folder: Path, _stamps: tuple[Stamp, ...]) -> StoredRun:
+    content = read_sealed_json(folder / RUN_FILE, _ADVICE)
     try:
         return _from_json(folder, content)
     except (KeyError, TypeError, ValueError) as err:
         raise ResultsError(
             f"{folder / RUN_FILE}: another version of clrbench wrote it, and this one cannot read what was trained ({err}); "
-            f"{_REDO}"
+            f"{_ADVICE}"
         ) from err
 
 
 def _read_table(path: Path, columns: tuple[str, ...], num_rows: int, checksums: dict[str, str]) -> pd.DataFrame:
-    try:
-        content = read_file(path)
-    except OSError as err:
-        raise ResultsError(f"{path}: cannot be read ({err.strerror or err}); {_REDO}") from err
-    if checksum(content) != checksums[path.name]:
-        raise ResultsError(f"{path}: is not what was written, by its checksum; {_REDO}")
+    content = read_checked_file(path, checksums[path.name], _ADVICE)
     table = pd.read_csv(io.BytesIO(content), usecols=list(columns))
     if len(table) != num_rows:
-        raise ResultsError(f"{path}: got {len(table)} rows, expected {num_rows}; {_REDO}")
+        raise ResultsError(f"{path}: got {len(table)} rows, expected {num_rows}; {_ADVICE}")
     return table
 
 

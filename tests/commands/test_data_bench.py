@@ -14,6 +14,5 @@ def test_bench_measures_each_pipeline_alone_and_in_training(clrbench: Clrbench, 
         (pipeline, measured) for pipeline in ("resident", "stream") for measured in ("alone", "training")
     }
     assert (table["images_per_second"] > 0).all()
-    assert (tmp_path / "results/quick/data-bench/pipelines.png").stat().st_size > 10_000
     for word in ("torch: batches of 50, 1 thread, cpu", "resident", "stream / resident"):
         assert word in done.stdout

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from command_line import answer, run_clrbench, write_spec
 from fakes import FakeExecutor
+from specs import CLR
+from specs import write_spec as write_minimal
 
 from clrbench.commands.search import find_rates
 from clrbench.commands.setup import Job, Setup
@@ -17,24 +18,13 @@ from clrbench.data import Library
 from clrbench.execution.runner import Options
 from clrbench.progress import Display
 
-CLR = {"schedule": {"name": "triangular", "base_lr": 0.01, "max_lr": 0.1, "cycles": 1}}
-
 
 def search(
     folder: Path, rates: list[float], accuracy: Callable[[float], float], *, redo: bool = False
 ) -> tuple[FakeExecutor, dict[str, float]]:
-    content = {
-        "name": "test",
-        "data": {"dataset": "mnist", "validation": "100 rows", "train_rows": 100},
-        "model": {"name": "mlp", "hidden": []},
-        "batch_size": 50,
-        "duration": "2 epochs",
-        "seeds": 2,
-        "backends": ["torch"],
-        "arms": {"a": {"schedule": {"name": "constant", "lr": rates}, "tune": {"seeds": 1}}, "b": CLR},
-    }
-    path = folder / "spec.yaml"
-    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    arms = {"a": {"schedule": {"name": "constant", "lr": rates}, "tune": {"seeds": 1}}, "b": CLR}
+    data = {"dataset": "mnist", "validation": "100 rows", "train_rows": 100}
+    path = write_minimal(folder, data=data, batch_size=50, duration="2 epochs", seeds=2, backends=["torch"], arms=arms)
     executor = FakeExecutor(accuracy)
     setup = Setup(open_executor=executor.open)
     job = Job(path, folder / "results", Library(None), Options(redo=redo), Display(quiet=True), setup)

@@ -4,30 +4,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from specs import read_spec
 
 from clrbench.data import DatasetSizes
 from clrbench.errors import SpecError
 from clrbench.planning.advice import comparisons, warnings
-from clrbench.spec import Spec, load_spec
+from clrbench.spec import Spec
 
 SIZES = DatasetSizes(train_rows=60_000, test_rows=10_000, image_shape=(28, 28, 1))
 CONSTANT = {"schedule": {"name": "constant", "lr": 0.1}}
 
 
 def make_spec(folder: Path, arms: dict[str, Any], **changes: Any) -> Spec:
-    content = {
-        "name": "test",
-        "data": {"dataset": "mnist", "validation": "0 rows"},
-        "model": {"name": "mlp"},
-        "batch_size": 100,
-        "duration": "12 epochs",
-        "seeds": 10,
-        "arms": arms,
-    }
-    path = folder / "spec.yaml"
-    path.write_text(yaml.safe_dump({**content, **changes}, sort_keys=False))
-    return load_spec(path).spec
+    own = {"data": {"dataset": "mnist", "validation": "0 rows"}, "duration": "12 epochs", "seeds": 10, "arms": arms}
+    return read_spec(folder, **{**own, **changes}).spec
 
 
 def triangular(**keys: Any) -> dict[str, Any]:

@@ -5,24 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
+from specs import write_spec
 
 from clrbench.data import DatasetSizes, Library, in_silence
 from clrbench.errors import BackendError, SpecError
 from clrbench.planning.experiment import Experiment, check_installed, load_data, open_experiment
 from clrbench.records import Dataset
-
-SPEC: dict[str, Any] = {
-    "name": "test",
-    "data": {"dataset": "mnist", "validation": "100 rows"},
-    "model": {"name": "mlp", "hidden": [4]},
-    "batch_size": 20,
-    "duration": "2 epochs",
-    "arms": {
-        "first": {"schedule": {"name": "constant", "lr": 0.1}},
-        "second": {"schedule": {"name": "constant", "lr": 0.2}},
-    },
-}
 
 
 class GrowingLibrary(Library):
@@ -43,17 +31,16 @@ class GrowingLibrary(Library):
 
 
 def opened(folder: Path, library: Library | None = None, **changes: Any) -> Experiment:
-    path = folder / "spec.yaml"
-    content = {key: value for key, value in {**SPEC, **changes}.items() if value is not None}
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    own = {"data": {"dataset": "mnist", "validation": "100 rows"}, "batch_size": 20, "seeds": 6}
+    path = write_spec(folder, **{**own, **changes})
     return open_experiment(path, folder / "out", library or Library(), installed=("torch",))
 
 
 def test_what_a_spec_leaves_open_is_filled_in(tmp_path: Path) -> None:
     experiment = opened(tmp_path)
     assert experiment.backends == experiment.spec.backends == ("torch",)
-    assert experiment.spec.baseline == "first"
-    assert experiment.comparisons == [("second", "first")]
+    assert experiment.spec.baseline == "constant"
+    assert experiment.comparisons == [("clr", "constant")]
     assert experiment.root == tmp_path / "out/test"
     assert experiment.sizes.train_rows == 60_000
 
@@ -89,7 +76,7 @@ def test_data_that_does_not_fit_once_it_is_loaded_is_an_error_of_the_spec(tmp_pa
 
 def test_a_spec_without_arms_is_refused_by_what_needs_them(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"spec.yaml:\d+: arms: names no arm"):
-        opened(tmp_path, arms=None).check_has_arms()
+        opened(tmp_path, arms=None, range_test={"start_lr": 0.001, "end_lr": 1.0}).check_has_arms()
 
 
 def test_backends_must_be_installed() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from specs import CONSTANT, read_spec
 
 from clrbench.data import DatasetSizes
 from clrbench.errors import SpecError
@@ -33,13 +33,9 @@ from clrbench.spec.schedules import Constant, Ramp, Triangular
 SIZES = DatasetSizes(train_rows=1_100, test_rows=300, image_shape=(2, 2, 1))
 """With 100 rows for validation and a batch size of 100, an epoch has 10 steps."""
 
-CONSTANT = {"schedule": {"name": "constant", "lr": 0.1}}
 SPEC: dict[str, Any] = {
-    "name": "test",
     "data": {"dataset": "mnist", "validation": "100 rows"},
-    "model": {"name": "mlp", "hidden": [4]},
     "optimizer": {"name": "sgd", "momentum": 0.9},
-    "batch_size": 100,
     "duration": "5 epochs",
     "seeds": [7, 3],
     "arms": {"constant": CONSTANT},
@@ -54,9 +50,7 @@ def cyclic(**keys: Any) -> dict[str, Any]:
 
 
 def load(folder: Path, **changes: Any) -> SpecFile:
-    path = folder / "spec.yaml"
-    path.write_text(yaml.safe_dump({**SPEC, **changes}, sort_keys=False), encoding="utf-8")
-    return load_spec(path)
+    return read_spec(folder, **{**SPEC, **changes})
 
 
 def make(folder: Path, **changes: Any) -> Spec:

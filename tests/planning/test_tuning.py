@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
+from specs import read_spec
 
 from clrbench.data import DatasetSizes
 from clrbench.errors import SpecError
@@ -27,7 +27,7 @@ from clrbench.planning.tuning import (
     with_chosen,
 )
 from clrbench.records import Bounds
-from clrbench.spec import RunSpec, Spec, load_spec
+from clrbench.spec import RunSpec, Spec
 
 SIZES = DatasetSizes(train_rows=1_100, test_rows=300, image_shape=(2, 2, 1))
 BOUNDS: BoundsTable = {("torch", None): Bounds(0.01, 0.16)}
@@ -37,18 +37,8 @@ FROM_RANGE_TEST: dict[str, Any] = {"schedule": {"name": "constant", "lr": 1e-05}
 
 
 def make_spec(folder: Path, arms: dict[str, Any], **changes: Any) -> Spec:
-    content = {
-        "name": "test",
-        "data": {"dataset": "mnist", "validation": "100 rows"},
-        "model": {"name": "mlp", "hidden": [4]},
-        "batch_size": 100,
-        "duration": "4 epochs",
-        "seeds": [3, 1_000_001],
-        "arms": arms,
-    }
-    path = folder / "spec.yaml"
-    path.write_text(yaml.safe_dump({**content, **changes}, sort_keys=False), encoding="utf-8")
-    return load_spec(path).spec
+    own = {"data": {"dataset": "mnist", "validation": "100 rows"}, "seeds": [3, 1_000_001], "arms": arms}
+    return read_spec(folder, **{**own, **changes}).spec
 
 
 def without(run: RunSpec, *names: str) -> dict[str, Any]:

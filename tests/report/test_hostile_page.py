@@ -11,18 +11,19 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from page_samples import PAIRS, make_spec, sample_content
-from runs_on_disk import write_run
+from page_samples import sample_content, sample_spec
+from runs_on_disk import findings_of, write_run
+from specs import CONSTANT
 
-from clrbench.analysis.tables import make_tables
-from clrbench.commands.report import rebuild
+from clrbench.commands.report import report
 from clrbench.errors import SpecError
-from clrbench.report.page import PageContent, page, prose
+from clrbench.report.page import PageContent, prose, render_page
 from clrbench.report.page_table import PageTable
 from clrbench.spec import load_spec, to_yaml
 from clrbench.store import ResultsFolder
 
 HARMLESS = "harmless"
+PUBLISHED = {"test_accuracy": 0.75}
 PAYLOADS = [
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
@@ -96,8 +97,8 @@ def filled(content: PageContent, text: str) -> PageContent:
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_no_element_or_attribute_comes_of_a_text(payload: str, content: PageContent) -> None:
-    expected = Structure(page(filled(content, HARMLESS)))
-    found = Structure(page(filled(content, payload)))
+    expected = Structure(render_page(filled(content, HARMLESS)))
+    found = Structure(render_page(filled(content, payload)))
     assert len(expected.elements) > 100
     assert found.elements == expected.elements
     assert found.text.count(payload.rstrip()) >= expected.text.count(HARMLESS) > 20
@@ -117,21 +118,16 @@ def test_text_columns_of_tables_hold_names_and_words_of_a_fixed_list_alone(tmp_p
     for seed in range(6):
         write_run(folder, "constant", seed, [0.4, 0.6, 0.7], version='=cmd|"/c calc"!A0')
         write_run(folder, "clr", seed, [0.6, 0.4, 0.8], version='=cmd|"/c calc"!A0')
-    spec = make_spec(
+    spec = sample_spec(
         data={"dataset": "=1+1.npz"}, arms={"constant": CONSTANT, "clr": {**CONSTANT, "published": PUBLISHED}}
     )
-    tables = make_tables(spec, folder.indexed_runs(), PAIRS)
     found: set[str] = set()
-    for _, table in tables.files():
+    for table in findings_of(folder, spec).tables.values():
         assert all(re.fullmatch(r"[a-z0-9_]+", str(column)) for column in table)
         found |= {cell for column in table for cell in table[column] if isinstance(cell, str)}
     assert {"clr", "constant", "sample", "torch", "test_accuracy"} <= found
     assert not [cell for cell in found if re.match(r"[=+@\t\r]", cell)]
     assert not [cell for cell in found if not re.fullmatch(r"[A-Za-z0-9 ._-]+", cell)]
-
-
-CONSTANT = {"schedule": {"name": "constant", "lr": 0.1}}
-PUBLISHED = {"test_accuracy": 0.75}
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "@x", "-1+1", "a|b", "a(b)", "<b>", "a,b", 'a"b'])
@@ -153,8 +149,8 @@ def test_a_report_runs_no_code_that_its_spec_names(tmp_path: Path) -> None:
         write_run(folder, "constant", seed, [0.4, 0.6, 0.7])
         write_run(folder, "clr", seed, [0.6, 0.4, 0.8])
     (tmp_path / "own.py").write_text(f"from pathlib import Path\nPath({str(mark)!r}).touch()\n")
-    spec = make_spec(data={"dataset": "./own.py:f"}, seeds=2)
-    folder.write_text("spec.yaml", to_yaml(spec))
-    rebuild(tmp_path)
+    spec = sample_spec(data={"dataset": "./own.py:f"}, seeds=2)
+    folder.begin(to_yaml(spec), [])
+    report([tmp_path])
     assert (tmp_path / "report.html").is_file()
     assert not mark.exists()

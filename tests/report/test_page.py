@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from page_samples import CONSTANT, HOSTILE, PAIRS, make_spec, sample_content
-from runs_on_disk import write_run
+from page_samples import HOSTILE, sample_content, sample_findings, sample_spec
+from runs_on_disk import findings_of, provenance, write_run
+from specs import CONSTANT
 
-from clrbench.analysis.tables import make_tables
-from clrbench.report.figure_words import figure_words, seeds_in_words
-from clrbench.report.page import PageContent, page, page_content, prose, provenance
-from clrbench.report.page_table import PageTable, by_metric
-from clrbench.report.verdict import verdict_text
+from clrbench.report.page import PageContent, page_content, prose, provenance_entries, render_page
+from clrbench.report.page_table import PageTable
+from clrbench.report.text import findings_text
 from clrbench.store import ResultsFolder
 
 BAD = HOSTILE.format(address="https://example.org/spy.png")
@@ -60,7 +59,7 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> PageContent:
 
 @pytest.fixture(scope="module")
 def html(content: PageContent) -> str:
-    return page(content)
+    return render_page(content)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +68,7 @@ def elements(html: str) -> Elements:
 
 
 def test_the_verdict_stands_first_then_numbers_plots_text_tables_spec_and_provenance(elements: Elements) -> None:
-    headings = ["Verdict", "Mind", "In numbers", "Plots", "As text", "All tables", "Spec", "Provenance"]
+    headings = ["Verdict", "Warnings", "In numbers", "Plots", "As text", "All tables", "Spec", "Provenance"]
     assert elements.texts("h1") == ["sample"]
     assert elements.texts("h2") == headings
     assert not [name for name, _, _ in elements.found if re.fullmatch("h[3-6]", name)]
@@ -77,18 +76,18 @@ def test_the_verdict_stands_first_then_numbers_plots_text_tables_spec_and_proven
 
 
 def test_every_word_of_the_verdict_is_on_the_page(tmp_path: Path) -> None:
-    content = sample_content(tmp_path, with_figures=False)
-    tables = make_tables(make_spec(), ResultsFolder(tmp_path).indexed_runs(), PAIRS)
-    parts = Elements(page(content)).found
+    findings = sample_findings(tmp_path)
+    text = findings_text(findings)
+    parts = Elements(render_page(page_content(findings, text, [], ()))).found
     said = " ".join("".join(text) for name, _, text in parts if name in {"p", "li"})
-    words = verdict_text(make_spec(), tables, []).split()
+    words = text.split()
     assert [word.strip(",") for word in words] == [word.strip(",") for word in said.split()][: len(words)]
 
 
 def test_prose_makes_paragraphs_of_lines_and_lists_of_indented_ones() -> None:
-    text = "One.\nTwo.\n\nAt the end:\n  torch  clr       mean 0.9\n  torch  constant  mean 0.8\n\nMind:\n  - this"
+    text = "One.\nTwo.\n\nAt the end:\n  torch  clr       mean 0.9\n  torch  constant  mean 0.8\n\nWarnings:\n  - this"
     lists = ("torch, clr, mean 0.9", "torch, constant, mean 0.8"), ("this",)
-    assert prose(text) == ("One.", "Two.", "At the end:", lists[0], "Mind:", lists[1])
+    assert prose(text) == ("One.", "Two.", "At the end:", lists[0], "Warnings:", lists[1])
 
 
 def test_text_that_means_harm_stays_text(html: str, elements: Elements) -> None:
@@ -106,7 +105,7 @@ def test_text_that_means_harm_stays_text_in_titles_tables_and_figures(content: P
     curves = tuple(replace(curve, caption=BAD, drawing=BAD, words=BAD) for curve in content.text_curves)
     tables = (PageTable(BAD, BAD, frame),)
     changed = replace(content, title=BAD, figures=figures, text_curves=curves, tables=tables, provenance={BAD: BAD})
-    html = page(changed)
+    html = render_page(changed)
     elements = Elements(html)
     assert "<script" not in html
     assert elements.texts("h1") == [BAD]
@@ -120,7 +119,7 @@ def test_nothing_is_asked_of_any_other_place(elements: Elements) -> None:
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
     ]
     places = [value for _, found, _ in elements.found for name, value in found.items() if name in {"src", "href"}]
-    assert len(places) == 4
+    assert len(places) == 1 + len(elements.attributes("img")) > 4
     assert all(str(place).startswith("data:") for place in places)
     (style,) = elements.texts("style")
     assert "url(" not in style
@@ -128,7 +127,7 @@ def test_nothing_is_asked_of_any_other_place(elements: Elements) -> None:
 
 
 def test_equal_experiments_give_equal_bytes(html: str, tmp_path: Path) -> None:
-    assert page(sample_content(tmp_path, hostile=BAD)) == html
+    assert render_page(sample_content(tmp_path, hostile=BAD)) == html
 
 
 def test_tables_have_captions_and_headings_for_rows_and_columns(elements: Elements) -> None:
@@ -152,75 +151,46 @@ def test_every_id_is_there_once_and_every_reference_leads_to_one(elements: Eleme
 def test_a_table_that_the_page_knows_nothing_of_is_shown(content: PageContent) -> None:
     frame = pd.DataFrame({"arm": ["clr"], "tried_lr": [0.0123456]})
     table = PageTable("search.csv", "Search", frame)
-    assert table.columns == [("arm", False), ("tried lr", True)]
-    assert "0.01235" in Elements(page(replace(content, more_tables=(table,)))).texts("td")
+    assert "0.01235" in Elements(render_page(replace(content, more_tables=(table,)))).texts("td")
 
 
 def test_a_table_too_long_for_a_page_is_named(content: PageContent) -> None:
     rows = pd.DataFrame({"step": range(251), "lr": 0.125})
     for frame, number in ((rows, 0), (rows[:250], 250)):
-        shown = page(replace(content, tables=(), more_tables=(PageTable("schedule.csv", "Rates", frame),)))
+        shown = render_page(replace(content, tables=(), more_tables=(PageTable("schedule.csv", "Rates", frame),)))
         assert shown.count('<td class="number">0.125</td>') == number
         assert ("see schedule.csv beside it. Its columns: step, lr." in shown) is (number == 0)
 
 
-def cells(frame: pd.DataFrame, metric: str = "") -> list[list[str]]:
-    return PageTable("file.csv", "caption", frame, metric).rows
-
-
-def test_numbers_are_rounded_for_reading() -> None:
-    row = {"backend": "torch", "metric": "test_accuracy", "pairs": 10, "mean_difference": 0.00499, "ci_low": -np.inf}
-    row |= {"ci_high": 0.0, "p_value": 0.001953125}
-    assert cells(pd.DataFrame([row])) == [
-        ["torch", "test_accuracy", "10", "+0.0050", "-∞", "+0.0000", "0.00195"],
-    ]
-    row = {"metric": "test_accuracy", "target": 0.975, "first_epoch": 5.0, "first_step": np.inf}
-    assert cells(pd.DataFrame([row])) == [["test_accuracy", "0.975", "5", "missed"]]
-    row = {"train_seconds": 3.507577, "images_per_second": 188164.07, "train_loss": 0.0913102, "speedup": np.nan}
-    assert cells(pd.DataFrame([row])) == [["3.508", "188164", "0.0913", "n/a"]]
-    assert cells(pd.DataFrame([{"mean": 0.974, "lr": 0.0000123456}]), "test_accuracy") == [["0.9740", "1.235e-05"]]
-
-
-def test_the_columns_before_the_first_number_name_a_row() -> None:
-    for row, expected in (({"a": "x", "b": "y", "c": 1}, 2), ({"a": 1, "b": 2}, 1), ({"a": "x"}, 1)):
-        assert PageTable("", "", pd.DataFrame([row])).num_row_headings == expected
-
-
-def test_a_table_with_columns_for_each_metric_gets_a_row_for_each_that_was_measured() -> None:
-    wide = {"backend": "torch", "arm": "clr", "runs": 2, "diverged": 0, "cost": 7}
-    for metric, value in (("test_accuracy", 0.5), ("test_loss", 0.25), ("validation_loss", np.nan)):
-        wide |= {f"{metric}_mean": value, f"{metric}_sd": value / 5}
-    expected = pd.DataFrame(
-        {"backend": "torch", "arm": "clr", "metric": ["test_accuracy", "test_loss"], "runs": 2, "diverged": 0}
-        | {"cost": 7, "mean": [0.5, 0.25], "sd": [0.1, 0.05]}
-    )
-    pd.testing.assert_frame_equal(by_metric(pd.DataFrame([wide])), expected)
-    pd.testing.assert_frame_equal(by_metric(expected), expected)
-
-
-def test_provenance_names_what_is_mixed(tmp_path: Path) -> None:
-    folder = ResultsFolder(tmp_path)
-    for seed, version in enumerate(["2.0", "2.0", "2.1"]):
-        write_run(folder, "clr", seed, [0.1, 0.2, 0.3], version=version)
-    write_run(folder, "clr", 0, [0.1, 0.2, 0.3], backend="keras", version="3.0")
-    found = provenance(folder.indexed_runs())
-    assert {name: value for name, value in found.items() if not name.startswith("rows")} == {
+def test_provenance_names_what_is_mixed() -> None:
+    made_with = [provenance(version=version) for version in ("2.0", "2.0", "2.1")]
+    made_with.append(provenance("keras", "3.0", git_commit="abc", threads=2))
+    assert provenance_entries(made_with) == {
         "versions: torch": "mixed: 2.0 (2 runs), 2.1 (1 run)",
         "versions: keras": "3.0",
-        "threads": "1",
+        "protocol": "2",
+        "python": "3.11",
+        "machine": "x86_64",
+        "system": "Linux",
+        "libc": "unknown",
+        "processor": "a processor",
+        "logical cpus": "2",
+        "git commit": "mixed: unknown (3 runs), abc (1 run)",
         "device": "cpu",
+        "threads": "mixed: 1 (3 runs), 2 (1 run)",
         "executor": "local",
+        "data checksum": "0" * 64,
+        "rows: train": "100",
+        "rows: validation": "0",
+        "rows: test": "400",
+        "standardisation": "unknown",
     }
 
 
-def test_seeds_in_words() -> None:
-    assert [seeds_in_words(seeds) for seeds in ([], [3], [2, 0, 1, 2], [0, 4, 9], range(0, 40, 2))] == [
-        "",
-        "seed 3",
-        "seeds 0 to 2",
-        "seeds 0, 4, 9",
-        "20 seeds between 0 and 38",
-    ]
+def test_provenance_shows_what_lies_in_it_as_json() -> None:
+    made_with = provenance(build={"threads": [1, 2], "mkl": True}, standardisation={"mean": [0.5], "deviation": [0.25]})
+    found = provenance_entries([made_with])
+    assert (found["build: threads"], found["build: mkl"], found["standardisation: mean"]) == ("[1, 2]", "true", "[0.5]")
 
 
 def test_alternative_texts_hold_the_numbers_of_the_plot(content: PageContent) -> None:
@@ -240,58 +210,43 @@ def test_alternative_texts_hold_the_numbers_of_the_plot(content: PageContent) ->
     )
 
 
-def test_alternative_texts_name_the_best_point_divergence_and_published_values(tmp_path: Path) -> None:
+def test_every_figure_has_its_picture_alternative_text_and_caption(content: PageContent, elements: Elements) -> None:
+    assert len(content.figures) == 7
+    images = elements.attributes("img")
+    assert [image["src"] for image in images] == [figure.data_uri for figure in content.figures]
+    assert [image["alt"] for image in images] == [figure.alt for figure in content.figures]
+    captions = elements.texts("figcaption")
+    assert captions[: len(images)] == [figure.caption for figure in content.figures]
+
+
+def test_text_curves_are_those_of_the_means(content: PageContent, tmp_path: Path) -> None:
+    (curve,) = content.text_curves
+    assert curve.caption == "Test accuracy over the epochs on torch, mean over the seeds"
+    assert curve.drawing.splitlines()[0] == "test accuracy (fraction)"
+    assert curve.drawing.splitlines()[-1].strip() == "epoch"
+    assert "o clr: starts at 0.6 (epoch 1)" in curve.words.replace("\n  ", " ")
     folder = ResultsFolder(tmp_path)
-    write_run(folder, "constant", 0, [0.4, 0.6, 0.5])
-    write_run(folder, "clr", 0, [0.1, np.nan, np.nan], status="diverged")
-    spec = make_spec(
-        seeds=1,
-        arms={
-            "constant": {**CONSTANT, "published": {"test_accuracy": 0.75}},
-            "clr": {"schedule": {"name": "constant", "lr": 0.5}},
-        },
-    )
-    files = dict(make_tables(spec, folder.indexed_runs(), PAIRS).files())
-    assert figure_words("test_accuracy", spec, files)[1] == (
-        "Test accuracy of constant (torch): 0.4000 (epoch 1), best 0.6000 (epoch 2), last 0.5000 (epoch 2.5). Test "
-        "accuracy of clr (torch): 0.1000 (epoch 1), last 0.1000 (epoch 1); 1 of 1 runs diverged. A dashed line marks "
-        "the value published for constant, 0.75."
-    )
-    assert figure_words("lr_schedule", spec, files)[1] == (
-        "Learning rate of constant (torch) goes from 0.5 to 0.1, between 0.1 and 0.5. Learning rate of clr (torch) goes "
-        "from 0.5 to 0.3, between 0.3 and 0.5."
-    )
-    assert "interval unbounded, 1 pair: 0 won, 0 tied, 1 lost; cannot tell." in figure_words("overview", spec, files)[1]
-
-
-def test_the_cost_of_each_arm_is_told_and_an_unknown_figure_shown_under_its_name(tmp_path: Path) -> None:
-    write_run(ResultsFolder(tmp_path), "clr", 0, [0.4, 0.6, 0.5])
-    files = dict(make_tables(make_spec(), ResultsFolder(tmp_path).indexed_runs(), []).files())
-    curve = {"backend": "torch", "arm": "clr", "total_step": [50, 100, 150], "mean": [0.5, 0.6, 0.7]}
-    files["cost_curve.csv"] = pd.DataFrame(curve)
-    assert figure_words("cost", make_spec(), files) == (
-        "Cost: test accuracy over all updates, those that found the rates among them",
-        "Test accuracy of clr (torch): 0.5000 after 50 updates, last 0.7000 after 150 updates.",
-    )
-    assert figure_words("search_curve", make_spec(), files) == ("Search curve", "Plot: search curve.")
+    write_run(folder, "constant", 0, [0.4, 0.6, 0.7])
+    write_run(folder, "clr", 0, [0.4, 0.6, 0.7], status="diverged")
+    (curve,) = page_content(findings_of(folder, sample_spec(seeds=1)), "", [], ()).text_curves
+    assert curve.caption.endswith("on torch, mean over the seeds that had not diverged")
 
 
 def test_a_single_arm_without_targets_makes_a_page(tmp_path: Path) -> None:
-    write_run(ResultsFolder(tmp_path), "constant", 0, [0.4, 0.6, 0.5])
-    spec = make_spec(seeds=1, arms={"constant": CONSTANT}, targets={})
-    runs = ResultsFolder(tmp_path).indexed_runs()
-    files = dict(make_tables(spec, runs, []).files())
-    elements = Elements(page(page_content(spec, runs, files, {}, "Nothing to compare.", [])))
+    folder = ResultsFolder(tmp_path)
+    write_run(folder, "constant", 0, [0.4, 0.6, 0.5])
+    findings = findings_of(folder, sample_spec(seeds=1, arms={"constant": CONSTANT}, targets={}))
+    elements = Elements(render_page(page_content(findings, "Nothing to compare.", [], ())))
     assert elements.texts("h2") == ["Verdict", "In numbers", "As text", "All tables", "Spec", "Provenance"]
     shown = [caption["id"] for caption in elements.attributes("caption")]
-    assert len(shown) == 1 + sum(not table.empty for table in files.values())
+    assert len(shown) == 1 + sum(not table.empty for table in findings.tables.values())
 
 
 def test_colours_have_enough_contrast_in_both_schemes() -> None:
     css = files("clrbench.report").joinpath("templates/page.css").read_text()
     light, dark = (dict(colours(scheme)) for scheme in css.split("@media", 2)[:2])
     for scheme in (light, dark):
-        for text, ground in product(("text", "quiet"), ("ground", "mind")):
+        for text, ground in product(("text", "quiet"), ("ground", "warning")):
             assert contrast(scheme[text], scheme[ground]) >= 4.5
         assert contrast(scheme["focus"], scheme["ground"]) >= 3
     assert set(light) == set(dark)

@@ -4,13 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from page_samples import CONSTANT, PAIRS, make_spec
-from runs_on_disk import write_run
+from page_samples import sample_spec
+from runs_on_disk import findings_of, write_run
+from specs import CONSTANT
 
-from clrbench.analysis.tables import make_tables
 from clrbench.errors import ResultsError
-from clrbench.planning.advice import comparisons
-from clrbench.report.side_by_side import side_by_side
+from clrbench.report.side_by_side import read_side, sides_data, sides_text
 from clrbench.spec import Spec, to_yaml
 from clrbench.store import ResultsFolder
 
@@ -20,10 +19,9 @@ LOSSES = [0.6, 0.59, 0.58, 0.57, 0.56, 0.55]
 
 def write_tables(folder: ResultsFolder, spec: Spec, warnings: list[str] | None = None) -> Path:
     """Write what is committed of an experiment, and return its folder."""
-    for name, table in make_tables(spec, folder.indexed_runs(), comparisons(spec)).files():
-        folder.write_table(name, table)
-    folder.write_text("spec.yaml", to_yaml(spec))
-    folder.update_index({"warnings": warnings or []})
+    for name, table in findings_of(folder, spec).tables.items():
+        folder.write_table(f"{name}.csv", table)
+    folder.begin(to_yaml(spec), warnings or [])
     return folder.root
 
 
@@ -34,7 +32,7 @@ def experiment(
     for seed, accuracy in enumerate(accuracies):
         write_run(folder, "constant", seed, [0.4, 0.6, 0.7])
         write_run(folder, "clr", seed, [0.6, 0.4, accuracy])
-    return write_tables(folder, make_spec(**{"name": name, "seeds": len(accuracies), **changes}), warnings)
+    return write_tables(folder, sample_spec(**{"name": name, "seeds": len(accuracies), **changes}), warnings)
 
 
 def test_experiments_stand_in_the_order_named_and_losses_as_large_as_wins(tmp_path: Path) -> None:
@@ -42,14 +40,14 @@ def test_experiments_stand_in_the_order_named_and_losses_as_large_as_wins(tmp_pa
     lost = experiment(tmp_path, "lost", LOSSES, ["arm clr: confounded"], arms=arms)
     won = experiment(tmp_path, "won", GAINS)
     assert (
-        side_by_side([lost, won]).text
+        sides_text([read_side(lost), read_side(won)])
         == f"""\
 Candidate - baseline, an experiment after the other; each stands for itself, nothing is pooled.
 
 lost ({lost}): mlp on mnist, batch size 100 or 500, 12 epochs, 6 seeds
   Test accuracy, 95 % intervals of each alone, verdicts by Holm's method, margin 0.001:
   torch  clr - constant  -0.1250  -0.1500 to -0.1000  p = 0.0312  0 won, 0 tied, 6 lost  worse
-  Mind: arm clr: confounded
+  Warning: arm clr: confounded
 
 won ({won}): mlp on mnist, batch size 100, 12 epochs, 6 seeds
   Test accuracy, 95 % intervals of each alone, verdicts by Holm's method, margin 0.001:
@@ -59,7 +57,7 @@ won ({won}): mlp on mnist, batch size 100, 12 epochs, 6 seeds
 
 def test_data_holds_the_tables_as_they_are_and_no_pooled_value(tmp_path: Path) -> None:
     folders = [experiment(tmp_path, "won", GAINS), experiment(tmp_path, "few", GAINS[:2])]
-    found = json.loads(json.dumps(side_by_side(folders).data, allow_nan=False))
+    found = json.loads(json.dumps(sides_data([read_side(folder) for folder in folders]), allow_nan=False))
     assert set(found) == {"experiments"}
     won, few = found["experiments"]
     assert (won["experiment"], won["results"], won["dataset"], won["metric"]) == (
@@ -69,9 +67,9 @@ def test_data_holds_the_tables_as_they_are_and_no_pooled_value(tmp_path: Path) -
         "test_accuracy",
     )
     (verdict,) = won["verdicts"]
-    tables = make_tables(make_spec(), ResultsFolder(folders[0]).indexed_runs(), PAIRS)
-    assert verdict["mean_difference"] == tables.comparison["mean_difference"][0]
-    assert won["summary"][1]["test_accuracy_sd"] == tables.summary["test_accuracy_sd"][1]
+    tables = findings_of(ResultsFolder(folders[0]), sample_spec()).tables
+    assert verdict["mean_difference"] == tables["comparison"]["mean_difference"][0]
+    assert won["summary"][1]["test_accuracy_sd"] == tables["summary"]["test_accuracy_sd"][1]
     assert (verdict["pairs"], verdict["wins"], verdict["verdict"]) == (6, 6, "better")
     (verdict,) = few["verdicts"]
     assert (verdict["ci_low"], verdict["ci_high"], verdict["verdict"]) == (None, None, "cannot tell")
@@ -81,63 +79,74 @@ def test_data_holds_the_tables_as_they_are_and_no_pooled_value(tmp_path: Path) -
 def test_only_the_metric_of_the_verdict_is_compared(tmp_path: Path) -> None:
     accuracy = experiment(tmp_path, "accuracy", GAINS)
     loss = experiment(tmp_path, "loss", GAINS, verdict={"metric": "test_loss", "margin": 0.01})
-    found = side_by_side([accuracy, loss])
-    assert [[row["metric"] for row in side["verdicts"]] for side in found.data["experiments"]] == [
+    sides = [read_side(accuracy), read_side(loss)]
+    assert [[row["metric"] for row in side["verdicts"]] for side in sides_data(sides)["experiments"]] == [
         ["test_accuracy"],
         ["test_loss"],
     ]
-    assert "Test loss, 95 % intervals of each alone, verdicts by Holm's method, margin 0.01:" in found.text
-    assert found.text.count("+0.1250") == found.text.count("-0.1250") == 1
+    text = sides_text(sides)
+    assert "Test loss, 95 % intervals of each alone, verdicts by Holm's method, margin 0.01:" in text
+    assert text.count("+0.1250") == text.count("-0.1250") == 1
 
 
-def test_an_arm_that_only_diverged_leaves_no_answer(tmp_path: Path) -> None:
-    won = experiment(tmp_path, "won", GAINS)
-    folder, spec = ResultsFolder(tmp_path / "wild"), make_spec(name="wild", seeds=1)
+@pytest.mark.parametrize(
+    ("metric", "remark"),
+    [
+        ("test_accuracy", "torch: 1 of 1 runs of clr diverged; in accuracy they count as a blind guess."),
+        (
+            "test_loss",
+            "torch: 1 of 1 runs of clr diverged; their pairs are left out of the difference, which favours the arm.",
+        ),
+    ],
+)
+def test_an_arm_that_only_diverged_leaves_no_answer(metric: str, remark: str, tmp_path: Path) -> None:
+    won = read_side(experiment(tmp_path, "won", GAINS))
+    folder, spec = ResultsFolder(tmp_path / "wild"), sample_spec(name="wild", seeds=1, verdict={"metric": metric})
     write_run(folder, "constant", 0, [0.4, 0.6, 0.7])
     write_run(folder, "clr", 0, [float("nan")] * 3, status="diverged")
-    write_tables(folder, spec)
-    assert side_by_side([won]).has_answer
-    found = side_by_side([won, folder.root])
-    assert not found.has_answer
-    assert "torch: 1 of 1 runs of clr diverged." in found.text
-    assert "-0.4500  no interval" in found.text
+    wild = read_side(write_tables(folder, spec))
+    assert won.has_answer
+    assert not wild.has_answer
+    text = sides_text([won, wild])
+    assert f"\n  {remark}" in text
+    row = "-0.4500  unbounded" if metric == "test_accuracy" else "no pair  unbounded"
+    assert f"torch  clr - constant  {row} " in text
+    assert text.count(" runs of ") == 1
 
 
 def test_one_arm_alone_says_that_there_is_nothing_to_compare(tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path / "alone")
-    spec = make_spec(name="alone", seeds=1, arms={"nan": CONSTANT}, baseline="nan")
+    spec = sample_spec(name="alone", seeds=1, arms={"nan": CONSTANT}, baseline="nan")
     write_run(folder, "nan", 0, [0.4, 0.6, 0.7])
-    write_tables(folder, spec)
-    found = side_by_side([folder.root, folder.root])
-    assert found.text.count("There is nothing to compare") == 2
-    assert found.has_answer
+    side = read_side(write_tables(folder, spec))
+    assert sides_text([side, side]).count("There is nothing to compare") == 2
+    assert side.has_answer
 
 
 def test_names_that_look_like_numbers_or_gaps_stay_names(tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path / "odd")
-    spec = make_spec(name="odd", seeds=1, arms={"nan": CONSTANT, "007": CONSTANT}, baseline="nan")
+    spec = sample_spec(name="odd", seeds=1, arms={"nan": CONSTANT, "007": CONSTANT}, baseline="nan")
     write_run(folder, "nan", 0, [0.4, 0.6, 0.7])
     write_run(folder, "007", 0, [0.4, 0.6, 0.8])
-    write_tables(folder, spec)
-    found = side_by_side([folder.root])
-    assert "torch  007 - nan  +0.1000" in found.text
-    assert [row["arm"] for row in found.data["experiments"][0]["summary"]] == ["nan", "007"]
+    sides = [read_side(write_tables(folder, spec))]
+    assert "torch  007 - nan  +0.1000" in sides_text(sides)
+    assert [row["arm"] for row in sides_data(sides)["experiments"][0]["summary"]] == ["nan", "007"]
 
 
 def test_what_is_missing_or_damaged_is_named_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ResultsError, match=r"nowhere: no spec\.yaml lies there; name the folder of an experiment"):
-        side_by_side([tmp_path / "nowhere"])
+    with pytest.raises(ResultsError, match=r"nowhere: there is no spec\.yaml; name the folder of an experiment"):
+        read_side(tmp_path / "nowhere")
     root = experiment(tmp_path, "won", GAINS)
     (root / "summary.csv").write_text("backend,arm\ntorch,clr\n")
     with pytest.raises(
         ResultsError, match=r"summary\.csv: got no column runs, diverged, test_accuracy_mean; run clrbench report"
     ):
-        side_by_side([root])
+        read_side(root)
     (root / "comparison.csv").unlink()
     with pytest.raises(
         ResultsError, match=r"comparison\.csv: cannot be read .* run clrbench report .*won to write it anew"
     ):
-        side_by_side([root])
+        read_side(root)
     (root / "spec.yaml").write_text("name: [")
     with pytest.raises(ResultsError, match=r"damaged: .*spec\.yaml"):
-        side_by_side([root])
+        read_side(root)

@@ -1,3 +1,5 @@
+"""Curves as plain text: what is drawn, and what is said of it."""
+
 import numpy as np
 import pytest
 

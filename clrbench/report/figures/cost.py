@@ -64,9 +64,13 @@ def draw_cost(findings: Findings) -> Figure | None:
 
 def _clauses(curve: pd.DataFrame, metric: str) -> Iterator[str]:
     for (backend, arm), rows in curve.groupby(["backend", "arm"], sort=False):
-        ends = zip(rows["mean"].iloc[[0, -1]], rows["total_step"].iloc[[0, -1]], strict=True)
-        places = [f"{mean:.4f} after {total_step:.0f} updates" for mean, total_step in ends]
-        yield f"{capitalised(metric)} of {arm} ({backend}): {', last '.join(places)}"
+        known = rows.dropna(subset=["mean"])
+        ends = known.iloc[[0, -1]] if len(known) else known
+        places = [
+            f"{mean:.4f} after {total_step:.0f} updates"
+            for mean, total_step in zip(ends["mean"], ends["total_step"], strict=True)
+        ]
+        yield f"{capitalised(metric)} of {arm} ({backend}): {', last '.join(places) or 'no values'}"
 
 
 COST = Plot(

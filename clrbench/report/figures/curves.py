@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from clrbench.analysis.curves import ArmCurve
+from clrbench.analysis.metrics import is_accuracy
 from clrbench.records import DoubleArray
 from clrbench.report.figures import style
 from clrbench.report.figures.style import MEAN_WIDTH, LineStyle, arm_colours, arm_line_styles
-from clrbench.report.words import divergence_caption, divergences, seeds_words
+from clrbench.report.words import divergence_caption, divergences, listed_seeds
 
 _LOG_LOSS_DECADES = 1.0
 _SETTLED_FRACTION = 0.25
@@ -21,13 +22,21 @@ _CUT_ACCURACY = 0.5
 _CUT_LOSS = 0.25
 
 
+def by_backend(curves: Sequence[ArmCurve]) -> dict[str, list[ArmCurve]]:
+    """Return the curves of each backend, in their order."""
+    found: dict[str, list[ArmCurve]] = {}
+    for curve in curves:
+        found.setdefault(curve.backend, []).append(curve)
+    return found
+
+
 def draw_mean(axes: Axes, curve: ArmCurve, arms: Sequence[str], line_style: LineStyle | None = None) -> None:
     """Draw the mean line of an arm, labelled with its name, and its band.
 
     Args:
         axes: The panel.
-        curve: What to draw.
-        arms: Arms in the order of the spec, for the colours.
+        curve: Its metric over the epochs.
+        arms: In the order of the spec, which decides their colours.
         line_style: Style in place of the arm's own.
     """
     colour = arm_colours(arms)[curve.arm]
@@ -88,14 +97,14 @@ def scale_values(axes: Axes, curves: Sequence[ArmCurve], metric: str, published:
 
     Args:
         axes: The panel; those that share its y axis follow.
-        curves: What is drawn.
-        metric: Its name.
+        curves: All that is drawn on it.
+        metric: The metric that is drawn.
         published: float64[n], further values to keep in sight.
 
     Returns:
         What to say about values outside the axis; empty when there are none.
     """
-    is_loss = metric.endswith("loss")
+    is_loss = not is_accuracy(metric)
     values = np.concatenate([curve.values.ravel() for curve in curves])
     log = is_loss and style.decades(values) > _LOG_LOSS_DECADES
     sign = -1.0 if is_loss else 1.0
@@ -130,7 +139,7 @@ def arm_handles(counts: pd.DataFrame, arms: Sequence[str]) -> list[Line2D]:
     """Return a legend entry for each arm that has runs, with how many it has.
 
     Args:
-        counts: backend, arm, runs: a row for each backend and arm; more columns do no harm.
+        counts: Columns backend, arm and runs of any table, a row for each backend and arm.
         arms: In the order of the spec.
     """
     handles = []
@@ -145,7 +154,7 @@ def arm_handles(counts: pd.DataFrame, arms: Sequence[str]) -> list[Line2D]:
 
 
 def arm_handle(arm: str, arms: Sequence[str], label: str) -> Line2D:
-    """Return the legend entry of an arm."""
+    """Return the legend entry of an arm, under a label that names it."""
     line_style = arm_line_styles(arms)[arm]
     return Line2D([], [], color=arm_colours(arms)[arm], linewidth=2.2, linestyle=line_style, label=label)
 
@@ -159,8 +168,7 @@ def line_caption(curves: Sequence[ArmCurve], *, with_seeds: bool) -> str:
     seeds = next(iter(all_seeds))
     if len(seeds) == 1:
         return f"line: the only seed ({seeds[0]})"
-    listed = seeds_words(seeds).removeprefix("seeds ")
-    return f"line: mean of {len(seeds)} seeds ({listed}), band: 95 % interval of the mean{faint}"
+    return f"line: mean of {len(seeds)} seeds ({listed_seeds(seeds)}), band: 95 % interval of the mean{faint}"
 
 
 def divergence_note(summary: pd.DataFrame) -> str:

@@ -48,7 +48,7 @@ class PrimaryDifferences:
 
     @classmethod
     def of(cls, findings: Findings) -> PrimaryDifferences:
-        """Return those of an experiment."""
+        """Return the comparisons and pairs of an experiment."""
         comparison, differences = (findings.tables[name] for name in ("comparison", "differences"))
         metric = findings.spec.verdict.metric
         rows = read_rows(Comparison, comparison[comparison["metric"] == metric])
@@ -105,11 +105,8 @@ def draw_differences(findings: Findings) -> Figure | None:
     Returns:
         None where there is nothing to compare.
     """
-    primary, metric, margin = (
-        PrimaryDifferences.of(findings),
-        findings.spec.verdict.metric,
-        findings.spec.verdict.margin,
-    )
+    primary, verdict = PrimaryDifferences.of(findings), findings.spec.verdict
+    metric, margin = verdict.metric, verdict.margin
     if not primary.rows:
         return None
     figure = style.new_figure(_REST_INCHES + _ROW_INCHES * len(primary.rows))

@@ -14,6 +14,7 @@ from clrbench.analysis.tables import Findings
 from clrbench.report.figures import style
 from clrbench.report.figures.curves import (
     arm_handles,
+    by_backend,
     divergence_note,
     draw_mean,
     draw_published,
@@ -42,11 +43,11 @@ def draw_metric(findings: Findings, metric: str) -> Figure:
     Values published for an arm are drawn as dashed lines.
     """
     curves, arms, published = findings.curves[metric], findings.arms, findings.tables["published"]
-    backends = list(dict.fromkeys(curve.backend for curve in curves))
+    backends = by_backend(curves)
     figure, panels = style.row_of_panels(4.2, len(backends))
     values: list[float] = []
-    for axes, backend in zip(panels, backends, strict=True):
-        for curve in (curve for curve in curves if curve.backend == backend):
+    for axes, (backend, own_curves) in zip(panels, backends.items(), strict=True):
+        for curve in own_curves:
             draw_seeds(axes, curve, arms)
             draw_mean(axes, curve, arms)
         rows = published[(published["backend"] == backend) & (published["metric"] == metric)]

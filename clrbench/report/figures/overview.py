@@ -12,7 +12,14 @@ from matplotlib.ticker import MaxNLocator
 
 from clrbench.analysis.tables import Findings
 from clrbench.report.figures import style
-from clrbench.report.figures.curves import arm_handles, divergence_note, draw_mean, line_caption, scale_values
+from clrbench.report.figures.curves import (
+    arm_handles,
+    by_backend,
+    divergence_note,
+    draw_mean,
+    line_caption,
+    scale_values,
+)
 from clrbench.report.figures.differences import DotStyle, PrimaryDifferences, difference_clauses, draw_row
 from clrbench.report.figures.metrics import metric_clauses
 from clrbench.report.figures.plot import Plot, sentences
@@ -28,7 +35,7 @@ def draw_overview(findings: Findings) -> Figure:
     """Draw four panels; backends differ by line style, arms by colour."""
     metric, primary = findings.spec.verdict.metric, PrimaryDifferences.of(findings)
     curves = findings.curves[metric]
-    backends = list(dict.fromkeys(curve.backend for curve in curves))
+    backends = list(by_backend(curves))
     # Every row of differences has a label of two lines.
     extra_inches = max(0.0, 0.36 * len(primary.rows) - 2)
     figure = style.new_figure(6.2 + extra_inches)

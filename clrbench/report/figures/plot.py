@@ -1,5 +1,6 @@
-"""What a figure of an experiment is."""
+"""What a figure of an experiment is, before and after it is drawn."""
 
+import base64
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -10,10 +11,10 @@ from clrbench.analysis.tables import Findings
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure of an experiment.
+    """A figure that is drawn of every experiment that has something to show in it.
 
     Attributes:
-        name: Of its file, without `.png`.
+        name: Name of the file without `.png`.
         draw: Draws it from the tables; None where there is nothing to draw.
         caption: What it is, in one sentence without a full stop.
         alt: What it shows, with the numbers that matter, for those who cannot see it.
@@ -23,6 +24,28 @@ class Plot:
     draw: Callable[[Findings], Figure | None]
     caption: Callable[[Findings], str]
     alt: Callable[[Findings], str]
+
+
+@dataclass(frozen=True)
+class DrawnPlot:
+    """A figure of one experiment.
+
+    Attributes:
+        name: As in `plots/<name>.png`.
+        png: The bytes of that file.
+        caption: See `Plot.caption`.
+        alt: See `Plot.alt`.
+    """
+
+    name: str
+    png: bytes
+    caption: str
+    alt: str
+
+    @property
+    def data_uri(self) -> str:
+        """The picture as a `data:` URI."""
+        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
 
 
 def sentences(clauses: Iterable[str]) -> str:

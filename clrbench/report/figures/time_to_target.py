@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,20 @@ _APART_POINTS = 1.7
 _ALL_APART_POINTS = 8.0
 
 
+@dataclass(frozen=True)
+class _Goal:
+    """A target on a backend: in words, and the rows of targets.csv that say when each run reached it."""
+
+    backend: str
+    words: str
+    runs: pd.DataFrame
+
+
+def _goals(targets: pd.DataFrame) -> Iterator[_Goal]:
+    for (backend, metric, _), runs in targets.groupby(["backend", "metric", "target"], sort=False):
+        yield _Goal(str(backend), target_words(str(metric), runs["target"].iloc[0]), runs)
+
+
 @style.house_style
 def draw_time_to_target(findings: Findings) -> Figure | None:
     """Draw which share of the runs has reached each target by when.
@@ -35,26 +50,27 @@ def draw_time_to_target(findings: Findings) -> Figure | None:
         None where there are no targets.
     """
     targets, metrics, arms = findings.tables["targets"], findings.tables["metrics"], findings.arms
-    if targets.empty:
+    columns: dict[str, list[_Goal]] = {}
+    for goal in _goals(targets):
+        columns.setdefault(goal.backend, []).append(goal)
+    if not columns:
         return None
-    goals = {str(name): rows.drop_duplicates() for name, rows in _goals(targets).groupby("backend", sort=False)}
-    num_rows = max(map(len, goals.values()))
+    num_rows = max(map(len, columns.values()))
     figure = style.new_figure(_REST_INCHES + _ROW_INCHES * num_rows)
-    panels = figure.subplots(num_rows, len(goals), sharex=True, sharey=True, squeeze=False)
+    panels = figure.subplots(num_rows, len(columns), sharex=True, sharey=True, squeeze=False)
     last_epoch = metrics.groupby(["backend", "arm"])["epoch"].max()
-    for (backend, wanted), column in zip(goals.items(), panels.T, strict=True):
-        lowest = column[len(wanted) - 1]
+    for goals, column in zip(columns.values(), panels.T, strict=True):
+        lowest = column[len(goals) - 1]
         lowest.set_xlabel("epoch")
         lowest.tick_params(labelbottom=True)
-        for axes in column[len(wanted) :]:
+        for axes in column[len(goals) :]:
             axes.set_axis_off()
-        for (_, metric, target), axes in zip(wanted.itertuples(index=False, name=None), column, strict=False):
-            here = targets[(_goals(targets) == [backend, metric, target]).all(axis=1)]
+        for goal, axes in zip(goals, column, strict=False):
             for arm in arms:
-                runs = here[here["arm"] == arm]
+                runs = goal.runs[goal.runs["arm"] == arm]
                 if not runs.empty:
-                    _draw_arm(axes, runs, float(last_epoch[backend, arm]), arms)
-            axes.set_title(f"{backend}: {target_words(metric, target)}")
+                    _draw_arm(axes, runs, float(last_epoch[goal.backend, arm]), arms)
+            axes.set_title(f"{goal.backend}: {goal.words}")
     corner = panels[0, 0]
     style.epoch_axis(corner, last_epoch.max())
     corner.set(xlabel="epoch" if num_rows == 1 else "", ylim=(-6, 106), yticks=range(0, 101, 25))
@@ -66,10 +82,6 @@ def draw_time_to_target(findings: Findings) -> Figure | None:
     diverged = divergence_caption(findings.tables["summary"], "diverged runs never stay there")
     style.write_caption(figure, [*_captions(targets), diverged])
     return figure
-
-
-def _goals(targets: pd.DataFrame) -> pd.DataFrame:
-    return targets[["backend", "metric", "target"]]
 
 
 def _draw_arm(axes: Axes, runs: pd.DataFrame, last_epoch: float, arms: Sequence[str]) -> None:
@@ -107,12 +119,9 @@ def _captions(targets: pd.DataFrame) -> list[str]:
 
 
 def _clauses(targets: pd.DataFrame) -> Iterator[str]:
-    goals = targets[["backend", "metric", "target"]].drop_duplicates()
-    for backend, metric, target in goals.itertuples(index=False, name=None):
-        there = (targets["backend"] == backend) & (targets["metric"] == metric) & (targets["target"] == target)
-        arms = [_crossings(str(arm), runs) for arm, runs in targets[there].groupby("arm", sort=False)]
-        words = target_words(metric, target)
-        yield f"{words[0].upper()}{words[1:]} ({backend}): {'; '.join(arms)}"
+    for goal in _goals(targets):
+        arms = [_crossings(str(arm), runs) for arm, runs in goal.runs.groupby("arm", sort=False)]
+        yield f"{goal.words[0].upper()}{goal.words[1:]} ({goal.backend}): {'; '.join(arms)}"
 
 
 def _crossings(arm: str, runs: pd.DataFrame) -> str:

@@ -1,13 +1,17 @@
 """The figure of the time to target shows what the table holds."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 import pytest
+from figure_samples import caption, findings_by_hand, legend_texts, summary_of
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from clrbench.report.plot_style import arm_colours, arm_line_styles, to_png
-from clrbench.report.target_plot import target_figure
+from clrbench.analysis.tables import Findings
+from clrbench.report.figures.style import arm_colours, arm_line_styles, to_png
+from clrbench.report.figures.time_to_target import TIME_TO_TARGET, draw_time_to_target
 
 ARMS = ("constant", "clr")
 INF = np.inf
@@ -15,7 +19,13 @@ FIRST = {"constant": [3.0, 4.0, 4.0, INF], "clr": [2.0, 2.0, 3.0, 12.0]}
 SUSTAINED = {"constant": [5.0, INF, 4.0, INF], "clr": [2.0, 11.0, 11.0, 12.0]}
 
 
-def tables(backends=("torch",), targets=(0.9,), metric="test_accuracy", first=FIRST, sustained=SUSTAINED):
+def tables(
+    backends: Sequence[str] = ("torch",),
+    targets: Sequence[float] = (0.9,),
+    metric: str = "test_accuracy",
+    first: Mapping[str, Sequence[float]] = FIRST,
+    sustained: Mapping[str, Sequence[float]] = SUSTAINED,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     rows, ends = [], []
     for backend in backends:
         for arm, epochs in first.items():
@@ -27,8 +37,15 @@ def tables(backends=("torch",), targets=(0.9,), metric="test_accuracy", first=FI
     return pd.DataFrame(rows), pd.DataFrame(ends)
 
 
-def draw(*parts, arms=ARMS) -> Figure:
-    figure = target_figure(*parts, arms)
+def findings_of_targets(
+    targets: pd.DataFrame, metrics: pd.DataFrame, arms: Sequence[str] = ARMS, summary: pd.DataFrame | None = None
+) -> Findings:
+    summary = summary_of(arms) if summary is None else summary
+    return findings_by_hand(arms, {"targets": targets, "metrics": metrics, "summary": summary})
+
+
+def draw(targets: pd.DataFrame, metrics: pd.DataFrame, arms: Sequence[str] = ARMS) -> Figure:
+    figure = draw_time_to_target(findings_of_targets(targets, metrics, arms))
     assert figure is not None
     return figure
 
@@ -38,10 +55,6 @@ def steps(axes: Axes, arm: str, line: int = 0) -> list[tuple[float, float]]:
     found = [drawn for drawn in axes.lines if drawn.get_color() == colour][line]
     assert found.get_drawstyle() == "steps-post"
     return list(zip(*found.get_data(), strict=True))
-
-
-def caption(figure: Figure) -> str:
-    return figure.get_supxlabel().replace("\n", " ")
 
 
 def test_the_share_of_runs_rises_when_one_gets_there_and_misses_never_count() -> None:
@@ -86,7 +99,7 @@ def test_a_loss_is_reached_from_above() -> None:
 
 def test_caption_and_legend_say_how_many_runs_and_how_many_missed() -> None:
     figure = draw(*tables())
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["constant (n = 4)", "clr (n = 4)"]
+    assert legend_texts(figure) == ["constant (n = 4)", "clr (n = 4)"]
     assert caption(figure) == (
         "line: share of the n runs (seeds 0 to 3) that have reached the target at least once; dotted: that stay there until "
         "the end; equal lines are drawn side by side; 1 of 8 times a run never got there; 1 of 8 times it got there but did "
@@ -97,7 +110,7 @@ def test_caption_and_legend_say_how_many_runs_and_how_many_missed() -> None:
 def test_backends_with_different_numbers_of_runs_are_told_apart_in_the_legend() -> None:
     targets, metrics = tables(("torch", "keras"))
     figure = draw(targets[(targets["backend"] == "torch") | (targets["seed"] < 2)], metrics)
-    assert figure.legends[0].get_texts()[0].get_text() == "constant (n = 4 torch, 2 keras)"
+    assert legend_texts(figure)[0] == "constant (n = 4 torch, 2 keras)"
 
 
 def test_an_arm_that_trains_for_less_time_ends_there() -> None:
@@ -132,4 +145,23 @@ def test_equal_lines_do_not_hide_each_other() -> None:
 
 def test_no_targets_give_no_figure() -> None:
     targets, metrics = tables()
-    assert target_figure(targets.iloc[:0], metrics, ARMS) is None
+    assert draw_time_to_target(findings_of_targets(targets.iloc[:0], metrics)) is None
+
+
+def test_the_caption_says_which_runs_diverged() -> None:
+    summary = summary_of(ARMS, ["torch"], runs=4).assign(diverged=[0, 2])
+    figure = draw_time_to_target(findings_of_targets(*tables(), summary=summary))
+    assert caption(figure).endswith("; torch: 2 of 4 runs of clr diverged; diverged runs never stay there")
+
+
+def test_words_count_the_runs_that_reach_each_target_and_those_that_stay() -> None:
+    findings = findings_of_targets(*tables(targets=(0.9, 0.95)))
+    arms = "4 of 4 runs of clr reach it, the median run at epoch 2.5, 4 stay there."
+    constant = "3 of 4 runs of constant reach it, the median run at epoch 4, 2 stay there"
+    assert TIME_TO_TARGET.alt(findings) == (
+        f"Test accuracy at least 0.9 (torch): {constant}; {arms} Test accuracy at least 0.95 (torch): {constant}; {arms}"
+    )
+    missed = {arm: [INF] for arm in ARMS}
+    words = TIME_TO_TARGET.alt(findings_of_targets(*tables(first=missed, sustained=missed)))
+    assert words.endswith("0 of 1 runs of constant reach it, 0 stay there; 0 of 1 runs of clr reach it, 0 stay there.")
+    assert TIME_TO_TARGET.caption(findings).startswith("Time to target: the share of runs that have reached it")

@@ -1,4 +1,4 @@
-"""Reports on random small experiments: diverged runs, equal and huge values, nan evaluations, missing runs."""
+"""What random small experiments come to: diverged runs, equal and huge values, nan evaluations, missing runs."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from unittest.mock import patch
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
+import specs
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from runs_on_disk import EVALUATION_STEPS, write_run
+from runs_on_disk import EVALUATION_STEPS, findings_of, write_run
+from specs import CONSTANT
 
 from clrbench.analysis.comparison import COMPARISON_COLUMNS, EVIDENCE_COLUMNS
 from clrbench.analysis.cycles import BEST_COLUMNS, CYCLE_COLUMNS, PEAK_COLUMNS
-from clrbench.analysis.metrics_table import METRIC_COLUMNS
+from clrbench.analysis.metrics import METRIC_COLUMNS
 from clrbench.analysis.pairs import DIFFERENCE_COLUMNS
+from clrbench.analysis.tables import Findings
 from clrbench.analysis.targets import TARGET_COLUMNS
 from clrbench.analysis.time_to_target import TIME_TO_TARGET_COLUMNS
+from clrbench.answer import ExitCode
+from clrbench.commands.report import report_experiment
 from clrbench.errors import ResultsError
-from clrbench.report import Report, write_report
+from clrbench.report.text import findings_data, findings_text
 from clrbench.spec import Spec
 from clrbench.store import ResultsFolder
 
@@ -38,17 +42,14 @@ COLUMNS = {
     "best": BEST_COLUMNS,
     "cycle_peaks": PEAK_COLUMNS,
 }
-CONSTANT = {"schedule": {"name": "constant", "lr": 0.1}}
 TRIANGULAR = {"schedule": {"name": "triangular", "base_lr": 0.01, "max_lr": 0.1, "step_size": "2 steps"}}
 METRICS = ("test_accuracy", "test_loss", "train_loss", "train_accuracy")
 NUM_STEPS = int(EVALUATION_STEPS[-1])
-NO_FIGURES = ("clrbench.report._figures", lambda *_: ())
-"""Drawing takes ten times as long as all else."""
 
 
 @dataclass(frozen=True)
 class DrawnRun:
-    """A run; `diverged_step` is the update at which it diverged, `failed` whether its last evaluation is not finite."""
+    """A run; `diverged_step` is the update at which a mini-batch diverged, if any did."""
 
     accuracy: tuple[float, ...]
     loss: tuple[float, ...]
@@ -75,19 +76,14 @@ RUNS = st.builds(
 
 
 def make_spec(backends: tuple[str, ...], arms: tuple[str, ...], seeds: int, metric: str) -> Spec:
-    return Spec.model_validate(
-        {
-            "name": "test",
-            "data": {"dataset": "mnist", "validation": "0 rows"},
-            "model": {"name": "mlp"},
-            "batch_size": 100,
-            "duration": f"{NUM_STEPS} steps",
-            "seeds": seeds,
-            "backends": backends,
-            "arms": {arm: TRIANGULAR if arm == "clr" else CONSTANT for arm in arms},
-            "targets": {"test_accuracy": (0.5,), "test_loss": "auto"},
-            "verdict": {"metric": metric},
-        }
+    return specs.make_spec(
+        data={"dataset": "mnist", "validation": "0 rows"},
+        duration=f"{NUM_STEPS} steps",
+        seeds=seeds,
+        backends=backends,
+        arms={arm: TRIANGULAR if arm == "clr" else CONSTANT for arm in arms},
+        targets={"test_accuracy": (0.5,), "test_loss": "auto"},
+        verdict={"metric": metric},
     )
 
 
@@ -100,38 +96,38 @@ def write(folder: ResultsFolder, runs: dict[tuple[str, str, int], DrawnRun]) -> 
             seed,
             run.accuracy,
             backend=backend,
-            status="finished" if run.diverged_step is None else "diverged",
+            status="diverged" if run.diverged else "finished",
             losses=run.loss,
             train_losses=run.train_loss,
-            diverged_step=run.diverged_step,
+            diverged_step=NUM_STEPS if run.diverged_step is None else run.diverged_step,
         )
 
 
-def check(report: Report, files: dict[str, pd.DataFrame], runs: dict[tuple[str, str, int], DrawnRun]) -> None:
+def check(findings: Findings, runs: dict[tuple[str, str, int], DrawnRun]) -> None:
+    tables, text = findings.tables, findings_text(findings)
     for name, columns in COLUMNS.items():
-        assert list(files[name]) == list(columns), name
+        assert list(tables[name]) == list(columns), name
     drawn = Counter(key[:2] for key in runs)
     diverged = Counter(key[:2] for key, run in runs.items() if run.diverged)
-    summary = files["summary"].set_index(["backend", "arm"])
+    summary = tables["summary"].set_index(["backend", "arm"])
     assert summary["runs"].to_dict() == dict(drawn)
     assert summary["diverged"].to_dict() == {key: diverged[key] for key in drawn}
-    assert len(files["metrics"]) == len(EVALUATION_STEPS) * len(runs)
+    assert len(tables["metrics"]) == len(EVALUATION_STEPS) * len(runs)
     for (backend, arm), number in diverged.items():
-        assert f"{backend}: {number} of {drawn[backend, arm]} runs of {arm} diverged" in report.text
-    assert report.has_answer == all(diverged[key] < number for key, number in drawn.items())
-    alpha = report.spec.verdict.alpha
-    for row in files["comparison"].to_dict("records"):
+        assert f"{backend}: {number} of {drawn[backend, arm]} runs of {arm} diverged" in text
+    assert findings.has_answer == all(diverged[key] < number for key, number in drawn.items())
+    alpha = findings.spec.verdict.alpha
+    for row in tables["comparison"].to_dict("records"):
         assert row["wins"] + row["ties"] + row["losses"] == row["pairs"]
         assert (row["ci_low"] <= 0 <= row["ci_high"]) == (row["p_value"] > alpha)
         of_both = [diverged[row["backend"], row[role]] for role in ("candidate", "baseline")]
         if row["metric"].endswith("loss") and any(of_both):
             flattered = {"better": of_both[0], "worse": of_both[1], "equivalent": sum(of_both)}
             assert not flattered.get(row["verdict"]) or not left_out(row, runs)
-    for number in (found for line in report.findings.split("\n") for found in line.split() if found == "nan"):
-        pytest.fail(f"{number} in the findings: {report.findings}")
+    assert "nan" not in text.split(), text
 
 
-def left_out(row: dict, runs: dict[tuple[str, str, int], DrawnRun]) -> bool:
+def left_out(row: dict[str, Any], runs: dict[tuple[str, str, int], DrawnRun]) -> bool:
     """Return whether a diverged run of the arm that the verdict favours has a partner that did not diverge."""
     arms = (row["candidate"], row["baseline"]) if row["verdict"] == "better" else (row["baseline"], row["candidate"])
     pairs = [
@@ -151,7 +147,7 @@ def left_out(row: dict, runs: dict[tuple[str, str, int], DrawnRun]) -> bool:
     suppress_health_check=list(HealthCheck),
 )
 @given(st.data())
-def test_a_report_on_anything_counts_every_run_and_never_contradicts_itself(data: st.DataObject) -> None:
+def test_findings_of_anything_count_every_run_and_never_contradict_themselves(data: st.DataObject) -> None:
     backends = ("torch", "keras")[: data.draw(st.integers(1, 2))]
     arms = ("constant", "clr", "third")[: data.draw(st.integers(1, 3))]
     seeds = data.draw(st.integers(1, 7))
@@ -159,17 +155,25 @@ def test_a_report_on_anything_counts_every_run_and_never_contradicts_itself(data
     keys = [(backend, arm, seed) for backend in backends for seed in range(seeds) for arm in arms]
     made = data.draw(st.one_of(st.just(len(keys)), st.integers(0, len(keys))))
     runs = {key: data.draw(RUNS) for key in keys[:made]}
-    with tempfile.TemporaryDirectory() as root, patch(*NO_FIGURES):
+    with tempfile.TemporaryDirectory() as root:
         folder = ResultsFolder(Path(root))
         write(folder, runs)
         if not runs:
             with pytest.raises(ResultsError, match="no run is finished"):
-                write_report(folder, spec, [])
+                findings_of(folder, spec)
             return
-        report = write_report(folder, spec, [])
-        check(report, {name: pd.read_csv(folder.root / f"{name}.csv") for name in COLUMNS | {"summary": ()}}, runs)
-        numbers = pd.read_csv(folder.root / "metrics.csv")
-        np.testing.assert_array_equal(numbers["test_loss"], report.tables.metrics["test_loss"])
+        findings = findings_of(folder, spec)
+        check(findings, runs)
+        folder.write_table("metrics.csv", findings.tables["metrics"])
+        written = folder.read_table("metrics.csv", METRIC_COLUMNS)
+        np.testing.assert_array_equal(written["test_loss"], findings.tables["metrics"]["test_loss"])
+
+
+def verdicts(findings: Findings) -> dict[str, str]:
+    """Return the verdict on each candidate in the primary metric."""
+    comparison = findings.tables["comparison"]
+    primary = comparison[comparison["metric"] == findings.spec.verdict.metric]
+    return dict(zip(primary["candidate"], primary["verdict"], strict=True))
 
 
 FINE = DrawnRun((0.4, 0.6, 0.7), (0.6, 0.4, 0.3), (1.0,) * NUM_STEPS, None)
@@ -178,14 +182,17 @@ AT_LAST = DrawnRun((0.4, 0.6, math.nan), (0.6, 0.4, math.nan), (1.0,) * (NUM_STE
 NAN_EVALUATION = DrawnRun((0.4, 0.6, 0.1), (0.6, 0.4, math.nan), (1.0,) * NUM_STEPS, None)
 
 
-@pytest.mark.parametrize("metric", ["test_accuracy", "train_loss"])
-@pytest.mark.parametrize("diverging", [{"clr": AT_ONCE, "constant": AT_ONCE}, {"clr": AT_LAST}], ids=["all", "an arm"])
+@pytest.mark.parametrize(
+    ("metric", "diverging"),
+    [("test_accuracy", {"clr": AT_ONCE, "constant": AT_ONCE}), ("train_loss", {"clr": AT_LAST})],
+    ids=["all", "an arm"],
+)
 def test_a_whole_report_is_drawn_whatever_diverged(diverging: dict[str, DrawnRun], metric: str, tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path)
     runs = {("torch", arm, seed): diverging.get(arm, FINE) for seed in range(2) for arm in ("constant", "clr")}
     write(folder, runs)
-    report = write_report(folder, make_spec(("torch",), ("constant", "clr"), 2, metric), [])
-    assert not report.has_answer
+    answer = report_experiment(folder, make_spec(("torch",), ("constant", "clr"), 2, metric), [])
+    assert answer.exit_code is ExitCode.NO_ANSWER
     assert "torch: 2 of 2 runs of clr diverged" in (tmp_path / "report.html").read_text()
 
 
@@ -201,12 +208,12 @@ def test_an_arm_that_diverges_now_and_then_is_never_called_better_for_it(
     runs["torch", "clr", 3] = failed
     folder = ResultsFolder(tmp_path)
     write(folder, runs)
-    with patch(*NO_FIGURES):
-        report = write_report(folder, make_spec(("torch",), ("constant", "clr"), 8, metric), [])
-    (row,) = report.data["verdicts"]
-    assert "torch: 1 of 8 runs of clr diverged" in report.text
-    assert "(7 of 8 runs)" in report.text
-    assert "7 of 8 runs, the others diverged" in report.text
+    findings = findings_of(folder, make_spec(("torch",), ("constant", "clr"), 8, metric))
+    text = findings_text(findings)
+    (row,) = findings_data(findings, [])["verdicts"]
+    assert "torch: 1 of 8 runs of clr diverged" in text
+    assert "(7 of 8 runs)" in text
+    assert "7 of 8 runs, the others diverged" in text
     if metric == "test_accuracy":
         # At the end of the cycle, where both arms are compared; 1 / 4 classes for the run that diverged, even if later.
         assert row["mean_difference"] == pytest.approx((7 * (0.7 - 0.6) + 0.25 - 0.6) / 8)
@@ -214,9 +221,9 @@ def test_an_arm_that_diverges_now_and_then_is_never_called_better_for_it(
     else:
         assert (row["pairs"], row["pairs_left_out"], row["p_value"]) == (7, 1, 2 / 2**7)
         assert row["verdict"] == "cannot tell"
-        assert "1 pair is left out, as a diverged run has no loss (diverged: clr 1, constant 0)" in report.text
-        assert "no verdict is given" in report.text
-    assert report.fails_if("not-better")
+        assert "1 pair is left out, as a diverged run has no loss (diverged: clr 1, constant 0)" in text
+        assert "no verdict is given" in text
+    assert row["verdict"] != "better"
 
 
 def test_what_is_worse_without_its_diverged_runs_is_worse_with_them(tmp_path: Path) -> None:
@@ -227,9 +234,8 @@ def test_what_is_worse_without_its_diverged_runs_is_worse_with_them(tmp_path: Pa
     runs["torch", "clr", 3] = AT_ONCE
     folder = ResultsFolder(tmp_path)
     write(folder, runs)
-    with patch(*NO_FIGURES):
-        report = write_report(folder, make_spec(("torch",), ("constant", "clr"), 8, "test_loss"), [])
-    assert report.data["verdicts"][0]["verdict"] == "worse"
+    (verdict,) = verdicts(findings_of(folder, make_spec(("torch",), ("constant", "clr"), 8, "test_loss"))).values()
+    assert verdict == "worse"
 
 
 def test_arms_that_diverge_together_are_not_equivalent(tmp_path: Path) -> None:
@@ -237,8 +243,6 @@ def test_arms_that_diverge_together_are_not_equivalent(tmp_path: Path) -> None:
     runs |= {("torch", "third", seed): FINE for seed in range(6)}
     folder = ResultsFolder(tmp_path)
     write(folder, runs)
-    with patch(*NO_FIGURES):
-        report = write_report(folder, make_spec(("torch",), ("constant", "clr", "third"), 6, "test_accuracy"), [])
-    words = {row["candidate"]: row["verdict"] for row in report.data["verdicts"]}
-    assert words["clr"] == "cannot tell"
-    assert not report.has_answer
+    findings = findings_of(folder, make_spec(("torch",), ("constant", "clr", "third"), 6, "test_accuracy"))
+    assert verdicts(findings)["clr"] == "cannot tell"
+    assert not findings.has_answer

@@ -1,0 +1,237 @@
+"""What paired runs whose values are known show, and the word for it."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from runs_in_memory import results_of, stored_run
+from specs import CONSTANT
+
+from clrbench.analysis.comparison import (
+    COMPARISON_COLUMNS,
+    EVIDENCE_COLUMNS,
+    Comparison,
+    Divergence,
+    Evidence,
+    Question,
+    compared,
+    comparison_table,
+    evidence_table,
+    read_rows,
+    supported_verdict,
+    verdict_word,
+)
+from clrbench.analysis.results import Results
+from clrbench.stats import compare_paired, smallest_detectable_difference
+from clrbench.store import StoredRun
+
+NAN = math.nan
+ENDS = [0.71, 0.74, 0.72, 0.75, 0.73, 0.76]
+
+
+def ending(arm: str, ends: Sequence[float], **changes: Any) -> list[StoredRun]:
+    """Return runs that are evaluated after 2, 4 and 5 steps, with these accuracies at the end."""
+    return [
+        stored_run(arm, seed, {2: 0.4, 4: 0.6, 5: end}, steps_per_epoch=2, **changes) for seed, end in enumerate(ends)
+    ]
+
+
+def against_constant(clr: Sequence[float], **changes: Any) -> Results:
+    """Return the results of clr with these ends, beside a constant rate that always ends at 0.7."""
+    return results_of([*ending("constant", [0.7] * len(clr)), *ending("clr", clr)], **changes)
+
+
+def row_of(results: Results, metric: str, candidate: str = "clr") -> pd.Series:
+    table = comparison_table(results)
+    (row,) = (row for _, row in table[table["candidate"] == candidate].iterrows() if row["metric"] == metric)
+    return row
+
+
+def test_comparison_is_that_of_the_paired_ends() -> None:
+    results = against_constant(ENDS)
+    assert ",".join(comparison_table(results)) == (
+        "backend,metric,candidate,baseline,pairs,mean_difference,ci_low,ci_high,p_value,wins,ties,losses,verdict"
+    )
+    row = row_of(results, "test_accuracy")
+    expected = compare_paired(np.array(ENDS), np.full(6, 0.7))
+    assert (row["pairs"], row["wins"], row["ties"], row["losses"], row["verdict"]) == (6, 6, 0, 0, "better")
+    np.testing.assert_allclose(
+        row[["mean_difference", "ci_low", "ci_high", "p_value"]].astype(float),
+        [expected.mean_difference, expected.ci_low, expected.ci_high, 2 / 64],
+        rtol=1e-12,
+    )
+    loss = row_of(results, "test_loss")
+    assert (loss["wins"], loss["verdict"]) == (6, "better")
+    assert loss["mean_difference"] < 0
+
+
+def test_the_same_values_in_both_arms_are_neither_better_nor_worse() -> None:
+    row = row_of(against_constant([0.7] * 6), "test_accuracy")
+    assert (row["mean_difference"], row["ci_low"], row["ci_high"], row["p_value"]) == (0, 0, 0, 1)
+    assert row["verdict"] == "equivalent"
+
+
+def test_a_diverged_run_counts_in_accuracy_and_drops_its_pair_in_loss() -> None:
+    results = against_constant([NAN, *[0.7] * 5])
+    accuracy, loss = row_of(results, "test_accuracy"), row_of(results, "test_loss")
+    assert accuracy["mean_difference"] == pytest.approx((0.25 - 0.7) / 6)
+    assert (accuracy["pairs"], loss["pairs"]) == (6, 5)
+
+
+def test_a_pair_of_two_versions_is_left_out_of_every_metric() -> None:
+    runs = [*ending("constant", [0.7] * 7), *ending("clr", [0.8] * 6)]
+    runs.append(
+        stored_run("clr", 6, {2: 0.4, 4: 0.6, 5: 0.8}, steps_per_epoch=2, made_with={"versions": {"torch": "2"}})
+    )
+    comparison = comparison_table(results_of(runs))
+    assert comparison["pairs"].tolist() == [6] * len(comparison)
+
+
+def test_one_arm_alone_has_a_comparison_of_headers_only() -> None:
+    results = results_of(ending("constant", [0.7]), arms={"constant": CONSTANT})
+    for table, columns in (
+        (comparison_table(results), COMPARISON_COLUMNS),
+        (evidence_table(results), EVIDENCE_COLUMNS),
+    ):
+        assert (list(table), len(table)) == (list(columns), 0)
+
+
+@pytest.mark.parametrize(
+    ("differences", "margin", "word"),
+    [
+        ([0.01] * 5, 0.001, "cannot tell"),
+        ([0.01, 0.02, 0.03, 0.01, 0.02, 0.03], 0.001, "better"),
+        ([-0.01, -0.02, -0.03, -0.01, -0.02, -0.03], 0.001, "worse"),
+        ([0.01, -0.02, 0.03, -0.01, 0.02, -0.03], 0.001, "no difference shown"),
+        ([0.0001, -0.0002, 0.0003, -0.0001, 0.0002, -0.0003], 0.001, "equivalent"),
+        ([0.0001, -0.0002, 0.0003, -0.0001, 0.0002, -0.0003], None, "no difference shown"),
+        ([0.0004] * 6, 0.001, "equivalent"),
+    ],
+)
+def test_verdict_words(differences: list[float], margin: float | None, word: str) -> None:
+    question = Question(0.05, margin, higher_is_better=True)
+    p_value = compared(np.array(differences), question).p_value
+    assert verdict_word(np.array(differences), p_value, question) == word
+
+
+def test_a_lower_loss_is_better() -> None:
+    question = Question(0.05, None, higher_is_better=False)
+    assert verdict_word(np.full(6, -0.1), 0.03, question) == "better"
+
+
+def test_equivalence_shares_the_risk_too() -> None:
+    differences = np.array([0.0003, -0.0002, 0.0003, -0.0001, 0.0002, 0.0013, 0.0001, 0.0002])
+    alone, shared = (Question(0.05, 0.001, higher_is_better=True, comparisons=n) for n in (1, 6))
+    assert verdict_word(differences, 0.5, alone) == "equivalent"
+    assert verdict_word(differences, 0.5, shared) == "no difference shown"
+
+
+@pytest.mark.parametrize(
+    ("word", "metric", "divergence", "supported"),
+    [
+        ("better", "test_loss", Divergence(1, 0, 0), False),
+        ("better", "test_loss", Divergence(0, 1, 1), True),
+        ("worse", "test_loss", Divergence(0, 1, 0), False),
+        ("worse", "test_loss", Divergence(1, 0, 1), True),
+        ("equivalent", "test_loss", Divergence(0, 1, 0), False),
+        ("equivalent", "test_loss", Divergence(0, 0, 0), True),
+        ("better", "test_accuracy", Divergence(1, 1, 1), True),
+        ("equivalent", "test_accuracy", Divergence(0, 0, 1), False),
+        ("equivalent", "test_accuracy", Divergence(1, 1, 0), True),
+        ("no difference shown", "test_loss", Divergence(1, 1, 1), True),
+    ],
+)
+def test_no_verdict_rests_on_what_diverged_runs_do_not_show(
+    word: str, metric: str, divergence: Divergence, supported: bool
+) -> None:
+    assert supported_verdict(word, metric, divergence) == (word if supported else "cannot tell")
+
+
+def test_an_arm_that_diverges_now_and_then_is_not_called_better_in_loss() -> None:
+    results = against_constant([0.8] * 7 + [NAN], verdict={"metric": "test_loss"})
+    row = row_of(results, "test_loss")
+    assert (row["pairs"], row["p_value"], row["verdict"]) == (7, 2 / 2**7, "cannot tell")
+    worse = against_constant([0.6] * 7 + [NAN], verdict={"metric": "test_loss"})
+    assert row_of(worse, "test_loss")["verdict"] == "worse"
+
+
+def test_comparisons_of_the_primary_metric_share_the_risk() -> None:
+    arms = ["constant", "clr", "third", "fourth"]
+
+    def verdicts(seeds: int, metric: str) -> pd.DataFrame:
+        runs = [
+            run
+            for i, arm in enumerate(arms)
+            for run in ending(arm, [0.5 + 0.1 * i + 0.001 * seed * i for seed in range(seeds)])
+        ]
+        comparison = comparison_table(results_of(runs, arms=dict.fromkeys(arms, CONSTANT)))
+        return comparison[comparison["metric"] == metric]
+
+    primary = verdicts(7, "test_accuracy")
+    assert primary["verdict"].tolist() == ["better"] * 3
+    np.testing.assert_allclose(primary["p_value"], 2 / 2**7)
+    assert verdicts(6, "test_accuracy")["verdict"].tolist() == ["cannot tell"] * 3
+    assert verdicts(6, "test_loss")["verdict"].tolist() == ["better"] * 3
+
+
+def test_a_comparison_without_a_finite_pair_is_a_row_of_its_own() -> None:
+    runs = [*ending("constant", [0.7] * 6), *ending("clr", [NAN] * 6), *ending("third", [0.8] * 6)]
+    results = results_of(runs, arms=dict.fromkeys(["constant", "clr", "third"], CONSTANT))
+    clr = row_of(results, "test_loss")
+    assert (clr["pairs"], clr["verdict"]) == (0, "cannot tell")
+    assert row_of(results, "test_loss", "third")["pairs"] == 6
+
+
+def test_a_primary_metric_amid_a_cycle_is_compared_at_the_last_cycle_end_in_both_arms() -> None:
+    # Five steps, and cycles of four: training ends amid the second one, and step 4 is the end of the first.
+    clr = {"schedule": {"name": "triangular", "base_lr": 0.01, "max_lr": 0.1, "step_size": "2 steps"}}
+    runs = [
+        stored_run(arm, seed, by_step, steps_per_epoch=2)
+        for arm, by_step in (("constant", {2: 0.4, 4: 0.6, 5: 0.9}), ("clr", {2: 0.4, 4: 0.7, 5: 0.5}))
+        for seed in range(6)
+    ]
+    results = results_of(runs, arms={"constant": CONSTANT, "clr": clr})
+    row = row_of(results, "test_accuracy")
+    assert row["mean_difference"] == pytest.approx(0.1)
+    assert row["verdict"] == "better"
+    (evidence,) = read_rows(Evidence, evidence_table(results))
+    assert (evidence.moved, evidence.epoch) == (True, 2.0)
+
+
+def test_evidence_of_the_primary_metric() -> None:
+    ends = [0.72, 0.71, 0.74, 0.7, 0.71, 0.75]
+    (evidence,) = read_rows(Evidence, evidence_table(against_constant(ends)))
+    sd = np.std(np.array(ends) - 0.7, ddof=1)
+    assert (evidence.epoch, evidence.moved, evidence.looks, evidence.comparisons) == (2.5, False, 1, 1)
+    assert evidence.sd_difference == pytest.approx(sd)
+    assert evidence.detectable_difference == pytest.approx(smallest_detectable_difference(sd, 6, alpha=0.05))
+    assert evidence.rows == 400
+    assert evidence.standard_error == pytest.approx(math.sqrt(0.7 * 0.3 / 400))
+
+
+@pytest.mark.parametrize(("metric", "rows"), [("test_loss", 400), ("train_accuracy", 0), ("validation_accuracy", 0)])
+def test_only_an_accuracy_on_rows_of_its_own_has_a_standard_error(metric: str, rows: int) -> None:
+    (evidence,) = read_rows(Evidence, evidence_table(against_constant(ENDS, verdict={"metric": metric})))
+    assert evidence.rows == rows
+    assert math.isnan(evidence.standard_error)
+
+
+def test_a_look_with_other_seeds_costs_its_share_of_the_level() -> None:
+    results = Results(
+        against_constant(ENDS).spec, against_constant(ENDS).runs, against_constant(ENDS).search, {}, {"torch": 2}
+    )
+    (evidence,) = read_rows(Evidence, evidence_table(results))
+    assert (evidence.looks, evidence.alpha) == (2, 0.025)
+    assert row_of(results, "test_accuracy")["verdict"] == "cannot tell"
+    assert row_of(results, "test_loss")["verdict"] == "better"
+
+
+def test_rows_are_read_as_records_whose_fields_are_the_columns() -> None:
+    table = comparison_table(against_constant(ENDS))
+    rows = read_rows(Comparison, table)
+    assert [(row.metric, row.pairs, row.verdict) for row in rows] == list(
+        table[["metric", "pairs", "verdict"]].itertuples(index=False, name=None)
+    )

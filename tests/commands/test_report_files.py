@@ -1,0 +1,245 @@
+"""What a report writes and answers, from runs whose values are known; nothing is trained."""
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from range_test_runs import Curve, flat, peak_at, write_pair
+from range_test_runs import make_spec as range_test_spec
+from runs_in_memory import make_spec
+from runs_on_disk import write_run
+from specs import CONSTANT
+
+from clrbench import stats
+from clrbench.analysis import tables
+from clrbench.analysis.bounds import read_range_test
+from clrbench.analysis.tables import TABLES, Table
+from clrbench.answer import ExitCode
+from clrbench.commands import report as report_command
+from clrbench.commands.report import FailIf, range_tests_answer, report, report_experiment, write_range_test
+from clrbench.errors import ResultsError
+from clrbench.report import page
+from clrbench.spec import Spec, to_yaml
+from clrbench.store import ResultsFolder
+from clrbench.store.bounds import bounds_to_json
+from clrbench.store.index import INDEX_FILE
+
+ENDS = [0.71, 0.74, 0.72, 0.75, 0.73, 0.76]
+TARGETS = {"test_accuracy": (0.5, 0.9)}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> ResultsFolder:
+    return ResultsFolder(tmp_path)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no figure, where only what stands beside them is looked at; drawing takes ten times as long as all else."""
+    monkeypatch.setattr(report_command, "draw_figures", lambda _: {})
+    monkeypatch.setattr(report_command, "to_png", lambda _: b"")
+
+
+def write_pairs(folder: ResultsFolder, clr: list[float]) -> Spec:
+    """Write pairs of runs of which clr has these ends, and return their spec."""
+    for seed, accuracy in enumerate(clr):
+        write_run(folder, "constant", seed, [0.4, 0.6, 0.7])
+        write_run(folder, "clr", seed, [0.6, 0.4, accuracy])
+    return make_spec(seeds=len(clr), targets=TARGETS)
+
+
+def test_report_writes_every_contract_file_and_the_same_bytes_again(folder: ResultsFolder) -> None:
+    spec = write_pairs(folder, ENDS)
+    answer = report_experiment(folder, spec, ["a warning"])
+    names = [f"{table.name}.csv" for table in TABLES if table.name not in {"search", "chosen", "cost_curve"}]
+    assert {"metrics.csv", "summary.csv", "comparison.csv", "targets.csv", "timing.csv"} <= set(names)
+    plots = [f"plots/{name}.png" for name in ("train_loss", "test_loss", "test_accuracy", "lr_schedule", "overview")]
+    first = {name: (folder.root / name).read_bytes() for name in [*names, *plots, "report.html"]}
+    again = report_experiment(folder, spec, ["a warning"])
+    assert {name: (folder.root / name).read_bytes() for name in first} == first
+    assert again == answer
+    assert answer.text.startswith(
+        "torch: clr beats constant. Test accuracy: clr 0.7350, constant 0.7000; difference +0.0350"
+    )
+    assert answer.exit_code is ExitCode.DONE
+    assert "\n\nWarnings:\n  - a warning\n\n" in answer.text
+    assert answer.text.endswith(f"Tables, plots and page: {folder.root}")
+    assert (answer.data["warnings"], answer.data["results"]) == (["a warning"], str(folder.root))
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_every_table_is_written_as_it_was_built(folder: ResultsFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = Table("about/lengths", "A caption of its own", lambda found: pd.DataFrame({"length": [len(found.runs)]}))
+    for module in (tables, page):
+        monkeypatch.setattr(module, "TABLES", (*TABLES, new))
+    report_experiment(folder, write_pairs(folder, ENDS), [])
+    assert (folder.root / "about" / "lengths.csv").read_text() == "length\n12\n"
+    shown = (folder.root / "report.html").read_text()
+    assert "A caption of its own" in shown
+    assert "about/lengths.csv" in shown
+
+
+def test_the_band_of_every_curve_is_computed_once(folder: ResultsFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
+
+    def counted(*args: Any, **options: Any) -> Any:
+        calls.append(args)
+        return mean_band(*args, **options)
+
+    mean_band = stats.mean_band
+    for module in [module for name, module in sys.modules.items() if name.startswith("clrbench.")]:
+        if getattr(module, "mean_band", None) is mean_band:
+            monkeypatch.setattr(module, "mean_band", counted)
+    report_experiment(folder, write_pairs(folder, ENDS[:2]), [])
+    bands = pd.read_csv(folder.root / "bands.csv").groupby(["backend", "arm", "metric"]).ngroups
+    assert len(calls) == bands == 12
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_an_experiment_of_one_arm_has_a_comparison_of_headers_only(folder: ResultsFolder) -> None:
+    write_run(folder, "constant", 0, [0.1, 0.2, 0.3])
+    answer = report_experiment(folder, make_spec(arms={"constant": CONSTANT}, seeds=1), [])
+    assert len((folder.root / "comparison.csv").read_text().splitlines()) == 1
+    assert "nothing to compare" in answer.text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_runs_that_the_spec_does_not_ask_for_stand_in_no_table(folder: ResultsFolder) -> None:
+    write_pairs(folder, ENDS)
+    write_run(folder, "dropped", 0, [0.1, 0.2, 0.3])
+    report_experiment(folder, make_spec(seeds=(0, 1, 2)), [])
+    assert sorted(pd.read_csv(folder.root / "metrics.csv")["arm"].unique()) == ["clr", "constant"]
+    assert pd.read_csv(folder.root / "summary.csv")["runs"].tolist() == [3, 3]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_missing_runs_are_warned_about(folder: ResultsFolder) -> None:
+    write_pairs(folder, ENDS)
+    answer = report_experiment(folder, make_spec(seeds=8), [])
+    warning = "4 runs are not finished; run `clrbench compare` again to make them"
+    assert answer.data["warnings"] == [warning]
+    assert f"Warnings:\n  - {warning}" in answer.text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_lost_index_loses_no_run(folder: ResultsFolder) -> None:
+    spec = write_pairs(folder, ENDS)
+    whole = report_experiment(folder, spec, [])
+    (folder.root / INDEX_FILE).unlink()
+    again = report_experiment(folder, spec, [])
+    assert not any("not finished" in warning for warning in again.data["warnings"])
+    assert sorted(row["arm"] for row in again.data["summary"]) == sorted(row["arm"] for row in whole.data["summary"])
+
+
+def test_no_finished_run_is_an_error(folder: ResultsFolder) -> None:
+    (folder.root / "runs").mkdir()
+    with pytest.raises(ResultsError, match="no run is finished"):
+        report_experiment(folder, make_spec(), [])
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_second_look_with_more_seeds_is_charged_and_the_same_look_again_is_not(folder: ResultsFolder) -> None:
+    ends = [0.72, 0.71, 0.74, 0.76, 0.71, 0.75, 0.73]
+    spec = write_pairs(folder, ends[:6])
+    first = report_experiment(folder, spec, [])
+    assert report_experiment(folder, spec, []).text == first.text
+    second = report_experiment(folder, write_pairs(folder, ends), [])
+    (verdict,) = second.data["verdicts"]
+    assert (verdict["looks"], verdict["alpha"], verdict["verdict"]) == (2, 0.025, "better")
+    assert "This is look 2, with other seeds than before: the level is 0.05 / 2." in second.text
+    assert "97.5 % interval" in second.text
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    ("end", "fail_if", "code"),
+    [
+        (0.8, "not-better", ExitCode.DONE),
+        (0.7, "not-better", ExitCode.CONDITION_HOLDS),
+        (0.7, "worse", ExitCode.DONE),
+        (0.6, "worse", ExitCode.CONDITION_HOLDS),
+        (0.6, None, ExitCode.DONE),
+        (math.nan, "worse", ExitCode.NO_ANSWER),
+    ],
+)
+def test_the_exit_code_says_what_was_asked(
+    folder: ResultsFolder, end: float, fail_if: FailIf | None, code: ExitCode
+) -> None:
+    for seed in range(6):
+        write_run(folder, "constant", seed, [0.4, 0.6, 0.7])
+        write_run(folder, "clr", seed, [0.4, 0.6, end], status="diverged" if math.isnan(end) else "finished")
+    assert report_experiment(folder, make_spec(seeds=6), [], fail_if).exit_code is code
+
+
+# Range tests.
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("half", [peak_at(0.2), None])
+def test_a_range_test_writes_its_curves_and_what_it_comes_to(folder: ResultsFolder, half: Curve | None) -> None:
+    write_pair(folder.root, peak_at(0.2), half)
+    (folder.root / "curve-half.csv").touch()
+    test = read_range_test(folder, range_test_spec())
+    write_range_test(test)
+    assert (folder.root / "bounds.json").read_bytes() == bounds_to_json(test.bounds)
+    written = json.loads((folder.root / "bounds.json").read_text())["torch"]
+    assert ("half_length" in written) is (half is not None)
+    assert folder.bounds() == test.bounds
+    assert (folder.root / "curve-half.csv").exists() is (half is not None)
+    curve = pd.read_csv(folder.root / "curve.csv")
+    assert curve.groupby("seed")["step"].max().tolist() == [120, 120]
+    if half is not None:
+        shorter = pd.read_csv(folder.root / "curve-half.csv")
+        assert list(shorter) == list(curve)
+        assert shorter.groupby("seed")["step"].max().tolist() == [60, 60]
+
+
+@pytest.mark.parametrize(("curve", "code"), [(peak_at(0.2), ExitCode.DONE), (flat, ExitCode.NO_ANSWER)])
+def test_a_range_test_without_bounds_is_no_answer(folder: ResultsFolder, curve: Curve, code: ExitCode) -> None:
+    write_pair(folder.root, curve, None)
+    test = read_range_test(folder, range_test_spec())
+    write_range_test(test)
+    assert (folder.root / "range_test.png").read_bytes().startswith(b"\x89PNG")
+    answer = range_tests_answer([test], "a command")
+    assert answer.exit_code is code
+    assert ("Next: a command" in answer.text) is (code is ExitCode.NO_ANSWER)
+    found = json.loads((folder.root / "bounds.json").read_text())["torch"]
+    names = ("base_lr", "max_lr", "constant_lr")
+    assert all((found[name] is None) is (code is ExitCode.NO_ANSWER) for name in names)
+
+
+# `clrbench report` on folders.
+
+
+def begin(folder: ResultsFolder, spec: Spec, warnings: list[str]) -> None:
+    folder.begin(to_yaml(spec), warnings)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_report_on_a_folder_takes_spec_and_warnings_from_it(folder: ResultsFolder) -> None:
+    spec = write_pairs(folder, ENDS)
+    begin(folder, spec, ["a warning"])
+    assert report([folder.root]) == report_experiment(folder, spec, ["a warning"])
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_report_on_a_range_test_names_what_to_change(folder: ResultsFolder) -> None:
+    folder.create()
+    begin(folder, range_test_spec(), [])
+    with pytest.raises(ResultsError, match="there are no run files; run clrbench range-test first"):
+        report([folder.root])
+    write_pair(folder.range_test(None).root, flat, None)
+    answer = report([folder.root])
+    assert answer.exit_code is ExitCode.NO_ANSWER
+    assert f"Next: change range_test in {folder.root / 'spec.yaml'}, then run clrbench range-test on it" in answer.text
+
+
+def test_a_folder_without_runs_names_the_command_that_makes_them(folder: ResultsFolder) -> None:
+    folder.create()
+    begin(folder, make_spec(), [])
+    with pytest.raises(ResultsError, match="there is no folder runs/; run clrbench compare first"):
+        report([folder.root])

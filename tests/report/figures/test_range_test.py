@@ -1,0 +1,139 @@
+"""The figure of a range test."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from figure_samples import assert_texts_are_whole_and_apart, caption, labelled
+
+from clrbench.records import Bounds
+from clrbench.report.figures.range_test import draw_range_test, is_exponential
+from clrbench.report.figures.style import to_png
+
+BOUNDS = Bounds(base_lr=0.012, max_lr=0.48)
+REFUSAL = Bounds(None, None, reason="the accuracy was still rising at the end of the ramp; raise end_lr")
+
+
+def range_test_curve(
+    backends: Sequence[str] = ("torch", "keras"),
+    seeds: Sequence[int] = range(3),
+    ramp: str = "linear",
+    steps: int = 2750,
+) -> pd.DataFrame:
+    lr = np.linspace(0.001, 1.0, steps) if ramp == "linear" else np.geomspace(1e-5, 3.0, steps)
+    tables = []
+    for backend in backends:
+        for seed in seeds:
+            rng = np.random.default_rng([seed, *backend.encode()])
+            progress = np.cumsum(lr) / 8
+            blowup = np.maximum(0, lr - 0.55) ** 2 * 9
+            loss = 0.12 + 2.2 * np.exp(-progress) + blowup
+            raw = loss * np.exp(rng.normal(0, 0.3, steps))
+            accuracy = np.clip(0.97 - 0.86 * np.exp(-progress) - blowup / 5 * rng.uniform(0.7, 1.3, steps), 0.1, 1)
+            evaluated = np.zeros(steps, bool)
+            evaluated[np.linspace(0, steps - 1, 62).astype(int)[1:]] = True
+            tables.append(
+                pd.DataFrame(
+                    {
+                        "backend": backend,
+                        "seed": seed,
+                        "step": np.arange(1, steps + 1),
+                        "lr": lr,
+                        "train_loss": raw,
+                        "train_accuracy": np.clip(accuracy + rng.normal(0, 0.03, steps), 0, 1),
+                        "validation_loss": np.where(evaluated, loss, np.nan),
+                        "validation_accuracy": np.where(evaluated, accuracy, np.nan),
+                    }
+                )
+            )
+    return pd.concat(tables, ignore_index=True)
+
+
+@pytest.mark.parametrize(("ramp", "scale"), [("linear", "linear"), ("exponential", "log")])
+def test_mean_accuracy_and_bounds_are_drawn_over_the_rate(ramp: str, scale: str) -> None:
+    curve = range_test_curve(ramp=ramp)
+    figure = draw_range_test(curve, {"torch": BOUNDS, "keras": replace(BOUNDS, max_lr=0.52)})
+    panels = np.reshape(figure.axes, (2, 2))
+    assert [axes.get_xscale() for axes in figure.axes] == [scale] * 4
+    assert [axes.get_ylabel() for axes in panels[:, 0]] == ["validation accuracy (fraction)", "train loss (nats)"]
+    assert [axes.get_xlabel() for axes in panels[1]] == ["learning rate"] * 2
+    for column, backend, max_lr in zip(panels.T, ("torch", "keras"), (0.48, 0.52), strict=True):
+        evaluated = curve[(curve["backend"] == backend) & curve["validation_accuracy"].notna()]
+        mean = evaluated.groupby("lr")["validation_accuracy"].mean()
+        (line,) = labelled(column[0], "mean")
+        np.testing.assert_allclose(line.get_xydata(), mean.reset_index(), rtol=1e-12)
+        assert len(labelled(column[0], "_seed")) == 3
+        for axes in column:
+            assert [line.get_xdata()[0] for line in labelled(axes, "_bound")] == [0.012, max_lr]
+        names = [text.get_text() for text in column[0].texts if text.get_text()]
+        assert names == ["base_lr 0.012", f"max_lr {max_lr}"]
+    assert f"{ramp} ramp of 2750 steps; line: mean of 3 seeds, faint: single seeds" in caption(figure)
+    assert "loss: moving median of 83 steps" in caption(figure)
+
+
+def test_the_loss_is_smoothed_as_the_caption_says() -> None:
+    curve = range_test_curve(["torch"])
+    figure = draw_range_test(curve, {"torch": BOUNDS})
+    mean = curve.groupby("step")["train_loss"].mean().to_numpy()
+    line = labelled(figure.axes[1], "mean")[0].get_ydata()
+    medians = np.median(np.lib.stride_tricks.sliding_window_view(mean, 83), axis=1)
+    np.testing.assert_allclose(line[41:-41], medians, rtol=1e-12)
+
+
+def test_without_validation_the_train_accuracy_is_shown() -> None:
+    curve = range_test_curve(["torch"], [0]).assign(validation_accuracy=np.nan, validation_loss=np.nan)
+    figure = draw_range_test(curve, {"torch": BOUNDS})
+    assert figure.axes[0].get_ylabel() == "train accuracy (fraction)"
+    (raw,) = labelled(figure.axes[0], "_seed")
+    np.testing.assert_array_equal(raw.get_ydata(), curve["train_accuracy"])
+    assert "line: the only seed (0); accuracy and loss: moving median" in caption(figure)
+
+
+def test_a_refusal_says_why_and_marks_nothing() -> None:
+    figure = draw_range_test(range_test_curve(), {"torch": BOUNDS, "keras": REFUSAL})
+    panels = np.reshape(figure.axes, (2, 2))
+    reason = " ".join(text.get_text().replace("\n", " ") for text in panels[0, 1].texts)
+    assert reason == f"no bounds: {REFUSAL.reason}"
+    assert labelled(panels[0, 1], "_bound") == []
+    assert len(labelled(panels[0, 0], "_bound")) == 2
+
+
+def test_a_sweep_that_diverged_cuts_the_loss_and_says_so() -> None:
+    curve = range_test_curve(ramp="exponential", backends=["torch"])
+    curve["train_loss"] *= np.where(curve["lr"] > 1, 1e4, 1)
+    gone = (curve["lr"] > 1.2) & (curve["seed"] == 1)
+    curve.loc[gone, [name for name in curve if name.endswith(("loss", "accuracy", "lr"))]] = np.nan
+    figure = draw_range_test(curve, {"torch": BOUNDS})
+    low, high = figure.axes[1].get_ylim()
+    assert high < 10
+    outside = ((curve["train_loss"] < low) | (curve["train_loss"] > high)).sum()
+    assert f"not shown: {outside} of {curve['train_loss'].notna().sum()} losses outside the axis" in caption(figure)
+    assert "1 of 3 runs diverged before the end of the ramp" in caption(figure)
+
+
+def test_a_sweep_without_a_single_value_is_drawn() -> None:
+    curve = range_test_curve(["torch"], [0], steps=200)
+    curve[["train_loss", "train_accuracy", "validation_accuracy"]] = np.nan
+    assert len(to_png(draw_range_test(curve, {"torch": REFUSAL}))) > 0
+
+
+@pytest.mark.parametrize(
+    ("rates", "expected"), [([0.1, 0.2, 0.3], False), ([0.01, 0.1, 1.0], True), ([0.01, 0.1, 1.0, np.nan], True)]
+)
+def test_a_ramp_is_exponential_where_its_middle_is_the_geometric_mean(rates: list[float], expected: bool) -> None:
+    assert is_exponential(pd.DataFrame({"step": np.arange(len(rates)), "lr": rates})) is expected
+
+
+@pytest.mark.parametrize(
+    ("ramp", "torch", "keras"),
+    [
+        ("linear", BOUNDS, REFUSAL),
+        ("exponential", replace(BOUNDS, base_lr=2e-5, max_lr=3e-5), replace(BOUNDS, base_lr=2.8, max_lr=2.9)),
+    ],
+    ids=["refusal", "bounds at both edges"],
+)
+def test_texts_neither_overlap_nor_are_cut(ramp: str, torch: Bounds, keras: Bounds) -> None:
+    figure = draw_range_test(range_test_curve(ramp=ramp), {"torch": torch, "keras": keras})
+    assert_texts_are_whole_and_apart(figure)

@@ -1,0 +1,287 @@
+"""What is said of findings whose numbers are known, in words and as plain data."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import pytest
+from runs_in_memory import NO_SEARCH, results_of, stored_run
+from specs import CONSTANT
+
+from clrbench.analysis.comparison import Comparison, read_rows
+from clrbench.analysis.results import Results
+from clrbench.analysis.search import CHOSEN_COLUMNS, SEARCH_COLUMNS, Search
+from clrbench.analysis.tables import Findings, analyse
+from clrbench.report.text import (
+    NOTHING_TO_COMPARE,
+    finding_warnings,
+    findings_data,
+    findings_text,
+    pairs_left_out,
+)
+from clrbench.store import StoredRun
+
+NAN = math.nan
+ENDS = [0.72, 0.71, 0.74, 0.7, 0.71, 0.75]
+
+
+def ending(arm: str, ends: Sequence[float], **changes: Any) -> list[StoredRun]:
+    """Return runs that are evaluated after 2, 4 and 5 steps, with these accuracies at the end."""
+    return [
+        stored_run(arm, seed, {2: 0.4, 4: 0.6, 5: end}, steps_per_epoch=2, **changes) for seed, end in enumerate(ends)
+    ]
+
+
+def against_constant(clr: Sequence[float], constant: float = 0.7, **changes: Any) -> Findings:
+    """Return the findings of clr with these ends, beside a constant rate that always has the same."""
+    runs = [*ending("constant", [constant] * len(clr)), *ending("clr", clr)]
+    return analyse(results_of(runs, **{"seeds": len(clr), **changes}))
+
+
+# The verdict.
+
+
+def test_the_answer_comes_first_and_its_numbers_follow() -> None:
+    text = findings_text(against_constant([0.71, 0.74, 0.72, 0.75, 0.73, 0.76]))
+    assert text.startswith(
+        "torch: clr beats constant. Test accuracy: clr 0.7350, constant 0.7000; difference +0.0350, 95 % interval "
+    )
+    assert "p = 0.0312, 6 pairs: 6 won, 0 tied, 0 lost." in text
+    assert "  torch  constant  mean 0.7000, sd 0.0000, from 0.7000 to 0.7000, 6 runs" in text
+    assert "  torch  clr       mean 0.7350, sd 0.0187, from 0.7100 to 0.7600, 6 runs" in text
+
+
+@pytest.mark.parametrize(
+    ("ends", "answer"),
+    [
+        ([0.8] * 6, "clr beats constant"),
+        ([0.6] * 6, "constant beats clr"),
+        ([0.7] * 6, "clr and constant are equivalent"),
+        ([0.6, 0.8] * 3, "no difference shown between clr and constant"),
+        ([0.8] * 5, "cannot tell clr from constant"),
+    ],
+)
+def test_every_verdict_has_its_answer(ends: list[float], answer: str) -> None:
+    assert findings_text(against_constant(ends)).startswith(f"torch: {answer}. ")
+
+
+def test_what_follows_from_a_verdict_is_said() -> None:
+    assert "The whole interval lies within the margin of 0.001." in findings_text(against_constant([0.7] * 6))
+    shown = findings_text(against_constant([0.6, 0.8] * 3))
+    assert "So many pairs show a difference of " in shown
+    assert " four times in five." in shown
+
+
+def test_few_pairs_have_no_interval_and_take_more_seeds() -> None:
+    findings = against_constant([0.8] * 2)
+    text = findings_text(findings)
+    assert "no 95 % interval from so few pairs" in text
+    assert "It would take at least 6 seeds" in text
+    data = json.loads(json.dumps(findings_data(findings, []), allow_nan=False))
+    (verdict,) = data["verdicts"]
+    assert (verdict["verdict"], verdict["ci_low"], verdict["pairs"]) == ("cannot tell", None, 2)
+
+
+def test_data_holds_what_was_asked_the_tables_and_the_warnings() -> None:
+    data = findings_data(against_constant(ENDS), ["a warning"])
+    assert {key: data[key] for key in ("experiment", "metric", "alpha", "margin", "warnings", "chosen")} == {
+        "experiment": "test",
+        "metric": "test_accuracy",
+        "alpha": 0.05,
+        "margin": 0.001,
+        "warnings": ["a warning"],
+        "chosen": [],
+    }
+    (verdict,) = data["verdicts"]
+    assert (verdict["pairs_left_out"], verdict["looks"], verdict["rows"]) == (0, 1, 400)
+    assert [row["arm"] for row in data["summary"]] == ["constant", "clr"]
+    assert (data["summary"][0]["validation_loss_mean"], data["published"]) == (None, [])
+
+
+def test_one_arm_alone_has_nothing_to_compare() -> None:
+    findings = analyse(results_of(ending("constant", [0.7]), arms={"constant": CONSTANT}))
+    assert findings_text(findings).startswith(NOTHING_TO_COMPARE)
+    assert "nothing to compare" in NOTHING_TO_COMPARE
+    assert "  torch  constant  0.7000, 1 run" in findings_text(findings)
+
+
+def test_several_comparisons_are_allowed_for() -> None:
+    arms = dict.fromkeys(["constant", "clr", "third"], CONSTANT)
+    runs = [run for arm, end in zip(arms, (0.7, 0.8, 0.9), strict=True) for run in ending(arm, [end] * 7)]
+    text = findings_text(analyse(results_of(runs, arms=arms, seeds=7)))
+    assert text.count("The verdict allows for 2 comparisons (Holm).") == 2
+
+
+def test_a_comparison_at_the_end_of_a_cycle_says_so() -> None:
+    clr = {"schedule": {"name": "triangular", "base_lr": 0.01, "max_lr": 0.1, "step_size": "2 steps"}}
+    text = findings_text(against_constant([0.5] * 6, arms={"constant": CONSTANT, "clr": clr}))
+    assert "Compared at epoch 2, the end of the last whole cycle, in both arms: training ends amid a cycle." in text
+
+
+def test_a_second_look_says_what_it_costs() -> None:
+    first = results_of([*ending("constant", [0.7] * 7), *ending("clr", [*ENDS, 0.73])], seeds=7)
+    text = findings_text(analyse(Results(first.spec, first.runs, first.search, {}, {"torch": 2})))
+    assert "This is look 2, with other seeds than before: the level is 0.05 / 2." in text
+    assert "97.5 % interval" in text
+    assert "This is look" not in findings_text(analyse(first))
+
+
+def test_scope_and_sampling_error_are_named() -> None:
+    text = findings_text(against_constant(ENDS))
+    assert (
+        "Scope: mlp on mnist, this split, these settings. The seeds vary initial weights, batch order, nothing else."
+        in text
+    )
+    assert "The 400 test rows are a sample too: their standard error is 0.0229 in the accuracy of constant" in text
+    assert "are a sample too" not in findings_text(against_constant(ENDS, verdict={"metric": "test_loss"}))
+
+
+def test_published_values_are_set_beside_the_runs() -> None:
+    arms = {"clr": {**CONSTANT, "published": {"test_accuracy": 0.85}}}
+
+    def text_of(ends: list[float]) -> str:
+        return findings_text(analyse(results_of(ending("clr", ends), arms=arms)))
+
+    start = "Published test accuracy of clr: 0.85; on torch, "
+    expected = "2 of 3 runs lie below it, their median is 0.8000, from 0.7000 to 0.9000."
+    assert f"{start}{expected}" in text_of([0.7, 0.8, 0.9])
+    assert f"{start}1 of 1 runs that did not diverge lie below it" in text_of([0.7, NAN])
+    assert f"{start}every run diverged." in text_of([NAN])
+
+
+# Runs that diverged.
+
+
+def test_runs_that_diverged_are_named_with_what_they_count_as() -> None:
+    accuracy = findings_text(against_constant([NAN, *[0.7] * 5]))
+    assert (
+        "torch: 1 of 6 runs of clr diverged; in accuracy they count as a blind guess, and they are left out of the mean."
+        in accuracy
+    )
+    assert "clr 0.7000 (5 of 6 runs), constant 0.7000" in accuracy
+    assert "5 of 6 runs, the others diverged" in accuracy
+    loss = findings_text(against_constant([NAN, *[0.7] * 5], verdict={"metric": "test_loss"}))
+    assert "torch: 1 of 6 runs of clr diverged; their pairs are left out of the difference" in loss
+
+
+def test_an_arm_of_which_every_run_diverged_has_no_mean() -> None:
+    text = findings_text(against_constant([NAN] * 2, verdict={"metric": "test_loss"}))
+    assert "clr (all runs diverged), constant 0.3000; no pair to compare." in text
+    assert "torch: 2 of 2 runs of clr diverged; their pairs are left out of the difference." in text
+
+
+@pytest.mark.parametrize(
+    ("ends", "sentence"),
+    [
+        ([0.8] * 7 + [NAN], " 1 pair is left out, as a diverged run has no loss (diverged: clr 1, constant 0)"),
+        ([0.8] * 6 + [NAN] * 2, " 2 pairs are left out, as a diverged run has no loss (diverged: clr 2, constant 0)"),
+    ],
+)
+def test_pairs_that_are_left_out_are_counted_and_no_verdict_rests_on_the_others(
+    ends: list[float], sentence: str
+) -> None:
+    findings = against_constant(ends, verdict={"metric": "test_loss"})
+    text = findings_text(findings)
+    assert f"{sentence}; this favours the arm that diverges." in text
+    assert "so no verdict is given." in text
+    (row,) = findings_data(findings, [])["verdicts"]
+    assert row["pairs_left_out"] == sum(map(math.isnan, ends))
+
+
+def test_pairs_left_out_are_those_that_another_metric_has() -> None:
+    comparison = against_constant([0.8] * 7 + [NAN]).tables["comparison"]
+    left_out = {row.metric: pairs_left_out(row, comparison) for row in read_rows(Comparison, comparison)}
+    assert (left_out["test_loss"], left_out["test_accuracy"]) == (1, 0)
+
+
+# Warnings.
+
+
+def test_missing_runs_and_pairs_of_two_versions_are_warned_about() -> None:
+    runs = [*ending("constant", [0.7]), *ending("clr", [0.8], made_with={"versions": {"torch": "2"}})]
+    assert list(finding_warnings(analyse(results_of(runs, seeds=3)))) == [
+        "mixed provenance: torch, seed 0: clr and constant were trained with different versions, so this pair is left out; "
+        "run `clrbench compare --redo` to train both anew",
+        "4 runs are not finished; run `clrbench compare` again to make them",
+    ]
+    assert list(finding_warnings(against_constant([0.8]))) == []
+
+
+# The search for a rate.
+
+
+def tuned(scores: dict[float, list[float]], given: float = 0.01) -> Findings:
+    """Return the findings of an experiment with a tuned arm, of whose tries these are the accuracies by rate."""
+    tries = [
+        (
+            "torch",
+            "constant",
+            rate,
+            seed,
+            0.25 if math.isnan(found) else found,
+            4,
+            math.inf if math.isnan(found) else 1.0,
+        )
+        for rate, by_seed in scores.items()
+        for seed, found in enumerate(by_seed, 1_000_000)
+    ]
+    table = pd.DataFrame(tries, columns=list(SEARCH_COLUMNS))
+    means = table.groupby("lr")["validation_accuracy"].mean()
+    best = float(means.idxmax())
+    at_edge = best in {min(scores), max(scores)}
+    chosen = [("torch", "constant", given, best, len(table), at_edge, 4 * len(table))]
+    search = Search((), table, pd.DataFrame(chosen, columns=list(CHOSEN_COLUMNS)), ())
+    arms = {"constant": {"schedule": {"name": "constant", "lr": [0.01, 0.03, 0.1]}}, "clr": CONSTANT}
+    return analyse(results_of([*ending("constant", [0.7] * 2), *ending("clr", [0.8] * 2)], search, arms=arms))
+
+
+def test_the_rate_chosen_stands_beside_the_one_given() -> None:
+    findings = tuned({0.01: [0.5, 0.5], 0.03: [0.7, 0.5], 0.1: [0.1, 0.1]})
+    assert (
+        "\n\ntorch: constant was tuned on validation rows: the best of 3 rates is 0.03 (given: 0.01); the search took 24 "
+        "updates." in findings_text(findings)
+    )
+    assert list(finding_warnings(findings)) == []
+    assert findings_data(findings, [])["chosen"] == [
+        {
+            "backend": "torch",
+            "arm": "constant",
+            "given_lr": 0.01,
+            "lr": 0.03,
+            "tries": 6,
+            "at_edge": False,
+            "search_steps": 24,
+        }
+    ]
+
+
+def test_a_diverged_try_is_warned_about() -> None:
+    found = list(finding_warnings(tuned({0.01: [0.2], 0.03: [0.24], 0.1: [NAN]})))
+    assert found[0] == "arm constant: 1 of 3 tries of its search on torch diverged"
+
+
+def test_a_search_in_which_every_try_diverged_is_not_told_as_a_choice() -> None:
+    (warning,) = finding_warnings(tuned({0.01: [NAN], 0.03: [NAN], 0.1: [NAN]}))
+    assert warning == (
+        "arm constant: 3 of 3 tries of its search on torch diverged; no rate is better than another, the lowest stands"
+    )
+
+
+@pytest.mark.parametrize(("best", "edge"), [(0.01, "lowest"), (0.1, "highest")])
+def test_a_best_rate_at_the_edge_is_not_fully_tuned(best: float, edge: str) -> None:
+    (warning,) = finding_warnings(tuned({rate: [0.9 if rate == best else 0.5] for rate in (0.01, 0.03, 0.1)}))
+    assert warning == (
+        f"arm constant: not fully tuned on torch: {best} is the best rate and the {edge} of the 3 tried; list rates beyond it"
+    )
+
+
+def test_without_tries_nothing_is_said_of_a_search() -> None:
+    findings = analyse(
+        results_of(
+            ending("clr", [0.8]), NO_SEARCH, arms={"clr": {"schedule": {"name": "constant", "lr": [0.1, 0.2]}}}, seeds=1
+        )
+    )
+    assert "tuned on validation rows" not in findings_text(findings)
+    assert list(finding_warnings(findings)) == []

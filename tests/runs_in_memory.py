@@ -1,0 +1,81 @@
+"""Finished runs with known values that lie on no disk, and the results that they make up."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import specs
+from runs_on_disk import provenance, run_record, run_spec
+from specs import CONSTANT
+
+from clrbench.analysis.results import Results
+from clrbench.analysis.search import CHOSEN_COLUMNS, SEARCH_COLUMNS, Search
+from clrbench.records import FloatArray
+from clrbench.spec import Spec
+from clrbench.store import StoredRun
+from clrbench.store.run import EVALUATION_COLUMNS, RunTiming
+
+STEPS_PER_EPOCH = 10
+TWO_ARMS: dict[str, Any] = {"seeds": 2, "backends": ("torch",), "arms": {"constant": CONSTANT, "clr": CONSTANT}}
+NO_SEARCH = Search(
+    runs=(),
+    tries=pd.DataFrame(columns=list(SEARCH_COLUMNS)),
+    chosen=pd.DataFrame(columns=list(CHOSEN_COLUMNS)),
+    given_runs=(),
+)
+
+
+def make_spec(**changes: Any) -> Spec:
+    """Return an experiment of two arms with constant rates on torch, with two seeds."""
+    return specs.make_spec(**TWO_ARMS | changes)
+
+
+def stored_run(
+    arm: str,
+    seed: int = 0,
+    accuracy: Mapping[int, float] | None = None,
+    *,
+    validation: Sequence[float] | None = None,
+    lr: FloatArray | None = None,
+    updates_made: int | None = None,
+    train_seconds: float = 10.0,
+    made_with: Mapping[str, Any] | None = None,
+    **spec: Any,
+) -> StoredRun:
+    """Return a run whose test accuracy after some numbers of updates is given; the loss is 1 - accuracy.
+
+    It has diverged where an accuracy is nan, has a constant rate of 0.1 unless one is given for each step, and is
+    evaluated once, at its end, where no accuracy is given. Anything else goes to its spec.
+    """
+    num_steps = spec.get("num_steps", max(accuracy or [STEPS_PER_EPOCH]))
+    accuracy = accuracy or {num_steps: 0.5}
+    sizes = {"num_steps": num_steps, "steps_per_epoch": STEPS_PER_EPOCH, "evaluation_steps": tuple(accuracy)}
+    of_run = run_spec(arm, seed, **{**sizes, **spec})
+    rates = np.full(num_steps, 0.1, np.float32) if lr is None else lr.astype(np.float32)
+    if updates_made is not None:
+        rates[updates_made:] = np.nan
+    values = np.array(list(accuracy.values()))
+    diverged = bool(np.isnan(values).any())
+    steps = np.array(list(accuracy))
+    evaluations = {"epoch": steps / of_run.steps_per_epoch, "step": steps, "validation_loss": np.nan}
+    evaluations |= {"validation_accuracy": np.nan if validation is None else validation}
+    return StoredRun(
+        folder=Path("nowhere"),
+        record=run_record(of_run, provenance(of_run.backend, **(made_with or {}))),
+        status="diverged" if diverged else "finished",
+        reason="it diverged" if diverged else None,
+        timing=RunTiming(train_seconds, 0.5, 0.0, 0.0, 50.0),
+        steps=pd.DataFrame(
+            {"step": np.arange(1, num_steps + 1), "lr": rates, "train_loss": 1.0, "train_accuracy": 0.5}
+        ),
+        evaluations=pd.DataFrame(
+            {**evaluations, "test_loss": 1 - values, "test_accuracy": values}, columns=list(EVALUATION_COLUMNS)
+        ),
+    )
+
+
+def results_of(runs: Sequence[StoredRun], search: Search = NO_SEARCH, **changes: Any) -> Results:
+    """Return the results that these runs of the arms make up; changes of the spec go to `make_spec`."""
+    return Results(make_spec(**changes), tuple(runs), search)

@@ -1,0 +1,439 @@
+"""What lies in a results folder is complete, whoever dies, fills the disk or looks on meanwhile."""
+
+import itertools
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from runs_on_disk import write_run
+from store_samples import (
+    BELONGS_TO,
+    RUN_ID,
+    add_to_index,
+    check_same_checkpoint,
+    empty,
+    sample_checkpoint,
+    sample_log,
+    sample_record,
+    stored_loss,
+    truncate,
+    write_sample,
+)
+
+from clrbench.errors import ResultsError
+from clrbench.planning.plan import PROTOCOL
+from clrbench.store import ResultsFolder
+
+KILLED = 9
+STORE_CALLS = [(os, "fsync"), (Path, "open"), (Path, "mkdir"), (Path, "replace"), (Path, "unlink"), (shutil, "rmtree")]
+OPERATIONS = ("run", "file", "index", "checkpoint")
+
+
+def test_a_run_is_finished_once_it_is_written(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    assert not folder.is_finished(RUN_ID)
+    assert folder.find_run(RUN_ID) is None
+    write_sample(folder)
+    assert folder.is_finished(RUN_ID)
+
+
+def test_a_second_writing_takes_the_place_of_the_first(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    write_sample(folder, 1.0)
+    assert stored_loss(folder) == 1.0
+    write_sample(folder, 2.0)
+    assert stored_loss(folder) == 2.0
+    assert os.listdir(tmp_path / "runs") == [RUN_ID]  # noqa: PTH208
+
+
+def test_only_indexed_and_finished_runs_are_listed(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    write_sample(folder)
+    folder.write_run(sample_record(seed=1), sample_log())
+    add_to_index(folder, "missing", RUN_ID)
+    assert [run.folder.name for run in folder.indexed_runs()] == [RUN_ID]
+
+
+def test_runs_are_listed_in_the_order_of_the_index(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    run_ids = [write_run(folder, arm, 0, [0.1, 0.2, 0.3]) for arm in "bac"]
+    assert [run.record.run_id for run in folder.indexed_runs()] == run_ids
+
+
+def test_only_the_evaluations_that_were_asked_for_count(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    for arm in ("a", "b"):
+        write_run(folder, arm, 0, [0.1, 0.2, 0.3])
+    folder.add_runs("spec", "torch", folder.index().runs["torch"], {"a": (2, 5)})
+    assert [run.evaluations["step"].tolist() for run in folder.indexed_runs()] == [[2, 4, 5], [2, 4, 5]]
+    assert [run.evaluations["step"].tolist() for run in folder.counted_runs()] == [[2, 5], [2, 4, 5]]
+
+
+def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    assert not folder.has_runs()
+    for read in (folder.indexed_runs, folder.counted_runs):
+        with pytest.raises(ResultsError, match="no folder runs/"):
+            read()
+
+
+def test_without_an_index_two_runs_for_one_are_refused(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    for seed in (0, 1):
+        folder.write_run(sample_record(seed=seed), sample_log())
+    assert len(folder.indexed_runs()) == 2
+    shutil.copytree(tmp_path / "runs" / RUN_ID, tmp_path / "runs/torch-a-s0-22222222")
+    with pytest.raises(ResultsError, match="which of several runs torch-a-s0 counts"):
+        folder.indexed_runs()
+
+
+def test_an_index_keeps_the_entries_that_are_not_named(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    folder.settle_threads(1)
+    folder.add_runs("spec", "torch", ["a"], {"x": (1,)})
+    folder.add_runs("spec", "keras", ["b"], {"y": (2,)})
+    index = folder.index()
+    assert (index.threads, index.runs) == (1, {"torch": ["a"], "keras": ["b"]})
+    assert index.evaluation_steps == {"x": [1], "y": [2]}
+
+
+def test_a_shorter_list_of_runs_of_the_same_spec_takes_the_place_of_no_longer_one(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    folder.add_runs("spec", "torch", ["a", "b"], {"x": (1,)})
+    folder.add_runs("spec", "torch", ["a"], {"x": (1,)})
+    assert folder.index().runs == {"torch": ["a", "b"]}
+    folder.add_runs("another", "torch", ["a"], {"x": (1,)})
+    assert folder.index().runs == {"torch": ["a"]}
+
+
+def test_settings_hold_from_their_first_mention_on(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    assert (folder.settle_threads(2), folder.settle_device("torch", "cpu")) == (2, "cpu")
+    assert (folder.settle_threads(1), folder.settle_device("torch", "cuda")) == (2, "cpu")
+    assert folder.settle_device("keras", "cpu") == "cpu"
+    assert (folder.index().threads, folder.index().devices) == (2, {"torch": "cpu", "keras": "cpu"})
+
+
+def test_looks_at_a_verdict_are_counted_by_their_seeds(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    looks = [folder.record_look("torch", seeds) for seeds in ([0, 1], [0, 1], [0, 1, 2], [0, 1])]
+    assert looks == [1, 1, 2, 2]
+    assert folder.record_look("keras", [0, 1]) == 1
+
+
+def test_the_last_spec_that_was_begun_is_kept_with_its_warnings(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    assert not folder.is_of_another("name: a\n")
+    folder.settle_threads(1)
+    folder.begin("name: a\n", ["a warning"])
+    assert (tmp_path / "spec.yaml").read_text() == "name: a\n"
+    assert (folder.index().protocol, folder.index().warnings) == (PROTOCOL, ["a warning"])
+    assert folder.index().threads == 1
+    assert (folder.is_of_another("name: a\n"), folder.is_of_another("name: b\n")) == (False, True)
+    folder.begin("name: b\n", [])
+    assert (folder.is_of_another("name: a\n"), folder.index().warnings) == (True, [])
+
+
+@pytest.mark.parametrize("content", [None, "", "name: [", "nonsense: 1\n"])
+def test_a_spec_that_is_missing_or_damaged_is_named(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "spec.yaml").write_text(content)
+    with pytest.raises(ResultsError, match=r"spec\.yaml"):
+        ResultsFolder(tmp_path).read_spec()
+
+
+def test_a_table_reads_back_with_names_as_text_and_what_is_missing_as_nan(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    table = pd.DataFrame({"arm": ["007", "nan"], "value": [0.1, float("nan")], "verdict": ["better", "cannot tell"]})
+    folder.write_table("comparison.csv", table)
+    pd.testing.assert_frame_equal(folder.read_table("comparison.csv", ["arm", "value"]), table)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, empty, lambda path: path.write_bytes(b"\xff\xfe,\xff\n")])
+def test_a_table_that_cannot_be_read_is_named_with_a_remedy(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    folder = ResultsFolder(tmp_path)
+    folder.write_table("summary.csv", pd.DataFrame({"a": [1]}))
+    damage(tmp_path / "summary.csv")
+    with pytest.raises(
+        ResultsError, match=r"summary\.csv: cannot be read .*; run clrbench report \S+ to write it anew"
+    ):
+        folder.read_table("summary.csv", [])
+
+
+def test_a_table_without_a_column_is_named_with_it(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    folder.write_table("summary.csv", pd.DataFrame({"a": [1]}))
+    with pytest.raises(ResultsError, match=r"summary\.csv: got no column b, c; run clrbench report"):
+        folder.read_table("summary.csv", ["a", "b", "c"])
+
+
+@pytest.mark.parametrize(
+    "link", ["runs", f"runs/{RUN_ID}", ".locks", ".checkpoints", "plots", "search", "range-test", "range-test/half"]
+)
+def test_no_symbolic_link_is_followed_inside_a_results_folder(tmp_path: Path, link: str) -> None:
+    folder, elsewhere = ResultsFolder(tmp_path / "results"), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    folder.create()
+    (folder.root / link).parent.mkdir(exist_ok=True)
+    (folder.root / link).symlink_to(elsewhere)
+    with pytest.raises(ResultsError, match=f"{link}: is a symbolic link"):
+        use_everything(folder)
+    assert list(elsewhere.iterdir()) == []
+
+
+def use_everything(folder: ResultsFolder) -> None:
+    """Write to every place of a results folder."""
+    with folder.run_lock(RUN_ID):
+        checkpoints = folder.checkpoints(RUN_ID, BELONGS_TO)
+        checkpoints.write(sample_checkpoint(1))
+        write_sample(folder)
+        checkpoints.remove()
+    with folder.tables_lock():
+        folder.write_table("metrics.csv", pd.DataFrame({"a": [1]}))
+        folder.write_bytes("plots/a.png", b"png")
+    for inner in (folder.range_test(None), folder.range_test(None).half_length(), folder.search()):
+        inner.create()
+        write_sample(inner)
+
+
+def test_a_file_written_over_a_symbolic_link_takes_its_place(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("kept")
+    (tmp_path / "metrics.csv").symlink_to(tmp_path / "victim")
+    ResultsFolder(tmp_path).write_bytes("metrics.csv", b"written")
+    assert (tmp_path / "victim").read_text() == "kept"
+    assert not (tmp_path / "metrics.csv").is_symlink()
+
+
+def test_a_folder_that_has_gone_is_not_made_anew(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path / "results")
+    folder.create()
+    folder.check_exists()
+    with folder.run_lock(RUN_ID):
+        shutil.rmtree(folder.root)
+        with pytest.raises(ResultsError, match="was removed while it was in use"):
+            write_sample(folder)
+    uses: list[Callable[[], object]] = [
+        folder.check_exists,
+        lambda: folder.settle_threads(1),
+        lambda: folder.begin("", []),
+        lambda: folder.write_bytes("a", b"b"),
+        lambda: folder.tables_lock().__enter__(),
+    ]
+    for use in uses:
+        with pytest.raises(ResultsError, match="was removed while it was in use"):
+            use()
+    assert not folder.root.exists()
+
+
+def test_a_run_is_found_while_a_new_one_is_put_in_its_place(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    write_sample(folder)
+    add_to_index(folder, RUN_ID)
+    # So it lies between the two renames.
+    (tmp_path / "runs" / RUN_ID).rename(tmp_path / f"runs/.{RUN_ID}.0123.part-replaced")
+    assert [run.folder.name for run in folder.indexed_runs()] == [RUN_ID]
+
+
+@pytest.mark.parametrize("new_is", ["complete", "damaged", "missing"])
+def test_a_run_that_a_dead_process_left_half_replaced_is_recovered(tmp_path: Path, new_is: str) -> None:
+    folder, made = ResultsFolder(tmp_path / "results"), ResultsFolder(tmp_path / "made")
+    for place, loss in ((folder, 1.0), (made, 2.0)):
+        place.create()
+        write_sample(place, loss)
+    add_to_index(folder, RUN_ID)
+    assert stored_loss(folder) == 1.0
+    runs = folder.root / "runs"
+    (runs / RUN_ID).rename(runs / f".{RUN_ID}.0123.part-replaced")
+    new = (made.root / "runs" / RUN_ID).rename(runs / f".{RUN_ID}.0123.part")
+    if new_is == "damaged":
+        truncate(new / "steps.csv")
+    elif new_is == "missing":
+        shutil.rmtree(new)
+    assert not folder.is_finished(RUN_ID)
+    with folder.run_lock(RUN_ID) as held:
+        assert held
+        assert folder.is_finished(RUN_ID)
+    expected = 2.0 if new_is == "complete" else 1.0
+    assert stored_loss(folder) == expected
+    assert [run.steps["train_loss"][0] for run in folder.indexed_runs()] == [expected]
+    assert [path.name for path in runs.iterdir()] == [RUN_ID]
+
+
+def test_a_finished_run_is_kept_where_a_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, usual = ResultsFolder(tmp_path), Path.replace
+    write_sample(folder, 1.0)
+
+    def replace_all_but_a_new_run(path: Path, target: Path) -> Path:
+        if path.name.endswith(".part"):
+            raise OSError(5, "Input/output error")
+        return usual(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace_all_but_a_new_run)
+    with pytest.raises(ResultsError, match="Input/output error"):
+        write_sample(folder, 2.0)
+    assert stored_loss(folder) == 1.0
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
+def _hold_lock(root: Path, ready: "multiprocessing.synchronize.Event") -> None:
+    with ResultsFolder(root).run_lock(RUN_ID):
+        ready.set()
+        signal.pause()
+
+
+def test_a_dead_process_lets_go_of_its_lock_and_a_living_one_does_not(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    holder = context.Process(target=_hold_lock, args=(tmp_path, ready))
+    holder.start()
+    assert ready.wait(30)
+    folder = ResultsFolder(tmp_path)
+    assert folder.needs_cleanup(RUN_ID)
+    with folder.run_lock(RUN_ID, give_up=lambda: True) as held:
+        assert not held
+    holder.kill()
+    holder.join()
+    with folder.run_lock(RUN_ID) as held:
+        assert held
+    assert not folder.needs_cleanup(RUN_ID)
+    assert list((tmp_path / ".locks").iterdir()) == []
+
+
+def operations(folder: ResultsFolder) -> dict[str, Callable[[], object]]:
+    """Return every operation that writes, each over what lies there already."""
+    return {
+        "run": lambda: write_sample(folder, 2.0),
+        "file": lambda: folder.write_bytes("metrics.csv", b"new"),
+        "index": lambda: folder.record_look("torch", [0, 1, 2]),
+        "checkpoint": lambda: folder.checkpoints(RUN_ID, BELONGS_TO).write(sample_checkpoint(7)),
+    }
+
+
+def prepare(folder: ResultsFolder) -> None:
+    folder.create()
+    write_sample(folder, 1.0)
+    folder.write_bytes("metrics.csv", b"old")
+    folder.record_look("torch", [0, 1])
+    for updates_done in (3, 5):
+        folder.checkpoints(RUN_ID, BELONGS_TO).write(sample_checkpoint(updates_done))
+
+
+def check_complete(folder: ResultsFolder, operation: str) -> None:
+    """Everything is as it was before the operation, or as after it; and after it once more, nothing is left over."""
+    with folder.run_lock(RUN_ID) as held:
+        assert held
+        assert folder.is_finished(RUN_ID)
+    assert stored_loss(folder) in {1.0, 2.0}
+    assert (folder.root / "metrics.csv").read_text() in {"old", "new"}
+    assert folder.index().looks["torch"] in ([[0, 1]], [[0, 1], [0, 1, 2]])
+    found, _ = folder.checkpoints(RUN_ID, BELONGS_TO).read()
+    assert found is not None
+    check_same_checkpoint(found, sample_checkpoint(found.updates_done))
+    operations(folder)[operation]()
+    assert not [path for path in folder.root.rglob("*") if ".part" in path.name]
+    if operation == "run":
+        assert stored_loss(folder) == 2.0
+
+
+def die_at(call: int) -> None:
+    """Let this process end, as if killed, at the n-th call from now on that the store makes of the system."""
+    made = itertools.count()
+
+    def deadly(function: Any) -> Any:
+        def wrapped(*arguments: Any, **options: Any) -> Any:
+            if next(made) == call:
+                os._exit(KILLED)
+            return function(*arguments, **options)
+
+        return wrapped
+
+    for owner, name in STORE_CALLS:
+        setattr(owner, name, deadly(getattr(owner, name)))
+
+
+def count_deaths(root: Path, operation: str) -> int:
+    """Let a process die at the first, the second, ... call of an operation, until one lives through it."""
+    for call in range(200):
+        folder = ResultsFolder(root / f"{operation}-{call}")
+        prepare(folder)
+        child = os.fork()
+        if child == 0:
+            die_at(call)
+            operations(folder)[operation]()
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        check_complete(folder, operation)
+        if os.waitstatus_to_exitcode(status) != KILLED:
+            return call
+    raise AssertionError(f"{operation}: makes more than 200 calls")
+
+
+def _count_all_deaths(root: Path, deaths: Any) -> None:
+    deaths.put({operation: count_deaths(root, operation) for operation in OPERATIONS})
+
+
+@pytest.fixture(scope="module")
+def deaths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+    """Return at how many calls of each operation a process died, and lost nothing."""
+    context = multiprocessing.get_context("spawn")
+    queue = context.SimpleQueue()
+    process = context.Process(target=_count_all_deaths, args=(tmp_path_factory.mktemp("deaths"), queue))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    found: dict[str, int] = queue.get()
+    return found
+
+
+@pytest.mark.parametrize(("operation", "fewest"), [("run", 8), ("file", 4), ("index", 5), ("checkpoint", 8)])
+def test_a_process_that_dies_at_any_step_of_a_write_loses_nothing(
+    deaths: dict[str, int], operation: str, fewest: int
+) -> None:
+    assert deaths[operation] >= fewest
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_disk_that_is_full_at_any_write_is_an_error_and_loses_nothing(tmp_path: Path, operation: str) -> None:
+    usual = os.fsync
+    for failing in range(50):
+        folder = ResultsFolder(tmp_path / str(failing))
+        prepare(folder)
+        flushes = itertools.count()
+
+        def fsync(descriptor: int, flushes: Iterator[int] = flushes, failing: int = failing) -> None:
+            if next(flushes) == failing:
+                raise OSError(28, "No space left on device")
+            usual(descriptor)
+
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setattr(os, "fsync", fsync)
+            try:
+                operations(folder)[operation]()
+            except ResultsError as err:
+                message = str(err)
+            else:
+                break
+        assert "cannot be read or written (No space left on device)" in message
+        assert not [path for path in folder.root.rglob("*") if ".part" in path.name]
+        check_complete(folder, operation)
+    assert failing > 1
+
+
+def test_a_disk_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: Any, **_options: Any) -> None:
+        raise OSError(30, "Read-only file system")
+
+    folder = ResultsFolder(tmp_path)
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(ResultsError, match=r"cannot be read or written \(Read-only file system\); free or unlock"):
+        folder.settle_threads(1)
+    with pytest.raises(ResultsError, match=r"cannot be read or written \(Read-only file system\)"):
+        ResultsFolder(tmp_path / "new").create()
