@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from clrbench.report.bounds import curve_table
+from fakes import NO_TIME, FakeWatcher
 from range_test_curves import Kind, simulate
 
 from clrbench import backends
@@ -30,7 +31,6 @@ from clrbench.records import (
     RunLog,
     Split,
     StepLog,
-    Timing,
     TrainPlan,
 )
 from clrbench.schedules import one_cycle, ramp, triangular, triangular2
@@ -84,20 +84,9 @@ def make(run: RunSpec, dataset: Dataset) -> RunLog:
     return log_of(backend.make_trainer(plan, dataset, "cpu"), plan, limit)
 
 
-class Nobody:
-    """Lets a run get on, and wants to know nothing."""
-
-    def advance(self, steps: int) -> None: ...
-
-    def warn(self, text: str) -> None: ...
-
-    def stopping(self) -> bool:
-        return False
-
-
 def log_of(trainer: Trainer, plan: TrainPlan, limit: float) -> RunLog:
     """Return what a run leaves behind."""
-    session = Session(trainer, plan, limit, Nobody(), lambda _: None, Timing(0.0, 0.0, 0.0, 0.0, num_images=0))
+    session = Session(trainer, plan, limit, FakeWatcher(), lambda _: None, NO_TIME)
     log = session.run()
     assert log is not None
     return log
