@@ -194,5 +194,7 @@ def _existing(dataset: str) -> Path:
     except OSError:
         exists = False  # such as a name too long for the file system
     if not exists:
-        raise SpecError(f"got {dataset!r}; no such file or folder exists; allowed: {ALLOWED}", key=("data", "dataset"))
+        raise SpecError(
+            f"got {dataset!r}, and no such file or folder exists; allowed: {ALLOWED}", key=("data", "dataset")
+        )
     return path
