@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from clrbench.report.bounds import curve_table
 from fakes import NO_TIME, FakeWatcher
 from range_test_curves import Kind, simulate
+from runs_on_disk import run_record
 
 from clrbench import backends
+from clrbench.analysis.bounds import curve_table
 from clrbench.backends.protocol import Trainer
 from clrbench.data import DatasetSizes
 from clrbench.execution.session import Session
@@ -95,7 +96,7 @@ def log_of(trainer: Trainer, plan: TrainPlan, limit: float) -> RunLog:
 def curve_of(run: RunSpec, log: RunLog, root: Path) -> pd.DataFrame:
     """Return what `curve.csv` would hold of a run."""
     folder = ResultsFolder(root)
-    folder.write_run("run", run.steps_per_epoch, log, {"spec": run.model_dump(mode="json")})
+    folder.write_run(run_record(run), log)
     return curve_table(folder.indexed_runs())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, fields
 from typing import cast
 
 import numpy as np
@@ -17,47 +17,6 @@ from clrbench.analysis.targets import KINDS, compared_targets
 from clrbench.records import DoubleArray
 from clrbench.stats import median_interval
 from clrbench.store import StoredRun
-
-ROLES = ("candidate", "baseline")
-_PAIR_COLUMNS = ("backend", "candidate", "baseline", "metric", "target", "kind")
-TIME_TO_TARGET_COLUMNS = (
-    *_PAIR_COLUMNS,
-    "candidate_runs",
-    "candidate_misses",
-    "baseline_runs",
-    "baseline_misses",
-    "candidate_median_steps",
-    "baseline_median_steps",
-    "candidate_median_epochs",
-    "baseline_median_epochs",
-    "candidate_median_total_steps",
-    "baseline_median_total_steps",
-    "pairs",
-    "speed_up_low",
-    "speed_up_high",
-    "ci_low",
-    "ci_high",
-    "epochs_speed_up_low",
-    "epochs_speed_up_high",
-    "epochs_ci_low",
-    "epochs_ci_high",
-    "total_speed_up_low",
-    "total_speed_up_high",
-    "total_ci_low",
-    "total_ci_high",
-)
-_SAME_MACHINE = ("device", "threads", "executor")
-SECONDS_COLUMNS = (
-    *_PAIR_COLUMNS,
-    *_SAME_MACHINE,
-    "candidate_median_seconds",
-    "baseline_median_seconds",
-    "pairs",
-    "speed_up_low",
-    "speed_up_high",
-    "ci_low",
-    "ci_high",
-)
 
 
 @dataclass(frozen=True)
@@ -88,6 +47,26 @@ class SpeedUp:
     speed_up_high: float
     ci_low: float
     ci_high: float
+
+
+ROLES = ("candidate", "baseline")
+_PAIR_COLUMNS = ("backend", "candidate", "baseline", "metric", "target", "kind")
+_SAME_MACHINE = ("device", "threads", "executor")
+_SPEED_UP = tuple(field.name for field in fields(SpeedUp))
+TIME_TO_TARGET_COLUMNS = (
+    *_PAIR_COLUMNS,
+    *(f"{role}_{name}" for role in ROLES for name in ("runs", "misses")),
+    *(f"{role}_median_{unit}" for unit in ("steps", "epochs", "total_steps") for role in ROLES),
+    "pairs",
+    *(f"{way}{name}" for way in ("", "epochs_", "total_") for name in _SPEED_UP),
+)
+SECONDS_COLUMNS = (
+    *_PAIR_COLUMNS,
+    *_SAME_MACHINE,
+    *(f"{role}_median_seconds" for role in ROLES),
+    "pairs",
+    *_SPEED_UP,
+)
 
 
 def speed_up(candidate: Times, baseline: Times, *, alpha: float) -> SpeedUp:
@@ -132,8 +111,8 @@ def time_to_target_table(results: Results) -> pd.DataFrame:
                 ],
                 "total_": [arm.times(kind, seeds, start=cost) for arm, cost in zip(arms, costs, strict=True)],
             }
-            for way, times in ways.items():
-                found = asdict(speed_up(*times, alpha=results.spec.verdict.alpha))
+            for way, (candidate, baseline) in ways.items():
+                found = asdict(speed_up(candidate, baseline, alpha=results.spec.verdict.alpha))
                 row |= {f"{way}{key}": value for key, value in found.items()}
             rows.append({**row, "pairs": len(seeds)})
     return pd.DataFrame(rows, columns=list(TIME_TO_TARGET_COLUMNS))
@@ -151,9 +130,9 @@ def seconds_table(results: Results) -> pd.DataFrame:
         for machine in dict.fromkeys(machines.values()):
             seeds = [seed for seed in shared if machines[seed] == machine]
             for kind in KINDS:
-                times = [arm.times(kind, seeds, arm.numbers(seeds, _steps_per_second)) for arm in arms]
-                medians = [float(np.median(one.taken)) for one in times]
-                found = astuple(speed_up(*times, alpha=results.spec.verdict.alpha))
+                candidate, baseline = (arm.times(kind, seeds, arm.numbers(seeds, _steps_per_second)) for arm in arms)
+                medians = [float(np.median(times.taken)) for times in (candidate, baseline)]
+                found = astuple(speed_up(candidate, baseline, alpha=results.spec.verdict.alpha))
                 rows.append((*place.values(), kind, *machine, *medians, len(seeds), *found))
     return pd.DataFrame(rows, columns=list(SECONDS_COLUMNS))
 

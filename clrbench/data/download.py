@@ -9,14 +9,10 @@ import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from clrbench import files
 from clrbench.data.progress import Show
 from clrbench.errors import DataError
-
-if TYPE_CHECKING:
-    import requests
 
 ATTEMPTS = 3
 PAUSE_SECONDS = 1.0
@@ -142,8 +138,8 @@ def _without_password(url: str) -> str:
     return re.sub(r"(?<=://)[^/]*@", "", url)
 
 
-def _cause(err: "requests.RequestException") -> str:
-    """Return the innermost cause, which says what happened; the outer ones say where in the library."""
+def _cause(err: Exception) -> str:
+    """Return what the innermost cause says, which is what happened; the outer ones say where in the library."""
     cause: object = err
     while isinstance(cause, BaseException) and cause.args:
         inner = getattr(cause.args[-1], "reason", None) or cause.args[-1]

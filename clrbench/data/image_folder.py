@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from clrbench import files
 from clrbench.data.content import Arrays, DatasetSizes, check_fits_memory
@@ -58,9 +57,14 @@ def read(folder: Path, advance: Advance) -> Arrays:
     train, test = _list(folder)
     shape = _measure(folder, train, test, (*train, *test)).image_shape
     labels = {name: label for label, name in enumerate(dict.fromkeys(map(_class_name, train)))}
+    mode = "L" if shape[2] == 1 else "RGB"
     arrays: Arrays = {}
     for split, paths in (("train", train), ("test", test)):
-        arrays[f"x_{split}"] = _decode(paths, shape, advance)
+        images = arrays[f"x_{split}"] = np.empty((len(paths), *shape), np.uint8)
+        for row, path in enumerate(paths):
+            with _opened(path) as image:
+                images[row] = np.asarray(image.convert(mode)).reshape(shape)
+            advance(1)
         arrays[f"y_{split}"] = np.array([labels[_class_name(path)] for path in paths], np.int32)
     return arrays
 
@@ -72,8 +76,7 @@ def _class_name(path: str) -> str:
 def _measure(folder: Path, train: list[str], test: list[str], images: Sequence[str]) -> DatasetSizes:
     """Return how large a data set is, of whose images these have been looked at; decoded, it fits the memory."""
     sizes = DatasetSizes(len(train), len(test), _common_shape(images))
-    shape = (len(train) + len(test), *sizes.image_shape)
-    check_fits_memory(str(folder), {"images": (shape, np.dtype(np.uint8))})
+    check_fits_memory(str(folder), {"images": ((len(train) + len(test), *sizes.image_shape), np.dtype(np.uint8))})
     return sizes
 
 
@@ -154,16 +157,6 @@ def _common_shape(images: Sequence[str]) -> tuple[int, int, int]:
             channels = 3
     width, height = size
     return height, width, channels
-
-
-def _decode(paths: Sequence[str], shape: tuple[int, int, int], advance: Advance) -> npt.NDArray[np.uint8]:
-    images = np.empty((len(paths), *shape), np.uint8)
-    mode = "L" if shape[2] == 1 else "RGB"
-    for row, path in enumerate(paths):
-        with _opened(path) as image:
-            images[row] = np.asarray(image.convert(mode)).reshape(shape)
-        advance(1)
-    return images
 
 
 @contextmanager

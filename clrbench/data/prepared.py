@@ -93,11 +93,7 @@ def _locked(folder: Path, show: Show) -> Iterator[None]:
 
 
 def load_or_make(folder: Path, name: str, make: Callable[[], Arrays], show: Show) -> Dataset:
-    """Return a prepared data set; unless it is there, it is made and kept, and another process that does so waited for.
-
-    Raises:
-        DataError: If it cannot be made, or the disk refuses.
-    """
+    """Return a prepared data set; unless it is there, it is made and kept, and another process that does so waited for."""
     if not (folder / ABOUT).is_file():
         with disk_errors(folder), _locked(folder.parent, show):
             if not (folder / ABOUT).is_file():  # another process may have made it meanwhile

@@ -13,13 +13,12 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Generator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -43,10 +42,9 @@ FONTS = (
 )
 """The fonts of matplotlib that have ten lining figures; its others hold symbols, or old-style figures (cmmi10)."""
 
-Split: TypeAlias = Literal["train", "test"]
 Block: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 
-_SPLITS: tuple[Split, ...] = ("train", "test")
+_SPLITS = ("train", "test")
 _SEED = 20_151_114
 _BLOCK_ROWS = 100
 """Few enough that Ctrl-C, which waits for the blocks in hand, takes a fraction of a second."""
@@ -59,12 +57,8 @@ _GLYPH_HEIGHT = 44
 """Height of an upright 0, in pixels of the drawing, which has twice the resolution of the image."""
 
 
-def render(split: Split, rows: range) -> Block:
-    """Return uint8[rows, 32, 32, 3] images and int64[rows] labels; row i is the same whatever else is rendered.
-
-    Raises:
-        DataError: If a font is missing.
-    """
+def render(split: str, rows: range) -> Block:
+    """Return uint8[rows, 32, 32, 3] images and int64[rows] labels; row i is the same whatever else is rendered."""
     images = np.empty((len(rows), *IMAGE_SHAPE), dtype=np.uint8)
     labels = np.empty(len(rows), dtype=np.int64)
     for at, row in enumerate(rows):
@@ -83,12 +77,9 @@ def make(
     """Return the first rows of both splits, rendered in worker processes; the bytes do not depend on how many there are.
 
     `advance` takes how many more rows are done; by default there is a worker for every processor that this process may use.
-
-    Raises:
-        DataError: If a font is missing, or a worker dies.
     """
     arrays: Arrays = {}
-    blocks: list[tuple[Split, range]] = []
+    blocks: list[tuple[str, range]] = []
     for split, count in zip(_SPLITS, (train_rows, test_rows), strict=True):
         arrays[f"x_{split}"] = np.empty((count, *IMAGE_SHAPE), dtype=np.uint8)
         arrays[f"y_{split}"] = np.empty(count, dtype=np.int64)
@@ -101,7 +92,7 @@ def make(
     return arrays
 
 
-def _render_all(blocks: list[tuple[Split, range]], num_processes: int | None) -> Generator[Block]:
+def _render_all(blocks: list[tuple[str, range]], num_processes: int | None) -> Generator[Block]:
     pool = ProcessPoolExecutor(
         num_processes or _available_cpus(), multiprocessing.get_context("spawn"), initializer=_end_with_parent
     )
@@ -112,7 +103,7 @@ def _render_all(blocks: list[tuple[Split, range]], num_processes: int | None) ->
         with ThreadPoolExecutor(1, initializer=block_ctrl_c) as starter:
             rendered = starter.submit(pool.map, render, *zip(*blocks, strict=True)).result()
         yield from rendered
-    except BrokenProcessPool as err:
+    except BrokenExecutor as err:
         raise DataError(f"{NAME}: a worker process died, perhaps for want of memory; free some and try again") from err
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

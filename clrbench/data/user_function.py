@@ -106,10 +106,7 @@ def _user_code(reference: str, doing: str) -> Iterator[None]:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for the answer alone
             yield
-    except (
-        Exception,
-        SystemExit,
-    ) as err:  # a user's code can raise anything, also an error that has no message to give
+    except (Exception, SystemExit) as err:  # a user's code can raise anything
         text = f"SyntaxError: {err}" if isinstance(err, SyntaxError) else "".join(traceback.format_exception_only(err))
         got = shown(text.strip(), max_characters=1000)
         raise DataError(f"{reference}: {doing} raised {got}; run it by itself to see where") from err

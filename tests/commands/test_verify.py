@@ -31,7 +31,7 @@ from clrbench.progress import Display
 from clrbench.records import Evaluation, RunLog, Split, StepLog, Timing
 from clrbench.spec import RunSpec, to_yaml
 from clrbench.store import ResultsFolder, StoredRun
-from clrbench.store.files import SEAL, sealed, to_json
+from clrbench.store.files import SEAL, to_sealed_json
 
 FEW_ROWS = {"dataset": "mnist", "validation": "100 rows", "train_rows": 400, "test_rows": 100}
 ARMS = {
@@ -234,7 +234,7 @@ def test_a_run_that_this_version_cannot_read_is_an_error_of_the_results(results:
     content = json.loads((folder / "run.json").read_text())
     del content[SEAL]
     content["spec"]["momentum_of_mind"] = 1
-    (folder / "run.json").write_bytes(to_json(sealed(content)))
+    (folder / "run.json").write_bytes(to_sealed_json(content))
     with pytest.raises(ResultsError, match="another version of clrbench wrote it, and this one cannot read what was"):
         quietly(root, folder.name)
 
