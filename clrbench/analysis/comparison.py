@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.metrics import is_accuracy
+from clrbench.analysis.metrics import is_accuracy, of_arm
 from clrbench.analysis.pairs import Contest, differences_table, moved_epochs, paired_seeds, runs_by_key
 from clrbench.analysis.results import Results, compared_metrics
 from clrbench.records import DoubleArray
@@ -52,13 +52,13 @@ class Evidence:
         epoch: Where the arms are compared.
         moved: Whether that is the end of a cycle rather than that of the training.
         alpha: Level of the whole family, earlier looks charged.
-        looks: With how many sets of seeds the verdict was looked at.
+        looks: Number of sets of seeds that the verdict was looked at with.
         comparisons: How many comparisons share the level.
-        adjusted_p_value: By Holm's method.
+        adjusted_p_value: p after Holm's method.
         sd_difference: Standard deviation of the paired differences; nan below two pairs.
         detectable_difference: What so many pairs show four times in five; inf where they can show nothing.
-        rows: On which the metric is measured.
-        standard_error: What so few rows leave open in the accuracy of the baseline; nan in a loss.
+        rows: Number of rows that the metric is measured on.
+        standard_error: Standard error of the accuracy of the baseline over these rows; nan for a loss.
     """
 
     backend: str
@@ -87,7 +87,7 @@ def read_rows(kind: type[R], table: pd.DataFrame) -> list[R]:
 
 @dataclass(frozen=True)
 class Question:
-    """What a comparison is asked.
+    """What a comparison is to answer.
 
     Attributes:
         alpha: Risk of a false "better" or "worse" in the whole family.
@@ -113,8 +113,8 @@ def verdict_word(differences: DoubleArray, p_value: float, question: Question) -
 
     Args:
         differences: float64[pairs], candidate - baseline.
-        p_value: Of the exact test, adjusted for the others of its family.
-        question: What it is asked.
+        p_value: p of the exact test, adjusted for the other comparisons of its family.
+        question: Level, margin and direction.
     """
     if len(differences) < pairs_needed(question.alpha, question.comparisons):
         return "cannot tell"
@@ -144,8 +144,8 @@ def supported_verdict(word: str, metric: str, divergence: Divergence) -> str:
     that they failed.
 
     Args:
-        word: Of the pairs that count.
-        metric: In which they are compared.
+        word: The verdict of the pairs that count.
+        metric: What is compared.
         divergence: In how many pairs a run diverged.
     """
     one_sided = {"better": divergence.of_candidate, "worse": divergence.of_baseline}
@@ -237,8 +237,7 @@ class _Family:
         return Divergence(len(candidate - baseline), len(baseline - candidate), len(candidate & baseline))
 
     def _evaluations(self, arm: str) -> pd.DataFrame:
-        metrics = self.results.once(compared_metrics)
-        return metrics[(metrics["backend"] == self.backend) & (metrics["arm"] == arm)]
+        return of_arm(self.results.once(compared_metrics), self.backend, arm)
 
     def _last_epoch(self, arm: str) -> float:
         return float(self._evaluations(arm)["epoch"].max())

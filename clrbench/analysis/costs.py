@@ -3,6 +3,7 @@
 import pandas as pd
 
 from clrbench.analysis.curves import bands_table
+from clrbench.analysis.metrics import of_arm
 from clrbench.analysis.results import Results, own_metrics
 from clrbench.analysis.summary import summary_table
 from clrbench.planning.runs import range_test_group
@@ -49,8 +50,8 @@ def cost_curve(results: Results) -> pd.DataFrame | None:
     bands = bands[bands["metric"] == results.spec.verdict.metric]
     tables = []
     for (backend, arm), band in bands.groupby(["backend", "arm"], sort=False):
-        rows = metrics[(metrics["backend"] == backend) & (metrics["arm"] == arm)]
-        steps = rows.groupby("epoch")["step"].first().to_numpy() + int(before[str(backend), str(arm)])
+        evaluations = of_arm(metrics, str(backend), str(arm)).groupby("epoch")["step"].first()
+        steps = evaluations.to_numpy() + int(before[str(backend), str(arm)])
         values = {"total_step": steps, "mean": band["mean"].to_numpy()}
         tables.append(pd.DataFrame({"backend": backend, "arm": arm, **values}, columns=list(CURVE_COLUMNS)))
     return pd.concat(tables, ignore_index=True)

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
+from clrbench.analysis.metrics import of_arm
 from clrbench.analysis.results import Results, own_metrics
 from clrbench.records import DoubleArray
 from clrbench.spec import METRICS
@@ -91,7 +92,7 @@ def _by_arm(metrics: pd.DataFrame, arms: Sequence[str]) -> Iterator[tuple[tuple[
     """Yield the evaluations of each backend and arm that has any."""
     for backend in metrics["backend"].unique():
         for arm in arms:
-            rows = metrics[(metrics["backend"] == backend) & (metrics["arm"] == arm)]
+            rows = of_arm(metrics, backend, arm)
             if not rows.empty:
                 yield (str(backend), arm), rows
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.metrics import RUN_KEYS
+from clrbench.analysis.metrics import RUN_KEYS, of_arm
 from clrbench.analysis.results import Results, own_metrics
 from clrbench.planning.runs import cycle_end_epochs
 from clrbench.spec import BaseCyclic, Clock, Schedule
@@ -103,9 +103,9 @@ def cycle_peaks_table(results: Results) -> pd.DataFrame:
     metrics, cycles = results.once(own_metrics), results.once(cycles_table)
     rows = []
     for (backend, arm), ends in cycles.groupby(["backend", "arm"], sort=False):
-        of_arm = metrics[(metrics["backend"] == backend) & (metrics["arm"] == arm)].dropna(subset="test_accuracy")
-        if not of_arm.empty:
-            runs = pd.DataFrame([_peak(run, ends["step"]) for _, run in of_arm.groupby("seed")])
+        measured = of_arm(metrics, str(backend), str(arm)).dropna(subset="test_accuracy")
+        if not measured.empty:
+            runs = pd.DataFrame([_peak(run, ends["step"]) for _, run in measured.groupby("seed")])
             rows.append({"backend": backend, "arm": arm, "runs": len(runs)} | runs.mean().to_dict())
     return pd.DataFrame(rows, columns=list(PEAK_COLUMNS))
 

@@ -48,6 +48,11 @@ def last_rows(metrics: pd.DataFrame) -> pd.DataFrame:
     return metrics.groupby(RUN_KEYS, sort=False).tail(1)
 
 
+def of_arm(table: pd.DataFrame, backend: str, arm: str) -> pd.DataFrame:
+    """Return the rows of a backend and an arm."""
+    return table[(table["backend"] == backend) & (table["arm"] == arm)]
+
+
 def _run_metrics(experiment: str, run: StoredRun) -> pd.DataFrame:
     ends = run.evaluations["step"].to_numpy()
     starts = np.concatenate([[0], ends[:-1]])

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.metrics import RUN_KEYS, diverged_value, is_accuracy
+from clrbench.analysis.metrics import RUN_KEYS, diverged_value, is_accuracy, of_arm
 from clrbench.analysis.results import Results, compared_metrics
 from clrbench.planning.runs import cycle_end_epochs
 from clrbench.spec import METRICS, Clock
@@ -123,7 +123,7 @@ def _mid_cycle_ends(results: Results) -> dict[tuple[str, str], float]:
 
 
 def _is_evaluated(metrics: pd.DataFrame, backend: str, arm: str, epoch: float) -> bool:
-    rows = metrics[(metrics["backend"] == backend) & (metrics["arm"] == arm)]
+    rows = of_arm(metrics, backend, arm)
     at = rows[_is_at(rows, epoch)]
     return not rows.empty and rows["seed"].nunique() == at["seed"].nunique()
 

@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.metrics import diverged_value, is_accuracy
+from clrbench.analysis.metrics import diverged_value, is_accuracy, of_arm
 from clrbench.errors import ResultsError
 from clrbench.planning.advice import comparisons
 from clrbench.planning.runs import BoundsTable, range_test_group
@@ -24,10 +24,10 @@ class Search:
     """How the rates of tuned arms were found.
 
     Attributes:
-        runs: Every run of the search: the tries, and those at the rates given.
-        tries: search.csv.
-        chosen: chosen.csv.
-        given_runs: Those that stand for tuned arms at the rates given, under names such as `constant@0.01`.
+        runs: Every run in the search folder that counts: the tries, and the runs at the rates given.
+        tries: The table search.csv.
+        chosen: The table chosen.csv.
+        given_runs: The runs of tuned arms at the rates that they were given, labelled `constant@0.01` or the like.
     """
 
     runs: tuple[StoredRun, ...]
@@ -40,10 +40,10 @@ def read_search(folder: ResultsFolder, spec: Spec, runs: Sequence[StoredRun], bo
     """Return how the rates of tuned arms were found.
 
     Args:
-        folder: Of the experiment.
+        folder: The folder of the experiment.
         spec: The experiment, resolved.
-        runs: Its finished runs.
-        bounds: Of its range tests.
+        runs: The finished runs of its arms.
+        bounds: What its range tests suggest.
 
     Raises:
         ResultsError: If a tuned arm was trained, but its search is not finished.
@@ -103,7 +103,7 @@ def _chosen_table(spec: Spec, tries: pd.DataFrame, bounds: BoundsTable) -> pd.Da
     rows = []
     for (backend, arm), by_rate in scores(spec, tries).items():
         choice = best_rate(spec, by_rate)
-        here = tries[(tries["backend"] == backend) & (tries["arm"] == arm)]
+        here = of_arm(tries, backend, arm)
         known = not spec.arms[arm].schedule.needs_range_test or (backend, range_test_group(spec, arm).arm) in bounds
         given = given_rate(spec, arm, backend, bounds) if known else np.nan
         rows.append((backend, arm, given, choice.rate, len(here), choice.at_edge, int(here["steps"].sum())))

@@ -24,9 +24,9 @@ class Table:
     """A table of an experiment.
 
     Attributes:
-        name: Of its file, without `.csv`.
+        name: Name of its file, without `.csv`.
         caption: What it shows, for the page.
-        build: Makes it; None where the experiment has no such table.
+        build: Builds it from the results; None where the experiment has no such table.
     """
 
     name: str
@@ -86,10 +86,10 @@ class Findings:
 
     Attributes:
         spec: The experiment, resolved.
-        tables: By `Table.name`, in the order of `TABLES`.
-        provenances: Of the runs of the arms.
+        tables: The tables by name, in the order of `TABLES`.
+        provenances: Provenance of each run of the arms.
         mixed_pairs: The pairs that no comparison counts, as their runs were made with different versions.
-        num_missing_runs: How many runs of the arms are not finished.
+        num_missing_runs: Number of runs of the arms that are not finished.
     """
 
     spec: Spec

@@ -63,6 +63,23 @@ def two_arms(clr: list[float], constant: list[float], search: Search = NO_SEARCH
 # Paired speed-ups, in steps and epochs.
 
 
+def test_the_columns_are_those_of_the_contract() -> None:
+    bounds = [
+        f"{way}{name}"
+        for way in ("", "epochs_", "total_")
+        for name in ("speed_up_low", "speed_up_high", "ci_low", "ci_high")
+    ]
+    assert ",".join(TIME_TO_TARGET_COLUMNS) == (
+        "backend,candidate,baseline,metric,target,kind,candidate_runs,candidate_misses,baseline_runs,baseline_misses,"
+        "candidate_median_steps,baseline_median_steps,candidate_median_epochs,baseline_median_epochs,"
+        f"candidate_median_total_steps,baseline_median_total_steps,pairs,{','.join(bounds)}"
+    )
+    assert ",".join(SECONDS_COLUMNS) == (
+        "backend,candidate,baseline,metric,target,kind,device,threads,executor,candidate_median_seconds,"
+        "baseline_median_seconds,pairs,speed_up_low,speed_up_high,ci_low,ci_high"
+    )
+
+
 def test_the_row_of_a_comparison_without_misses() -> None:
     row = two_arms([100, 200, 300, 100, 100, 200, 50], [200, 300, 300, 50, 400, 500, 150])
     ratios = [2, 1.5, 1, 0.5, 4, 2.5, 3]
