@@ -33,10 +33,8 @@ class RangeTest:
     """The finished sweeps of a range test, and what they suggest.
 
     Attributes:
-        folder: Its results folder.
         runs: Its sweeps, by backend in the order of the spec.
         half_runs: The sweeps at half the length, where there is one for each run of a backend.
-        bounds: What the sweeps of each backend suggest.
     """
 
     folder: ResultsFolder

@@ -34,14 +34,8 @@ class Comparison(PairedComparison):
     verdict: str
 
 
-COMPARISON_COLUMNS = (
-    "backend",
-    "metric",
-    "candidate",
-    "baseline",
-    *(field.name for field in fields(PairedComparison)),
-    "verdict",
-)
+_PLACE_COLUMNS = ("backend", "metric", "candidate", "baseline")
+COMPARISON_COLUMNS = (*_PLACE_COLUMNS, *(field.name for field in fields(PairedComparison)), "verdict")
 
 
 @dataclass(frozen=True)
@@ -137,16 +131,11 @@ class Divergence:
 
 
 def supported_verdict(word: str, metric: str, divergence: Divergence) -> str:
-    """Return a verdict, or `cannot tell` where it rests on what diverged runs do not show.
+    """Return the verdict of the pairs that count, or `cannot tell` where it rests on what diverged runs do not show.
 
     The pairs that a diverged run leaves without a loss are those in which its arm failed: without them no verdict is in its
     favour, nor are the arms equivalent. In accuracy such a run counts, as a blind guess; but two of them are alike only in
     that they failed.
-
-    Args:
-        word: The verdict of the pairs that count.
-        metric: What is compared.
-        divergence: In how many pairs a run diverged.
     """
     one_sided = {"better": divergence.of_candidate, "worse": divergence.of_baseline}
     flattered = one_sided if not is_accuracy(metric) else {}
@@ -206,11 +195,12 @@ class _Family:
             values = test.differences
             sd = float(values.std(ddof=1)) if len(values) > 1 else np.nan
             epoch = self.results.once(moved_epochs).get(test.contest)
+            last_epoch = float(self._evaluations(test.contest.candidate)["epoch"].max())
             rows, error = self._sampling_error(test.contest.baseline)
             yield Evidence(
                 **test.contest._asdict(),
                 metric=self.metric,
-                epoch=self._last_epoch(test.contest.candidate) if epoch is None else epoch,
+                epoch=last_epoch if epoch is None else epoch,
                 moved=epoch is not None,
                 alpha=self.question.alpha,
                 looks=self.results.looks.get(self.backend, 1),
@@ -226,21 +216,14 @@ class _Family:
 
     def _divergence(self, contest: Contest) -> Divergence:
         runs = self.results.once(runs_by_key)
+        seeds = self.results.once(paired_seeds)[contest]
         candidate, baseline = (
-            {
-                seed
-                for seed in self.results.once(paired_seeds)[contest]
-                if runs[RunKey(self.backend, arm, seed)].has_diverged
-            }
-            for arm in contest[1:]
+            {seed for seed in seeds if runs[RunKey(self.backend, arm, seed)].has_diverged} for arm in contest[1:]
         )
         return Divergence(len(candidate - baseline), len(baseline - candidate), len(candidate & baseline))
 
     def _evaluations(self, arm: str) -> pd.DataFrame:
         return of_arm(self.results.once(compared_metrics), self.backend, arm)
-
-    def _last_epoch(self, arm: str) -> float:
-        return float(self._evaluations(arm)["epoch"].max())
 
     def _sampling_error(self, arm: str) -> tuple[int, float]:
         """Return how many rows the metric is measured on, and the standard error that so few leave in an accuracy."""
@@ -258,34 +241,32 @@ class _Family:
 
 
 def _families(results: Results) -> list[_Family]:
-    differences, primary = results.once(differences_table), results.spec.verdict.metric
-    measured = {primary, *differences["metric"]}
+    differences = results.once(differences_table)
+    measured = {results.spec.verdict.metric, *differences["metric"]}
     families = []
     for backend in results.backends:
+        contests = [Contest(backend, *pair) for pair in results.comparisons]
         for metric in (metric for metric in METRICS if metric in measured):
-            of_metric = differences[(differences["backend"] == backend) & (differences["metric"] == metric)]
             question = _question(results, metric, backend)
-            contests = [Contest(backend, *pair) for pair in results.comparisons]
-            families.append(_Family(results, backend, metric, question, _tests(of_metric, question, contests)))
+            tests = _tests(differences[differences["metric"] == metric], question, contests)
+            families.append(_Family(results, backend, metric, question, tests))
     return families
 
 
 def _question(results: Results, metric: str, backend: str) -> Question:
     verdict = results.spec.verdict
-    better_up = is_accuracy(metric)
-    margin = verdict.margin if better_up == is_accuracy(verdict.metric) else None
+    higher_is_better = is_accuracy(metric)
+    margin = verdict.margin if higher_is_better == is_accuracy(verdict.metric) else None
     if metric != verdict.metric:
-        return Question(verdict.alpha, margin, better_up)
+        return Question(verdict.alpha, margin, higher_is_better)
     alpha = verdict.alpha / results.looks.get(backend, 1)
-    return Question(alpha, margin, better_up, comparisons=max(1, len(results.comparisons)))
+    return Question(alpha, margin, higher_is_better, comparisons=max(1, len(results.comparisons)))
 
 
 def _tests(table: pd.DataFrame, question: Question, contests: Sequence[Contest]) -> list[_Test]:
+    by_contest = dict(iter(table.groupby(["backend", "candidate", "baseline"])["difference"]))
     differences = [
-        table.loc[
-            (table["candidate"] == contest.candidate) & (table["baseline"] == contest.baseline), "difference"
-        ].to_numpy(np.float64)
-        for contest in contests
+        by_contest[contest].to_numpy(np.float64) if contest in by_contest else np.empty(0) for contest in contests
     ]
     found = [compared(values, question) for values in differences]
     p_values = np.array([one.p_value for one in found])

@@ -8,8 +8,6 @@ from clrbench.analysis.results import Results, own_metrics
 from clrbench.analysis.summary import summary_table
 from clrbench.planning.runs import range_test_group
 
-CURVE_COLUMNS = ("backend", "arm", "total_step", "mean")
-
 
 def costs_table(results: Results) -> pd.DataFrame:
     """Return the updates of each arm on each backend: of one run, of its range test, of its search, and together."""
@@ -52,8 +50,8 @@ def cost_curve(results: Results) -> pd.DataFrame | None:
     for (backend, arm), band in bands.groupby(["backend", "arm"], sort=False):
         evaluations = of_arm(metrics, str(backend), str(arm)).groupby("epoch")["step"].first()
         steps = evaluations.to_numpy() + int(before[str(backend), str(arm)])
-        values = {"total_step": steps, "mean": band["mean"].to_numpy()}
-        tables.append(pd.DataFrame({"backend": backend, "arm": arm, **values}, columns=list(CURVE_COLUMNS)))
+        columns = {"backend": backend, "arm": arm, "total_step": steps, "mean": band["mean"].to_numpy()}
+        tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
 
 

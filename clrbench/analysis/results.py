@@ -103,11 +103,7 @@ def compared_metrics(results: Results) -> pd.DataFrame:
 
 
 def _read_runs(folder: ResultsFolder, spec: Spec) -> tuple[StoredRun, ...]:
-    """Return the finished runs of the arms that a spec asks for, its backends in order.
-
-    Raises:
-        ResultsError: If there is none, or one is damaged.
-    """
+    """Return the finished runs of the arms that a spec asks for, its backends in order."""
     wanted = [run for run in folder.counted_runs() if run.key.arm in spec.arms and run.key.seed in spec.seeds]
     runs = tuple(run for backend in spec.backends for run in wanted if run.key.backend == backend)
     if not runs:

@@ -39,12 +39,6 @@ class Search:
 def read_search(folder: ResultsFolder, spec: Spec, runs: Sequence[StoredRun], bounds: BoundsTable) -> Search:
     """Return how the rates of tuned arms were found.
 
-    Args:
-        folder: The folder of the experiment.
-        spec: The experiment, resolved.
-        runs: The finished runs of its arms.
-        bounds: What its range tests suggest.
-
     Raises:
         ResultsError: If a tuned arm was trained, but its search is not finished.
     """
@@ -52,9 +46,7 @@ def read_search(folder: ResultsFolder, spec: Spec, runs: Sequence[StoredRun], bo
     tries = search_table(spec, stored)
     chosen = _chosen_table(spec, tries, bounds)
     labels = {given_label(spec, arm) for arm in spec.tuned_arms}
-    as_given = set(
-        chosen.loc[chosen["given_lr"] == chosen["lr"], ["backend", "arm"]].itertuples(index=False, name=None)
-    )
+    as_given = set(chosen[chosen["given_lr"] == chosen["lr"]][["backend", "arm"]].itertuples(index=False, name=None))
     found = Search(
         runs=tuple(stored),
         tries=tries,

@@ -43,21 +43,12 @@ def published_table(results: Results) -> pd.DataFrame:
     """Return where values published elsewhere lie among the runs of their arm that did not diverge."""
     ends = last_rows(results.once(own_metrics))
     ends = ends.assign(**ends[list(METRICS)].where(ends["status"] != "diverged"))
-    rows = [
-        {
-            "backend": backend,
-            "arm": name,
-            "metric": metric,
-            "value": value,
-            "runs": int(runs[metric].notna().sum()),
-            "runs_below": int((runs[metric] < value).sum()),
-            "min": runs[metric].min(),
-            "median": runs[metric].median(),
-            "max": runs[metric].max(),
-        }
-        for (backend, name), runs in ends.groupby(["backend", "arm"], sort=False)
-        for metric, value in results.spec.arms[str(name)].published.items()
-    ]
+    rows = []
+    for (backend, arm), runs in ends.groupby(["backend", "arm"], sort=False):
+        for metric, value in results.spec.arms[str(arm)].published.items():
+            counts = runs[metric].notna().sum(), (runs[metric] < value).sum()
+            spread = runs[metric].min(), runs[metric].median(), runs[metric].max()
+            rows.append((backend, arm, metric, value, *counts, *spread))
     columns = ["backend", "arm", "metric", "value", "runs", "runs_below", "min", "median", "max"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -104,13 +95,7 @@ def _timing(runs: Sequence[StoredRun]) -> pd.DataFrame:
 
 
 def _thinned_schedule(run: StoredRun) -> pd.DataFrame:
-    steps = run.steps.iloc[thinned_steps(run.steps["lr"].to_numpy())]
-    return pd.DataFrame(
-        {
-            "backend": run.key.backend,
-            "arm": run.key.arm,
-            "epoch": steps["step"].to_numpy() / run.spec.steps_per_epoch,
-            "step": steps["step"].to_numpy(),
-            "lr": steps["lr"].to_numpy(np.float32),
-        }
-    )
+    thinned = run.steps.iloc[thinned_steps(run.steps["lr"].to_numpy())]
+    steps, lr = thinned["step"].to_numpy(), thinned["lr"].to_numpy(np.float32)
+    epochs = steps / run.spec.steps_per_epoch
+    return pd.DataFrame({"backend": run.key.backend, "arm": run.key.arm, "epoch": epochs, "step": steps, "lr": lr})

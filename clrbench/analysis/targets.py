@@ -17,16 +17,10 @@ TargetValues: TypeAlias = Mapping[str, Mapping[Metric, Sequence[float]]]
 
 AUTO_DIGITS = 4
 KINDS = ("first", "sustained")
+UNITS = ("epoch", "step")
 TARGET_COLUMNS = (
-    "backend",
-    "arm",
-    "metric",
-    "target",
-    "seed",
-    "first_epoch",
-    "first_step",
-    "sustained_epoch",
-    "sustained_step",
+    *("backend", "arm", "metric", "target", "seed"),
+    *(f"{kind}_{unit}" for kind in KINDS for unit in UNITS),
 )
 
 
@@ -91,6 +85,6 @@ def _crossings(run: pd.DataFrame, metric: str, target: float) -> dict[str, float
     found: dict[str, float] = {}
     for name, there in zip(KINDS, (reached, stays), strict=True):
         at = int(np.argmax(there)) if there.any() else None
-        for unit in ("epoch", "step"):
+        for unit in UNITS:
             found[f"{name}_{unit}"] = np.inf if at is None else float(run[unit].iloc[at])
     return found
