@@ -58,7 +58,12 @@ def schedule_table(results: Results) -> pd.DataFrame:
     first: dict[tuple[str, str], StoredRun] = {}
     for run in sorted(results.runs, key=lambda run: run.has_diverged):
         first.setdefault(run.key[:2], run)
-    return pd.concat([_thinned_schedule(run) for run in first.values()], ignore_index=True)
+    tables = []
+    for run in first.values():
+        steps = run.steps.iloc[thinned_steps(run.steps["lr"].to_numpy())].astype({"lr": np.float32})
+        epochs = steps["step"] / run.spec.steps_per_epoch
+        tables.append(steps.assign(backend=run.key.backend, arm=run.key.arm, epoch=epochs))
+    return pd.concat(tables, ignore_index=True)[["backend", "arm", "epoch", "step", "lr"]]
 
 
 def thinned_steps(lr: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
@@ -92,10 +97,3 @@ def _timing(runs: Sequence[StoredRun]) -> pd.DataFrame:
             for run in runs
         ]
     )
-
-
-def _thinned_schedule(run: StoredRun) -> pd.DataFrame:
-    thinned = run.steps.iloc[thinned_steps(run.steps["lr"].to_numpy())]
-    steps, lr = thinned["step"].to_numpy(), thinned["lr"].to_numpy(np.float32)
-    epochs = steps / run.spec.steps_per_epoch
-    return pd.DataFrame({"backend": run.key.backend, "arm": run.key.arm, "epoch": epochs, "step": steps, "lr": lr})

@@ -73,7 +73,6 @@ class Findings:
     """What an experiment came to: all that a report shows.
 
     Attributes:
-        spec: The experiment, resolved.
         tables: The tables by name, in the order of `TABLES`.
         provenances: Provenance of each run of the arms.
         mixed_pairs: The pairs that no comparison counts, as their runs were made with different versions.

@@ -171,13 +171,6 @@ def _pairs(arms: Sequence[pd.DataFrame], same: list[str]) -> tuple[pd.DataFrame,
 
 
 def _times(runs: pd.DataFrame, kind: str, per: pd.Series[float] | float = 1.0, start: float = 0.0) -> Times:
-    """Return what the runs took.
-
-    Args:
-        runs: A row a run.
-        kind: `first` or `sustained`, the kind of crossing.
-        per: Steps in a unit of time, of each run or of all.
-        start: Time that had passed before the first step.
-    """
+    """Return what the runs took, with `per` steps in a unit of time, of which `start` had passed before the first step."""
     taken, given = (start + runs[name] / per for name in (f"{kind}_step", "num_steps"))
     return Times(taken.to_numpy(np.float64), given.to_numpy(np.float64))

@@ -33,9 +33,7 @@ class Index:
 
     Attributes:
         protocol: `planning.plan.PROTOCOL` of the version that last began the experiment.
-        warnings: The warnings about its spec.
         spec: SHA-256, in hex, of the resolved spec that was last begun.
-        threads: Threads of each run.
         devices: cpu, cuda or mps, by backend.
         runs: Ids of the runs that count, by backend, in the order of the spec.
         runs_of: SHA-256, in hex, of the spec that asked for these runs.

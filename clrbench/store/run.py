@@ -59,7 +59,6 @@ class RunRecord:
         run_id: Name of its folder.
         identity: SHA-256, in hex, of everything that decides its numbers.
         spec: The resolved spec of this run alone.
-        num_classes: Of its data set.
     """
 
     run_id: str
@@ -185,11 +184,9 @@ def _from_json(folder: Path, content: dict[str, Any]) -> StoredRun:
     return StoredRun(
         folder=folder,
         record=RunRecord(
-            run_id=content["run_id"],
-            identity=content["identity"],
             spec=spec,
-            num_classes=content["num_classes"],
             provenance=Provenance(**provenance),
+            **{name: content[name] for name in ("run_id", "identity", "num_classes")},
         ),
         status=content["status"],
         reason=content["reason"],
@@ -227,8 +224,7 @@ def _read_table(path: Path, columns: tuple[str, ...], num_rows: int, checksums: 
 
 
 def _steps_table(log: RunLog) -> pd.DataFrame:
-    steps = np.arange(1, len(log.steps.lr) + 1)
-    values = (steps, log.steps.lr, log.steps.loss, log.steps.accuracy)
+    values = (np.arange(1, len(log.steps.lr) + 1), log.steps.lr, log.steps.loss, log.steps.accuracy)
     return pd.DataFrame(dict(zip(RUN_COLUMNS, values, strict=True)))
 
 
