@@ -13,20 +13,13 @@ def costs_table(results: Results) -> pd.DataFrame:
     """Return the updates of each arm on each backend: of one run, of its range test, of its search, and together."""
     train_steps = {run.key[:2]: run.spec.num_steps for run in results.runs}
     search_steps = results.search.chosen.set_index(["backend", "arm"])["search_steps"].to_dict()
-    mean = f"{results.spec.verdict.metric}_mean"
-    rows = [
-        {
-            "backend": row["backend"],
-            "arm": row["arm"],
-            "runs": row["runs"],
-            mean: row[mean],
-            "train_steps": train_steps[row["backend"], row["arm"]],
-            "range_test_steps": _range_test_steps(results, row["backend"], row["arm"]),
-            "search_steps": search_steps.get((row["backend"], row["arm"]), 0),
-        }
-        for row in results.once(summary_table).to_dict("records")
-    ]
-    table = pd.DataFrame(rows)
+    summary = results.once(summary_table)
+    keys = list(summary[["backend", "arm"]].itertuples(index=False, name=None))
+    table = summary[["backend", "arm", "runs", f"{results.spec.verdict.metric}_mean"]].assign(
+        train_steps=[train_steps[key] for key in keys],
+        range_test_steps=[_range_test_steps(results, *key) for key in keys],
+        search_steps=[search_steps.get(key, 0) for key in keys],
+    )
     return table.assign(total_steps=table["train_steps"] + table["range_test_steps"] + table["search_steps"])
 
 

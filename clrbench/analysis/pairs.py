@@ -132,11 +132,7 @@ def _is_at(metrics: pd.DataFrame, epoch: float) -> "pd.Series[bool]":
 
 
 def _shared_seeds(runs: Mapping[RunKey, StoredRun], contest: Contest) -> list[int]:
-    return [
-        seed
-        for backend, arm, seed in runs
-        if (backend, arm) == contest[:2] and RunKey(backend, contest.baseline, seed) in runs
-    ]
+    return [key.seed for key in runs if key[:2] == contest[:2] and key._replace(arm=contest.baseline) in runs]
 
 
 def _is_mixed(runs: Mapping[RunKey, StoredRun], contest: Contest, seed: int) -> bool:

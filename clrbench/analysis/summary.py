@@ -1,6 +1,5 @@
 """What the runs of each arm come to at the end, where their time went, and which rates they used."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -35,8 +34,16 @@ def timing_table(results: Results) -> pd.DataFrame:
         "search": results.search.runs,
         "range_test": [run for test in results.range_tests.values() for run in test.runs],
     }
-    tables = [_timing(runs).assign(purpose=purpose) for purpose, runs in by_purpose.items() if runs]
-    return pd.concat(tables, ignore_index=True)
+    rows = [
+        run.key._asdict()
+        | {name: round(seconds, 4) for name, seconds in asdict(run.timing).items()}
+        | {"images_per_second": round(run.timing.images_per_second)}
+        | {name: getattr(run.provenance, name) for name in ("threads", "device", "executor")}
+        | {"purpose": purpose}
+        for purpose, runs in by_purpose.items()
+        for run in runs
+    ]
+    return pd.DataFrame(rows)
 
 
 def published_table(results: Results) -> pd.DataFrame:
@@ -85,15 +92,3 @@ def _summarise(metrics: pd.DataFrame) -> pd.DataFrame:
         rows.append(row)
     statistics = [f"{metric}_{name}" for metric in METRICS for name in _STATISTICS]
     return pd.DataFrame(rows, columns=["backend", "arm", "runs", "diverged", *statistics])
-
-
-def _timing(runs: Sequence[StoredRun]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            run.key._asdict()
-            | {name: round(seconds, 4) for name, seconds in asdict(run.timing).items()}
-            | {"images_per_second": round(run.timing.images_per_second)}
-            | {name: getattr(run.provenance, name) for name in ("threads", "device", "executor")}
-            for run in runs
-        ]
-    )

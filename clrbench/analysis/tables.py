@@ -25,7 +25,6 @@ class Table:
 
     Attributes:
         name: Name of its file, without `.csv`.
-        caption: What it shows, for the page.
         build: Builds it from the results; None where the experiment has no such table.
     """
 

@@ -47,22 +47,16 @@ class SpeedUp(NamedTuple):
 
 
 ROLES = ("candidate", "baseline")
-_PAIR_COLUMNS = ("backend", "candidate", "baseline", "metric", "target", "kind")
+_KEYS = ("backend", "candidate", "baseline", "metric", "target", "kind")
 _SAME_MACHINE = ("device", "threads", "executor")
 TIME_TO_TARGET_COLUMNS = (
-    *_PAIR_COLUMNS,
+    *_KEYS,
     *(f"{role}_{count}" for role in ROLES for count in ("runs", "misses")),
     *(f"{role}_median_{unit}" for unit in ("steps", "epochs", "total_steps") for role in ROLES),
     "pairs",
     *(f"{unit}{name}" for unit in ("", "epochs_", "total_") for name in SpeedUp._fields),
 )
-SECONDS_COLUMNS = (
-    *_PAIR_COLUMNS,
-    *_SAME_MACHINE,
-    *(f"{role}_median_seconds" for role in ROLES),
-    "pairs",
-    *SpeedUp._fields,
-)
+SECONDS_COLUMNS = (*_KEYS, *_SAME_MACHINE, *(f"{role}_median_seconds" for role in ROLES), "pairs", *SpeedUp._fields)
 
 
 def speed_up(candidate: Times, baseline: Times, *, alpha: float) -> SpeedUp:

@@ -180,7 +180,7 @@ def _to_json(record: RunRecord, log: RunLog) -> dict[str, Json]:
 
 def _from_json(folder: Path, content: dict[str, Any]) -> StoredRun:
     provenance = {**content["provenance"], "rows": SplitSizes(**content["provenance"]["rows"])}
-    spec = RunSpec.model_validate(content["spec"])
+    spec, checksums = RunSpec.model_validate(content["spec"]), content[_FILES_KEY]
     return StoredRun(
         folder=folder,
         record=RunRecord(
@@ -191,10 +191,8 @@ def _from_json(folder: Path, content: dict[str, Any]) -> StoredRun:
         status=content["status"],
         reason=content["reason"],
         timing=RunTiming(**content["timing"]),
-        steps=_read_table(folder / STEPS_FILE, RUN_COLUMNS, spec.num_steps, content[_FILES_KEY]),
-        evaluations=_read_table(
-            folder / EVALUATIONS_FILE, EVALUATION_COLUMNS, len(spec.evaluation_steps), content[_FILES_KEY]
-        ),
+        steps=_read_table(folder / STEPS_FILE, RUN_COLUMNS, spec.num_steps, checksums),
+        evaluations=_read_table(folder / EVALUATIONS_FILE, EVALUATION_COLUMNS, len(spec.evaluation_steps), checksums),
     )
 
 
