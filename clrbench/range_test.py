@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -38,11 +38,6 @@ class _Place:
     median: float
     high: float
 
-    @property
-    def cautious(self) -> float:
-        """The median, but near the lower end where the range is wide: too high a rate costs more than too low a one."""
-        return min(self.median, self.low + _CAUTION_DECADES)
-
 
 @dataclass(frozen=True)
 class _Answer:
@@ -52,13 +47,16 @@ class _Answer:
 
     @property
     def base_lr(self) -> float | None:
-        """The onset, in log10 lr."""
-        return None if self.base is None else self.base.median
+        """The rate of the onset; None if the curve is refused."""
+        return None if self.base is None or self.reason else float(10**self.base.median)
 
     @property
     def max_lr(self) -> float | None:
-        """The peak, in log10 lr, with caution."""
-        return None if self.peak is None else self.peak.cautious
+        """The rate of the peak, near its lower end where its range is wide; None if the curve is refused."""
+        if self.peak is None or self.reason:
+            return None
+        # Too high a rate costs more than too low a one.
+        return float(10 ** min(self.peak.median, self.peak.low + _CAUTION_DECADES))
 
 
 def suggest_bounds(lr: npt.ArrayLike, loss: npt.ArrayLike, accuracy: npt.ArrayLike) -> Bounds:
@@ -93,29 +91,23 @@ def suggest_bounds(lr: npt.ArrayLike, loss: npt.ArrayLike, accuracy: npt.ArrayLi
         raise ValueError("lr: need rates above 0 in ascending order; leave out points at 0, and sort all three by lr")
     answer = _answer(lr, losses, accuracies)
     seeds = [_answer(lr, losses[[i]], accuracies[[i]]) for i in range(len(losses))] if len(losses) > 1 else [answer]
-    reason = SEEDS_DISAGREE if answer.reason is None and _disagree(seeds) else answer.reason
-    seed_base_lr = tuple(_rate(seed.base_lr, seed.reason) for seed in seeds)
-    seed_max_lr = tuple(_rate(seed.max_lr, seed.reason) for seed in seeds)
-    found_max_lr = _rate(answer.max_lr, reason)
-    borne_out = [rate for rate in seed_max_lr if rate is not None]
-    if found_max_lr is not None and borne_out:
+    if answer.reason is None and _disagree(seeds):
+        answer = replace(answer, reason=SEEDS_DISAGREE)
+    base_lr, max_lr = answer.base_lr, answer.max_lr
+    borne_out = [seed.max_lr for seed in seeds if seed.max_lr is not None]
+    if max_lr is not None and borne_out:
         # One seed that diverges early cuts a cliff into the mean curve; no rate beyond what single seeds bear out.
-        found_max_lr = float(np.clip(found_max_lr, min(borne_out), max(borne_out)))
-    found_base_lr = _rate(answer.base_lr, reason)
+        max_lr = float(np.clip(max_lr, min(borne_out), max(borne_out)))
     return Bounds(
-        base_lr=found_base_lr,
-        max_lr=found_max_lr,
-        reason=reason,
-        constant_lr=None if found_base_lr is None or found_max_lr is None else math.sqrt(found_base_lr * found_max_lr),
+        base_lr,
+        max_lr,
+        answer.reason,
+        constant_lr=None if base_lr is None or max_lr is None else math.sqrt(base_lr * max_lr),
         seeds=len(seeds),
-        seed_base_lr=seed_base_lr,
-        seed_max_lr=seed_max_lr,
+        seed_base_lr=tuple(seed.base_lr for seed in seeds),
+        seed_max_lr=tuple(seed.max_lr for seed in seeds),
         loss_rules=_loss_rules(lr, losses),
     )
-
-
-def _rate(log_lr: float | None, reason: str | None) -> float | None:
-    return None if log_lr is None or reason is not None else float(10**log_lr)
 
 
 def _disagree(seeds: list[_Answer]) -> bool:
@@ -190,8 +182,6 @@ class _Top:
     """The part of a curve around its top, and how well each candidate peak in it fits.
 
     Attributes:
-        start: Index of the first point.
-        reaches_end: Whether the last point of the curve belongs to it.
         candidates: float64[candidates], indices of points and, where they are few, the middles between them.
         fits: float64[candidates], log evidence.
         noise: Standard deviation expected of the noise ahead of the peak.
@@ -299,7 +289,7 @@ def _squares(y: DoubleArray, *columns: DoubleArray) -> DoubleArray:
 def _log_marginal(squares: DoubleArray, weight: float, noise: float) -> float:
     """Return the log likelihood of normal residuals, their variance integrated out.
 
-    Its prior is worth `weight` earlier residuals of standard deviation `noise` (scaled inverse chi-squared).
+    The prior of the variance is worth `weight` earlier residuals of standard deviation `noise` (scaled inverse chi-squared).
     """
     prior, n = weight * noise**2, len(squares)
     gammas = math.lgamma((n + weight) / 2) - math.lgamma(weight / 2) - n / 2 * math.log(math.pi)

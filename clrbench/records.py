@@ -37,10 +37,7 @@ class Dataset:
         name: What the spec calls it: `mnist`, or a path.
         x_train: uint8[rows, height, width, channels] in 0..255, or float32 of the same shape, used as it is.
         y_train: int32[rows], classes 0..num_classes-1.
-        x_test: As `x_train`, of the test rows.
-        y_test: As `y_train`, of the test rows.
-        num_classes: How many classes there are.
-        checksum: sha256 of the content, in hex; part of the identity of every run that used it.
+        checksum: SHA-256 of the content, in hex; part of the identity of every run that used it.
     """
 
     name: str
@@ -60,13 +57,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class SplitRows:
-    """Which rows a run trains, validates and tests on.
-
-    Attributes:
-        train: int32[n], rows of `x_train`.
-        validation: int32[n], rows of `x_train`, none of them in `train`; may be empty.
-        test: int32[n], rows of `x_test`.
-    """
+    """Which rows a run trains and validates on (of `x_train`, none of them on both) and tests on (of `x_test`)."""
 
     train: IntArray
     validation: IntArray
@@ -83,7 +74,6 @@ class OptimizerSettings:
     """Which optimizer, and its constants; those not named here are the same fixed values on every backend.
 
     Attributes:
-        name: The optimizer.
         momentum: Fraction of the last update kept (sgd only).
         nesterov: Whether sgd looks ahead along its momentum.
         weight_decay: Decoupled in adamw, an L2 term of the gradient elsewhere.
@@ -102,11 +92,9 @@ Pipeline: TypeAlias = Literal["resident", "stream"]
 
 @dataclass(frozen=True)
 class Standardisation:
-    """What makes the training rows have mean 0 and deviation 1, after bytes are scaled to 0..1.
+    """What is subtracted from each channel, and then divided by, so that training rows have mean 0 and deviation 1.
 
-    Attributes:
-        mean: float32[channels], subtracted first.
-        deviation: float32[channels], then divided by; 1 where a channel is constant.
+    Bytes are scaled to 0..1 first; the deviation of a constant channel is 1.
     """
 
     mean: FloatArray
@@ -118,14 +106,10 @@ class TrainPlan:
     """All that decides the numbers of one run, drawn up in numpy before any training.
 
     Attributes:
-        layers: The network, from the images to the logits.
         weights: Initial value of every trainable weight, by name; see `models.initial_weights`.
-        optimizer: The update rule and its constants.
         batches: int32[num_steps, batch_size], rows of `Dataset.x_train` of every update.
         lr: float32[num_steps], the rate of every update.
-        rows: The rows of the three splits.
         evaluation_steps: int32[num_evaluations], after how many updates to evaluate, ascending.
-        evaluated_splits: What is evaluated there.
         steps_per_epoch: Updates in one pass over the training rows.
         dropout_seed: Seed of the backend's own dropout draws.
         pipeline: `resident`, images on the device as they are, or `stream`, read batch by batch; the numbers are the same.
@@ -179,15 +163,7 @@ RunStatus: TypeAlias = Literal["finished", "diverged"]
 
 @dataclass(frozen=True)
 class Timing:
-    """Where the time of a run went, each purse apart from the others.
-
-    Attributes:
-        train_seconds: In updates.
-        evaluation_seconds: In evaluations.
-        compile_seconds: In building and compiling the model.
-        load_seconds: In reading the data and drawing up the plan.
-        num_images: Images trained on, an image counted once for each update that saw it.
-    """
+    """Where the time of a run went; loading includes drawing up the plan. An image counts once per update that saw it."""
 
     train_seconds: float
     evaluation_seconds: float
@@ -204,9 +180,6 @@ class RunLog:
         steps: Of all planned updates; nan from the update after a divergence on.
         evaluation_steps: int32[num_evaluations], after how many updates it was evaluated.
         evaluations: Of each evaluated split, one a planned evaluation; nan after a divergence.
-        status: `finished` where every update was made, else `diverged`.
-        reason: Why it diverged, or None.
-        timing: Where the time went.
     """
 
     steps: StepLog
@@ -223,9 +196,7 @@ class Checkpoint:
 
     Attributes:
         state: Weights, optimizer and random numbers; see `backends.protocol.Trainer.state`.
-        steps: Of the updates done.
         evaluations: Of each evaluated split, one for each planned evaluation made so far.
-        timing: Where the time went so far.
     """
 
     state: Mapping[str, npt.NDArray[np.generic]]
@@ -259,10 +230,6 @@ class Provenance:
         environment: The environment variables that change numbers, by name.
         git_commit: Of the folder that the spec lies in; None outside a repository.
         device: cpu, cuda or mps.
-        threads: Threads of the run alone.
-        executor: Name of what carried it out.
-        data_checksum: sha256 of the data set, in hex.
-        rows: Of the three splits.
         standardisation: `mean` and `deviation`, one number a channel; None where bytes are only scaled.
     """
 
@@ -295,14 +262,7 @@ class StoppedSweep:
 
 @dataclass(frozen=True)
 class HalfLengthBounds:
-    """What the same range test at half its length suggests.
-
-    Attributes:
-        base_lr: As in `Bounds`.
-        max_lr: As in `Bounds`.
-        reason: As in `Bounds`.
-        holds: Whether both lengths suggest the same bounds, within what noise alone explains.
-    """
+    """What the same range test at half its length suggests; the bounds hold where they differ by no more than noise."""
 
     base_lr: float | None
     max_lr: float | None
@@ -322,10 +282,8 @@ class Bounds:
         seeds: How many sweeps the bounds come from.
         accuracy: The column of `curve.csv` that they were read off.
         seed_base_lr: `base_lr` of each seed's own curve; None where that curve alone gives no answer.
-        seed_max_lr: Likewise for `max_lr`.
         loss_rules: What the rules that read the loss say, each a rate or None: `steepest` (d loss / d log lr is smallest),
             `valley` (midway, in log lr, down to the minimum), `minimum_tenth` (a tenth of the rate of the minimum).
-        stopped: The sweeps that ended early.
         half_length: None unless the test was made at half its length, too.
     """
 

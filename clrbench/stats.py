@@ -23,14 +23,11 @@ class PairedComparison:
     """What the paired differences candidate - baseline show.
 
     Attributes:
-        pairs: How many pairs there are.
         mean_difference: Mean of candidate - baseline, in the unit of the metric; nan without pairs.
         ci_low: Smallest shift that the test does not reject, itself included; -inf when it never rejects.
         ci_high: Largest such shift, itself included; inf when the test never rejects.
         p_value: Two-sided p of "the differences are symmetric about 0".
         wins: Pairs in which the candidate has the better value.
-        ties: Pairs with equal values.
-        losses: Pairs in which the candidate has the worse value.
     """
 
     pairs: int
@@ -44,13 +41,7 @@ class PairedComparison:
 
 
 def smallest_p_value(pairs: int) -> float:
-    """Return the smallest two-sided p that the exact sign-flip test can reach.
-
-    Args:
-        pairs: How many pairs there are (>= 0).
-
-    Returns:
-        2 / 2**pairs; 1.0 without pairs.
+    """Return the smallest two-sided p that the exact sign-flip test can reach: 2 / 2**pairs, or 1 without pairs.
 
     >>> smallest_p_value(6)
     0.03125
@@ -59,14 +50,11 @@ def smallest_p_value(pairs: int) -> float:
 
 
 def pairs_needed(alpha: float, comparisons: int = 1) -> int:
-    """Return how many pairs the sign-flip test needs to reach alpha in each of several comparisons.
+    """Return how many pairs the test needs: the fewest with comparisons * smallest_p_value(pairs) <= alpha.
 
     Args:
         alpha: Level of the whole family, 0 < alpha < 1.
         comparisons: Size of the family that Holm's correction covers (>= 1).
-
-    Returns:
-        The smallest number of pairs with comparisons * smallest_p_value(pairs) <= alpha.
 
     >>> pairs_needed(0.05), pairs_needed(0.05, comparisons=3)
     (6, 7)
@@ -92,7 +80,7 @@ def compare_paired(
         higher_is_better: Whether a win is the higher value (accuracy) or the lower one (loss).
 
     Returns:
-        The comparison; p = 1 and an unbounded interval without pairs.
+        The comparison; without pairs, p = 1 and an unbounded interval.
 
     Raises:
         ValueError: If the lengths differ or a value is nan or inf.
@@ -108,27 +96,19 @@ def compare_paired(
         raise ValueError("got nan or inf; leave pairs with a diverged run out before comparing")
     gains = differences if higher_is_better else -differences
     mean, low, high, p_value = _sign_flip(differences, alpha)
-    return PairedComparison(
-        pairs=len(differences),
-        mean_difference=mean,
-        ci_low=low,
-        ci_high=high,
-        p_value=p_value,
-        wins=int((gains > 0).sum()),
-        ties=int((gains == 0).sum()),
-        losses=int((gains < 0).sum()),
-    )
+    wins, ties, losses = (int(found.sum()) for found in (gains > 0, gains == 0, gains < 0))
+    return PairedComparison(len(differences), mean, low, high, p_value, wins, ties, losses)
 
 
 def smallest_detectable_difference(sd: float, pairs: int, *, alpha: float, power: float = 0.8) -> float:
-    """Return the mean difference that this many pairs would show with the given power, about.
+    """Return about the mean difference that this many pairs would show with the given power.
 
     The paired t test at the largest p <= alpha that the sign-flip test has with so many pairs stands in for it
     (noncentral t); the differences are taken to be normal.
 
     Args:
         sd: Standard deviation of the differences (>= 0).
-        pairs: How many pairs there are.
+        pairs: Number of pairs (>= 0).
         alpha: Level of the test, 0 < alpha < 1.
         power: Probability of p <= alpha, alpha < power < 1.
 
@@ -171,13 +151,7 @@ def mean_band(
 
 
 def holm(p_values: npt.ArrayLike) -> DoubleArray:
-    """Adjust a family of p values by Holm's step-down procedure.
-
-    Args:
-        p_values: float[comparisons], each in 0..1.
-
-    Returns:
-        float64[comparisons] in the same order; reject where it is <= alpha.
+    """Return a family of p values, adjusted by Holm's step-down procedure: reject where one is <= alpha.
 
     Source: Holm 1979, A simple sequentially rejective multiple test procedure.
 

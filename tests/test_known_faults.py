@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from clrbench.report.bounds import curve_table
+from fakes import NO_TIME, FakeWatcher
 from range_test_curves import Kind, simulate
+from runs_on_disk import run_record
 
 from clrbench import backends
+from clrbench.analysis.bounds import curve_table
 from clrbench.backends.protocol import Trainer
 from clrbench.data import DatasetSizes
 from clrbench.execution.session import Session
@@ -30,7 +32,6 @@ from clrbench.records import (
     RunLog,
     Split,
     StepLog,
-    Timing,
     TrainPlan,
 )
 from clrbench.schedules import one_cycle, ramp, triangular, triangular2
@@ -84,20 +85,9 @@ def make(run: RunSpec, dataset: Dataset) -> RunLog:
     return log_of(backend.make_trainer(plan, dataset, "cpu"), plan, limit)
 
 
-class Nobody:
-    """Lets a run get on, and wants to know nothing."""
-
-    def advance(self, steps: int) -> None: ...
-
-    def warn(self, text: str) -> None: ...
-
-    def stopping(self) -> bool:
-        return False
-
-
 def log_of(trainer: Trainer, plan: TrainPlan, limit: float) -> RunLog:
     """Return what a run leaves behind."""
-    session = Session(trainer, plan, limit, Nobody(), lambda _: None, Timing(0.0, 0.0, 0.0, 0.0, num_images=0))
+    session = Session(trainer, plan, limit, FakeWatcher(), lambda _: None, NO_TIME)
     log = session.run()
     assert log is not None
     return log
@@ -106,7 +96,7 @@ def log_of(trainer: Trainer, plan: TrainPlan, limit: float) -> RunLog:
 def curve_of(run: RunSpec, log: RunLog, root: Path) -> pd.DataFrame:
     """Return what `curve.csv` would hold of a run."""
     folder = ResultsFolder(root)
-    folder.write_run("run", run.steps_per_epoch, log, {"spec": run.model_dump(mode="json")})
+    folder.write_run(run_record(run), log)
     return curve_table(folder.indexed_runs())
 
 

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from clrbench.analysis.tables import Tables
+from clrbench.analysis.tables import TABLES, Findings
 from clrbench.cli import main
 from clrbench.data import FETCHED_FILES
-from clrbench.report.side_by_side import side_by_side
-from clrbench.report.verdict import verdict_text
+from clrbench.report.side_by_side import read_side, sides_text
+from clrbench.report.text import findings_text
 from clrbench.spec import load_spec
 
 ROOT = Path(__file__).parents[1]
@@ -22,9 +22,9 @@ WITH_DATA_AT_HAND = [name for name, spec in EXPERIMENTS.items() if spec.data.dat
 
 def committed_verdict(name: str) -> str:
     folder = ROOT / "results" / name
-    names = Tables.__dataclass_fields__
-    tables = Tables(**{table: pd.read_csv(folder / f"{table}.csv") for table in names})
-    return verdict_text(load_spec(folder / "spec.yaml").spec, tables, [])
+    paths = {table.name: folder / f"{table.name}.csv" for table in TABLES}
+    tables = {name: pd.read_csv(path) for name, path in paths.items() if path.is_file()}
+    return findings_text(Findings(load_spec(folder / "spec.yaml").spec, tables))
 
 
 def blocks(language: str) -> list[str]:
@@ -49,7 +49,7 @@ def test_the_effects_in_readme_are_those_of_the_committed_tables(monkeypatch: py
     monkeypatch.chdir(ROOT)
     (block,) = re.findall(r"<!-- side by side -->\n```text\n(.*?)```", README, flags=re.DOTALL)
     names = ("policies", "policies-street-digits", "optimizers", "optimizers-street-digits")
-    assert block.strip() == side_by_side([Path("results") / name for name in names]).text.strip()
+    assert block.strip() == sides_text([read_side(Path("results") / name) for name in names]).strip()
 
 
 def test_readme_counts_the_tuned_optimizers_right() -> None:

@@ -21,10 +21,6 @@ def compare(job: Job, *, dry_run: bool = False, fail_if: FailIf | None = None) -
     Returns:
         The verdict; or the range tests without an answer, where arms take their rates from them; or how many runs are
         finished, where only a shard of them was asked for.
-
-    Raises:
-        SpecError: If the spec names no arm, or does not fit the data.
-        ClrbenchError: If a run fails; finished runs stay on disk.
     """
     if fail_if is not None and job.options.shard is not None:
         raise SpecError("--fail-if asks for a verdict, which --shard does not come to; leave one of them out")

@@ -17,24 +17,14 @@ def list_datasets(library: Library) -> Answer:
 
 
 def fetch_dataset(library: Library, name: str, show: Show) -> Answer:
-    """Fetch or make a data set unless it is here, and return what is known of it.
-
-    Raises:
-        SpecError: If there is no such name.
-        DataError: If the data cannot be had.
-    """
+    """Fetch or make a data set unless it is here, and return what is known of it."""
     _check_name(name)
     library.load(name, show)
     return _answer([library.status(name)])
 
 
 def verify_dataset(library: Library, name: str) -> Answer:
-    """Check every byte of a data set against its checksums, and return what is known of it.
-
-    Raises:
-        SpecError: If there is no such name.
-        DataError: If the data is not here, or damaged.
-    """
+    """Check every byte of a data set against its checksums, and return what is known of it."""
     _check_name(name)
     library.verify(name)
     return _answer([library.status(name)])

@@ -24,10 +24,6 @@ def bench_pipelines(job: Job) -> Answer:
     """Measure each pipeline, alone and in training, on each backend of an experiment; write a table.
 
     The batches are those of the first arm and seed, or of the range test where the experiment has no arms.
-
-    Raises:
-        BackendError: If a backend is not installed, or fails.
-        ResultsError: If the disk does not take the files.
     """
     runner = job.runner(job.open())
     tables = [_measure(job, run) for run in _benched_runs(runner.experiment)]

@@ -67,9 +67,6 @@ def estimate(
         options: How its runs are made.
         range_test_only: Whether the arms are left out.
         check_length: Whether the range tests are made at half their length, too.
-
-    Raises:
-        SpecError: If the data or a run's length does not allow what the spec asks for.
     """
     spec = experiment.spec
     groups = all_range_tests(spec) if range_test_only else needed_range_tests(spec)

@@ -10,11 +10,7 @@ from clrbench.spec import NAME_PATTERN
 
 
 def init(name: str) -> Answer:
-    """Write the packaged starter spec as `NAME.yaml` in the current folder; a trailing `.yaml` is not part of the name.
-
-    Raises:
-        SpecError: If the name is not allowed, or the file exists.
-    """
+    """Write the packaged starter spec as `NAME.yaml` in the current folder; a trailing `.yaml` is not part of the name."""
     stem = name.removesuffix(".yaml")
     if not re.fullmatch(NAME_PATTERN, stem):
         raise SpecError(f"got {name!r}; allowed: a name of letters, digits, '.', '_' and '-', not starting with '.'")

@@ -96,10 +96,6 @@ def parity(job: Job, num_steps: int) -> Answer:
     """Train the first steps of every arm on both backends, and on each once more for every control.
 
     Range tests are made first where arms take their rates from them; those without an answer are returned instead.
-
-    Raises:
-        SpecError: If the spec names no arm, or its model has dropout, which each framework draws in its own way.
-        BackendError: If not both backends are installed.
     """
     experiment = job.open().on(BACKEND_NAMES)
     _check_comparable(experiment)

@@ -16,10 +16,6 @@ def range_test(job: Job, *, dry_run: bool = False, check_length: bool = False) -
     """Make the range tests of an experiment, at half their length, too, where that is asked for; or estimate the cost only.
 
     They are that of the spec itself, and those that arms take their rates from.
-
-    Raises:
-        SpecError: If the data or the length of a test does not allow what the spec asks for.
-        ClrbenchError: If a run fails; finished runs stay on disk.
     """
     experiment = job.open()
     if dry_run or job.path is None:

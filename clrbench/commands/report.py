@@ -25,11 +25,7 @@ HALF_CURVE = "curve-half.csv"
 
 
 def report(roots: Sequence[Path]) -> Answer:
-    """Write the tables, plots and page of an experiment anew; or set several experiments side by side, writing nothing.
-
-    Raises:
-        ResultsError: If there are no runs, or no tables of several, or a file is damaged.
-    """
+    """Write the tables, plots and page of an experiment anew; or set several experiments side by side, writing nothing."""
     if len(roots) == 1:
         return _rebuild(ResultsFolder(roots[0]))
     sides = [read_side(root) for root in roots]
@@ -43,9 +39,6 @@ def report_experiment(
     """Write every table, every plot and the page of an experiment from its runs, and return what they say.
 
     `fail_if` is the condition that exit code 4 stands for; where there is no answer, 3 goes before it.
-
-    Raises:
-        ResultsError: If no run is finished, or the disk does not take the files.
     """
     with folder.tables_lock():
         findings = analyse(looked_at(Results.read(folder, spec), folder))
@@ -65,11 +58,7 @@ def report_experiment(
 
 
 def write_range_test(test: RangeTest) -> None:
-    """Write curve, bounds and plot of a range test.
-
-    Raises:
-        ResultsError: If the disk does not take the files.
-    """
+    """Write curve, bounds and plot of a range test."""
     folder, curve = test.folder, curve_table(test.runs)
     with folder.tables_lock():
         folder.write_table("curve.csv", curve)

@@ -23,12 +23,7 @@ COLUMNS = ("arm", "step", "epoch", "lr")
 
 
 def schedule(path: Path, out: Path, library: Library) -> Answer:
-    """Write the rate of every update of every arm of a spec as a table and a plot, and return them as text curves.
-
-    Raises:
-        SpecError: If a schedule does not fit into its run.
-        ResultsError: If the disk does not take the files.
-    """
+    """Write the rate of every update of every arm of a spec as a table and a plot, and return them as text curves."""
     experiment = open_experiment(path, out, library, installed=installed())
     experiment.check_has_arms()
     with experiment.locating():

@@ -10,12 +10,7 @@ from clrbench.spec import RunSpec, Spec
 
 
 def find_rates(runner: Runner, bounds: BoundsTable) -> dict[RateKey, float]:
-    """Make the tries of tuned arms, and the runs at the rates given; return the rates chosen, by backend and arm.
-
-    Raises:
-        SpecError: If the data or a run's length does not allow what the spec asks for.
-        ClrbenchError: If a run fails; finished runs stay on disk.
-    """
+    """Make the tries of tuned arms, and the runs at the rates given; return the rates chosen, by backend and arm."""
     experiment = runner.experiment
     spec, sizes = experiment.spec, experiment.sizes
     first = first_rates(spec, experiment.backends, bounds)

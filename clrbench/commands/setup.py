@@ -40,25 +40,14 @@ class Job:
     setup: Setup
 
     def open(self) -> Experiment:
-        """Return the experiment of the spec; its warnings are shown.
-
-        Raises:
-            SpecError: If anything in the spec is not allowed, or does not fit the data.
-            DataError: If the data cannot be read.
-        """
+        """Return the experiment of the spec; its warnings are shown."""
         experiment = open_experiment(self.path, self.out, self.library, installed=installed())
         for warning in experiment.warnings:
             self.display.note(f"Warning: {warning}")
         return experiment
 
     def runner(self, experiment: Experiment) -> Runner:
-        """Return what makes the runs of an experiment, once its backends and data are here.
-
-        Raises:
-            BackendError: If a backend is not installed.
-            DataError: If the data cannot be had.
-            SpecError: If the data, once it is here, does not fit the spec.
-        """
+        """Return what makes the runs of an experiment, once its backends and data are here."""
         check_installed(experiment.backends, installed())
         experiment, dataset = load_data(experiment, self.display.counting)
         return Runner(experiment, dataset, self.options, self.display, self.setup.open_executor, self.setup.pace)

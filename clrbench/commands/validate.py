@@ -13,11 +13,7 @@ from clrbench.spec import json_schema
 
 
 def validate(paths: Sequence[Path], library: Library, refuse: Callable[[str], None]) -> Answer:
-    """Check specs; return which are good, with their warnings, and tell `refuse` what is wrong with the others.
-
-    Raises:
-        SpecError: If no spec is named.
-    """
+    """Check specs; return which are good, with their warnings, and tell `refuse` what is wrong with the others."""
     if not paths:
         raise SpecError("got no spec; name at least one, or --schema")
     lines: list[str] = []

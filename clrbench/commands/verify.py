@@ -34,12 +34,6 @@ def verify(root: Path, *, run_id: str | None, every: bool, library: Library, dis
 
     They are the run that is named, `every` run, or the one that takes the least training; device and threads are those of
     then. Nothing is written into the folder of the experiment.
-
-    Raises:
-        SpecError: If there is no such run.
-        ResultsError: If there are no runs, or one is damaged.
-        DataError: If a data set is not here, or not the one that the runs were made with.
-        BackendError: If a backend or a device is missing, or fails.
     """
     if run_id is not None and every:
         raise SpecError("--run and --all exclude each other; leave one of them out")

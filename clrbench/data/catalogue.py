@@ -39,13 +39,7 @@ class Installed:
 
 @dataclass(frozen=True)
 class Fetched(Named):
-    """A published data set that is downloaded on first use.
-
-    Attributes:
-        files: The published files, by key.
-        read: Takes the path of each verified file, by key, and returns the arrays in them.
-        installed: The copy that a package of the system may have put in place.
-    """
+    """A published data set that is downloaded on first use; `read` takes the path of each verified file, by its key."""
 
     files: Mapping[str, RemoteFile]
     read: Callable[[Mapping[str, Path]], Arrays]

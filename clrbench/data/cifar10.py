@@ -29,9 +29,7 @@ _FOLDER = "cifar-10-batches-bin"
 _MEMBERS = {"train": tuple(f"data_batch_{number}.bin" for number in range(1, 6)), "test": ("test_batch.bin",)}
 _RECORD_BYTES = 1 + 3 * 32 * 32
 _MAX_BATCH_BYTES = 10_000 * _RECORD_BYTES
-_FORMAT = (
-    f"allowed: CIFAR-10's binary version, {_FOLDER}/ with batches of up to 10,000 records of {_RECORD_BYTES} bytes"
-)
+_FORMAT = f"allowed: CIFAR-10's binary version, {_FOLDER}/, batches of up to 10,000 records of {_RECORD_BYTES} bytes"
 
 
 def read(files: Mapping[str, Path]) -> Arrays:

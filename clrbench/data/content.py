@@ -34,8 +34,8 @@ Array: TypeAlias = npt.NDArray[np.generic]
 Arrays: TypeAlias = dict[str, Array]
 """The arrays of a data set, by `ARRAY_NAMES`."""
 
-Layout: TypeAlias = Mapping[str, tuple[tuple[int, ...], np.dtype[np.generic]]]
-"""Shape and type of each array of a data set."""
+Header: TypeAlias = tuple[tuple[int, ...], np.dtype[np.generic]]
+"""Shape and type of an array."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def measure_arrays(where: str, arrays: Arrays) -> DatasetSizes:
     return check_layout(where, {key: (array.shape, array.dtype) for key, array in arrays.items()})
 
 
-def check_layout(where: str, layout: Layout) -> DatasetSizes:
+def check_layout(where: str, layout: Mapping[str, Header]) -> DatasetSizes:
     """Return how large a data set is, once shapes and types of its arrays are known to fit together.
 
     Images may have any size and any number of channels, and floats any range: they are taken as they are.
@@ -62,14 +62,13 @@ def check_layout(where: str, layout: Layout) -> DatasetSizes:
         images, labels = (layout[f"{axis}_{split}"] for axis in "xy")
         shapes[split] = _image_shape(f"{where}: x_{split}", *images)
         _check_labels(f"{where}: y_{split}", *labels, num_rows=images[0][0])
-    (train_rows, *_), train_type = layout["x_train"]
-    (test_rows, *_), test_type = layout["x_test"]
+    train_type, test_type = layout["x_train"][1], layout["x_test"][1]
     if shapes["train"] != shapes["test"] or (train_type == np.uint8) != (test_type == np.uint8):
         raise misfit(
             f"{where}: got x_train of {train_type}{list(shapes['train'])} and x_test of {test_type}{list(shapes['test'])} an "
             "image; both must be alike"
         )
-    return DatasetSizes(train_rows, test_rows, shapes["train"])
+    return DatasetSizes(layout["x_train"][0][0], layout["x_test"][0][0], shapes["train"])
 
 
 def _image_shape(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> tuple[int, int, int]:
@@ -93,7 +92,7 @@ def _check_labels(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic
         raise misfit(f"{where}: got shape {shape} beside {num_rows} images; allowed: [{num_rows}]")
 
 
-def check_fits_memory(where: str, layout: Layout) -> None:
+def check_fits_memory(where: str, layout: Mapping[str, Header]) -> None:
     """Check, before anything is allocated, that arrays which are read as a whole are smaller than this machine's memory."""
     num_bytes = sum(math.prod(shape) * dtype.itemsize for shape, dtype in layout.values())
     if num_bytes > memory_bytes():

@@ -9,14 +9,10 @@ import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from clrbench import files
 from clrbench.data.progress import Show
 from clrbench.errors import DataError
-
-if TYPE_CHECKING:
-    import requests
 
 ATTEMPTS = 3
 PAUSE_SECONDS = 1.0
@@ -46,13 +42,7 @@ def published(url: str, sha256: str, num_bytes: int) -> RemoteFile:
 
 @dataclass(frozen=True)
 class Replacement:
-    """What takes the place of a file's URLs and checksum, such as a mirror inside a company.
-
-    Attributes:
-        file: The key of the file in the data set.
-        urls: Tried in order.
-        sha256: In hex; None where it is that of the published file.
-    """
+    """What takes the place of a file's URLs, and of its SHA-256 unless that is None, such as a mirror inside a company."""
 
     dataset: str
     file: str
@@ -148,8 +138,8 @@ def _without_password(url: str) -> str:
     return re.sub(r"(?<=://)[^/]*@", "", url)
 
 
-def _cause(err: "requests.RequestException") -> str:
-    """Return the innermost cause, which says what happened; the outer ones say where in the library."""
+def _cause(err: Exception) -> str:
+    """Return what the innermost cause says, which is what happened; the outer ones say where in the library."""
     cause: object = err
     while isinstance(cause, BaseException) and cause.args:
         inner = getattr(cause.args[-1], "reason", None) or cause.args[-1]

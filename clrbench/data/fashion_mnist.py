@@ -8,30 +8,29 @@ from pathlib import Path
 
 from clrbench.data import mnist
 from clrbench.data.content import Arrays
-from clrbench.data.download import published
+from clrbench.data.download import RemoteFile, published
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 
 _HOST = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 
+
+def _file(name: str, sha256: str, num_bytes: int) -> RemoteFile:
+    return published(f"{_HOST}/{name}", sha256, num_bytes)
+
+
 FILES = {
-    "train_images": published(
-        f"{_HOST}/train-images-idx3-ubyte.gz",
-        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-        26_421_880,
+    "train_images": _file(
+        "train-images-idx3-ubyte.gz", "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84", 26_421_880
     ),
-    "train_labels": published(
-        f"{_HOST}/train-labels-idx1-ubyte.gz",
-        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-        29_515,
+    "train_labels": _file(
+        "train-labels-idx1-ubyte.gz", "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845", 29_515
     ),
-    "test_images": published(
-        f"{_HOST}/t10k-images-idx3-ubyte.gz",
-        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-        4_422_102,
+    "test_images": _file(
+        "t10k-images-idx3-ubyte.gz", "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073", 4_422_102
     ),
-    "test_labels": published(
-        f"{_HOST}/t10k-labels-idx1-ubyte.gz", "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5", 5_148
+    "test_labels": _file(
+        "t10k-labels-idx1-ubyte.gz", "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5", 5_148
     ),
 }
 

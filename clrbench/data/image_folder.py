@@ -1,22 +1,18 @@
-"""A user's own images: the folders `train/<class>/` and `test/<class>/`, read with Pillow.
-
-A folder that is not laid out like this, or images that differ in size or have too many bits, are a MisfitError; a folder or
-an image that is unreadable is a DataError.
-"""
+"""A user's own images: the folders `train/<class>/` and `test/<class>/`, read with Pillow."""
 
 from __future__ import annotations
 
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from clrbench import files
 from clrbench.data.content import Arrays, DatasetSizes, check_fits_memory
@@ -32,6 +28,8 @@ _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "PPM", "WEBP")
 """Pillow goes by the content, and would hand a file that is PostScript inside to another program."""
 
 _GRAY_MODES = frozenset({"1", "L"})
+
+_reading = partial(decoding, advice="replace or remove it")
 
 _ALLOWED = f"allowed: train/<class>/ and test/<class>/ with images ({', '.join(_SUFFIXES)}) in each"
 
@@ -59,9 +57,14 @@ def read(folder: Path, advance: Advance) -> Arrays:
     train, test = _list(folder)
     shape = _measure(folder, train, test, (*train, *test)).image_shape
     labels = {name: label for label, name in enumerate(dict.fromkeys(map(_class_name, train)))}
+    mode = "L" if shape[2] == 1 else "RGB"
     arrays: Arrays = {}
     for split, paths in (("train", train), ("test", test)):
-        arrays[f"x_{split}"] = _decode(paths, shape, advance)
+        images = arrays[f"x_{split}"] = np.empty((len(paths), *shape), np.uint8)
+        for row, path in enumerate(paths):
+            with _opened(path) as image:
+                images[row] = np.asarray(image.convert(mode)).reshape(shape)
+            advance(1)
         arrays[f"y_{split}"] = np.array([labels[_class_name(path)] for path in paths], np.int32)
     return arrays
 
@@ -73,8 +76,7 @@ def _class_name(path: str) -> str:
 def _measure(folder: Path, train: list[str], test: list[str], images: Sequence[str]) -> DatasetSizes:
     """Return how large a data set is, of whose images these have been looked at; decoded, it fits the memory."""
     sizes = DatasetSizes(len(train), len(test), _common_shape(images))
-    shape = (len(train) + len(test), *sizes.image_shape)
-    check_fits_memory(str(folder), {"images": (shape, np.dtype(np.uint8))})
+    check_fits_memory(str(folder), {"images": ((len(train) + len(test), *sizes.image_shape), np.dtype(np.uint8))})
     return sizes
 
 
@@ -157,26 +159,13 @@ def _common_shape(images: Sequence[str]) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def _decode(paths: Sequence[str], shape: tuple[int, int, int], advance: Advance) -> npt.NDArray[np.uint8]:
-    images = np.empty((len(paths), *shape), np.uint8)
-    mode = "L" if shape[2] == 1 else "RGB"
-    for row, path in enumerate(paths):
-        with _opened(path) as image:
-            images[row] = np.asarray(image.convert(mode)).reshape(shape)
-        advance(1)
-    return images
-
-
 @contextmanager
 def _opened(path: str) -> Iterator[Image]:
     from PIL import Image
 
-    with _reading(path, Image.DecompressionBombError, Image.DecompressionBombWarning), warnings.catch_warnings():
+    bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+    with _reading(path, also=bombs), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the metadata of a file; what is wrong with its pixels is raised
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(path, formats=_FORMATS) as image:
             yield image
-
-
-def _reading(path: Path | str, *also: type[Exception]) -> AbstractContextManager[None]:
-    return decoding(path, "replace or remove it", also=also)

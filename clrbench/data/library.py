@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from clrbench.data import image_folder, npy_folder, npz, prepared, user_function
@@ -27,7 +27,6 @@ class Status:
 
     Attributes:
         place: Its folder, whether it is there yet or not; None for one in the package.
-        state: Whether it is there and verified, in words.
         is_ready: Whether it can be used without a download.
     """
 
@@ -92,7 +91,7 @@ class Library:
             return make_dataset(dataset, dataset, user_function.read(dataset))
         path = _existing(dataset)
         if path.is_file():
-            return npz.load(path)
+            return make_dataset(str(path), str(path), npz.read(path))
         return self._load_npy(path) if npy_folder.is_npy_folder(path) else self._load_images(path, show)
 
     def verify(self, name: str) -> Path | None:
@@ -142,10 +141,7 @@ class Library:
     def _load_named(self, entry: Entry, show: Show) -> Dataset:
         if isinstance(entry, Bundled):
             return make_dataset(entry.name, entry.name, entry.read())
-
-        def make() -> Arrays:
-            return entry.make(show) if isinstance(entry, Made) else self._fetch(entry, show)
-
+        make = partial(entry.make, show) if isinstance(entry, Made) else partial(self._fetch, entry, show)
         return prepared.load_or_make(self._arrays(entry), entry.name, make, show)
 
     def _fetch(self, entry: Fetched, show: Show) -> Arrays:

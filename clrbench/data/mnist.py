@@ -40,10 +40,7 @@ def read() -> Arrays:
 
 
 def read_idx(path: Path, sha256: str | None, advice: str) -> npt.NDArray[np.uint8]:
-    """Return the array in a gzipped idx file.
-
-    `sha256` is that of its unzipped content, in hex, or None where the file itself has been verified.
-    """
+    """Return the array in a gzipped idx file, whose unzipped content has this SHA-256 unless that is None."""
     with decoding(path, advice), gzip.open(path) as file:
         raw = file.read(MAX_BYTES + 1)
     if len(raw) > MAX_BYTES:

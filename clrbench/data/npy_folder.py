@@ -1,8 +1,4 @@
-"""A user's own data, larger than memory: a folder with x_train.npy, y_train.npy, x_test.npy and y_test.npy.
-
-A folder that lacks a file, or whose arrays have a shape, type or memory order that is not allowed, is a MisfitError; a file
-that is no `.npy`, is cut short or holds pickled objects is a DataError.
-"""
+"""A user's own data, larger than memory: a folder with x_train.npy, y_train.npy, x_test.npy and y_test.npy."""
 
 from pathlib import Path
 

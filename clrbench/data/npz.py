@@ -1,23 +1,15 @@
-"""A user's own data: an `.npz` file with the arrays x_train, y_train, x_test, y_test.
-
-Arrays that are missing or there twice, do not fit together or are larger than memory are a MisfitError; a file that is
-unreadable, or declares more than it can hold, is a DataError.
-"""
+"""A user's own data: an `.npz` file with the arrays x_train, y_train, x_test, y_test."""
 
 import math
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 
-from clrbench.data.content import ARRAY_NAMES, Arrays, DatasetSizes, check_fits_memory, check_layout, make_dataset
+from clrbench.data.content import ARRAY_NAMES, Arrays, DatasetSizes, Header, check_fits_memory, check_layout
 from clrbench.data.refusal import decoding, misfit, shown
-from clrbench.records import Dataset
-
-Header: TypeAlias = tuple[tuple[int, ...], np.dtype[np.generic]]
 
 MAX_DEFLATE_RATIO = 1032
 """The most bytes that deflate can make of one; a header that declares more is false."""
@@ -40,15 +32,15 @@ def measure(path: Path) -> DatasetSizes:
     return sizes
 
 
-def load(path: Path) -> Dataset:
-    """Return the data set in a file; pickled objects in it are never loaded."""
+def read(path: Path) -> Arrays:
+    """Return the four arrays in a file; pickled objects in it are never loaded."""
     measure(path)
     arrays: Arrays = {}
     with _reading(path) as archive:
         for key, info in _members(path, archive).items():
             with archive.open(info) as member:
                 arrays[key] = np.lib.format.read_array(member, allow_pickle=False)
-    return make_dataset(str(path), str(path), arrays)
+    return arrays
 
 
 @contextmanager

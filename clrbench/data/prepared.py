@@ -93,19 +93,12 @@ def _locked(folder: Path, show: Show) -> Iterator[None]:
 
 
 def load_or_make(folder: Path, name: str, make: Callable[[], Arrays], show: Show) -> Dataset:
-    """Return a prepared data set; unless it is there, it is made and kept, and another process that does so waited for.
-
-    Raises:
-        DataError: If it cannot be made, or the disk refuses.
-    """
+    """Return a prepared data set; unless it is there, it is made and kept, and another process that does so waited for."""
+    if not (folder / ABOUT).is_file():
+        with disk_errors(folder), _locked(folder.parent, show):
+            if not (folder / ABOUT).is_file():  # another process may have made it meanwhile
+                _save(folder, make_dataset(name, name, make()))
     found = load(folder, name)
-    if found is not None:
-        return found
-    with disk_errors(folder), _locked(folder.parent, show):
-        found = load(folder, name)  # another process may have made it meanwhile
-        if found is None:
-            _save(folder, make_dataset(name, name, make()))
-            found = load(folder, name)
     if found is None:
         raise _damaged(folder, f"{ABOUT} has gone")
     return found

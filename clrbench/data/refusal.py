@@ -1,4 +1,4 @@
-"""How data that is damaged, or does not fit, is refused."""
+"""How data is refused: with a DataError where it is damaged, and a MisfitError where sizes, types or names do not fit."""
 
 import struct
 import tarfile

@@ -13,13 +13,12 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Generator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -43,29 +42,23 @@ FONTS = (
 )
 """The fonts of matplotlib that have ten lining figures; its others hold symbols, or old-style figures (cmmi10)."""
 
-Split: TypeAlias = Literal["train", "test"]
 Block: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 
-_SPLITS: tuple[Split, ...] = ("train", "test")
+_SPLITS = ("train", "test")
 _SEED = 20_151_114
 _BLOCK_ROWS = 100
 """Few enough that Ctrl-C, which waits for the blocks in hand, takes a fraction of a second."""
 
 # SVHN's published counts of the training labels 0 to 9: uneven classes, as there, keep accuracies comparable in kind.
-_CLASS_COUNTS = (4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659)
-_CLASS_ENDS = np.cumsum(_CLASS_COUNTS)
+_CLASS_ENDS = np.cumsum((4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659))
 
 _SIZE = IMAGE_SHAPE[0]
 _GLYPH_HEIGHT = 44
 """Height of an upright 0, in pixels of the drawing, which has twice the resolution of the image."""
 
 
-def render(split: Split, rows: range) -> Block:
-    """Return uint8[rows, 32, 32, 3] images and int64[rows] labels; row i is the same whatever else is rendered.
-
-    Raises:
-        DataError: If a font is missing.
-    """
+def render(split: str, rows: range) -> Block:
+    """Return uint8[rows, 32, 32, 3] images and int64[rows] labels; row i is the same whatever else is rendered."""
     images = np.empty((len(rows), *IMAGE_SHAPE), dtype=np.uint8)
     labels = np.empty(len(rows), dtype=np.int64)
     for at, row in enumerate(rows):
@@ -84,12 +77,9 @@ def make(
     """Return the first rows of both splits, rendered in worker processes; the bytes do not depend on how many there are.
 
     `advance` takes how many more rows are done; by default there is a worker for every processor that this process may use.
-
-    Raises:
-        DataError: If a font is missing, or a worker dies.
     """
     arrays: Arrays = {}
-    blocks: list[tuple[Split, range]] = []
+    blocks: list[tuple[str, range]] = []
     for split, count in zip(_SPLITS, (train_rows, test_rows), strict=True):
         arrays[f"x_{split}"] = np.empty((count, *IMAGE_SHAPE), dtype=np.uint8)
         arrays[f"y_{split}"] = np.empty(count, dtype=np.int64)
@@ -102,7 +92,7 @@ def make(
     return arrays
 
 
-def _render_all(blocks: list[tuple[Split, range]], num_processes: int | None) -> Generator[Block]:
+def _render_all(blocks: list[tuple[str, range]], num_processes: int | None) -> Generator[Block]:
     pool = ProcessPoolExecutor(
         num_processes or _available_cpus(), multiprocessing.get_context("spawn"), initializer=_end_with_parent
     )
@@ -113,10 +103,8 @@ def _render_all(blocks: list[tuple[Split, range]], num_processes: int | None) ->
         with ThreadPoolExecutor(1, initializer=block_ctrl_c) as starter:
             rendered = starter.submit(pool.map, render, *zip(*blocks, strict=True)).result()
         yield from rendered
-    except BrokenProcessPool as err:
-        raise DataError(
-            f"{NAME}: a worker process died, perhaps for want of memory; try again with fewer rows"
-        ) from err
+    except BrokenExecutor as err:
+        raise DataError(f"{NAME}: a worker process died, perhaps for want of memory; free some and try again") from err
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -192,9 +180,7 @@ def _face(font: str) -> ImageFont.FreeTypeFont:
     try:
         face = ImageFont.truetype(path, 100, layout_engine=ImageFont.Layout.BASIC)
     except OSError as err:
-        raise DataError(
-            f"{NAME}: {path}: cannot be read ({err}); it comes with matplotlib; install that again"
-        ) from err
+        raise DataError(f"{NAME}: {path}: cannot be read ({err}); it is matplotlib's; install that again") from err
     _, top, _, bottom = face.getbbox("0")
     return face.font_variant(size=100 * _GLYPH_HEIGHT / (bottom - top))
 

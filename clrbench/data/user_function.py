@@ -106,18 +106,20 @@ def _user_code(reference: str, doing: str) -> Iterator[None]:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for the answer alone
             yield
-    except (
-        Exception,
-        SystemExit,
-    ) as err:  # a user's code can raise anything, also an error that has no message to give
+    except (Exception, SystemExit) as err:  # a user's code can raise anything
         text = f"SyntaxError: {err}" if isinstance(err, SyntaxError) else "".join(traceback.format_exception_only(err))
         got = shown(text.strip(), max_characters=1000)
         raise DataError(f"{reference}: {doing} raised {got}; run it by itself to see where") from err
 
 
 def _take(reference: str, result: object) -> Arrays:
+    values: dict[str, object] | None = None
     with _user_code(reference, "reading what it returned"):
-        values = _read_parts(result)
+        match result:
+            case Mapping():
+                values = {key: result[key] for key in ARRAY_NAMES if key in result}
+            case ((x_train, y_train), (x_test, y_test)):
+                values = dict(zip(ARRAY_NAMES, (x_train, y_train, x_test, y_test), strict=True))
     if values is None:
         raise misfit(f"{reference}: returned a {type(result).__name__} of another form; {_ALLOWED}")
     missing = [key for key in ARRAY_NAMES if key not in values]
@@ -131,14 +133,3 @@ def _take(reference: str, result: object) -> Arrays:
             )
         arrays[key] = value
     return arrays
-
-
-def _read_parts(result: object) -> dict[str, object] | None:
-    """Return what stands under the names of the arrays; None where the result has neither of the two forms."""
-    match result:
-        case Mapping():
-            return {key: result[key] for key in ARRAY_NAMES if key in result}
-        case ((x_train, y_train), (x_test, y_test)):
-            return dict(zip(ARRAY_NAMES, (x_train, y_train, x_test, y_test), strict=True))
-        case _:
-            return None

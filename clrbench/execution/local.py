@@ -74,11 +74,7 @@ class LocalWorkers:
         )
 
     def find_device(self, wanted: str) -> str:
-        """Return the device that `wanted` (auto, cpu, cuda or mps) stands for on this machine.
-
-        Raises:
-            BackendError: If there is no such device, or the backend cannot be loaded.
-        """
+        """Return the device that `wanted` (auto, cpu, cuda or mps) stands for on this machine."""
         return _result(self._submit(_find_device, wanted))
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -86,11 +82,7 @@ class LocalWorkers:
         return _result(self._submit(_call, partial(function, *args, **kwargs)))
 
     def run(self, tasks: Sequence[Task], watch: Watch) -> None:
-        """Make runs, one a worker at a time; those that other processes are making are waited for last.
-
-        Raises:
-            ClrbenchError: What the first run to fail raised; finished runs stay on disk.
-        """
+        """Make runs, one a worker at a time; those that other processes are making are waited for last."""
         busy = self._run(tasks, watch, wait_for_others=False)
         if busy:
             watch.warn(f"waiting for {len(busy)} runs that another process is making")

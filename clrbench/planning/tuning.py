@@ -110,11 +110,7 @@ def tuning_seeds(spec: Spec, number: int) -> tuple[int, ...]:
 def search_runs(
     spec: Spec, sizes: DatasetSizes, bounds: BoundsTable, rates: Mapping[RateKey, tuple[float, ...]]
 ) -> list[RunSpec]:
-    """Return the tries of tuned arms: runs as those of the arms, but for rate and seed, which see no test row.
-
-    Raises:
-        SpecError: If the data or a run's length does not allow what the spec asks for.
-    """
+    """Return the tries of tuned arms: runs as those of the arms, but for rate and seed, which see no test row."""
     seeds = {name: tuning_seeds(spec, arm.tune.seeds) for name, arm in spec.arms.items() if arm.tune is not None}
     most = max(seeds.values(), key=len, default=())
     backends = tuple(dict.fromkeys(backend for backend, _ in rates))
@@ -130,11 +126,7 @@ def search_runs(
 def given_runs(
     spec: Spec, sizes: DatasetSizes, bounds: BoundsTable, rates: Mapping[RateKey, Iterable[float]]
 ) -> list[RunSpec]:
-    """Return the runs of tuned baselines at the rates given, where these are not among the `rates` that may be chosen.
-
-    Raises:
-        SpecError: If the data or a run's length does not allow what the spec asks for.
-    """
+    """Return the runs of tuned baselines at the rates given, where these are not among the `rates` that may be chosen."""
     used = {spec.resolved_arm(name).baseline for name in spec.arms}
     wanted = {
         (backend, arm)

@@ -195,7 +195,7 @@ def _divergence_lines(findings: Findings) -> Iterator[str]:
     metric = findings.spec.verdict.metric
     for table in ("summary", "given"):
         for divergence in divergences(findings.tables[table]):
-            mean = "" if divergence.of_all else ", and are left out of the mean"
+            mean = "" if divergence.of_all else ", and they are left out of the mean"
             yield f"{divergence.sentence}; {divergence_rule(metric)}{mean}."
 
 

@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner, Result
-from clrbench.data.idx import MOST_BYTES
 
 from clrbench.cli import main
 from clrbench.data import Library, content
 from clrbench.data.catalogue import CATALOGUE
+from clrbench.data.mnist import MAX_BYTES
 from clrbench.errors import DataError
 
 SPEC: dict[str, Any] = {
@@ -565,10 +565,10 @@ def fetched(folder: Path, code: int, dataset: str, replaced: dict[str, bytes]) -
 @pytest.fixture(scope="module")
 def honest_peak() -> int:
     """Return the bytes that this version of Python sets aside while it unzips the largest file that is allowed."""
-    file = io.BytesIO(bad.gzipped_zeros(MOST_BYTES))
+    file = io.BytesIO(bad.gzipped_zeros(MAX_BYTES))
     tracemalloc.start()
     with gzip.open(file) as unzipped:
-        assert len(unzipped.read(MOST_BYTES + 1)) == MOST_BYTES
+        assert len(unzipped.read(MAX_BYTES + 1)) == MAX_BYTES
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
-from page_samples import CONSTANT, make_spec
+from page_samples import sample_spec
+from specs import CONSTANT
 
 from clrbench.analysis.comparison import COMPARISON_COLUMNS
 from clrbench.analysis.curves import bands_table
@@ -54,7 +55,7 @@ def findings_by_hand(
     seeds: int = 10,
 ) -> Findings:
     """Return findings that hold the tables given and no others."""
-    spec = make_spec(
+    spec = sample_spec(
         name="mnist-mlp",
         arms=dict.fromkeys(arms, CONSTANT),
         baseline=arms[0],

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from runs_on_disk import findings_of, write_run
+from specs import CONSTANT, make_spec
 
 from clrbench.analysis.tables import Findings
 from clrbench.report.figures.plot import DrawnPlot
@@ -13,29 +14,26 @@ from clrbench.report.text import findings_text
 from clrbench.spec import Spec
 from clrbench.store import ResultsFolder
 
-CONSTANT = {"schedule": {"name": "constant", "lr": 0.1}}
 HOSTILE = '<script>alert("x")</script><img src="{address}">'
 
 
-def make_spec(**changes: Any) -> Spec:
+def sample_spec(**changes: Any) -> Spec:
+    """Return the spec of six pairs on one backend, with a target that every run reaches and one that none does."""
     content = {
         "name": "sample",
-        "data": {"dataset": "mnist"},
-        "model": {"name": "mlp"},
-        "batch_size": 100,
         "duration": "12 epochs",
         "seeds": 6,
-        "backends": ("torch",),
+        "backends": ["torch"],
         "baseline": "constant",
         "arms": {"constant": CONSTANT, "clr": CONSTANT},
-        "targets": {"test_accuracy": (0.5, 0.9)},
+        "targets": {"test_accuracy": [0.5, 0.9]},
     }
-    return Spec.model_validate({**content, **changes})
+    return make_spec(**{**content, **changes})
 
 
 def sample_findings(root: Path, *, hostile: str = "") -> Findings:
     """Return the findings of six pairs on disk; `hostile` is the path of the data set and a version."""
-    folder, spec = ResultsFolder(root), make_spec()
+    folder, spec = ResultsFolder(root), sample_spec()
     for seed in range(6):
         write_run(folder, "constant", seed, [0.4, 0.6, 0.7], version=f"2.0{hostile}")
         write_run(folder, "clr", seed, [0.6, 0.4, 0.8 + seed / 100], version=f"2.0{hostile}")

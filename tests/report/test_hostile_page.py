@@ -11,8 +11,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from page_samples import CONSTANT, make_spec, sample_content
+from page_samples import sample_content, sample_spec
 from runs_on_disk import findings_of, write_run
+from specs import CONSTANT
 
 from clrbench.commands.report import report
 from clrbench.errors import SpecError
@@ -117,7 +118,7 @@ def test_text_columns_of_tables_hold_names_and_words_of_a_fixed_list_alone(tmp_p
     for seed in range(6):
         write_run(folder, "constant", seed, [0.4, 0.6, 0.7], version='=cmd|"/c calc"!A0')
         write_run(folder, "clr", seed, [0.6, 0.4, 0.8], version='=cmd|"/c calc"!A0')
-    spec = make_spec(
+    spec = sample_spec(
         data={"dataset": "=1+1.npz"}, arms={"constant": CONSTANT, "clr": {**CONSTANT, "published": PUBLISHED}}
     )
     found: set[str] = set()
@@ -148,7 +149,7 @@ def test_a_report_runs_no_code_that_its_spec_names(tmp_path: Path) -> None:
         write_run(folder, "constant", seed, [0.4, 0.6, 0.7])
         write_run(folder, "clr", seed, [0.6, 0.4, 0.8])
     (tmp_path / "own.py").write_text(f"from pathlib import Path\nPath({str(mark)!r}).touch()\n")
-    spec = make_spec(data={"dataset": "./own.py:f"}, seeds=2)
+    spec = sample_spec(data={"dataset": "./own.py:f"}, seeds=2)
     folder.begin(to_yaml(spec), [])
     report([tmp_path])
     assert (tmp_path / "report.html").is_file()

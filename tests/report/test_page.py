@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from page_samples import CONSTANT, HOSTILE, make_spec, sample_content, sample_findings
+from page_samples import HOSTILE, sample_content, sample_findings, sample_spec
 from runs_on_disk import findings_of, provenance, write_run
+from specs import CONSTANT
 
 from clrbench.report.page import PageContent, page_content, prose, provenance_entries, render_page
 from clrbench.report.page_table import PageTable
@@ -227,14 +228,14 @@ def test_text_curves_are_those_of_the_means(content: PageContent, tmp_path: Path
     folder = ResultsFolder(tmp_path)
     write_run(folder, "constant", 0, [0.4, 0.6, 0.7])
     write_run(folder, "clr", 0, [0.4, 0.6, 0.7], status="diverged")
-    (curve,) = page_content(findings_of(folder, make_spec(seeds=1)), "", [], ()).text_curves
+    (curve,) = page_content(findings_of(folder, sample_spec(seeds=1)), "", [], ()).text_curves
     assert curve.caption.endswith("on torch, mean over the seeds that had not diverged")
 
 
 def test_a_single_arm_without_targets_makes_a_page(tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path)
     write_run(folder, "constant", 0, [0.4, 0.6, 0.5])
-    findings = findings_of(folder, make_spec(seeds=1, arms={"constant": CONSTANT}, targets={}))
+    findings = findings_of(folder, sample_spec(seeds=1, arms={"constant": CONSTANT}, targets={}))
     elements = Elements(render_page(page_content(findings, "Nothing to compare.", [], ())))
     assert elements.texts("h2") == ["Verdict", "In numbers", "As text", "All tables", "Spec", "Provenance"]
     shown = [caption["id"] for caption in elements.attributes("caption")]

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from page_samples import CONSTANT, make_spec
+from page_samples import sample_spec
 from runs_on_disk import findings_of, write_run
+from specs import CONSTANT
 
 from clrbench.errors import ResultsError
 from clrbench.report.side_by_side import read_side, sides_data, sides_text
@@ -31,7 +32,7 @@ def experiment(
     for seed, accuracy in enumerate(accuracies):
         write_run(folder, "constant", seed, [0.4, 0.6, 0.7])
         write_run(folder, "clr", seed, [0.6, 0.4, accuracy])
-    return write_tables(folder, make_spec(**{"name": name, "seeds": len(accuracies), **changes}), warnings)
+    return write_tables(folder, sample_spec(**{"name": name, "seeds": len(accuracies), **changes}), warnings)
 
 
 def test_experiments_stand_in_the_order_named_and_losses_as_large_as_wins(tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def test_data_holds_the_tables_as_they_are_and_no_pooled_value(tmp_path: Path) -
         "test_accuracy",
     )
     (verdict,) = won["verdicts"]
-    tables = findings_of(ResultsFolder(folders[0]), make_spec()).tables
+    tables = findings_of(ResultsFolder(folders[0]), sample_spec()).tables
     assert verdict["mean_difference"] == tables["comparison"]["mean_difference"][0]
     assert won["summary"][1]["test_accuracy_sd"] == tables["summary"]["test_accuracy_sd"][1]
     assert (verdict["pairs"], verdict["wins"], verdict["verdict"]) == (6, 6, "better")
@@ -100,7 +101,7 @@ def test_only_the_metric_of_the_verdict_is_compared(tmp_path: Path) -> None:
 )
 def test_an_arm_that_only_diverged_leaves_no_answer(metric: str, remark: str, tmp_path: Path) -> None:
     won = read_side(experiment(tmp_path, "won", GAINS))
-    folder, spec = ResultsFolder(tmp_path / "wild"), make_spec(name="wild", seeds=1, verdict={"metric": metric})
+    folder, spec = ResultsFolder(tmp_path / "wild"), sample_spec(name="wild", seeds=1, verdict={"metric": metric})
     write_run(folder, "constant", 0, [0.4, 0.6, 0.7])
     write_run(folder, "clr", 0, [float("nan")] * 3, status="diverged")
     wild = read_side(write_tables(folder, spec))
@@ -115,7 +116,7 @@ def test_an_arm_that_only_diverged_leaves_no_answer(metric: str, remark: str, tm
 
 def test_one_arm_alone_says_that_there_is_nothing_to_compare(tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path / "alone")
-    spec = make_spec(name="alone", seeds=1, arms={"nan": CONSTANT}, baseline="nan")
+    spec = sample_spec(name="alone", seeds=1, arms={"nan": CONSTANT}, baseline="nan")
     write_run(folder, "nan", 0, [0.4, 0.6, 0.7])
     side = read_side(write_tables(folder, spec))
     assert sides_text([side, side]).count("There is nothing to compare") == 2
@@ -124,7 +125,7 @@ def test_one_arm_alone_says_that_there_is_nothing_to_compare(tmp_path: Path) -> 
 
 def test_names_that_look_like_numbers_or_gaps_stay_names(tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path / "odd")
-    spec = make_spec(name="odd", seeds=1, arms={"nan": CONSTANT, "007": CONSTANT}, baseline="nan")
+    spec = sample_spec(name="odd", seeds=1, arms={"nan": CONSTANT, "007": CONSTANT}, baseline="nan")
     write_run(folder, "nan", 0, [0.4, 0.6, 0.7])
     write_run(folder, "007", 0, [0.4, 0.6, 0.8])
     sides = [read_side(write_tables(folder, spec))]

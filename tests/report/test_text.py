@@ -157,7 +157,7 @@ def test_published_values_are_set_beside_the_runs() -> None:
 def test_runs_that_diverged_are_named_with_what_they_count_as() -> None:
     accuracy = findings_text(against_constant([NAN, *[0.7] * 5]))
     assert (
-        "torch: 1 of 6 runs of clr diverged; in accuracy they count as a blind guess, and are left out of the mean."
+        "torch: 1 of 6 runs of clr diverged; in accuracy they count as a blind guess, and they are left out of the mean."
         in accuracy
     )
     assert "clr 0.7000 (5 of 6 runs), constant 0.7000" in accuracy

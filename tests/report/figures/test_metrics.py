@@ -11,7 +11,8 @@ from figure_samples import (
     legend_texts,
     metrics_table,
 )
-from page_samples import CONSTANT, make_spec
+from page_samples import sample_spec
+from specs import CONSTANT
 
 from clrbench.analysis.tables import Findings
 from clrbench.report.figures.metrics import draw_metric, metric_plot
@@ -62,7 +63,7 @@ def small_findings(values: dict[str, list[float]], published: pd.DataFrame) -> F
         for arm, found in values.items()
     ]
     made = findings_from_metrics(pd.concat(runs), list(values), published=published)
-    spec = make_spec(seeds=1, arms=dict.fromkeys(values, CONSTANT), baseline=next(iter(values)))
+    spec = sample_spec(seeds=1, arms=dict.fromkeys(values, CONSTANT), baseline=next(iter(values)))
     return Findings(spec, made.tables)
 
 
