@@ -126,10 +126,9 @@ def _half_length_runs(folder: ResultsFolder, runs: Sequence[StoredRun]) -> tuple
 
 def _is_half_of(half: StoredRun, run: StoredRun) -> bool:
     """Return whether a run differs from another in nothing but half the length."""
-    shorter = run.spec.model_copy(
-        update={"num_steps": run.spec.num_steps // 2, "evaluation_steps": half.spec.evaluation_steps}
-    )
-    return half.spec == shorter and half.provenance.data_checksum == run.provenance.data_checksum
+    shorter = {"num_steps": run.spec.num_steps // 2, "evaluation_steps": half.spec.evaluation_steps}
+    same_data = half.provenance.data_checksum == run.provenance.data_checksum
+    return same_data and half.spec == run.spec.model_copy(update=shorter)
 
 
 def _with_half_length(whole: Bounds, half_runs: tuple[StoredRun, ...]) -> Bounds:

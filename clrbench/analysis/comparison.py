@@ -49,8 +49,7 @@ class Evidence:
         comparisons: How many comparisons share the level, by Holm's method.
         sd_difference: Standard deviation of the paired differences; nan below two pairs.
         detectable_difference: What so many pairs show four times in five; inf where they can show nothing.
-        rows: Number of rows that the metric is measured on.
-        standard_error: Standard error of the accuracy of the baseline over these rows; nan for a loss.
+        standard_error: Standard error of the accuracy of the baseline over its `rows`; nan for a loss.
     """
 
     backend: str
@@ -100,13 +99,7 @@ def compared(differences: DoubleArray, question: Question) -> PairedComparison:
 
 
 def verdict_word(differences: DoubleArray, p_value: float, question: Question) -> str:
-    """Return what a comparison shows.
-
-    Args:
-        differences: float64[pairs], candidate - baseline.
-        p_value: p of the exact test, adjusted for the other comparisons of its family.
-        question: Level, margin and direction.
-    """
+    """Return what differences candidate - baseline, float64[pairs], show; their exact p is adjusted for the family."""
     if len(differences) < pairs_needed(question.alpha, question.comparisons):
         return "cannot tell"
     share = Question(question.alpha / question.comparisons, question.margin, question.higher_is_better)

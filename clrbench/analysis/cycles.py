@@ -81,8 +81,8 @@ def cycle_peaks_table(results: Results) -> pd.DataFrame:
 
     A row per backend and cyclic arm, over the runs with at least one finite test accuracy:
     `peaks_at_end`, `peaks_near_end`: share of the runs whose (first) best evaluation is a cycle's end, or at most one
-    evaluation away from one; `evaluations_at_end`, `evaluations_near_end`: share of all evaluations that lie there, which
-    is what chance would give; `accuracy_at_ends`, `accuracy_elsewhere`: mean test accuracy; `above_neighbours`: how far a
+    evaluation away from one; `evaluations_at_end`, `evaluations_near_end`: share of all evaluations that lie there, that
+    is, what chance gives; `accuracy_at_ends`, `accuracy_elsewhere`: mean test accuracy; `above_neighbours`: how far a
     cycle's end lies above the line from the evaluation before it to the one after it, which a rising curve alone does not
     explain; `peak_lr_rank`: rank of the rate at the best evaluation among those at all of them, 0 the lowest, 1 the
     highest.

@@ -105,14 +105,13 @@ def compare(before: RunTables, after: RunTables) -> Likeness:
     """Return a run and its rerun side by side; where one of them has more rows, those that both have."""
     then, now = _shared(before.evaluations, after.evaluations), _shared(after.evaluations, before.evaluations)
     measured = [column for column in then if then[column].notna().any() or now[column].notna().any()]
+    last = {str(column): (float(then[column].iloc[-1]), float(now[column].iloc[-1])) for column in measured}
     return Likeness(
         updates=_partings(_shared(before.steps, after.steps), _shared(after.steps, before.steps)),
         evaluations=_partings(then, now),
         same_rows=before.steps["step"].equals(after.steps["step"])
         and before.evaluations["step"].equals(after.evaluations["step"]),
-        last_evaluation={
-            str(column): (float(then[column].iloc[-1]), float(now[column].iloc[-1])) for column in measured
-        },
+        last_evaluation=last,
     )
 
 

@@ -27,7 +27,6 @@ class Results:
 
     Attributes:
         runs: The runs of the arms, in the order of the spec.
-        search: How the rates of tuned arms were found.
         range_tests: The range tests that arms take their rates from, by `RangeTestGroup.arm`, as far as they were made.
         looks: By backend, the number of sets of seeds that its verdict was looked at with, this time included.
     """

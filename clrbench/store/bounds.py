@@ -30,10 +30,7 @@ def read_bounds(path: Path) -> dict[str, Bounds]:
 
 
 def _to_json(bounds: Bounds) -> Json:
-    content: dict[str, Json] = asdict(bounds)
-    if bounds.half_length is None:
-        del content["half_length"]
-    return content
+    return {name: value for name, value in asdict(bounds).items() if name != "half_length" or value is not None}
 
 
 def _from_json(content: dict[str, Any]) -> Bounds:

@@ -32,7 +32,6 @@ class RunKey(NamedTuple):
 
     Attributes:
         arm: Name of its arm; `constant@0.01` for a tuned arm at another rate than the one chosen.
-        seed: The seed of its initial weights and batches.
     """
 
     backend: str
