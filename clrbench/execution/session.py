@@ -45,13 +45,7 @@ class Watcher(Protocol):
 
 @dataclass
 class Session:
-    """A run under way, from its first update or from a checkpoint on.
-
-    Attributes:
-        trainer: Has not made an update yet.
-        loss_limit: A run has diverged once a loss exceeds it, in nats.
-        timing: Time spent before the first update.
-    """
+    """A run under way, from its first update or from a checkpoint on; it has diverged once a loss exceeds `loss_limit`."""
 
     trainer: Trainer
     plan: TrainPlan
