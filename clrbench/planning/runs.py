@@ -1,4 +1,7 @@
-"""Spec -> the runs of an experiment; nothing is trained or read here."""
+"""Spec -> the runs of an experiment; nothing is trained or read here.
+
+Functions raise a `SpecError` where the data, or the length of a run, does not allow what the spec asks for.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -8,6 +11,7 @@ import numpy as np
 
 from clrbench.data import DatasetSizes
 from clrbench.errors import ScheduleError, SpecError
+from clrbench.range_test import MIN_POINTS
 from clrbench.records import Bounds, Split, SplitSizes
 from clrbench.schedules import cycle_end_steps
 from clrbench.spec import (
@@ -56,11 +60,7 @@ BoundsTable: TypeAlias = Mapping[tuple[BackendName, str | None], Bounds]
 
 
 def split_sizes(spec: Spec, sizes: DatasetSizes) -> SplitSizes:
-    """Return how many rows each split has.
-
-    Raises:
-        SpecError: If the data has not as many rows as the spec asks for.
-    """
+    """Return how many rows each split has."""
     validation = spec.data.validation.rows(sizes.train_rows)
     left = sizes.train_rows - validation
     if left < 1 or (validation < 1 and spec.data.validation.amount > 0):
@@ -79,12 +79,7 @@ def split_sizes(spec: Spec, sizes: DatasetSizes) -> SplitSizes:
 
 
 def arm_clock(spec: Spec, name: str, train_rows: int) -> Clock:
-    """Return the steps of an epoch and of the whole run of an arm.
-
-    Raises:
-        SpecError: If a batch has more rows than there are, the run is longer than `MAX_STEPS`, or its warm-up or cycles
-            do not fit into it.
-    """
+    """Return the steps of an epoch and of the whole run of an arm."""
     arm = spec.resolved_arm(name)
     steps_per_epoch = _steps_per_epoch(arm.batch_size, train_rows, _key_of(spec, name, "batch_size"))
     clock = Clock(steps_per_epoch, num_steps=0)
@@ -102,11 +97,7 @@ def arm_clock(spec: Spec, name: str, train_rows: int) -> Clock:
 
 
 def lr_table(arm: ResolvedArm, clock: Clock) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Return the rate of every update of an arm, float64[num_steps].
-
-    Raises:
-        SpecError: If the schedule does not fit into the run.
-    """
+    """Return the rate of every update of an arm, float64[num_steps]."""
     try:
         return arm.schedule.table(clock)
     except ScheduleError as err:
@@ -116,11 +107,7 @@ def lr_table(arm: ResolvedArm, clock: Clock) -> np.ndarray[tuple[int], np.dtype[
 def training_runs(
     spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...], bounds: BoundsTable
 ) -> list[RunSpec]:
-    """Return every run of an experiment: backend by backend, seed by seed, arm by arm.
-
-    Raises:
-        SpecError: If the data or a run's length does not allow what the spec asks for.
-    """
+    """Return every run of an experiment: backend by backend, seed by seed, arm by arm."""
     splits = split_sizes(spec, sizes)
     clocks = {name: arm_clock(spec, name, splits.train) for name in spec.arms}
     points = _evaluation_epochs(spec, clocks)
@@ -155,11 +142,7 @@ def training_runs(
 def range_test_runs(
     spec: Spec, group: RangeTestGroup, sizes: DatasetSizes, backends: tuple[BackendName, ...]
 ) -> list[RunSpec]:
-    """Return every run of a range test: backend by backend, seed by seed.
-
-    Raises:
-        SpecError: If the data or the test's length does not allow what the spec asks for.
-    """
+    """Return every run of a range test: backend by backend, seed by seed."""
     splits = split_sizes(spec, sizes)
     key = ("batch_size",) if group.arm is None else _key_of(spec, group.arm, "batch_size")
     steps_per_epoch = _steps_per_epoch(group.batch_size, splits.train, key)
@@ -189,6 +172,22 @@ def range_test_runs(
         for backend in backends
         for seed in spec.range_test.seeds
     ]
+
+
+def half_length_runs(
+    spec: Spec, group: RangeTestGroup, sizes: DatasetSizes, backends: tuple[BackendName, ...]
+) -> list[RunSpec]:
+    """Return the runs of a range test at half its length: the same seeds and rates, half the steps, rounded down."""
+    duration = spec.range_test.duration
+    whole_steps = range_test_runs(spec, group, sizes, backends)[0].num_steps
+    if whole_steps // 2 < MIN_POINTS:
+        raise SpecError(
+            f"got {duration}, which is {whole_steps} steps; allowed with --check-length: at least {2 * MIN_POINTS} "
+            f"steps, as half of them must still give {MIN_POINTS} points; lengthen the test, or leave --check-length out",
+            key=("range_test", "duration"),
+        )
+    shorter = spec.range_test.model_copy(update={"duration": Length(whole_steps // 2, "steps")})
+    return range_test_runs(spec.model_copy(update={"range_test": shorter}), group, sizes, backends)
 
 
 def range_test_group(spec: Spec, name: str) -> RangeTestGroup:
