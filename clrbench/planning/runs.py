@@ -111,7 +111,7 @@ def training_runs(
     splits = split_sizes(spec, sizes)
     clocks = {name: arm_clock(spec, name, splits.train) for name in spec.arms}
     points = _evaluation_epochs(spec, clocks)
-    evaluated = _evaluated_splits(splits)
+    evaluated = (Split.VALIDATION, Split.TEST) if splits.validation else (Split.TEST,)
     schedules = {
         (backend, name): _resolved_schedule(spec, name, backend, bounds, clock)
         for backend in backends
@@ -204,8 +204,8 @@ def own_range_test(spec: Spec) -> RangeTestGroup:
 
 def needed_range_tests(spec: Spec) -> list[RangeTestGroup]:
     """Return the range tests that the arms of a spec take their rates from, each once."""
-    groups = [range_test_group(spec, name) for name, arm in spec.arms.items() if arm.needs_range_test]
-    return [group for i, group in enumerate(groups) if group not in groups[:i]]
+    groups = (range_test_group(spec, name) for name, arm in spec.arms.items() if arm.needs_range_test)
+    return list(dict.fromkeys(groups))
 
 
 def all_range_tests(spec: Spec) -> list[RangeTestGroup]:
@@ -255,10 +255,6 @@ def _evaluation_epochs(spec: Spec, clocks: Mapping[str, Clock]) -> list[float]:
 def _steps_at(epochs: list[float], clock: Clock) -> tuple[int, ...]:
     steps = {round(epoch * clock.steps_per_epoch) for epoch in epochs} | {clock.num_steps}
     return tuple(sorted(step for step in steps if 1 <= step <= clock.num_steps))
-
-
-def _evaluated_splits(splits: SplitSizes) -> tuple[Split, ...]:
-    return (Split.VALIDATION, Split.TEST) if splits.validation else (Split.TEST,)
 
 
 def _steps_per_epoch(batch_size: int, train_rows: int, key: tuple[str, ...]) -> int:
