@@ -1,7 +1,4 @@
-"""What makes many runs at once, and how to open one by its name.
-
-A new executor is a module beside `local` and an entry in `EXECUTORS`.
-"""
+"""What makes many runs at once, and how to open one by its name in `EXECUTORS`."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence

@@ -32,7 +32,6 @@ GRACE_SECONDS = 3.5
 
 NOT_FOR_WORKERS = (signal.SIGINT, signal.SIGTERM)
 
-
 _News: TypeAlias = tuple[str, int | str]
 """What a worker tells of a run, by its ID: updates made, or a warning."""
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from clrbench import __version__, backends
 from clrbench.planning.plan import PROTOCOL
-from clrbench.records import Json, Provenance, SplitSizes, Standardisation, TrainPlan
+from clrbench.records import Json, Provenance, SplitSizes, TrainPlan
 
 VARIABLES = """
     ATEN_CPU_CAPABILITY CUBLAS_WORKSPACE_CONFIG DNNL_DEFAULT_FPMATH_MODE DNNL_MAX_CPU_ISA GLIBC_TUNABLES
@@ -57,7 +57,7 @@ class Circumstances:
 
 def describe(how: Circumstances, plan: TrainPlan) -> Provenance:
     """Return the provenance of a run that this process makes."""
-    rows = plan.rows
+    rows, scale = plan.rows, plan.standardisation
     return Provenance(
         versions=versions(how.backend),
         protocol=PROTOCOL,
@@ -75,7 +75,7 @@ def describe(how: Circumstances, plan: TrainPlan) -> Provenance:
         executor=how.executor,
         data_checksum=how.data_checksum,
         rows=SplitSizes(train=len(rows.train), validation=len(rows.validation), test=len(rows.test)),
-        standardisation=_as_lists(plan.standardisation),
+        standardisation=scale and {"mean": scale.mean.tolist(), "deviation": scale.deviation.tolist()},
     )
 
 
@@ -146,9 +146,3 @@ def _changes(entry: str, before: Json, after: Json) -> Iterator[tuple[str, tuple
             yield from _changes(f"{entry}.{key}", before.get(key), after.get(key))
     elif before != after:
         yield entry, (before, after)
-
-
-def _as_lists(standardisation: Standardisation | None) -> dict[str, list[float]] | None:
-    if standardisation is None:
-        return None
-    return {"mean": standardisation.mean.tolist(), "deviation": standardisation.deviation.tolist()}

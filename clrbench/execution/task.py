@@ -80,7 +80,7 @@ def execute(task: Task, watcher: Watcher, *, wait: bool) -> Outcome:
 def _make(task: Task, folder: ResultsFolder, checkpoints: Checkpoints, watcher: Watcher) -> bool:
     """Return whether the run was made and stored, rather than stopped at a checkpoint."""
     started = time.perf_counter()
-    dataset = load_dataset(task.library, task.run)
+    dataset = load_dataset(task.library, task.run.data.dataset)
     _check_unchanged(dataset, task)
     plan = make_plan(task.run, dataset)
     load_seconds = time.perf_counter() - started
@@ -129,7 +129,7 @@ def first_losses(library: Library, run: RunSpec, device: str, num_steps: int, *,
 
     `control` is the number of the control to train, from `nudged` weights; None for the run as planned.
     """
-    dataset = load_dataset(library, run)
+    dataset = load_dataset(library, run.data.dataset)
     plan = make_plan(run, dataset)
     if control is not None:
         plan = replace(plan, weights=nudged(plan.weights, control))
@@ -137,11 +137,7 @@ def first_losses(library: Library, run: RunSpec, device: str, num_steps: int, *,
     return trainer.train(plan.batches[:num_steps], plan.lr[:num_steps]).loss
 
 
-def load_dataset(library: Library, run: RunSpec) -> Dataset:
-    """Return the data set of a run; the last one is kept in memory, since the next run of a worker has the same."""
-    return _load(library, run.data.dataset)
-
-
 @lru_cache(maxsize=1)
-def _load(library: Library, dataset: str) -> Dataset:
-    return library.load(dataset)
+def load_dataset(library: Library, name: str) -> Dataset:
+    """Return a data set; the last one is kept in memory, since the next run of a worker has the same."""
+    return library.load(name)

@@ -85,8 +85,8 @@ def _differing_keys(arm: ResolvedArm, baseline: ResolvedArm) -> list[str]:
 
 
 def _stand_in(spec: Spec) -> Iterator[str]:
-    if spec.data.dataset in STAND_INS:
-        name, original = spec.data.dataset, STAND_INS[spec.data.dataset]
+    name = spec.data.dataset
+    if original := STAND_INS.get(name):
         yield f"data set {name} is rendered, a stand-in for {original}: what comes out is not a result on {original}"
 
 

@@ -44,11 +44,7 @@ A training run may recover from a spike; a range test has nothing more to tell a
 
 @dataclass(frozen=True)
 class RangeTestGroup:
-    """The arms that share one range test: those with the same optimizer, batch size and duration.
-
-    Attributes:
-        arm: The arm that overrides one of these, or None for the spec's own.
-    """
+    """The arms that share a range test, as they share these settings; `arm` is the one that overrides any, or None."""
 
     arm: str | None
     optimizer: Optimizer
