@@ -9,14 +9,8 @@ from clrbench.execution.executor import num_workers
 from clrbench.execution.runner import Options
 from clrbench.models import build_layers, forward_multiply_adds, num_parameters
 from clrbench.planning.experiment import Experiment
-from clrbench.planning.runs import (
-    all_range_tests,
-    half_length_runs,
-    needed_range_tests,
-    range_test_runs,
-    split_sizes,
-    training_runs,
-)
+from clrbench.planning.half_length import half_length_runs
+from clrbench.planning.runs import all_range_tests, needed_range_tests, range_test_runs, split_sizes, training_runs
 from clrbench.planning.tuning import first_rates, given_runs, search_runs
 from clrbench.records import Bounds
 from clrbench.spec import RunSpec

@@ -7,13 +7,8 @@ from clrbench.commands.report import range_tests_answer, write_range_test
 from clrbench.commands.setup import Job
 from clrbench.execution.runner import Runner
 from clrbench.planning.experiment import Experiment
-from clrbench.planning.runs import (
-    RangeTestGroup,
-    all_range_tests,
-    half_length_runs,
-    needed_range_tests,
-    range_test_runs,
-)
+from clrbench.planning.half_length import half_length_runs
+from clrbench.planning.runs import RangeTestGroup, all_range_tests, needed_range_tests, range_test_runs
 from clrbench.spec import RunSpec
 
 
