@@ -75,7 +75,7 @@ def describe(how: Circumstances, plan: TrainPlan) -> Provenance:
         executor=how.executor,
         data_checksum=how.data_checksum,
         rows=SplitSizes(train=len(rows.train), validation=len(rows.validation), test=len(rows.test)),
-        standardisation=scale and {"mean": scale.mean.tolist(), "deviation": scale.deviation.tolist()},
+        standardisation=None if scale is None else {"mean": scale.mean.tolist(), "deviation": scale.deviation.tolist()},
     )
 
 
