@@ -146,7 +146,7 @@ def _printing(command: Callable[..., Answer]) -> Callable[..., None]:
 
 
 def _answering(command: Callable[..., Answer]) -> Callable[..., None]:
-    """Add `--json` to what `_printing` does."""
+    """Do as `_printing`, with an option `--json`."""
     option = click.option("--json", "as_json", is_flag=True, help="Print the answer as one JSON document.")
     return option(_printing(command))
 

@@ -49,7 +49,7 @@ class Executor(Protocol):
         """Return the device that `wanted` (auto, cpu, cuda or mps) stands for; raise BackendError if there is none."""
 
     def run(self, tasks: Sequence[Task], watch: Watch) -> None:
-        """Make runs and store them, waiting for those that another process is making; raise what the first one to fail did."""
+        """Make runs and store them, waiting for those that another process is making; the first error is raised."""
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what a module-level function returns in a worker that has loaded its backend."""
