@@ -33,10 +33,8 @@ class RangeTest:
     """The finished sweeps of a range test, and what they suggest.
 
     Attributes:
-        folder: Its results folder.
         runs: Its sweeps, by backend in the order of the spec.
         half_runs: The sweeps at half the length, where there is one for each run of a backend.
-        bounds: What the sweeps of each backend suggest.
     """
 
     folder: ResultsFolder
@@ -82,7 +80,12 @@ def bounds_table(range_tests: Mapping[str | None, RangeTest]) -> BoundsTable:
 
 def curve_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
     """Return every update's raw loss and accuracy, and the validation values where there are any, else nan."""
-    return pd.concat([_run_curve(run) for run in runs], ignore_index=True)
+    tables = []
+    for run in runs:
+        validation = run.evaluations.set_index("step")[list(VALIDATION_COLUMNS)]
+        steps = run.steps.astype(dict.fromkeys(("lr", *TRAIN_COLUMNS), np.float32))
+        tables.append(steps.join(validation, on="step").assign(backend=run.key.backend, seed=run.key.seed))
+    return pd.concat(tables, ignore_index=True)[list(CURVE_COLUMNS)]
 
 
 def accuracy_column(table: pd.DataFrame) -> str:
@@ -114,13 +117,6 @@ def _find_bounds(runs: tuple[StoredRun, ...]) -> Bounds:
     )
 
 
-def _run_curve(run: StoredRun) -> pd.DataFrame:
-    validation = run.evaluations.set_index("step")[list(VALIDATION_COLUMNS)]
-    steps = run.steps.astype(dict.fromkeys(("lr", *TRAIN_COLUMNS), np.float32))
-    table = steps.join(validation, on="step")
-    return table.assign(backend=run.key.backend, seed=run.key.seed)[list(CURVE_COLUMNS)]
-
-
 def _half_length_runs(folder: ResultsFolder, runs: Sequence[StoredRun]) -> tuple[StoredRun, ...]:
     """Return the run at half the length of each of these; none where one is missing, or was made otherwise."""
     stored = folder.counted_runs() if folder.has_runs() else []
@@ -130,10 +126,9 @@ def _half_length_runs(folder: ResultsFolder, runs: Sequence[StoredRun]) -> tuple
 
 def _is_half_of(half: StoredRun, run: StoredRun) -> bool:
     """Return whether a run differs from another in nothing but half the length."""
-    shorter = run.spec.model_copy(
-        update={"num_steps": run.spec.num_steps // 2, "evaluation_steps": half.spec.evaluation_steps}
-    )
-    return half.spec == shorter and half.provenance.data_checksum == run.provenance.data_checksum
+    shorter = {"num_steps": run.spec.num_steps // 2, "evaluation_steps": half.spec.evaluation_steps}
+    same_data = half.provenance.data_checksum == run.provenance.data_checksum
+    return same_data and half.spec == run.spec.model_copy(update=shorter)
 
 
 def _with_half_length(whole: Bounds, half_runs: tuple[StoredRun, ...]) -> Bounds:

@@ -20,11 +20,7 @@ def bounds_to_json(bounds: Mapping[BackendName, Bounds]) -> bytes:
 
 
 def read_bounds(path: Path) -> dict[str, Bounds]:
-    """Return the bounds in a file, by backend; empty where there is no file.
-
-    Raises:
-        ResultsError: If it cannot be read.
-    """
+    """Return the bounds in a file, by backend; empty where there is no file."""
     if not path.exists():
         return {}
     try:
@@ -34,10 +30,7 @@ def read_bounds(path: Path) -> dict[str, Bounds]:
 
 
 def _to_json(bounds: Bounds) -> Json:
-    content: dict[str, Json] = asdict(bounds)
-    if bounds.half_length is None:
-        del content["half_length"]
-    return content
+    return {name: value for name, value in asdict(bounds).items() if name != "half_length" or value is not None}
 
 
 def _from_json(content: dict[str, Any]) -> Bounds:
