@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SPEC = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
+DEVICE = click.Choice(["auto", "cpu", "cuda", "mps"])
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -55,12 +56,8 @@ class _Group(click.Group):
         except (KeyboardInterrupt, _Terminated) as stop:
             interrupted, notes = isinstance(stop, KeyboardInterrupt), _notes(stop)
             again = "This continues from there" if notes else "To start it again"
-            said = [
-                "Stopped." if interrupted else "Terminated.",
-                *notes,
-                f"{again}: {ctx.meta['clrbench.command_line']}",
-            ]
-            click.echo(" ".join(said), err=True)
+            said = "Stopped." if interrupted else "Terminated."
+            click.echo(" ".join([said, *notes, f"{again}: {ctx.meta['clrbench.command_line']}"]), err=True)
             ctx.exit(ExitCode.INTERRUPTED if interrupted else ExitCode.TERMINATED)
 
 
@@ -104,11 +101,7 @@ def _shard(_context: click.Context, _parameter: click.Parameter, value: str | No
 
 
 _out = click.option(
-    "--out",
-    type=FOLDER,
-    default=Path("results"),
-    show_default=True,
-    help="The folder that holds a folder for each experiment.",
+    "--out", type=FOLDER, default=Path("results"), show_default=True, help="Where each experiment has its folder."
 )
 _data_dir = click.option(
     "--data-dir",
@@ -128,11 +121,7 @@ def _running_options(command: F) -> F:
         click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: as the processors allow]"),
         click.option("--threads", type=click.IntRange(1), help="Threads of each run.  [default: 1]"),
         click.option(
-            "--device",
-            type=click.Choice(["auto", "cpu", "cuda", "mps"]),
-            default="auto",
-            show_default=True,
-            help="What runs are made on; auto takes an accelerator where there is one.",
+            "--device", type=DEVICE, default="auto", show_default=True, help="auto: an accelerator where there is one."
         ),
         click.option("--redo", is_flag=True, help="Make finished runs again, all of them, also after an interruption."),
         click.option("--dry-run", is_flag=True, help="Only say what would be done, and what it would cost."),
@@ -144,7 +133,7 @@ def _running_options(command: F) -> F:
 
 
 def _printing(command: Callable[..., Answer]) -> Callable[..., None]:
-    """Print the text of what a command returns, and exit with its code."""
+    """Print what a command returns, as text or as JSON, and exit with its code."""
 
     @wraps(command)
     def printing(*, as_json: bool = False, **arguments: object) -> None:
@@ -157,7 +146,7 @@ def _printing(command: Callable[..., Answer]) -> Callable[..., None]:
 
 
 def _answering(command: Callable[..., Answer]) -> Callable[..., None]:
-    """Print what a command returns as text, or with `--json` as JSON, and exit with its code."""
+    """Do as `_printing`, with an option `--json`."""
     option = click.option("--json", "as_json", is_flag=True, help="Print the answer as one JSON document.")
     return option(_printing(command))
 

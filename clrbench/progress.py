@@ -14,11 +14,7 @@ PLAIN_LINES_SECONDS = 10.0
 
 
 class Display:
-    """Shows the progress of runs.
-
-    Args:
-        quiet: Whether to show warnings alone.
-    """
+    """Shows the progress of runs; if `quiet`, only warnings."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._console = Console(stderr=True, quiet=quiet, highlight=False)
@@ -44,13 +40,7 @@ class Display:
 
     @contextmanager
     def showing(self, what: str, num_runs: int, work: float) -> Iterator[None]:
-        """Show progress while runs are made.
-
-        Args:
-            what: What the runs are called.
-            num_runs: Number of runs.
-            work: Their work in all, in the unit of `advance` and `skip`.
-        """
+        """Show progress while runs are made, whose `work` in all is in the unit of `advance` and `skip`."""
         self._begin(what, num_runs, work)
         if not self._console.is_terminal:
             yield
@@ -68,14 +58,9 @@ class Display:
 
     @contextmanager
     def counting(self, what: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Show progress of something other than runs, such as a download.
+        """Show progress of something other than runs, such as a download; yield a function that adds to the amount done.
 
-        Args:
-            what: What it is called.
-            total: The amount in all; 0 where it is not known.
-
-        Yields:
-            A function that adds to the amount done.
+        `total` is the amount in all; 0 where it is not known.
         """
         if self._console.is_terminal:
             with Progress(console=self._console, transient=True) as bar:
@@ -116,7 +101,7 @@ class Display:
         now = time.monotonic()
         if self._bar is None and (now - self._last_line >= PLAIN_LINES_SECONDS or self._finished == self._num_runs):
             self._last_line = now
-            self.note(f"{self._what}: {self._finished} of {self._num_runs} runs, last {run_id}; {self._time_left()}")
+            self.note(f"{self._what}: {self.count}, last {run_id}; {self._time_left()}")
 
     def _begin(self, what: str, num_runs: int, work: float) -> None:
         self._what, self._num_runs, self._work = what, num_runs, work
@@ -127,8 +112,8 @@ class Display:
 
     def _update(self) -> None:
         if self._bar is not None:
-            left = f"{self._finished} of {self._num_runs} runs, {self._time_left()}"
-            self._bar.update(self._task, completed=self._skipped_work + self._work_done, left=left)
+            completed = self._skipped_work + self._work_done
+            self._bar.update(self._task, completed=completed, left=f"{self.count}, {self._time_left()}")
 
     def _time_left(self) -> str:
         if self._finished == self._num_runs:
@@ -142,11 +127,7 @@ class Display:
 
 @dataclass(frozen=True)
 class Watch:
-    """Shows the progress of runs that an executor makes.
-
-    Attributes:
-        step_work: The work of one update of each run, by its ID.
-    """
+    """Shows the progress of runs that an executor makes; `step_work` is the work of one update of each, by its ID."""
 
     display: Display
     step_work: Mapping[str, float]

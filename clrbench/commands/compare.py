@@ -18,9 +18,8 @@ from clrbench.store import ResultsFolder
 def compare(job: Job, *, dry_run: bool = False, fail_if: FailIf | None = None) -> Answer:
     """Make every run of an experiment that is not stored yet, and write its tables, plots and page; or estimate the cost only.
 
-    Returns:
-        The verdict; or the range tests without an answer, where arms take their rates from them; or how many runs are
-        finished, where only a shard of them was asked for.
+    The answer is the verdict; or the range tests without bounds, where arms take their rates from them; or how many runs
+    are finished, where only a shard of them was asked for.
     """
     if fail_if is not None and job.options.shard is not None:
         raise SpecError("--fail-if asks for a verdict, which --shard does not come to; leave one of them out")

@@ -38,17 +38,9 @@ def _answer(statuses: Sequence[Status]) -> Answer:
 
 
 def _row(status: Status) -> tuple[str, ...]:
-    sizes = status.sizes
-    return (
-        status.name,
-        str(sizes.train_rows),
-        str(sizes.test_rows),
-        " x ".join(map(str, sizes.image_shape)),
-        f"{_num_bytes(status) / 1e6:.0f} MB",
-        status.licence,
-        status.state,
-        str(status.place or "-"),
-    )
+    rows, shape = (status.sizes.train_rows, status.sizes.test_rows), " x ".join(map(str, status.sizes.image_shape))
+    size = f"{_num_bytes(status) / 1e6:.0f} MB"
+    return (status.name, *map(str, rows), shape, size, status.licence, status.state, str(status.place or "-"))
 
 
 def _plain(status: Status) -> dict[str, object]:

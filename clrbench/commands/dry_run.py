@@ -10,13 +10,7 @@ from clrbench.execution.runner import Options
 from clrbench.models import build_layers, forward_multiply_adds, num_parameters
 from clrbench.planning.experiment import Experiment
 from clrbench.planning.half_length import half_length_runs
-from clrbench.planning.runs import (
-    all_range_tests,
-    needed_range_tests,
-    range_test_runs,
-    split_sizes,
-    training_runs,
-)
+from clrbench.planning.runs import all_range_tests, needed_range_tests, range_test_runs, split_sizes, training_runs
 from clrbench.planning.tuning import first_rates, given_runs, search_runs
 from clrbench.records import Bounds
 from clrbench.spec import RunSpec
@@ -40,10 +34,8 @@ class Cost:
     """What an experiment will cost, roughly, and what it can show.
 
     Attributes:
-        num_runs: Number of runs, those of range tests and searches among them.
-        num_tries: Number of runs that try rates of tuned arms, without the one rate that a search may add.
-        minutes: Rough time for all runs, in minutes.
-        memory_gigabytes: Rough memory of all workers together, in 1e9 bytes.
+        num_tries: Runs, among `num_runs`, that try rates of tuned arms, without the one rate that a search may add.
+        memory_gigabytes: Of all workers together, in 1e9 bytes.
         detectable_sds: The smallest difference that this many pairs show four times in five, in standard deviations of
             the paired differences; None where no difference can be shown.
     """
@@ -62,11 +54,7 @@ def estimate(
 ) -> Cost:
     """Return what an experiment will cost where none of its runs is stored yet.
 
-    Args:
-        experiment: The experiment.
-        options: How its runs are made.
-        range_test_only: Whether the arms are left out.
-        check_length: Whether the range tests are made at half their length, too.
+    `range_test_only` leaves the arms out; `check_length` adds the range tests at half their length.
     """
     spec = experiment.spec
     groups = all_range_tests(spec) if range_test_only else needed_range_tests(spec)
@@ -148,9 +136,8 @@ def _bytes(experiment: Experiment, run: RunSpec) -> float:
 
 
 def _detectable_sds(experiment: Experiment) -> float | None:
-    spec = experiment.spec
-    alpha = spec.verdict.alpha / max(1, len(experiment.comparisons))
-    found = smallest_detectable_difference(1.0, len(spec.seeds), alpha=alpha)
+    alpha = experiment.spec.verdict.alpha / max(1, len(experiment.comparisons))
+    found = smallest_detectable_difference(1.0, len(experiment.spec.seeds), alpha=alpha)
     return found if np.isfinite(found) else None
 
 

@@ -38,14 +38,8 @@ _NATIVE = (
 
 
 @dataclass(frozen=True)
-class ArmParity:
-    """One arm through both backends.
-
-    Attributes:
-        lr: float32[k], the rates.
-        losses: float32[k] of each backend, in the order of `BACKEND_NAMES`.
-        native: Whether each backend applied its own update rule.
-    """
+class _ArmParity:
+    """An arm through both backends, whose losses are in the order of `BACKEND_NAMES`."""
 
     arm: str
     lr: FloatArray
@@ -53,19 +47,16 @@ class ArmParity:
     parity: Parity
     native: bool
 
-    @property
     def verdict(self) -> str:
-        """Where the backends part, and what that means."""
-        parity = self.parity
+        judgement, parting_step = self.parity.judgement, self.parity.parting_step
         where = f"no loss differs by more than {TOLERANCE:g} within {len(self.lr)} steps"
-        if parity.parting_step is not None:
-            where = f"they part at step {parity.parting_step + 1} (losses differ by more than {TOLERANCE:g})"
-        meaning = _NATIVE if parity.judgement is Judgement.BUG and self.native else _MEANING[parity.judgement]
-        return f"{self.arm}: {meaning}; {where}; the difference is at most {parity.largest_ratio:.2g} times that of the controls"
+        if parting_step is not None:
+            where = f"they part at step {parting_step + 1} (losses differ by more than {TOLERANCE:g})"
+        meaning = _NATIVE if judgement is Judgement.BUG and self.native else _MEANING[judgement]
+        ratio = f"the difference is at most {self.parity.largest_ratio:.2g} times that of the controls"
+        return f"{self.arm}: {meaning}; {where}; {ratio}"
 
-    @property
     def data(self) -> dict[str, object]:
-        """The values of every step."""
         return {
             "arm": self.arm,
             "judgement": self.parity.judgement,
@@ -112,9 +103,9 @@ def parity(job: Job, num_steps: int) -> Answer:
         runs = training_runs(experiment.spec, experiment.sizes, BACKEND_NAMES, bounds_table(tests))
     first_seed = [run for run in runs if run.seed == experiment.spec.seeds[0]]
     torch, keras = ([*_losses(runner, first_seed, backend, num_steps)] for backend in BACKEND_NAMES)
-    arms = [_arm_parity(*losses) for losses in zip(first_seed[: len(torch)], torch, keras, strict=True)]
-    lines = [arm.verdict for arm in arms] + [line for arm in arms for line in ("", *arm.lines())]
-    return Answer("\n".join(lines), {"tolerance": TOLERANCE, "arms": [arm.data for arm in arms]})
+    arms = [_compared(*losses) for losses in zip(first_seed[: len(torch)], torch, keras, strict=True)]
+    lines = [arm.verdict() for arm in arms] + [line for arm in arms for line in ("", *arm.lines())]
+    return Answer("\n".join(lines), {"tolerance": TOLERANCE, "arms": [arm.data() for arm in arms]})
 
 
 def _check_comparable(experiment: Experiment) -> None:
@@ -149,12 +140,8 @@ def _losses(runner: Runner, runs: list[RunSpec], backend: BackendName, num_steps
             yield _Losses(planned, controls)
 
 
-def _arm_parity(run: RunSpec, torch: _Losses, keras: _Losses) -> ArmParity:
-    clock = Clock(run.steps_per_epoch, run.num_steps)
-    return ArmParity(
-        arm=run.arm,
-        lr=run.schedule.table(clock).astype(np.float32)[: len(torch.planned)],
-        losses=(torch.planned, keras.planned),
-        parity=judge((torch.planned, keras.planned), (torch.controls, keras.controls), tolerance=TOLERANCE),
-        native=run.optimizer.update_rule == "native",
-    )
+def _compared(run: RunSpec, torch: _Losses, keras: _Losses) -> _ArmParity:
+    lr = run.schedule.table(Clock(run.steps_per_epoch, run.num_steps)).astype(np.float32)[: len(torch.planned)]
+    losses = (torch.planned, keras.planned)
+    judged = judge(losses, (torch.controls, keras.controls), tolerance=TOLERANCE)
+    return _ArmParity(run.arm, lr, losses, judged, native=run.optimizer.update_rule == "native")

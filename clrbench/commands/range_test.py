@@ -25,14 +25,15 @@ def range_test(job: Job, *, dry_run: bool = False, check_length: bool = False) -
         job.display.note(demo_line(experiment, cost))
     runner = job.runner(experiment)
     runner.begin()
-    spec = runner.experiment.spec
+    experiment = runner.experiment
+    spec, sizes, backends = experiment.spec, experiment.sizes, experiment.backends
     groups = all_range_tests(spec)
-    with runner.experiment.locating():
-        halves = [_half_length_runs(runner.experiment, group) if check_length else [] for group in groups]
+    with experiment.locating():
+        halves = [half_length_runs(spec, group, sizes, backends) if check_length else [] for group in groups]
     tests = [_make(runner, group, half) for group, half in zip(groups, halves, strict=True)]
     for test in tests:
         write_range_test(test)
-    return range_tests_answer(tests, next_command(runner.experiment))
+    return range_tests_answer(tests, next_command(experiment))
 
 
 def make_range_tests(runner: Runner) -> dict[str | None, RangeTest]:
@@ -50,10 +51,6 @@ def next_command(experiment: Experiment) -> str:
     """Return what to try where a range test gives no answer."""
     path = experiment.file.path
     return f"change start_lr, end_lr or duration under range_test in {path}, then run clrbench range-test {path}"
-
-
-def _half_length_runs(experiment: Experiment, group: RangeTestGroup) -> list[RunSpec]:
-    return half_length_runs(experiment.spec, group, experiment.sizes, experiment.backends)
 
 
 def _make(runner: Runner, group: RangeTestGroup, half: list[RunSpec]) -> RangeTest:

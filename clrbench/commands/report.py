@@ -88,9 +88,8 @@ def _rebuild(folder: ResultsFolder) -> Answer:
         return report_experiment(folder, spec, folder.index().warnings or [])
     if not tests:
         raise ResultsError(f"{folder.root}: there are no run files; run clrbench range-test first")
-    return range_tests_answer(
-        tests, f"change range_test in {folder.root / SPEC_FILE}, then run clrbench range-test on it"
-    )
+    advice = f"change range_test in {folder.root / SPEC_FILE}, then run clrbench range-test on it"
+    return range_tests_answer(tests, advice)
 
 
 def _exit_code(findings: Findings, fail_if: FailIf | None) -> ExitCode:

@@ -31,14 +31,9 @@ def schedule(path: Path, out: Path, library: Library) -> Answer:
     known = {name: table for name, table in tables.items() if table is not None}
     _write(experiment, known)
     left_out = [name for name in tables if name not in known]
-    return Answer(
-        _text(experiment, known, left_out),
-        {
-            "arms": {name: _summary(rates["lr"]) for name, rates in known.items()},
-            "left_out": left_out,
-            "warnings": experiment.warnings,
-        },
-    )
+    arms = {name: _summary(rates["lr"]) for name, rates in known.items()}
+    data = {"arms": arms, "left_out": left_out, "warnings": experiment.warnings}
+    return Answer(_text(experiment, known, left_out), data)
 
 
 def _table(experiment: Experiment, name: str) -> pd.DataFrame | None:
@@ -69,9 +64,8 @@ def _write(experiment: Experiment, tables: Mapping[str, pd.DataFrame]) -> None:
         folder.write_table("schedule/schedule.csv", table)
         if tables:
             thinned = [rates.iloc[thinned_steps(rates["lr"].to_numpy())] for rates in tables.values()]
-            figure = draw_schedules(
-                pd.concat(thinned, ignore_index=True).assign(backend=""), list(experiment.spec.arms)
-            )
+            curves = pd.concat(thinned, ignore_index=True).assign(backend="")
+            figure = draw_schedules(curves, list(experiment.spec.arms))
             folder.write_bytes("schedule/lr_schedule.png", to_png(figure))
 
 
@@ -87,9 +81,5 @@ def _text(experiment: Experiment, tables: Mapping[str, pd.DataFrame], left_out: 
 
 
 def _summary(lr: "pd.Series[float]") -> dict[str, float]:
-    return {
-        "steps": len(lr),
-        "first_lr": float(lr.iloc[0]),
-        "highest_lr": float(lr.max()),
-        "last_lr": float(lr.iloc[-1]),
-    }
+    first, highest, last = map(float, (lr.iloc[0], lr.max(), lr.iloc[-1]))
+    return {"steps": len(lr), "first_lr": first, "highest_lr": highest, "last_lr": last}

@@ -25,12 +25,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Job:
-    """A spec, and how to make its runs.
-
-    Attributes:
-        path: The spec; None for the packaged demo.
-        out: The folder that holds a folder for each experiment.
-    """
+    """A spec, or None for the packaged demo, and how to make its runs; `out` holds a folder for each experiment."""
 
     path: Path | None
     out: Path

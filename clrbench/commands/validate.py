@@ -25,11 +25,11 @@ def validate(paths: Sequence[Path], library: Library, refuse: Callable[[str], No
             errors.append(err)
             continue
         lines += [f"{path}: good", *(f"{path}: warning: {warning}" for warning in experiment.warnings)]
-    code = ExitCode.DONE
-    if errors:
-        refuse("\n".join(map(str, errors)))
-        code = ExitCode.USAGE if any(isinstance(err, SpecError) for err in errors) else ExitCode.FAILED
-    return Answer("\n".join(lines), {}, code)
+    if not errors:
+        return Answer("\n".join(lines), {})
+    refuse("\n".join(map(str, errors)))
+    at_fault = any(isinstance(err, SpecError) for err in errors)
+    return Answer("\n".join(lines), {}, ExitCode.USAGE if at_fault else ExitCode.FAILED)
 
 
 def schema() -> Answer:

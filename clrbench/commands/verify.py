@@ -15,13 +15,13 @@ from clrbench.backends import installed
 from clrbench.commands.setup import Setup
 from clrbench.data import Library
 from clrbench.errors import BackendError, DataError, ResultsError, SpecError
-from clrbench.execution.executor import Executor, Resources, num_workers
-from clrbench.execution.provenance import Change, Circumstances, changes
+from clrbench.execution.executor import Resources, num_workers
+from clrbench.execution.provenance import Circumstances, changes
 from clrbench.execution.runner import step_work
 from clrbench.execution.task import Task, make_task
 from clrbench.planning.experiment import check_installed
 from clrbench.progress import Display
-from clrbench.records import Dataset
+from clrbench.records import Dataset, Json
 from clrbench.spec import BACKEND_NAMES
 from clrbench.spec.messages import nearest
 from clrbench.store import ResultsFolder, StoredRun
@@ -50,8 +50,7 @@ def verify(root: Path, *, run_id: str | None, every: bool, library: Library, dis
             tasks.append(make_task(run.spec, dataset, _circumstances(run), library, folder, setup.pace))
         _make(tasks, display, setup)
         made = [run for task in tasks for run in ResultsFolder(task.root).indexed_runs()]
-    pairs = zip(chosen, made, strict=True)
-    return _answer(root, [Rerun(run.folder.relative_to(root).as_posix(), run, again) for run, again in pairs])
+    return _answer(root, [_Rerun(before, after) for before, after in zip(chosen, made, strict=True)])
 
 
 def _choose(root: Path, run_id: str | None, *, every: bool) -> list[StoredRun]:
@@ -67,7 +66,7 @@ def _choose(root: Path, run_id: str | None, *, every: bool) -> list[StoredRun]:
     if not found:
         names = list(dict.fromkeys(run.folder.name for run in stored))
         more = f" and {len(names) - MAX_SHOWN_NAMES} more" if len(names) > MAX_SHOWN_NAMES else ""
-        allowed = f"{', '.join(names[:MAX_SHOWN_NAMES])}{more}"
+        allowed = ", ".join(names[:MAX_SHOWN_NAMES]) + more
         raise SpecError(f"--run: got {run_id!r}; allowed: a run of {root}: {allowed}{nearest(run_id, names)}")
     return found
 
@@ -90,20 +89,18 @@ def _circumstances(run: StoredRun) -> Circumstances:
 def _load_datasets(runs: Sequence[StoredRun], library: Library, display: Display) -> dict[str, Dataset]:
     """Return the data set of every run, by its name in the spec, once it is known to be the one of then."""
     found: dict[str, Dataset] = {}
+    advice = "put the data that it was trained on back into its place, and verify again"
     for run in runs:
         name, wanted = run.spec.data.dataset, run.provenance.data_checksum
         if name not in found:
             try:
                 found[name] = library.load(name, display.counting)
             except SpecError as err:
-                raise DataError(
-                    f"{run.folder.name}: its data set is not here: {err}; put the data that it was trained on back into "
-                    "its place, and verify again"
-                ) from err
+                raise DataError(f"{run.folder.name}: its data set is not here: {err}; {advice}") from err
         if found[name].checksum != wanted:
             raise DataError(
                 f"{run.folder.name}: was trained on {name} with checksum {wanted}, but here it has "
-                f"{found[name].checksum}; put the data that it was trained on back into its place, and verify again"
+                f"{found[name].checksum}; {advice}"
             )
     return found
 
@@ -119,62 +116,44 @@ def _make(tasks: Sequence[Task], display: Display, setup: Setup) -> None:
 
 def _make_alike(tasks: list[Task], display: Display, setup: Setup) -> None:
     """Make runs of one backend with the same number of threads."""
-    how = tasks[0].circumstances
-    with setup.open_executor(
-        Resources(how.backend, num_workers(None, how.threads, len(tasks)), how.threads)
-    ) as executor:
+    backend, threads = tasks[0].run.backend, tasks[0].circumstances.threads
+    with setup.open_executor(Resources(backend, num_workers(None, threads, len(tasks)), threads)) as executor:
         for device in dict.fromkeys(task.circumstances.device for task in tasks):
-            _check_device(device, how.backend, executor)
+            try:
+                executor.find_device(device)
+            except BackendError as err:
+                raise BackendError(
+                    f"runs on {backend} were made on {device}, which cannot be used here ({err}); verify them where it can"
+                ) from err
         executor.run(tasks, display.watch({task.run_id: step_work(task.run) for task in tasks}))
 
 
-def _check_device(device: str, backend: str, executor: Executor) -> None:
-    try:
-        executor.find_device(device)
-    except BackendError as err:
-        raise BackendError(
-            f"runs on {backend} were made on {device}, which cannot be used here ({err}); verify them where it can"
-        ) from err
-
-
 @dataclass(frozen=True)
-class Rerun:
-    """A stored run beside the same run, made once more.
+class _Rerun:
+    """A stored run beside the same run, made once more."""
 
-    Attributes:
-        place: The folder of the stored run, in the folder of the experiment.
-    """
-
-    place: str
     before: StoredRun
     after: StoredRun
 
     @cached_property
     def likeness(self) -> Likeness:
-        """How the values of the two differ."""
         return compare(*(RunTables(run.steps, run.evaluations) for run in (self.before, self.after)))
 
-    @property
-    def outcome(self) -> Outcome:
-        """How much alike the two are."""
-        return self.likeness.outcome
+    @cached_property
+    def changes(self) -> dict[str, tuple[Json, Json]]:
+        return changes(self.before.provenance, self.after.provenance)
 
     @property
-    def text(self) -> str:
-        """The outcome, and where the two part."""
-        updates, evaluations = (group[0].num_rows for group in (self.likeness.updates, self.likeness.evaluations))
-        run_id, status = self.before.folder.name, self.before.status
-        head = f"{run_id}: {self.outcome} ({status}; {updates} updates, {evaluations} evaluations)"
-        return "\n".join([head, *(f"  {line}" for line in self._lines())])
+    def new_identity(self) -> str | None:
+        now = self.after.record.identity
+        return None if now == self.before.record.identity else now
 
-    @property
-    def data(self) -> dict[str, object]:
-        """The same for programs."""
+    def data(self, root: Path) -> dict[str, object]:
         likeness = self.likeness
         return {
             "run_id": self.before.folder.name,
-            "folder": self.place,
-            "outcome": str(self.outcome),
+            "folder": self.before.folder.relative_to(root).as_posix(),
+            "outcome": str(likeness.outcome),
             "status": self.before.status,
             "status_now": self.after.status,
             "first_update_apart": likeness.first_update and likeness.first_update.first_step,
@@ -187,83 +166,69 @@ class Rerun:
                 for column, (before, now) in likeness.last_evaluation.items()
             },
             "provenance_changes": [
-                {"entry": change.entry, "before": change.before, "now": change.after} for change in self._changes
+                {"entry": entry, "before": before, "now": now} for entry, (before, now) in self.changes.items()
             ],
-            "new_identity": self._new_identity,
+            "new_identity": self.new_identity,
         }
 
-    @property
-    def _changes(self) -> list[Change]:
-        return changes(self.before.provenance, self.after.provenance)
+    def lines(self) -> Iterator[str]:
+        """Yield the outcome, and where the two part."""
+        updates, evaluations = (group[0].num_rows for group in (self.likeness.updates, self.likeness.evaluations))
+        head = f"{self.before.folder.name}: {self.likeness.outcome}"
+        yield f"{head} ({self.before.status}; {updates} updates, {evaluations} evaluations)"
+        if self.new_identity is not None:
+            why = "this version counts other entries of a spec, or draws other weights"
+            then, now = self.before.provenance.protocol, self.after.provenance.protocol
+            if then != now:
+                why = f"it was made by protocol {then}, and this version follows {now}, which gives other numbers"
+            yield f"  clrbench compare would make it anew, as its identity is another one now: {why}"
+        if self.likeness.outcome is not Outcome.BIT_EQUAL:
+            yield from (f"  {line}" for line in (*_parting_lines(self.likeness), *self._other_lines()))
 
-    @property
-    def _new_identity(self) -> str | None:
-        now = self.after.record.identity
-        return None if now == self.before.record.identity else now
-
-    def _lines(self) -> Iterator[str]:
-        if self._new_identity is not None:
-            yield f"clrbench compare would make it anew, as its identity is another one now: {self._identity_words()}"
-        if self.outcome is Outcome.BIT_EQUAL:
-            return
-        yield from _parting_lines(self.likeness)
+    def _other_lines(self) -> Iterator[str]:
         if self.before.status != self.after.status:
             yield f"{self.before.status} then, {self.after.status} now"
-        if self.likeness.last_evaluation:
-            last = self.likeness.last_evaluation.items()
-            values = (f"{key} {then:.9g} then, {now:.9g} now" for key, (then, now) in last)
+        if last := self.likeness.last_evaluation:
+            values = (f"{key} {then:.9g} then, {now:.9g} now" for key, (then, now) in last.items())
             yield f"last evaluation: {'; '.join(values)}"
-        if self._changes:
-            yield "made with other things: " + "; ".join(map(_change_words, self._changes))
+        shown = {
+            entry: ["not set" if value is None else value for value in both] for entry, both in self.changes.items()
+        }
+        others = (f"{entry} {then} then, {now} now" for entry, (then, now) in shown.items())
+        if shown:
+            yield f"made with other things: {'; '.join(others)}"
         else:
             yield "nothing differs in what was recorded of how the two were made"
 
-    def _identity_words(self) -> str:
-        then, now = self.before.provenance.protocol, self.after.provenance.protocol
-        if then != now:
-            return f"it was made by protocol {then}, and this version follows {now}, which gives other numbers"
-        return "this version counts other entries of a spec, or draws other weights"
 
-
-def _answer(root: Path, reruns: list[Rerun]) -> Answer:
-    counts = Counter(rerun.outcome for rerun in reruns)
-    texts = [rerun.text for rerun in reruns]
-    if len(texts) > 1:
+def _answer(root: Path, reruns: list[_Rerun]) -> Answer:
+    counts = Counter(rerun.likeness.outcome for rerun in reruns)
+    lines = [line for rerun in reruns for line in rerun.lines()]
+    if len(reruns) > 1:
         summary = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome)
-        texts.insert(0, f"{root}: {len(reruns)} runs made again: {summary}")
-    return Answer(
-        "\n".join(texts),
-        {
-            "results": str(root),
-            "outcomes": {str(outcome): counts[outcome] for outcome in Outcome},
-            "runs": [rerun.data for rerun in reruns],
-        },
-        ExitCode.FAILED if counts[Outcome.DIFFERENT] else ExitCode.DONE,
-    )
+        lines.insert(0, f"{root}: {len(reruns)} runs made again: {summary}")
+    data = {
+        "results": str(root),
+        "outcomes": {str(outcome): counts[outcome] for outcome in Outcome},
+        "runs": [rerun.data(root) for rerun in reruns],
+    }
+    return Answer("\n".join(lines), data, ExitCode.FAILED if counts[Outcome.DIFFERENT] else ExitCode.DONE)
 
 
 def _parting_lines(likeness: Likeness) -> Iterator[str]:
+    update, evaluation = likeness.first_update, likeness.first_evaluation
     if not likeness.same_rows:
         yield "the two have other updates or evaluations; compared are those that both have"
-    places = [
-        f"{what} {parting.first_step} ({parting.column})"
-        for what, parting in (
-            ("at update", likeness.first_update),
-            ("at the evaluation after update", likeness.first_evaluation),
-        )
-        if parting is not None
-    ]
-    if places:
-        yield f"they part {', and '.join(places)}"
-    if likeness.first_update is not None:
-        yield f"the first update that differs does so by {likeness.first_update.first_relative:.2g}, relatively: " + (
-            "as other arithmetic rounds, which training then lets grow"
-            if likeness.begins_as_rounding
-            else "more than rounding; data, weights, rates or an update rule are not the same"
-        )
-    for parting in (*likeness.updates, *likeness.evaluations):
-        if parting.num_apart:
-            yield _parting_words(parting)
+    places = {"at update": update, "at the evaluation after update": evaluation}
+    if update or evaluation:
+        parts = (f"{what} {parting.first_step} ({parting.column})" for what, parting in places.items() if parting)
+        yield f"they part {', and '.join(parts)}"
+    if update:
+        how = "more than rounding; data, weights, rates or an update rule are not the same"
+        if likeness.begins_as_rounding:
+            how = "as other arithmetic rounds, which training then lets grow"
+        yield f"the first update that differs does so by {update.first_relative:.2g}, relatively: {how}"
+    yield from (_parting_words(parting) for parting in (*likeness.updates, *likeness.evaluations) if parting.num_apart)
 
 
 def _parting_words(parting: Parting) -> str:
@@ -277,16 +242,9 @@ def _parting_words(parting: Parting) -> str:
     )
 
 
-def _change_words(change: Change) -> str:
-    before, after = ("not set" if value is None else value for value in (change.before, change.after))
-    return f"{change.entry} {before} then, {after} now"
-
-
 def _plain(parting: Parting) -> dict[str, object]:
-    plain = asdict(parting)
-    del plain["column"]
-    return {key: _finite(value) if isinstance(value, float) else value for key, value in plain.items()}
+    return {key: _finite(value) for key, value in asdict(parting).items() if key != "column"}
 
 
-def _finite(value: float) -> float | None:
-    return value if isfinite(value) else None
+def _finite(value: object) -> object:
+    return None if isinstance(value, float) and not isfinite(value) else value

@@ -1,7 +1,4 @@
-"""What makes many runs at once, and how to open one by its name.
-
-A new executor is a module beside `local` and an entry in `EXECUTORS`.
-"""
+"""What makes many runs at once, and how to open one by its name in `EXECUTORS`."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -21,12 +18,7 @@ EXECUTORS = {"local": "clrbench.execution.local:LocalWorkers"}
 
 @dataclass(frozen=True)
 class Resources:
-    """What an executor may use.
-
-    Attributes:
-        workers: Number of runs made at a time (>= 1).
-        threads: CPU threads of each run (>= 1).
-    """
+    """What an executor may use: runs made at a time, and CPU threads of each of them (both >= 1)."""
 
     backend: str
     workers: int
@@ -54,18 +46,10 @@ class Executor(Protocol):
         """The name that `run.json` records."""
 
     def find_device(self, wanted: str) -> str:
-        """Return the device that `wanted` (auto, cpu, cuda or mps) stands for where the runs are made.
-
-        Raises:
-            BackendError: If there is no such device, or the backend cannot be loaded.
-        """
+        """Return the device that `wanted` (auto, cpu, cuda or mps) stands for; raise BackendError if there is none."""
 
     def run(self, tasks: Sequence[Task], watch: Watch) -> None:
-        """Make runs and store them; those that another process is making are waited for.
-
-        Raises:
-            ClrbenchError: What the first run to fail raised; finished runs stay on disk.
-        """
+        """Make runs and store them, waiting for those that another process is making; the first error is raised."""
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what a module-level function returns in a worker that has loaded its backend."""
@@ -90,15 +74,6 @@ def open_executor(name: str, resources: Resources) -> Iterator[Executor]:
 
 
 def num_workers(wanted: int | None, threads: int, num_runs: int) -> int:
-    """Return how many of `num_runs` runs to make at a time.
-
-    Args:
-        wanted: Upper limit; None for as many as the processors of this machine allow.
-        threads: CPU threads of each run.
-        num_runs: Number of runs.
-    """
-    return min(wanted or max(1, _available_cpus() // threads), num_runs)
-
-
-def _available_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many of `num_runs` runs to make at a time, at most `wanted`; None for what the processors allow."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(wanted or max(1, cpus // threads), num_runs)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from ctypes import c_byte
 from dataclasses import dataclass
 from functools import cache, partial
@@ -14,7 +15,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.queues import Queue
 from queue import Empty
 from types import FrameType
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeAlias, TypeVar
 
 from clrbench import backends
 from clrbench.backends.protocol import Backend
@@ -31,14 +32,8 @@ GRACE_SECONDS = 3.5
 
 NOT_FOR_WORKERS = (signal.SIGINT, signal.SIGTERM)
 
-
-@dataclass(frozen=True)
-class _News:
-    """What a worker tells of a run: updates made, or a warning."""
-
-    run_id: str
-    steps: int = 0
-    warning: str | None = None
+_News: TypeAlias = tuple[str, int | str]
+"""What a worker tells of a run, by its ID: updates made, or a warning."""
 
 
 @dataclass(frozen=True)
@@ -126,15 +121,13 @@ class LocalWorkers:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _pass_on_news(self, watch: Watch) -> None:
-        while True:
-            try:
-                news = self._news.get_nowait()
-            except Empty:
-                return
-            if news.warning is not None:
-                watch.warn(news.warning)
-            else:
-                watch.advance(news.run_id, news.steps)
+        with suppress(Empty):
+            while True:
+                run_id, news = self._news.get_nowait()
+                if isinstance(news, str):
+                    watch.warn(news)
+                else:
+                    watch.advance(run_id, news)
 
 
 def _result(future: "Future[T]") -> T:
@@ -158,10 +151,10 @@ class _RunWatcher:
     worker: _Worker
 
     def advance(self, steps: int) -> None:
-        self.worker.news.put(_News(self.run_id, steps))
+        self.worker.news.put((self.run_id, steps))
 
     def warn(self, text: str) -> None:
-        self.worker.news.put(_News(self.run_id, warning=text))
+        self.worker.news.put((self.run_id, text))
 
     def stopping(self) -> bool:
         return bool(self.worker.stop.value)

@@ -7,7 +7,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -16,45 +16,24 @@ import numpy as np
 
 from clrbench import __version__, backends
 from clrbench.planning.plan import PROTOCOL
-from clrbench.records import Json, Provenance, SplitSizes, Standardisation, TrainPlan
+from clrbench.records import Json, Provenance, SplitSizes, TrainPlan
 
-VARIABLES = (
-    "ATEN_CPU_CAPABILITY",
-    "CUBLAS_WORKSPACE_CONFIG",
-    "DNNL_DEFAULT_FPMATH_MODE",
-    "DNNL_MAX_CPU_ISA",
-    "GLIBC_TUNABLES",
-    "KERAS_BACKEND",
-    "KMP_DETERMINISTIC_REDUCTION",
-    "MKL_CBWR",
-    "MKL_DEBUG_CPU_TYPE",
-    "MKL_DYNAMIC",
-    "MKL_ENABLE_INSTRUCTIONS",
-    "MKL_NUM_THREADS",
-    "NPY_DISABLE_CPU_FEATURES",
-    "NVIDIA_TF32_OVERRIDE",
-    "OMP_DYNAMIC",
-    "OMP_NUM_THREADS",
-    "ONEDNN_DEFAULT_FPMATH_MODE",
-    "ONEDNN_MAX_CPU_ISA",
-    "OPENBLAS_CORETYPE",
-    "OPENBLAS_NUM_THREADS",
-    "PYTHONHASHSEED",
-    "PYTORCH_MPS_FAST_MATH",
-    "TF_CUDNN_DETERMINISTIC",
-    "TF_DETERMINISTIC_OPS",
-    "TF_ENABLE_ONEDNN_OPTS",
-    "TF_SET_ONEDNN_FPMATH_MODE",
-    "TF_XLA_FLAGS",
-    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
-    "VECLIB_MAXIMUM_THREADS",
-    "XLA_FLAGS",
-)
+VARIABLES = """
+    ATEN_CPU_CAPABILITY CUBLAS_WORKSPACE_CONFIG DNNL_DEFAULT_FPMATH_MODE DNNL_MAX_CPU_ISA GLIBC_TUNABLES
+    KERAS_BACKEND KMP_DETERMINISTIC_REDUCTION MKL_CBWR MKL_DEBUG_CPU_TYPE MKL_DYNAMIC MKL_ENABLE_INSTRUCTIONS
+    MKL_NUM_THREADS NPY_DISABLE_CPU_FEATURES NVIDIA_TF32_OVERRIDE OMP_DYNAMIC OMP_NUM_THREADS
+    ONEDNN_DEFAULT_FPMATH_MODE ONEDNN_MAX_CPU_ISA OPENBLAS_CORETYPE OPENBLAS_NUM_THREADS PYTHONHASHSEED
+    PYTORCH_MPS_FAST_MATH TF_CUDNN_DETERMINISTIC TF_DETERMINISTIC_OPS TF_ENABLE_ONEDNN_OPTS
+    TF_SET_ONEDNN_FPMATH_MODE TF_XLA_FLAGS TORCH_ALLOW_TF32_CUBLAS_OVERRIDE VECLIB_MAXIMUM_THREADS XLA_FLAGS
+"""
 """Environment variables that change numbers, and no others: the rest is the user's own business."""
 
 _PLAIN_VALUE = re.compile(r"[\w :;,.=+-]{0,200}", re.ASCII)
 CPU_INFO = Path("/proc/cpuinfo")
 _CPU_MODEL_KEYS = ("cpu family", "model", "stepping")
+
+NO_EXPLANATION = ("git_commit", "executor")
+"""Entries that change no number: the commit is that of the user's own folder."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +41,8 @@ class Circumstances:
     """What a run is made with, as far as its worker cannot find it out.
 
     Attributes:
-        backend: The backend that trains it.
         device: cpu, cuda or mps.
-        threads: CPU threads of the run.
-        executor: The name of what makes the run.
+        executor: Its name.
         git_commit: The commit that the folder of the spec is at; None outside of git.
         data_checksum: sha256, in hex, of the data set.
     """
@@ -79,12 +56,8 @@ class Circumstances:
 
 
 def describe(how: Circumstances, plan: TrainPlan) -> Provenance:
-    """Return the provenance of a run that this process makes.
-
-    Raises:
-        BackendError: If the backend cannot be loaded.
-    """
-    rows = plan.rows
+    """Return the provenance of a run that this process makes."""
+    rows, scale = plan.rows, plan.standardisation
     return Provenance(
         versions=versions(how.backend),
         protocol=PROTOCOL,
@@ -102,22 +75,18 @@ def describe(how: Circumstances, plan: TrainPlan) -> Provenance:
         executor=how.executor,
         data_checksum=how.data_checksum,
         rows=SplitSizes(train=len(rows.train), validation=len(rows.validation), test=len(rows.test)),
-        standardisation=_as_lists(plan.standardisation),
+        standardisation=None if scale is None else {"mean": scale.mean.tolist(), "deviation": scale.deviation.tolist()},
     )
 
 
 def versions(backend: str) -> dict[str, str]:
-    """Return the versions of clrbench, numpy and the packages of a backend, which the runs of a pair must share.
-
-    Raises:
-        BackendError: If the backend cannot be loaded.
-    """
+    """Return the versions of clrbench, numpy and the packages of a backend, which the runs of a pair must share."""
     return {"clrbench": __version__, "numpy": np.__version__, **backends.load(backend).versions()}
 
 
 def variables(environment: Mapping[str, str]) -> dict[str, str]:
     """Return those of `VARIABLES` that are set; a value that could hold a path is not shown."""
-    found = {name: environment[name] for name in VARIABLES if name in environment}
+    found = {name: environment[name] for name in VARIABLES.split() if name in environment}
     return {name: value if _PLAIN_VALUE.fullmatch(value) else "(not shown)" for name, value in found.items()}
 
 
@@ -143,48 +112,37 @@ def _linux_processor(cpu_info: Path) -> str:
 def _mac_processor() -> str:
     if platform.system() != "Darwin":
         return ""
-    command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+    return _output("/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string")
+
+
+@cache
+def git_commit(folder: Path) -> str | None:
+    """Return the commit that a folder is at; None outside of git."""
+    return _output("git", "rev-parse", "HEAD", folder=folder) or None
+
+
+def _output(*command: str, folder: Path | None = None) -> str:
+    """Return what a command prints; nothing where it cannot be run."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=5).stdout.strip()
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return ""
+    return done.stdout.strip()
 
 
-@dataclass(frozen=True)
-class Change:
-    """An entry of the provenance in which two runs differ.
+def changes(before: Provenance, after: Provenance) -> dict[str, tuple[Json, Json]]:
+    """Return the entries, of those that may change numbers, in which two runs differ, with both values.
 
-    Attributes:
-        entry: Its keys from the top, with dots between them.
-        before: Its value in the one run; None where it is not set.
-        after: Its value in the other.
+    An entry is named by its keys from the top, with dots between them; its value is None where it is not set.
     """
-
-    entry: str
-    before: Json
-    after: Json
-
-
-NO_EXPLANATION = ("git_commit", "executor")
-"""Entries that change no number: the commit is that of the user's own folder."""
-
-
-def changes(before: Provenance, after: Provenance) -> list[Change]:
-    """Return the entries, of those that may change numbers, in which two runs differ."""
     one, other = asdict(before), asdict(after)
-    return [change for key in one if key not in NO_EXPLANATION for change in _changes(key, one[key], other[key])]
+    keys = (key for key in one if key not in NO_EXPLANATION)
+    return {entry: values for key in keys for entry, values in _changes(key, one[key], other[key])}
 
 
-def _changes(entry: str, before: Json, after: Json) -> list[Change]:
-    if before == after:
-        return []
-    if not (isinstance(before, dict) and isinstance(after, dict)):
-        return [Change(entry, before, after)]
-    keys = dict.fromkeys([*before, *after])
-    return [change for key in keys for change in _changes(f"{entry}.{key}", before.get(key), after.get(key))]
-
-
-def _as_lists(standardisation: Standardisation | None) -> dict[str, list[float]] | None:
-    if standardisation is None:
-        return None
-    return {"mean": standardisation.mean.tolist(), "deviation": standardisation.deviation.tolist()}
+def _changes(entry: str, before: Json, after: Json) -> Iterator[tuple[str, tuple[Json, Json]]]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in dict.fromkeys([*before, *after]):
+            yield from _changes(f"{entry}.{key}", before.get(key), after.get(key))
+    elif before != after:
+        yield entry, (before, after)

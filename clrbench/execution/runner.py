@@ -1,21 +1,18 @@
 """Makes the runs of an experiment that are not stored yet."""
 
-import subprocess
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import groupby
-from pathlib import Path
-from typing import Protocol
 
 from clrbench.errors import ResultsError, SpecError
-from clrbench.execution.executor import Executor, OpenExecutor, Resources, Watch, num_workers
-from clrbench.execution.provenance import Circumstances
+from clrbench.execution.executor import Executor, OpenExecutor, Resources, num_workers
+from clrbench.execution.provenance import Circumstances, git_commit
 from clrbench.execution.session import Pace
 from clrbench.execution.task import Task, make_task
 from clrbench.planning.experiment import Experiment
 from clrbench.planning.plan import PROTOCOL
+from clrbench.progress import Display
 from clrbench.records import Dataset
 from clrbench.spec import BackendName, RunSpec, to_yaml
 from clrbench.store import ResultsFolder
@@ -29,7 +26,6 @@ class Options:
         workers: Runs made at a time; None for as many as the processors allow.
         threads: CPU threads of each run; None for those that the experiment was started with, or 1.
         device: auto, cpu, cuda or mps.
-        redo: Whether finished runs are made again.
         shard: Which part of the runs to make, (1, n) to (n, n); None for all of them.
     """
 
@@ -38,26 +34,6 @@ class Options:
     device: str = "auto"
     redo: bool = False
     shard: tuple[int, int] | None = None
-
-
-class Display(Protocol):
-    """Shows the progress of runs to the user."""
-
-    @property
-    def count(self) -> str:
-        """How many of the runs shown are finished, in words."""
-
-    def showing(self, what: str, num_runs: int, work: float) -> AbstractContextManager[None]:
-        """Show progress while runs are made, `work` in all."""
-
-    def watch(self, step_work: Mapping[str, float]) -> Watch:
-        """Return what follows runs, by ID, each with the work of one update."""
-
-    def skip(self, work: float) -> None:
-        """Count a run that is stored already."""
-
-    def warn(self, text: str) -> None:
-        """Show a warning."""
 
 
 @dataclass(frozen=True)
@@ -78,22 +54,13 @@ class Runner:
 
     @property
     def threads(self) -> int:
-        """CPU threads of each run: those that the experiment was started with, if it was, else those asked for, or 1.
-
-        Raises:
-            SpecError: If others are asked for.
-        """
+        """CPU threads of each run: those that the experiment was started with, if it was, else those asked for, or 1."""
         found = self.folder.index().threads or self.options.threads or 1
         self._check_unchanged("threads", found, self.options.threads)
         return found
 
     def begin(self) -> None:
-        """Write down what is about to be done.
-
-        Raises:
-            SpecError: If the experiment was started with other threads.
-            ResultsError: If the disk does not take it.
-        """
+        """Write down what is about to be done; raise SpecError if the experiment was started with other threads."""
         threads = self.threads
         self._warn_of_other_runs()
         self.folder.create()
@@ -117,17 +84,14 @@ class Runner:
         wanted: Collection[RunSpec] | None = None,
         made: Collection[RunSpec] = (),
     ) -> None:
-        """Make the runs that are not stored in a folder yet.
+        """Make the runs that are not stored in a folder yet; where one fails, finished ones stay on disk.
 
         Args:
             folder: The folder of the experiment, of its search or of a range test.
             runs: All runs that belong there, those of a backend next to each other.
-            what: What they are called while they are made.
+            what: What the progress display calls them.
             wanted: The part of them to make; None for all.
             made: Those that this command has made already, which `redo` does not make again.
-
-        Raises:
-            ClrbenchError: If a run fails; finished runs stay on disk.
         """
         self.folder.check_exists()
         folder.create()
@@ -149,7 +113,9 @@ class Runner:
         tasks: list[Task] = []
         with self._noting_progress(folder, tasks), self.open_executor(resources) as executor:
             how = self._circumstances(backend, threads, executor)
-            tasks += [self._task(folder, run, how, made) for run in runs]
+            for run in runs:
+                task = make_task(run, self.dataset, how, self.experiment.library, folder.root, self.pace)
+                tasks.append(replace(task, redo=self.options.redo and run not in made))
             points = {task.run.arm: task.run.evaluation_steps for task in tasks}
             folder.add_runs(self._spec_text, backend, [task.run_id for task in tasks], points)
             asked_for = [task for task in tasks if task.run in mine]
@@ -170,10 +136,6 @@ class Runner:
             err.add_note(f"{self.display.count} are finished, {kept} stand at a checkpoint")
             raise
 
-    def _task(self, folder: ResultsFolder, run: RunSpec, how: Circumstances, made: Collection[RunSpec]) -> Task:
-        task = make_task(run, self.dataset, how, self.experiment.library, folder.root, self.pace)
-        return replace(task, redo=self.options.redo and run not in made)
-
     def _is_pending(self, folder: ResultsFolder, task: Task) -> bool:
         try:
             run = folder.find_run(task.run_id)
@@ -189,7 +151,7 @@ class Runner:
             device=self._device(backend, executor),
             threads=threads,
             executor=executor.name,
-            git_commit=_git_commit(self.experiment.file.path.resolve().parent),
+            git_commit=git_commit(self.experiment.file.path.resolve().parent),
             data_checksum=self.dataset.checksum,
         )
 
@@ -239,14 +201,3 @@ def part(runs: list[RunSpec], shard: tuple[int, int] | None) -> list[RunSpec]:
 def step_work(run: RunSpec) -> float:
     """Return about what an update of a run takes, in images: a fixed part, and its batch."""
     return 200 + run.batch_size
-
-
-@cache
-def _git_commit(folder: Path) -> str | None:
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return found.stdout.strip() or None

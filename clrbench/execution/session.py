@@ -45,13 +45,7 @@ class Watcher(Protocol):
 
 @dataclass
 class Session:
-    """A run under way, from its first update or from a checkpoint on.
-
-    Attributes:
-        trainer: Has not made an update yet.
-        loss_limit: A run has diverged once a loss exceeds it, in nats.
-        timing: Time spent before the first update.
-    """
+    """A run under way, from its first update or from a checkpoint on; it has diverged once a loss exceeds `loss_limit`."""
 
     trainer: Trainer
     plan: TrainPlan
@@ -77,7 +71,7 @@ class Session:
         self._updates_done = checkpoint.updates_done
         self._evaluations = {split: list(made) for split, made in checkpoint.evaluations.items()}
         self._num_evaluated = max(map(len, self._evaluations.values()), default=0)
-        self.timing = _sum(self.timing, checkpoint.timing)
+        self.timing = Timing(*map(add, astuple(self.timing), astuple(checkpoint.timing)))
         self.watcher.advance(self._updates_done)
 
     def run(self) -> RunLog | None:
@@ -170,10 +164,6 @@ class Session:
         what = f"past {self.loss_limit:.4g}" if math.isfinite(loss) else "not finite"
         lr = steps.lr[diverged_step]
         return f"the loss of update {diverged_step + 1} is {loss:.4g}, {what}, at a learning rate of {lr:.4g}"
-
-
-def _sum(first: Timing, second: Timing) -> Timing:
-    return Timing(*map(add, astuple(first), astuple(second)))
 
 
 def _joined(stretches: list[StepLog]) -> StepLog:

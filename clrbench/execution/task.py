@@ -14,7 +14,7 @@ from clrbench.execution.provenance import Circumstances, describe, processor, ve
 from clrbench.execution.session import Pace, Session, Watcher
 from clrbench.parity import nudged
 from clrbench.planning.plan import make_plan, run_identity
-from clrbench.records import Dataset, FloatArray, Json, Timing, TrainPlan
+from clrbench.records import Dataset, FloatArray, Json, Timing
 from clrbench.spec import RunSpec
 from clrbench.store import Checkpoints, ResultsFolder, RunRecord
 
@@ -25,9 +25,7 @@ class Task:
 
     Attributes:
         identity: sha256, in hex, of everything that decides its numbers.
-        circumstances: The backend, device and threads that it is made with.
         root: The results folder that it is stored in.
-        pace: How long to train between breaks and checkpoints.
         redo: Whether to make it even if it is stored already.
     """
 
@@ -60,12 +58,8 @@ Outcome: TypeAlias = Literal["made", "there", "busy", "stopped"]
 def execute(task: Task, watcher: Watcher, *, wait: bool) -> Outcome:
     """Make a run and store it, unless it is stored already; one that was stopped or killed continues from its checkpoint.
 
-    Where another process is making the run, `wait` says whether to wait for it.
-
-    Raises:
-        BackendError: If the framework fails.
-        DataError: If the data has changed since the experiment was started.
-        ResultsError: If the disk does not take the run.
+    Where another process is making the run, `wait` says whether to wait for it. Raises DataError where the data has
+    changed since the experiment was started.
     """
     if watcher.stopping():
         return "stopped"
@@ -86,7 +80,7 @@ def execute(task: Task, watcher: Watcher, *, wait: bool) -> Outcome:
 def _make(task: Task, folder: ResultsFolder, checkpoints: Checkpoints, watcher: Watcher) -> bool:
     """Return whether the run was made and stored, rather than stopped at a checkpoint."""
     started = time.perf_counter()
-    dataset = load_dataset(task.library, task.run)
+    dataset = load_dataset(task.library, task.run.data.dataset)
     _check_unchanged(dataset, task)
     plan = make_plan(task.run, dataset)
     load_seconds = time.perf_counter() - started
@@ -106,7 +100,8 @@ def _make(task: Task, folder: ResultsFolder, checkpoints: Checkpoints, watcher: 
     log = session.run()
     if log is None:
         return False
-    folder.write_run(_record(task, plan, dataset), log)
+    provenance = describe(task.circumstances, plan)
+    folder.write_run(RunRecord(task.run_id, task.identity, task.run, dataset.num_classes, provenance), log)
     return True
 
 
@@ -130,16 +125,11 @@ def _check_unchanged(dataset: Dataset, task: Task) -> None:
 
 
 def first_losses(library: Library, run: RunSpec, device: str, num_steps: int, *, control: int | None) -> FloatArray:
-    """Return the mini-batch losses of the first steps of a run, float32[num_steps]; nothing is stored.
+    """Return the mini-batch losses of the first `num_steps` steps of a run, or of all it has; nothing is stored.
 
-    Args:
-        library: Holds the data set.
-        run: The run.
-        device: cpu, cuda or mps.
-        num_steps: Number of steps, cut to those of the run.
-        control: The number of the control to train, from `nudged` weights; None for the run as planned.
+    `control` is the number of the control to train, from `nudged` weights; None for the run as planned.
     """
-    dataset = load_dataset(library, run)
+    dataset = load_dataset(library, run.data.dataset)
     plan = make_plan(run, dataset)
     if control is not None:
         plan = replace(plan, weights=nudged(plan.weights, control))
@@ -147,21 +137,7 @@ def first_losses(library: Library, run: RunSpec, device: str, num_steps: int, *,
     return trainer.train(plan.batches[:num_steps], plan.lr[:num_steps]).loss
 
 
-def load_dataset(library: Library, run: RunSpec) -> Dataset:
-    """Return the data set of a run; the last one is kept in memory, since the next run of a worker has the same."""
-    return _load(library, run.data.dataset)
-
-
 @lru_cache(maxsize=1)
-def _load(library: Library, dataset: str) -> Dataset:
-    return library.load(dataset)
-
-
-def _record(task: Task, plan: TrainPlan, dataset: Dataset) -> RunRecord:
-    return RunRecord(
-        run_id=task.run_id,
-        identity=task.identity,
-        spec=task.run,
-        num_classes=dataset.num_classes,
-        provenance=describe(task.circumstances, plan),
-    )
+def load_dataset(library: Library, name: str) -> Dataset:
+    """Return a data set; the last one is kept in memory, since the next run of a worker has the same."""
+    return library.load(name)

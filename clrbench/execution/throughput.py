@@ -30,10 +30,8 @@ class Sample:
     """One stretch of batches that was timed.
 
     Attributes:
-        pipeline: `resident` or `stream`.
         measured: `alone`, images only brought to the device, or `training`, an update made with every batch too.
         repetition: From 1 on; the pipelines take turns, so those of equal number are neighbours in time.
-        images_per_second: Over the stretch.
     """
 
     pipeline: Pipeline
@@ -44,7 +42,7 @@ class Sample:
 
 def measure_pipelines(library: Library, run: RunSpec, device: str) -> list[Sample]:
     """Time the batches of a run through each pipeline, side by side in this process."""
-    dataset = load_dataset(library, run)
+    dataset = load_dataset(library, run.data.dataset)
     plan = make_plan(run, dataset)
     backend = backends.load(run.backend)
     trainers = {

@@ -16,11 +16,7 @@ STEP_SIZE_EPOCHS = (2, 10)
 
 
 def warnings(spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...]) -> list[str]:
-    """Return what may mislead in the outcome of a spec, each as one sentence that names the arm.
-
-    Raises:
-        SpecError: If a schedule does not fit into its run.
-    """
+    """Return what may mislead in the outcome of a spec, each as one sentence that names the arm."""
     found: list[str] = []
     train_rows = split_sizes(spec, sizes).train
     clocks = {name: arm_clock(spec, name, train_rows) for name in spec.arms}
@@ -36,10 +32,7 @@ def warnings(spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...])
         for rate in (tune and tune.rates) or ():
             lr_table(replace(arm, schedule=arm.schedule.with_rate(rate)), clock)
         found += _confounding(spec, arm, clocks)
-    found += _stand_in(spec)
-    found += _too_few_seeds(spec)
-    found += _different_update_rules(spec, backends)
-    return found
+    return [*found, *_stand_in(spec), *_too_few_seeds(spec), *_different_update_rules(spec, backends)]
 
 
 def comparisons(spec: Spec) -> list[tuple[str, str]]:
@@ -72,12 +65,9 @@ def _confounding(spec: Spec, arm: ResolvedArm, clocks: Mapping[str, Clock]) -> I
         return
     baseline = spec.resolved_arm(arm.baseline)
     differing = _differing_keys(arm, baseline)
-    epochs, baseline_epochs = (
-        clock.num_steps / clock.steps_per_epoch for clock in (clocks[arm.name], clocks[baseline.name])
-    )
-    if abs(epochs - baseline_epochs) >= 1 / min(
-        clocks[arm.name].steps_per_epoch, clocks[baseline.name].steps_per_epoch
-    ):
+    both = (clocks[arm.name], clocks[baseline.name])
+    epochs, baseline_epochs = (clock.num_steps / clock.steps_per_epoch for clock in both)
+    if abs(epochs - baseline_epochs) >= 1 / min(clock.steps_per_epoch for clock in both):
         differing.append(f"duration {epochs:.3g} epochs against {baseline_epochs:.3g} epochs")
     if differing:
         yield (
@@ -88,19 +78,15 @@ def _confounding(spec: Spec, arm: ResolvedArm, clocks: Mapping[str, Clock]) -> I
 
 def _differing_keys(arm: ResolvedArm, baseline: ResolvedArm) -> list[str]:
     """Return what differs between two arms besides schedule and duration, each with both values."""
-    values, others = (
-        {
-            "batch_size": one.batch_size,
-            **{f"optimizer.{key}": value for key, value in asdict(one.optimizer.settings()).items()},
-        }
-        for one in (arm, baseline)
-    )
-    return [f"{key} {value} against {others[key]}" for key, value in values.items() if value != others[key]]
+    settings, others = (asdict(one.optimizer.settings()) for one in (arm, baseline))
+    values = {"batch_size": (arm.batch_size, baseline.batch_size)}
+    values |= {f"optimizer.{key}": (value, others[key]) for key, value in settings.items()}
+    return [f"{key} {value} against {other}" for key, (value, other) in values.items() if value != other]
 
 
 def _stand_in(spec: Spec) -> Iterator[str]:
-    if spec.data.dataset in STAND_INS:
-        name, original = spec.data.dataset, STAND_INS[spec.data.dataset]
+    name = spec.data.dataset
+    if original := STAND_INS.get(name):
         yield f"data set {name} is rendered, a stand-in for {original}: what comes out is not a result on {original}"
 
 

@@ -18,12 +18,7 @@ from clrbench.spec.model import RangeTest
 
 @dataclass(frozen=True)
 class Experiment:
-    """A spec with every default filled in, the sizes of its data set, and the folder of its results.
-
-    Attributes:
-        sizes: Rows and image shape of the data set.
-        warnings: What may mislead in its outcome, a sentence each.
-    """
+    """A spec with every default filled in, the sizes of its data set, the folder of its results, and its warnings."""
 
     file: SpecFile
     library: Library
@@ -71,12 +66,7 @@ def open_experiment(path: Path | None, out: Path, library: Library, *, installed
 
 
 def load_data(experiment: Experiment, show: Show) -> tuple[Experiment, Dataset]:
-    """Return the data set of an experiment, fetched or made first if need be, and the experiment fitted to it.
-
-    Raises:
-        DataError: If the data cannot be had.
-        SpecError: If the data does not fit the spec.
-    """
+    """Return the data set of an experiment, fetched or made first if need be, and the experiment fitted to it."""
     name, library = experiment.spec.data.dataset, experiment.library
     with experiment.locating():
         dataset = library.load(name, show)
@@ -88,9 +78,7 @@ def load_data(experiment: Experiment, show: Show) -> tuple[Experiment, Dataset]:
 def check_installed(wanted: Collection[str], installed: Collection[str]) -> None:
     """Raise BackendError unless any backend is wanted, and each of them is installed."""
     if not wanted:
-        raise BackendError(
-            "no backend is installed; run pip install 'clrbench[torch]' or pip install 'clrbench[keras]'"
-        )
+        raise BackendError("no backend is installed; run pip install 'clrbench[torch]' or 'clrbench[keras]'")
     for name in wanted:
         if name not in installed:
             raise BackendError(f"backend {name} is not installed; run pip install 'clrbench[{name}]'")

@@ -1,4 +1,4 @@
-"""Range tests at half their length, which show whether their bounds depend on it."""
+"""Range tests at half their length, which show whether their bounds depend on it; apart from `runs`, as it loads scipy."""
 
 from clrbench.data import DatasetSizes
 from clrbench.errors import SpecError
@@ -10,11 +10,7 @@ from clrbench.spec import BackendName, Length, RunSpec, Spec
 def half_length_runs(
     spec: Spec, group: RangeTestGroup, sizes: DatasetSizes, backends: tuple[BackendName, ...]
 ) -> list[RunSpec]:
-    """Return the runs of a range test at half its length: the same seeds and rates, half the steps, rounded down.
-
-    Raises:
-        SpecError: If half the length has fewer points than bounds can be read off.
-    """
+    """Return the runs of a range test at half its length: the same seeds and rates, half the steps, rounded down."""
     duration = spec.range_test.duration
     whole_steps = range_test_runs(spec, group, sizes, backends)[0].num_steps
     if whole_steps // 2 < MIN_POINTS:

@@ -22,7 +22,6 @@ WEIGHTS_STREAM, BATCHES_STREAM, DROPOUT_STREAM, SPLIT_STREAM = range(4)
 SPLIT_SEED = 0
 """The validation rows are the same ones for every run, so they do not depend on its seed."""
 
-
 STATISTICS_ROWS = 1000
 """Images read at once for their mean and deviation."""
 
@@ -31,13 +30,7 @@ CONSTANT_DEVIATION = 1e-6
 
 
 def make_plan(run: RunSpec, dataset: Dataset) -> TrainPlan:
-    """Return the plan of a run.
-
-    Two runs that differ in their schedule only have plans that differ in `lr` only.
-
-    Raises:
-        SpecError: If the model does not fit the images.
-    """
+    """Return the plan of a run; two runs that differ in their schedule only have plans that differ in `lr` only."""
     layers = build_layers(run.model.settings(), dataset.image_shape, dataset.num_classes)
     rows = split_rows(run.data, dataset)
     clock = Clock(run.steps_per_epoch, run.num_steps)
@@ -100,13 +93,9 @@ def split_rows(data: Data, dataset: Dataset) -> SplitRows:
 
 
 def stratified(rows: IntArray, labels: IntArray, num_rows: int, rng: np.random.Generator) -> IntArray:
-    """Return `num_rows` of `rows`, ascending, each class with its share to within one row.
+    """Return `num_rows` (0 to n) of `rows`, ascending, each class with its share to within one row.
 
-    Args:
-        rows: int32[n], what to choose from.
-        labels: int32[n], their classes.
-        num_rows: How many to choose (0 to n).
-        rng: Decides which.
+    `rows` and `labels`, their classes, are int32[n].
     """
     shuffled = rng.permutation(len(rows))
     by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
@@ -116,12 +105,7 @@ def stratified(rows: IntArray, labels: IntArray, num_rows: int, rng: np.random.G
 
 
 def batch_order(train: IntArray, run: RunSpec, rng: np.random.Generator) -> IntArray:
-    """Return the rows of every batch: a new permutation each epoch, cut into full batches.
-
-    Args:
-        train: int32[n], the training rows.
-        run: Gives batch size and number of steps.
-        rng: Decides the permutations.
+    """Return the training rows of every batch: a new permutation each epoch, cut into full batches.
 
     Returns:
         int32[num_steps, batch_size]; a longer run begins with the batches of a shorter one.
@@ -141,12 +125,7 @@ def _standardisation(data: Data, dataset: Dataset) -> Standardisation:
 
 
 def standardisation(images: Images, rows: IntArray) -> Standardisation:
-    """Return mean and deviation of each channel over some rows, bytes scaled to 0..1 first; a chunk is read at a time.
-
-    Args:
-        images: Of which the rows are a part.
-        rows: int32[n], the training rows.
-    """
+    """Return mean and deviation of each channel over some rows, bytes scaled to 0..1 first; a chunk is read at a time."""
     scale = 255.0 if images.dtype == np.uint8 else 1.0
     channels = images.shape[-1]
 

@@ -1,4 +1,7 @@
-"""Spec -> the runs of an experiment; nothing is trained or read here."""
+"""Spec -> the runs of an experiment; nothing is trained or read here.
+
+Functions raise a `SpecError` where the data, or the length of a run, does not allow what the spec asks for.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -40,11 +43,7 @@ A training run may recover from a spike; a range test has nothing more to tell a
 
 @dataclass(frozen=True)
 class RangeTestGroup:
-    """The arms that share one range test: those with the same optimizer, batch size and duration.
-
-    Attributes:
-        arm: The arm that overrides one of these, or None for the spec's own.
-    """
+    """The arms that share a range test, as they share these settings; `arm` is the one that overrides any, or None."""
 
     arm: str | None
     optimizer: Optimizer
@@ -56,11 +55,7 @@ BoundsTable: TypeAlias = Mapping[tuple[BackendName, str | None], Bounds]
 
 
 def split_sizes(spec: Spec, sizes: DatasetSizes) -> SplitSizes:
-    """Return how many rows each split has.
-
-    Raises:
-        SpecError: If the data has not as many rows as the spec asks for.
-    """
+    """Return how many rows each split has."""
     validation = spec.data.validation.rows(sizes.train_rows)
     left = sizes.train_rows - validation
     if left < 1 or (validation < 1 and spec.data.validation.amount > 0):
@@ -79,12 +74,7 @@ def split_sizes(spec: Spec, sizes: DatasetSizes) -> SplitSizes:
 
 
 def arm_clock(spec: Spec, name: str, train_rows: int) -> Clock:
-    """Return the steps of an epoch and of the whole run of an arm.
-
-    Raises:
-        SpecError: If a batch has more rows than there are, the run is longer than `MAX_STEPS`, or its warm-up or cycles
-            do not fit into it.
-    """
+    """Return the steps of an epoch and of the whole run of an arm."""
     arm = spec.resolved_arm(name)
     steps_per_epoch = _steps_per_epoch(arm.batch_size, train_rows, _key_of(spec, name, "batch_size"))
     clock = Clock(steps_per_epoch, num_steps=0)
@@ -102,11 +92,7 @@ def arm_clock(spec: Spec, name: str, train_rows: int) -> Clock:
 
 
 def lr_table(arm: ResolvedArm, clock: Clock) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Return the rate of every update of an arm, float64[num_steps].
-
-    Raises:
-        SpecError: If the schedule does not fit into the run.
-    """
+    """Return the rate of every update of an arm, float64[num_steps]."""
     try:
         return arm.schedule.table(clock)
     except ScheduleError as err:
@@ -116,15 +102,11 @@ def lr_table(arm: ResolvedArm, clock: Clock) -> np.ndarray[tuple[int], np.dtype[
 def training_runs(
     spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...], bounds: BoundsTable
 ) -> list[RunSpec]:
-    """Return every run of an experiment: backend by backend, seed by seed, arm by arm.
-
-    Raises:
-        SpecError: If the data or a run's length does not allow what the spec asks for.
-    """
+    """Return every run of an experiment: backend by backend, seed by seed, arm by arm."""
     splits = split_sizes(spec, sizes)
     clocks = {name: arm_clock(spec, name, splits.train) for name in spec.arms}
     points = _evaluation_epochs(spec, clocks)
-    evaluated = _evaluated_splits(splits)
+    evaluated = (Split.VALIDATION, Split.TEST) if splits.validation else (Split.TEST,)
     schedules = {
         (backend, name): _resolved_schedule(spec, name, backend, bounds, clock)
         for backend in backends
@@ -155,11 +137,7 @@ def training_runs(
 def range_test_runs(
     spec: Spec, group: RangeTestGroup, sizes: DatasetSizes, backends: tuple[BackendName, ...]
 ) -> list[RunSpec]:
-    """Return every run of a range test: backend by backend, seed by seed.
-
-    Raises:
-        SpecError: If the data or the test's length does not allow what the spec asks for.
-    """
+    """Return every run of a range test: backend by backend, seed by seed."""
     splits = split_sizes(spec, sizes)
     key = ("batch_size",) if group.arm is None else _key_of(spec, group.arm, "batch_size")
     steps_per_epoch = _steps_per_epoch(group.batch_size, splits.train, key)
@@ -205,8 +183,8 @@ def own_range_test(spec: Spec) -> RangeTestGroup:
 
 def needed_range_tests(spec: Spec) -> list[RangeTestGroup]:
     """Return the range tests that the arms of a spec take their rates from, each once."""
-    groups = [range_test_group(spec, name) for name, arm in spec.arms.items() if arm.needs_range_test]
-    return [group for i, group in enumerate(groups) if group not in groups[:i]]
+    groups = (range_test_group(spec, name) for name, arm in spec.arms.items() if arm.needs_range_test)
+    return list(dict.fromkeys(groups))
 
 
 def all_range_tests(spec: Spec) -> list[RangeTestGroup]:
@@ -256,10 +234,6 @@ def _evaluation_epochs(spec: Spec, clocks: Mapping[str, Clock]) -> list[float]:
 def _steps_at(epochs: list[float], clock: Clock) -> tuple[int, ...]:
     steps = {round(epoch * clock.steps_per_epoch) for epoch in epochs} | {clock.num_steps}
     return tuple(sorted(step for step in steps if 1 <= step <= clock.num_steps))
-
-
-def _evaluated_splits(splits: SplitSizes) -> tuple[Split, ...]:
-    return (Split.VALIDATION, Split.TEST) if splits.validation else (Split.TEST,)
 
 
 def _steps_per_epoch(batch_size: int, train_rows: int, key: tuple[str, ...]) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count, islice, product
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -23,12 +23,7 @@ RateKey: TypeAlias = tuple[BackendName, str]
 
 @dataclass(frozen=True)
 class Choice:
-    """The rate that a search comes to.
-
-    Attributes:
-        rate: The best one.
-        at_edge: Whether none lower, or none higher, was tried, so that a better one may lie beyond.
-    """
+    """The best rate of a search; `at_edge` if none lower, or none higher, was tried, so that a better one may lie beyond."""
 
     rate: float
     at_edge: bool
@@ -51,12 +46,7 @@ def rate_beyond(rates: Iterable[float], best: float) -> float | None:
 
 
 def at_rate(arm: str, rate: float | str) -> str:
-    """Return what an arm is called at one of its rates, such as `constant@1e-05`.
-
-    Args:
-        arm: Its name.
-        rate: A number, or how the rate is taken from the range test.
-    """
+    """Return what an arm is called at a rate, a number or how it is taken from the range test: `constant@1e-05`."""
     text = rate.replace(" ", "-") if isinstance(rate, str) else str(np.float32(rate)).removesuffix(".0")
     return f"{arm}{AT_RATE}{text}"
 
@@ -82,15 +72,13 @@ def given_rate(spec: Spec, arm: str, backend: BackendName, bounds: BoundsTable) 
 def first_rates(spec: Spec, backends: Sequence[BackendName], bounds: BoundsTable) -> dict[RateKey, tuple[float, ...]]:
     """Return the rates that are tried first, of each backend and tuned arm."""
     found: dict[RateKey, tuple[float, ...]] = {}
-    for backend in backends:
-        for arm in spec.tuned_arms:
-            tune = spec.arms[arm].tune
-            if tune is not None and tune.rates is not None:
-                found[backend, arm] = tune.rates
-            elif tune is not None and tune.points is not None:
-                ends = bounds[backend, range_test_group(spec, arm).arm].rates
-                rates = np.geomspace(*ends, tune.points)
-                found[backend, arm] = tuple(dict.fromkeys(map(as_float32, rates.tolist())))
+    for backend, arm in product(backends, spec.tuned_arms):
+        tune = spec.arms[arm].tune
+        if tune is not None and tune.rates is not None:
+            found[backend, arm] = tune.rates
+        elif tune is not None and tune.points is not None:
+            rates = np.geomspace(*bounds[backend, range_test_group(spec, arm).arm].rates, tune.points)
+            found[backend, arm] = tuple(dict.fromkeys(map(as_float32, rates.tolist())))
     return found
 
 
@@ -111,14 +99,14 @@ def search_runs(
     spec: Spec, sizes: DatasetSizes, bounds: BoundsTable, rates: Mapping[RateKey, tuple[float, ...]]
 ) -> list[RunSpec]:
     """Return the tries of tuned arms: runs as those of the arms, but for rate and seed, which see no test row."""
-    seeds = {name: tuning_seeds(spec, arm.tune.seeds) for name, arm in spec.arms.items() if arm.tune is not None}
-    most = max(seeds.values(), key=len, default=())
+    num_seeds = {name: arm.tune.seeds for name, arm in spec.arms.items() if arm.tune is not None}
+    seeds = tuning_seeds(spec, max(num_seeds.values(), default=0))
     backends = tuple(dict.fromkeys(backend for backend, _ in rates))
-    runs = training_runs(spec.model_copy(update={"seeds": most}), sizes, backends, bounds)
+    runs = training_runs(spec.model_copy(update={"seeds": seeds}), sizes, backends, bounds)
     return [
         _with_rate(run, rate).model_copy(update={"arm": at_rate(run.arm, rate), "evaluated_splits": ("validation",)})
         for run in runs
-        if run.seed in seeds.get(run.arm, ())
+        if run.seed in seeds[: num_seeds.get(run.arm, 0)]
         for rate in rates[run.backend, run.arm]
     ]
 
