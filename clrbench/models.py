@@ -1,7 +1,5 @@
 """Architectures as layer records, and their initial weights in numpy: no framework, so every backend gets the same."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -32,13 +30,11 @@ Shape: TypeAlias = tuple[int, ...]
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """Which architecture, and its options.
+    """Which of `ARCHITECTURES`, and its options.
 
     Attributes:
-        name: One of `ARCHITECTURES`.
         hidden: Units of each hidden layer of the mlp.
-        activation: Activation of every hidden layer.
-        dropout: Fraction of hidden values dropped while training; 0 is none.
+        dropout: Fraction of hidden values that mlp (every layer) and cnn (the dense layer) drop while training.
         batch_norm: Whether mlp and cnn normalise before each hidden activation.
     """
 
@@ -50,15 +46,7 @@ class ModelSettings:
 
 
 def build_layers(model: ModelSettings, image_shape: tuple[int, int, int], num_classes: int) -> tuple[Layer, ...]:
-    """Return the layers of an architecture, from the images to the logits.
-
-    Args:
-        model: The architecture and its options. The cnn drops values after its hidden dense layer only.
-        image_shape: Height, width and channels, in pixels.
-        num_classes: Units of the last layer.
-
-    Returns:
-        Layers that end in `Dense(num_classes)`, without a softmax.
+    """Return the layers of an architecture, from images (height, width, channels) to `Dense(num_classes)`, the logits.
 
     Raises:
         SpecError: If the images are too small for the architecture.
@@ -135,12 +123,7 @@ ARCHITECTURES: Mapping[str, Callable[[ModelSettings], tuple[Layer, ...]]] = Mapp
 
 
 def output_shape(layers: tuple[Layer, ...], shape: Shape) -> Shape:
-    """Return the shape that the last of `layers` makes of an input, without the batch axis.
-
-    Args:
-        layers: Layers in order; none leave the shape as it is.
-        shape: Height, width and channels, or features.
-    """
+    """Return the shape that `layers` make of an input (height, width, channels, or features), without the batch axis."""
     for layer in layers:
         shape = _layer_output_shape(layer, shape)
     return shape
@@ -170,12 +153,7 @@ def _fits(layers: tuple[Layer, ...], shape: Shape) -> bool:
 
 
 def tagged(layers: tuple[Layer, ...], prefix: str = "") -> Iterator[tuple[str, Layer]]:
-    """Yield each layer with the start of its weights' names: `03.`, or `05.body.00.` within a `Residual`.
-
-    Args:
-        layers: The layers of a network, or of one branch of a `Residual`.
-        prefix: The tag of that `Residual` and `body.` or `shortcut.`.
-    """
+    """Yield each layer with the start of its weights' names: `03.`, or `05.body.00.` given the prefix `05.body.`."""
     for index, layer in enumerate(layers):
         yield f"{prefix}{index:02d}.", layer
 
@@ -194,12 +172,7 @@ def _leaves(layers: tuple[Layer, ...], shape: Shape, prefix: str = "") -> Iterat
 def weight_shapes(layers: tuple[Layer, ...], image_shape: Shape) -> dict[str, Shape]:
     """Return the shape of every trainable weight by name, in the order of the layers.
 
-    Args:
-        layers: The network.
-        image_shape: Height, width and channels.
-
-    Returns:
-        Kernels are [in, out] in dense layers and [height, width, in, out] in convolutions.
+    Kernels are [in, out] in dense layers and [height, width, in, out] in convolutions.
     """
     shapes: dict[str, Shape] = {}
     for tag, layer, shape in _leaves(layers, image_shape):
@@ -216,15 +189,9 @@ def weight_shapes(layers: tuple[Layer, ...], image_shape: Shape) -> dict[str, Sh
 
 
 def initial_weights(layers: tuple[Layer, ...], image_shape: Shape, rng: np.random.Generator) -> dict[str, FloatArray]:
-    """Draw the value of every trainable weight before training.
+    """Draw the value of every trainable weight before training, by name and in the shapes of `weight_shapes`.
 
-    Args:
-        layers: The network.
-        image_shape: Height, width and channels.
-        rng: Where the kernels are drawn from, in the order of the layers.
-
-    Returns:
-        Glorot-uniform kernels, zero biases, and batch norms that scale by 1 and shift by 0; see `weight_shapes`.
+    Kernels are Glorot-uniform, in the order of the layers; biases are 0, and batch norms scale by 1 and shift by 0.
 
     Source: Glorot and Bengio 2010, section 4.2.1, equation 16.
     """

@@ -74,6 +74,14 @@ def test_a_difference_may_jump_a_few_steps_before_the_controls_do(lead, judgemen
     assert judge((LOSSES, other), ([control], [other]), tolerance=1e-5).judgement is judgement
 
 
+@pytest.mark.parametrize(("jumping", "judgement"), [(4, Judgement.CHAOS), (3, Judgement.BUG)])
+def test_an_early_jump_is_excused_by_half_of_the_controls_only(jumping, judgement):
+    other = apart(LOSSES, np.where(np.arange(50) >= 20, 1e-3, 0))
+    late = apart(LOSSES, np.where(np.arange(50) >= 20 + ALLOWED_LEAD, 1.01e-3, 0))
+    controls = [late] * jumping + [LOSSES] * (4 - jumping)
+    assert judge((LOSSES, other), (controls, [other] * 4), tolerance=1e-5).judgement is judgement
+
+
 @pytest.mark.parametrize(("times", "judgement"), [(0.95, Judgement.CHAOS), (1.05, Judgement.BUG)])
 def test_an_early_jump_may_be_as_large_as_that_of_the_controls(times, judgement):
     other = apart(LOSSES, np.where(np.arange(50) >= 20, times * 1e-3, 0))

@@ -33,10 +33,8 @@ class RangeTest:
     """The finished sweeps of a range test, and what they suggest.
 
     Attributes:
-        folder: Its results folder.
         runs: Its sweeps, by backend in the order of the spec.
         half_runs: The sweeps at half the length, where there is one for each run of a backend.
-        bounds: What the sweeps of each backend suggest.
     """
 
     folder: ResultsFolder
@@ -82,7 +80,12 @@ def bounds_table(range_tests: Mapping[str | None, RangeTest]) -> BoundsTable:
 
 def curve_table(runs: Sequence[StoredRun]) -> pd.DataFrame:
     """Return every update's raw loss and accuracy, and the validation values where there are any, else nan."""
-    return pd.concat([_run_curve(run) for run in runs], ignore_index=True)
+    tables = []
+    for run in runs:
+        validation = run.evaluations.set_index("step")[list(VALIDATION_COLUMNS)]
+        steps = run.steps.astype(dict.fromkeys(("lr", *TRAIN_COLUMNS), np.float32))
+        tables.append(steps.join(validation, on="step").assign(backend=run.key.backend, seed=run.key.seed))
+    return pd.concat(tables, ignore_index=True)[list(CURVE_COLUMNS)]
 
 
 def accuracy_column(table: pd.DataFrame) -> str:
@@ -112,13 +115,6 @@ def _find_bounds(runs: tuple[StoredRun, ...]) -> Bounds:
         loss_rules={name: _rounded(rate) for name, rate in found.loss_rules.items()},
         stopped=tuple(StoppedSweep(run.key.seed, run.reason) for run in runs if run.reason),
     )
-
-
-def _run_curve(run: StoredRun) -> pd.DataFrame:
-    validation = run.evaluations.set_index("step")[list(VALIDATION_COLUMNS)]
-    steps = run.steps.astype(dict.fromkeys(("lr", *TRAIN_COLUMNS), np.float32))
-    table = steps.join(validation, on="step")
-    return table.assign(backend=run.key.backend, seed=run.key.seed)[list(CURVE_COLUMNS)]
 
 
 def _half_length_runs(folder: ResultsFolder, runs: Sequence[StoredRun]) -> tuple[StoredRun, ...]:

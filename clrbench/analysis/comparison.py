@@ -1,6 +1,5 @@
 """Paired differences at one time point, their exact test, and the word for what they show."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from math import sqrt
 from typing import TypeVar
@@ -34,14 +33,8 @@ class Comparison(PairedComparison):
     verdict: str
 
 
-COMPARISON_COLUMNS = (
-    "backend",
-    "metric",
-    "candidate",
-    "baseline",
-    *(field.name for field in fields(PairedComparison)),
-    "verdict",
-)
+_PLACE_COLUMNS = ("backend", "metric", "candidate", "baseline")
+COMPARISON_COLUMNS = (*_PLACE_COLUMNS, *(field.name for field in fields(PairedComparison)), "verdict")
 
 
 @dataclass(frozen=True)
@@ -53,8 +46,7 @@ class Evidence:
         moved: Whether that is the end of a cycle rather than that of the training.
         alpha: Level of the whole family, earlier looks charged.
         looks: Number of sets of seeds that the verdict was looked at with.
-        comparisons: How many comparisons share the level.
-        adjusted_p_value: p after Holm's method.
+        comparisons: How many comparisons share the level, by Holm's method.
         sd_difference: Standard deviation of the paired differences; nan below two pairs.
         detectable_difference: What so many pairs show four times in five; inf where they can show nothing.
         rows: Number of rows that the metric is measured on.
@@ -92,7 +84,6 @@ class Question:
     Attributes:
         alpha: Risk of a false "better" or "worse" in the whole family.
         margin: Differences up to this size do not matter; None where it is given in another unit.
-        higher_is_better: Whether a positive difference is good.
         comparisons: How many comparisons share the risk.
     """
 
@@ -137,16 +128,11 @@ class Divergence:
 
 
 def supported_verdict(word: str, metric: str, divergence: Divergence) -> str:
-    """Return a verdict, or `cannot tell` where it rests on what diverged runs do not show.
+    """Return the verdict of the pairs that count, or `cannot tell` where it rests on what diverged runs do not show.
 
     The pairs that a diverged run leaves without a loss are those in which its arm failed: without them no verdict is in its
     favour, nor are the arms equivalent. In accuracy such a run counts, as a blind guess; but two of them are alike only in
     that they failed.
-
-    Args:
-        word: The verdict of the pairs that count.
-        metric: What is compared.
-        divergence: In how many pairs a run diverged.
     """
     one_sided = {"better": divergence.of_candidate, "worse": divergence.of_baseline}
     flattered = one_sided if not is_accuracy(metric) else {}
@@ -160,7 +146,11 @@ def comparison_table(results: Results) -> pd.DataFrame:
     Within a backend, the verdicts on the primary metric share the risk alpha, by Holm's method, and alpha is divided by
     the number of looks; all other metrics are exploratory. The p-values and intervals are those of each comparison alone.
     """
-    rows = [asdict(row) for family in results.once(_families) for row in family.comparisons()]
+    rows = []
+    for test in results.once(_tests):
+        word = verdict_word(test.differences, test.adjusted_p_value, test.question)
+        verdict = supported_verdict(word, test.metric, _divergence(results, test.contest))
+        rows.append({**test.contest._asdict(), "metric": test.metric, **asdict(test.found), "verdict": verdict})
     types = dict.fromkeys(("pairs", "wins", "ties", "losses"), "int64")
     types |= dict.fromkeys(("mean_difference", "ci_low", "ci_high", "p_value"), "float64")
     return pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS)).astype(types)
@@ -168,8 +158,8 @@ def comparison_table(results: Results) -> pd.DataFrame:
 
 def evidence_table(results: Results) -> pd.DataFrame:
     """Return what stands behind each comparison in the metric of the verdict."""
-    primary = [family for family in results.once(_families) if family.metric == results.spec.verdict.metric]
-    rows = [asdict(row) for family in primary for row in family.evidence()]
+    primary = [test for test in results.once(_tests) if test.metric == results.spec.verdict.metric]
+    rows = [asdict(_evidence(results, test)) for test in primary]
     return pd.DataFrame(rows, columns=list(EVIDENCE_COLUMNS))
 
 
@@ -178,119 +168,83 @@ class _Test:
     """One comparison: its differences, float64[pairs], what they show alone, and their p adjusted for the family."""
 
     contest: Contest
+    metric: str
+    question: Question
     differences: DoubleArray
     found: PairedComparison
     adjusted_p_value: float
 
 
-@dataclass(frozen=True)
-class _Family:
-    """The comparisons of one backend and metric."""
-
-    results: Results
-    backend: str
-    metric: str
-    question: Question
-    tests: Sequence[_Test]
-
-    def comparisons(self) -> Iterator[Comparison]:
-        """Yield the row of each comparison."""
-        for test in self.tests:
-            word = verdict_word(test.differences, test.adjusted_p_value, self.question)
-            verdict = supported_verdict(word, self.metric, self._divergence(test.contest))
-            yield Comparison(**asdict(test.found), metric=self.metric, verdict=verdict, **test.contest._asdict())
-
-    def evidence(self) -> Iterator[Evidence]:
-        """Yield what stands behind each comparison."""
-        for test in self.tests:
-            values = test.differences
-            sd = float(values.std(ddof=1)) if len(values) > 1 else np.nan
-            epoch = self.results.once(moved_epochs).get(test.contest)
-            rows, error = self._sampling_error(test.contest.baseline)
-            yield Evidence(
-                **test.contest._asdict(),
-                metric=self.metric,
-                epoch=self._last_epoch(test.contest.candidate) if epoch is None else epoch,
-                moved=epoch is not None,
-                alpha=self.question.alpha,
-                looks=self.results.looks.get(self.backend, 1),
-                comparisons=self.question.comparisons,
-                adjusted_p_value=test.adjusted_p_value,
-                sd_difference=sd,
-                detectable_difference=smallest_detectable_difference(
-                    sd, len(values), alpha=self.question.alpha / self.question.comparisons
-                ),
-                rows=rows,
-                standard_error=error,
-            )
-
-    def _divergence(self, contest: Contest) -> Divergence:
-        runs = self.results.once(runs_by_key)
-        candidate, baseline = (
-            {
-                seed
-                for seed in self.results.once(paired_seeds)[contest]
-                if runs[RunKey(self.backend, arm, seed)].has_diverged
-            }
-            for arm in contest[1:]
-        )
-        return Divergence(len(candidate - baseline), len(baseline - candidate), len(candidate & baseline))
-
-    def _evaluations(self, arm: str) -> pd.DataFrame:
-        return of_arm(self.results.once(compared_metrics), self.backend, arm)
-
-    def _last_epoch(self, arm: str) -> float:
-        return float(self._evaluations(arm)["epoch"].max())
-
-    def _sampling_error(self, arm: str) -> tuple[int, float]:
-        """Return how many rows the metric is measured on, and the standard error that so few leave in an accuracy."""
-        run = next((run for run in self.results.compared_runs if run.key[:2] == (self.backend, arm)), None)
-        split = self.metric.partition("_")[0]
-        if run is None or split == "train":
-            return 0, np.nan
-        rows = run.provenance.rows.validation if split == "validation" else run.provenance.rows.test
-        if not is_accuracy(self.metric) or not rows:
-            return rows, np.nan
-        evaluations = self._evaluations(arm)
-        finished = evaluations[evaluations["status"] != "diverged"]
-        accuracy = float(finished.groupby("seed")[self.metric].last().mean())
-        return rows, sqrt(accuracy * (1 - accuracy) / rows)
-
-
-def _families(results: Results) -> list[_Family]:
-    differences, primary = results.once(differences_table), results.spec.verdict.metric
-    measured = {primary, *differences["metric"]}
-    families = []
+def _tests(results: Results) -> list[_Test]:
+    """Return every comparison; those of one backend and metric are a family."""
+    table = results.once(differences_table)
+    measured = {results.spec.verdict.metric, *table["metric"]}
+    by_test = dict(iter(table.groupby(["backend", "metric", "candidate", "baseline"])["difference"]))
+    tests = []
     for backend in results.backends:
         for metric in (metric for metric in METRICS if metric in measured):
-            of_metric = differences[(differences["backend"] == backend) & (differences["metric"] == metric)]
             question = _question(results, metric, backend)
-            contests = [Contest(backend, *pair) for pair in results.comparisons]
-            families.append(_Family(results, backend, metric, question, _tests(of_metric, question, contests)))
-    return families
+            keys = [(backend, metric, *pair) for pair in results.comparisons]
+            differences = [by_test[key].to_numpy(np.float64) if key in by_test else np.empty(0) for key in keys]
+            found = [compared(values, question) for values in differences]
+            p_values = np.array([one.p_value for one in found])
+            adjusted = holm(p_values) if question.comparisons > 1 else p_values
+            for pair, values, alone, p_value in zip(results.comparisons, differences, found, adjusted, strict=True):
+                tests.append(_Test(Contest(backend, *pair), metric, question, values, alone, float(p_value)))
+    return tests
 
 
 def _question(results: Results, metric: str, backend: str) -> Question:
     verdict = results.spec.verdict
-    better_up = is_accuracy(metric)
-    margin = verdict.margin if better_up == is_accuracy(verdict.metric) else None
+    higher_is_better = is_accuracy(metric)
+    margin = verdict.margin if higher_is_better == is_accuracy(verdict.metric) else None
     if metric != verdict.metric:
-        return Question(verdict.alpha, margin, better_up)
+        return Question(verdict.alpha, margin, higher_is_better)
     alpha = verdict.alpha / results.looks.get(backend, 1)
-    return Question(alpha, margin, better_up, comparisons=max(1, len(results.comparisons)))
+    return Question(alpha, margin, higher_is_better, comparisons=max(1, len(results.comparisons)))
 
 
-def _tests(table: pd.DataFrame, question: Question, contests: Sequence[Contest]) -> list[_Test]:
-    differences = [
-        table.loc[
-            (table["candidate"] == contest.candidate) & (table["baseline"] == contest.baseline), "difference"
-        ].to_numpy(np.float64)
-        for contest in contests
-    ]
-    found = [compared(values, question) for values in differences]
-    p_values = np.array([one.p_value for one in found])
-    adjusted = holm(p_values) if question.comparisons > 1 else p_values
-    return [
-        _Test(contest, values, one, float(p_value))
-        for contest, values, one, p_value in zip(contests, differences, found, adjusted, strict=True)
-    ]
+def _divergence(results: Results, contest: Contest) -> Divergence:
+    runs, seeds = results.once(runs_by_key), results.once(paired_seeds)[contest]
+    candidate, baseline = (
+        {seed for seed in seeds if runs[RunKey(contest.backend, arm, seed)].has_diverged} for arm in contest[1:]
+    )
+    return Divergence(len(candidate - baseline), len(baseline - candidate), len(candidate & baseline))
+
+
+def _evidence(results: Results, test: _Test) -> Evidence:
+    contest, question, pairs = test.contest, test.question, len(test.differences)
+    sd = float(test.differences.std(ddof=1)) if pairs > 1 else np.nan
+    moved = results.once(moved_epochs)
+    evaluations = of_arm(results.once(compared_metrics), contest.backend, contest.candidate)
+    rows, error = _sampling_error(results, contest, test.metric)
+    return Evidence(
+        **contest._asdict(),
+        metric=test.metric,
+        epoch=moved.get(contest, float(evaluations["epoch"].max())),
+        moved=contest in moved,
+        alpha=question.alpha,
+        looks=results.looks.get(contest.backend, 1),
+        comparisons=question.comparisons,
+        adjusted_p_value=test.adjusted_p_value,
+        sd_difference=sd,
+        detectable_difference=smallest_detectable_difference(sd, pairs, alpha=question.alpha / question.comparisons),
+        rows=rows,
+        standard_error=error,
+    )
+
+
+def _sampling_error(results: Results, contest: Contest, metric: str) -> tuple[int, float]:
+    """Return how many rows a metric is measured on, and the standard error that so few leave in the baseline's accuracy."""
+    arm = (contest.backend, contest.baseline)
+    run = next((run for run in results.compared_runs if run.key[:2] == arm), None)
+    split = metric.partition("_")[0]
+    if run is None or split == "train":
+        return 0, np.nan
+    rows = run.provenance.rows.validation if split == "validation" else run.provenance.rows.test
+    if not is_accuracy(metric) or not rows:
+        return rows, np.nan
+    evaluations = of_arm(results.once(compared_metrics), *arm)
+    finished = evaluations[evaluations["status"] != "diverged"]
+    accuracy = float(finished.groupby("seed")[metric].last().mean())
+    return rows, sqrt(accuracy * (1 - accuracy) / rows)

@@ -8,27 +8,18 @@ from clrbench.analysis.results import Results, own_metrics
 from clrbench.analysis.summary import summary_table
 from clrbench.planning.runs import range_test_group
 
-CURVE_COLUMNS = ("backend", "arm", "total_step", "mean")
-
 
 def costs_table(results: Results) -> pd.DataFrame:
     """Return the updates of each arm on each backend: of one run, of its range test, of its search, and together."""
     train_steps = {run.key[:2]: run.spec.num_steps for run in results.runs}
     search_steps = results.search.chosen.set_index(["backend", "arm"])["search_steps"].to_dict()
-    mean = f"{results.spec.verdict.metric}_mean"
-    rows = [
-        {
-            "backend": row["backend"],
-            "arm": row["arm"],
-            "runs": row["runs"],
-            mean: row[mean],
-            "train_steps": train_steps[row["backend"], row["arm"]],
-            "range_test_steps": _range_test_steps(results, row["backend"], row["arm"]),
-            "search_steps": search_steps.get((row["backend"], row["arm"]), 0),
-        }
-        for row in results.once(summary_table).to_dict("records")
-    ]
-    table = pd.DataFrame(rows)
+    summary = results.once(summary_table)
+    keys = list(summary[["backend", "arm"]].itertuples(index=False, name=None))
+    table = summary[["backend", "arm", "runs", f"{results.spec.verdict.metric}_mean"]].assign(
+        train_steps=[train_steps[key] for key in keys],
+        range_test_steps=[_range_test_steps(results, *key) for key in keys],
+        search_steps=[search_steps.get(key, 0) for key in keys],
+    )
     return table.assign(total_steps=table["train_steps"] + table["range_test_steps"] + table["search_steps"])
 
 
@@ -52,8 +43,8 @@ def cost_curve(results: Results) -> pd.DataFrame | None:
     for (backend, arm), band in bands.groupby(["backend", "arm"], sort=False):
         evaluations = of_arm(metrics, str(backend), str(arm)).groupby("epoch")["step"].first()
         steps = evaluations.to_numpy() + int(before[str(backend), str(arm)])
-        values = {"total_step": steps, "mean": band["mean"].to_numpy()}
-        tables.append(pd.DataFrame({"backend": backend, "arm": arm, **values}, columns=list(CURVE_COLUMNS)))
+        columns = {"backend": backend, "arm": arm, "total_step": steps, "mean": band["mean"].to_numpy()}
+        tables.append(pd.DataFrame(columns))
     return pd.concat(tables, ignore_index=True)
 
 

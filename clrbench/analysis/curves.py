@@ -24,8 +24,7 @@ class ArmCurve:
         values: float64[rows, seeds], nan after a divergence.
         diverged: bool[seeds], which of the runs diverged.
         mean: float64[rows], over the seeds that have a value.
-        low: float64[rows], lower end of its 95 % interval; nan below two values.
-        high: float64[rows], upper end.
+        low: float64[rows], lower end of its 95 % interval, as `high` is its upper end; nan below two values.
     """
 
     backend: str
@@ -58,13 +57,7 @@ def bands_table(results: Results) -> pd.DataFrame:
 
 
 def read_curves(metrics: pd.DataFrame, bands: pd.DataFrame, arms: Sequence[str]) -> ArmCurves:
-    """Return the curves of every metric, read off metrics.csv and bands.csv.
-
-    Args:
-        metrics: The table metrics.csv.
-        bands: The table bands.csv.
-        arms: In the order of the spec.
-    """
+    """Return the curves of every metric, read off metrics.csv and bands.csv, the arms in the order of the spec."""
     by_curve = dict(iter(bands.groupby(["metric", "backend", "arm"], sort=False)))
     curves: dict[str, list[ArmCurve]] = {}
     for (backend, arm), rows in _by_arm(metrics, arms):
@@ -72,7 +65,6 @@ def read_curves(metrics: pd.DataFrame, bands: pd.DataFrame, arms: Sequence[str])
         for metric in METRICS:
             table, band = _values(rows, metric), by_curve[metric, backend, arm]
             seeds = tuple(int(seed) for seed in table.columns)
-            mean, low, high = (band[name].to_numpy(np.float64) for name in ("mean", "ci_low", "ci_high"))
             curve = ArmCurve(
                 backend=backend,
                 arm=arm,
@@ -80,9 +72,9 @@ def read_curves(metrics: pd.DataFrame, bands: pd.DataFrame, arms: Sequence[str])
                 epochs=table.index.to_numpy(np.float64),
                 values=table.to_numpy(np.float64),
                 diverged=np.isin(seeds, diverged),
-                mean=mean,
-                low=low,
-                high=high,
+                mean=band["mean"].to_numpy(np.float64),
+                low=band["ci_low"].to_numpy(np.float64),
+                high=band["ci_high"].to_numpy(np.float64),
             )
             curves.setdefault(metric, []).append(curve)
     return curves

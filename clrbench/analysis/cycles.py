@@ -17,24 +17,13 @@ CYCLE_COLUMNS = (*RUN_KEYS, "cycle", "epoch", "step", "lr", "validation_accuracy
 BEST_COLUMNS = (
     *RUN_KEYS,
     "best_validation_epoch",
-    "validation_accuracy_at_best",
-    "test_accuracy_at_best",
-    "test_loss_at_best",
-    "end_epoch",
-    "test_accuracy_at_end",
-    "test_loss_at_end",
-    "cycle_end_epoch",
-    "test_accuracy_at_cycle_end",
-    "test_loss_at_cycle_end",
+    *(f"{metric}_at_best" for metric in ("validation_accuracy", "test_accuracy", "test_loss")),
+    *("end_epoch", "test_accuracy_at_end", "test_loss_at_end"),
+    *("cycle_end_epoch", "test_accuracy_at_cycle_end", "test_loss_at_cycle_end"),
 )
 PEAK_COLUMNS = (
-    "backend",
-    "arm",
-    "runs",
-    "peaks_at_end",
-    "evaluations_at_end",
-    "peaks_near_end",
-    "evaluations_near_end",
+    *("backend", "arm", "runs"),
+    *(f"{share}_{place}_end" for place in ("at", "near") for share in ("peaks", "evaluations")),
     "accuracy_at_ends",
     "accuracy_elsewhere",
     "above_neighbours",
@@ -83,9 +72,7 @@ def best_table(results: Results) -> pd.DataFrame:
 
 def _test_values(place: pd.DataFrame) -> tuple[float, float, float]:
     """Return epoch, test accuracy and test loss of one evaluation; nan where there is none."""
-    if place.empty:
-        return math.nan, math.nan, math.nan
-    epoch, accuracy, loss = (float(place[name].iloc[0]) for name in ("epoch", "test_accuracy", "test_loss"))
+    epoch, accuracy, loss = (place[name].max() for name in ("epoch", "test_accuracy", "test_loss"))
     return epoch, accuracy, loss
 
 

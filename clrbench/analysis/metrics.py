@@ -10,21 +10,9 @@ from clrbench.store import StoredRun
 
 TRAIN_COLUMNS = ("train_loss", "train_accuracy")
 VALIDATION_COLUMNS = ("validation_loss", "validation_accuracy")
-METRIC_COLUMNS = (
-    "experiment",
-    "backend",
-    "arm",
-    "seed",
-    "epoch",
-    "step",
-    "lr",
-    *TRAIN_COLUMNS,
-    *VALIDATION_COLUMNS,
-    "test_loss",
-    "test_accuracy",
-    "status",
-)
+_MEASURED_COLUMNS = (*TRAIN_COLUMNS, *VALIDATION_COLUMNS, "test_loss", "test_accuracy")
 RUN_KEYS = ["backend", "arm", "seed"]
+METRIC_COLUMNS = ("experiment", *RUN_KEYS, "epoch", "step", "lr", *_MEASURED_COLUMNS, "status")
 
 
 def is_accuracy(metric: str) -> bool:

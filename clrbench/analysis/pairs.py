@@ -54,8 +54,7 @@ def mixed_pairs(results: Results) -> list[MixedPair]:
     runs = results.once(runs_by_key)
     return [
         MixedPair(contest, seed)
-        for pair in results.comparisons
-        for contest in (Contest(backend, *pair) for backend in results.backends)
+        for contest in (Contest(backend, *pair) for pair in results.comparisons for backend in results.backends)
         for seed in _shared_seeds(runs, contest)
         if _is_mixed(runs, contest, seed)
     ]
@@ -87,13 +86,11 @@ def differences_table(results: Results) -> pd.DataFrame:
     rows = []
     for metric in METRICS:
         values = {epoch: _values(results, metric, epoch) for epoch in {None, *moved.values()}}
-        for candidate, baseline in results.comparisons:
-            for backend in results.backends:
-                contest = Contest(backend, candidate, baseline)
-                found = values[moved.get(contest)]
-                for seed in seeds[contest]:
-                    difference = found[RunKey(backend, candidate, seed)] - found[RunKey(backend, baseline, seed)]
-                    rows.append((backend, metric, candidate, baseline, seed, difference))
+        for contest in (Contest(backend, *pair) for pair in results.comparisons for backend in results.backends):
+            found = values[moved.get(contest)]
+            for seed in seeds[contest]:
+                candidate, baseline = (found[RunKey(contest.backend, arm, seed)] for arm in contest[1:])
+                rows.append((contest.backend, metric, *contest[1:], seed, candidate - baseline))
     table = pd.DataFrame(rows, columns=list(DIFFERENCE_COLUMNS))
     return table.replace([np.inf, -np.inf], np.nan).dropna()
 
@@ -135,11 +132,7 @@ def _is_at(metrics: pd.DataFrame, epoch: float) -> "pd.Series[bool]":
 
 
 def _shared_seeds(runs: Mapping[RunKey, StoredRun], contest: Contest) -> list[int]:
-    return [
-        seed
-        for backend, arm, seed in runs
-        if (backend, arm) == contest[:2] and RunKey(backend, contest.baseline, seed) in runs
-    ]
+    return [key.seed for key in runs if key[:2] == contest[:2] and key._replace(arm=contest.baseline) in runs]
 
 
 def _is_mixed(runs: Mapping[RunKey, StoredRun], contest: Contest, seed: int) -> bool:

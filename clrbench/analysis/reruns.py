@@ -1,9 +1,7 @@
 """Whether a run that was made again is the same run: a pure comparison of the tables that both left behind."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +19,6 @@ order, and training lets that rounding grow: a run stays within this for tens to
 ROUNDING = 1e-5
 """Largest relative difference of two losses that other arithmetic alone makes in an update: some 100 float32 roundings."""
 
-BoolArray: TypeAlias = npt.NDArray[np.bool_]
-
 
 class Outcome(StrEnum):
     """How much alike two runs are."""
@@ -37,28 +33,24 @@ class Parting:
     """Where one column of two runs' tables parts.
 
     Attributes:
-        column: Its name.
-        num_rows: How many rows were compared.
-        num_apart: How many of them differ.
-        first_step: The first that does, by its updates done; None where none does.
-        first_relative: By how much it does, as a share of the larger value.
+        num_apart: How many of the `num_rows` compared differ.
+        first_step: The number of updates done where the first of them does; None where none does.
+        first_relative: The difference there, as a share of the larger value.
         largest_absolute: Largest difference; infinite where one value alone is nan.
-        largest_absolute_step: Where it is; None where none differs.
         largest_relative: Largest difference as a share of the larger value.
-        largest_relative_step: Where it is; None where none differs.
         within: Whether every row is within the tolerance.
     """
 
     column: str
     num_rows: int
-    num_apart: int
-    first_step: int | None
-    first_relative: float
-    largest_absolute: float
-    largest_absolute_step: int | None
-    largest_relative: float
-    largest_relative_step: int | None
-    within: bool
+    num_apart: int = 0
+    first_step: int | None = None
+    first_relative: float = 0.0
+    largest_absolute: float = 0.0
+    largest_absolute_step: int | None = None
+    largest_relative: float = 0.0
+    largest_relative_step: int | None = None
+    within: bool = True
 
 
 @dataclass(frozen=True)
@@ -110,85 +102,62 @@ class Likeness:
 
 
 def compare(before: RunTables, after: RunTables) -> Likeness:
-    """Return a run and its rerun side by side; where one of them has more rows, those that both have.
-
-    Args:
-        before: The run as it was made first.
-        after: The same run, made again.
-    """
-    steps, evaluations = _shared(before.steps, after.steps), _shared(before.evaluations, after.evaluations)
-    last = {
-        str(column): (float(evaluations[0][column].iloc[-1]), float(evaluations[1][column].iloc[-1]))
-        for column in _values(evaluations[0])
-        if len(evaluations[0]) and not (evaluations[0][column].isna().all() and evaluations[1][column].isna().all())
-    }
+    """Return a run and its rerun side by side; where one of them has more rows, those that both have."""
+    then, now = _shared(before.evaluations, after.evaluations), _shared(after.evaluations, before.evaluations)
+    measured = [column for column in then if then[column].notna().any() or now[column].notna().any()]
     return Likeness(
-        updates=tuple(_partings(*steps)),
-        evaluations=tuple(_partings(*evaluations)),
-        same_rows=all(
-            table.equals(other)
-            for table, other in (
-                (before.steps["step"], after.steps["step"]),
-                (before.evaluations["step"], after.evaluations["step"]),
-            )
-        ),
-        last_evaluation=last,
+        updates=_partings(_shared(before.steps, after.steps), _shared(after.steps, before.steps)),
+        evaluations=_partings(then, now),
+        same_rows=before.steps["step"].equals(after.steps["step"])
+        and before.evaluations["step"].equals(after.evaluations["step"]),
+        last_evaluation={
+            str(column): (float(then[column].iloc[-1]), float(now[column].iloc[-1])) for column in measured
+        },
     )
 
 
-def _shared(before: pd.DataFrame, after: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the rows of two tables that have their updates in common."""
-    return before[before["step"].isin(after["step"])], after[after["step"].isin(before["step"])]
+def _shared(table: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """Return the values of a table by updates done, without the rows that the other table lacks."""
+    return table[table["step"].isin(other["step"])].set_index("step").drop(columns="epoch", errors="ignore")
 
 
-def _values(table: pd.DataFrame) -> list[str]:
-    return [str(column) for column in table if column not in {"step", "epoch"}]
-
-
-def _partings(before: pd.DataFrame, after: pd.DataFrame) -> Iterable[Parting]:
-    steps = before["step"].to_numpy()
-    for column in _values(before):
-        yield _parting(column, steps, before[column].to_numpy(np.float64), after[column].to_numpy(np.float64))
+def _partings(before: pd.DataFrame, after: pd.DataFrame) -> tuple[Parting, ...]:
+    steps, (then, now) = before.index.to_numpy(), (before.astype(np.float64), after.astype(np.float64))
+    return tuple(_parting(str(column), steps, then[column].to_numpy(), now[column].to_numpy()) for column in then)
 
 
 def _parting(column: str, steps: npt.NDArray[np.int64], before: DoubleArray, after: DoubleArray) -> Parting:
-    apart = np.flatnonzero(~_same(before, after))
+    same = (before == after) & (np.signbit(before) == np.signbit(after))
+    apart = np.flatnonzero(~same & ~(np.isnan(before) & np.isnan(after)))
     if not len(apart):
-        return Parting(column, len(steps), 0, None, 0.0, 0.0, None, 0.0, None, within=True)
+        return Parting(column, len(before))
     absolute, relative = _differences(before[apart], after[apart])
+    steps = steps[apart]
     return Parting(
         column=column,
-        num_rows=len(steps),
+        num_rows=len(before),
         num_apart=len(apart),
-        first_step=int(steps[apart[0]]),
+        first_step=int(steps[0]),
         first_relative=float(relative[0]),
         largest_absolute=float(absolute.max()),
-        largest_absolute_step=int(steps[apart[absolute.argmax()]]),
+        largest_absolute_step=int(steps[absolute.argmax()]),
         largest_relative=float(relative.max()),
-        largest_relative_step=int(steps[apart[relative.argmax()]]),
+        largest_relative_step=int(steps[relative.argmax()]),
         within=bool(np.isclose(after, before, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True).all()),
     )
-
-
-def _same(before: DoubleArray, after: DoubleArray) -> BoolArray:
-    """Return where two values are the same, bit for bit; all nan are one."""
-    both_nan = np.isnan(before) & np.isnan(after)
-    same: BoolArray = both_nan | ((before == after) & (np.signbit(before) == np.signbit(after)))
-    return same
 
 
 def _differences(before: DoubleArray, after: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
     """Return by how much values differ, absolutely and relatively; infinitely where one of them is not finite."""
     finite = np.isfinite(before) & np.isfinite(after)
-    absolute = np.full(len(before), np.inf)
+    absolute, relative = np.full(len(before), np.inf), np.full(len(before), np.inf)
     absolute[finite] = np.abs(after[finite] - before[finite])
-    larger = np.maximum(np.abs(before), np.abs(after))
-    relative = np.full(len(before), np.inf)
+    larger = np.maximum(np.abs(before), np.abs(after))[finite]
     # Zeros of two signs differ in a bit, and by nothing.
-    relative[finite] = absolute[finite] / np.where(larger[finite] > 0, larger[finite], 1.0)
+    relative[finite] = absolute[finite] / np.where(larger > 0, larger, 1.0)
     return absolute, relative
 
 
-def _first(partings: Iterable[Parting]) -> Parting | None:
+def _first(partings: tuple[Parting, ...]) -> Parting | None:
     apart = [parting for parting in partings if parting.first_step is not None]
     return min(apart, key=lambda parting: parting.first_step or 0, default=None)

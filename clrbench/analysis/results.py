@@ -26,7 +26,6 @@ class Results:
     """The finished runs of an experiment, and those that found the rates of its arms.
 
     Attributes:
-        spec: The experiment, resolved.
         runs: The runs of the arms, in the order of the spec.
         search: How the rates of tuned arms were found.
         range_tests: The range tests that arms take their rates from, by `RangeTestGroup.arm`, as far as they were made.
@@ -47,7 +46,10 @@ class Results:
         Raises:
             ResultsError: If no run is finished, or a run or an index is damaged.
         """
-        runs = _read_runs(folder, spec)
+        wanted = [run for run in folder.counted_runs() if run.key.arm in spec.arms and run.key.seed in spec.seeds]
+        runs = tuple(run for backend in spec.backends for run in wanted if run.key.backend == backend)
+        if not runs:
+            raise ResultsError(f"{folder.root}: no run is finished; run `clrbench compare` again")
         tests = {group.arm: folder.range_test(group.arm) for group in needed_range_tests(spec)}
         range_tests = {arm: read_range_test(test, spec) for arm, test in tests.items() if test.has_runs()}
         search = read_search(folder, spec, runs, bounds_table(range_tests))
@@ -100,19 +102,6 @@ def compared_metrics(results: Results) -> pd.DataFrame:
     """Return the evaluations of all runs that are compared."""
     own = results.once(own_metrics)
     return pd.concat([own, results.once(given_metrics)], ignore_index=True) if results.search.given_runs else own
-
-
-def _read_runs(folder: ResultsFolder, spec: Spec) -> tuple[StoredRun, ...]:
-    """Return the finished runs of the arms that a spec asks for, its backends in order.
-
-    Raises:
-        ResultsError: If there is none, or one is damaged.
-    """
-    wanted = [run for run in folder.counted_runs() if run.key.arm in spec.arms and run.key.seed in spec.seeds]
-    runs = tuple(run for backend in spec.backends for run in wanted if run.key.backend == backend)
-    if not runs:
-        raise ResultsError(f"{folder.root}: no run is finished; run `clrbench compare` again")
-    return runs
 
 
 def looked_at(results: Results, folder: ResultsFolder) -> Results:

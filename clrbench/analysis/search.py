@@ -39,12 +39,6 @@ class Search:
 def read_search(folder: ResultsFolder, spec: Spec, runs: Sequence[StoredRun], bounds: BoundsTable) -> Search:
     """Return how the rates of tuned arms were found.
 
-    Args:
-        folder: The folder of the experiment.
-        spec: The experiment, resolved.
-        runs: The finished runs of its arms.
-        bounds: What its range tests suggest.
-
     Raises:
         ResultsError: If a tuned arm was trained, but its search is not finished.
     """
@@ -52,18 +46,12 @@ def read_search(folder: ResultsFolder, spec: Spec, runs: Sequence[StoredRun], bo
     tries = search_table(spec, stored)
     chosen = _chosen_table(spec, tries, bounds)
     labels = {given_label(spec, arm) for arm in spec.tuned_arms}
-    as_given = set(
-        chosen.loc[chosen["given_lr"] == chosen["lr"], ["backend", "arm"]].itertuples(index=False, name=None)
+    as_given = set(chosen[chosen["given_lr"] == chosen["lr"]][["backend", "arm"]].itertuples(index=False, name=None))
+    given_runs = (
+        *(run for run in stored if run.key.seed in spec.seeds and run.key.arm in labels),
+        *(run.standing_for(given_label(spec, run.key.arm)) for run in runs if run.key[:2] in as_given),
     )
-    found = Search(
-        runs=tuple(stored),
-        tries=tries,
-        chosen=chosen,
-        given_runs=(
-            *(run for run in stored if run.key.seed in spec.seeds and run.key.arm in labels),
-            *(run.standing_for(given_label(spec, run.key.arm)) for run in runs if run.key[:2] in as_given),
-        ),
-    )
+    found = Search(tuple(stored), tries, chosen, given_runs)
     _check_finished(folder, spec, runs, found)
     return found
 
@@ -133,12 +121,8 @@ def _check_finished(folder: ResultsFolder, spec: Spec, runs: Sequence[StoredRun]
     tried = set(found.chosen[["backend", "arm"]].itertuples(index=False, name=None))
     given = {run.key[:2] for run in found.given_runs}
     baselines = {baseline for _, baseline in comparisons(spec)}
-    for backend, arm in dict.fromkeys(run.key[:2] for run in runs):
-        if arm not in spec.tuned_arms:
-            continue
+    for backend, arm in dict.fromkeys(run.key[:2] for run in runs if run.key.arm in spec.tuned_arms):
         label = given_label(spec, arm)
         if (backend, arm) not in tried or (label in baselines and (backend, label) not in given):
-            raise ResultsError(
-                f"{folder.search().root}: the search for the rate of {arm} on {backend} is not finished; run "
-                "`clrbench compare` again"
-            )
+            what = f"the search for the rate of {arm} on {backend}"
+            raise ResultsError(f"{folder.search().root}: {what} is not finished; run `clrbench compare` again")

@@ -1,6 +1,5 @@
 """What the runs of each arm come to at the end, where their time went, and which rates they used."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -40,29 +39,28 @@ def timing_table(results: Results) -> pd.DataFrame:
         "search": results.search.runs,
         "range_test": [run for test in results.range_tests.values() for run in test.runs],
     }
-    tables = [_timing(runs).assign(purpose=purpose) for purpose, runs in by_purpose.items() if runs]
-    return pd.concat(tables, ignore_index=True)
+    rows = [
+        run.key._asdict()
+        | {name: round(seconds, 4) for name, seconds in asdict(run.timing).items()}
+        | {"images_per_second": round(run.timing.images_per_second)}
+        | {name: getattr(run.provenance, name) for name in ("threads", "device", "executor")}
+        | {"purpose": purpose}
+        for purpose, runs in by_purpose.items()
+        for run in runs
+    ]
+    return pd.DataFrame(rows)
 
 
 def published_table(results: Results) -> pd.DataFrame:
     """Return where values published elsewhere lie among the runs of their arm that did not diverge."""
     ends = last_rows(results.once(own_metrics))
     ends = ends.assign(**ends[list(METRICS)].where(ends["status"] != "diverged"))
-    rows = [
-        {
-            "backend": backend,
-            "arm": name,
-            "metric": metric,
-            "value": value,
-            "runs": int(runs[metric].notna().sum()),
-            "runs_below": int((runs[metric] < value).sum()),
-            "min": runs[metric].min(),
-            "median": runs[metric].median(),
-            "max": runs[metric].max(),
-        }
-        for (backend, name), runs in ends.groupby(["backend", "arm"], sort=False)
-        for metric, value in results.spec.arms[str(name)].published.items()
-    ]
+    rows = []
+    for (backend, arm), runs in ends.groupby(["backend", "arm"], sort=False):
+        for metric, value in results.spec.arms[str(arm)].published.items():
+            counts = runs[metric].notna().sum(), (runs[metric] < value).sum()
+            spread = runs[metric].min(), runs[metric].median(), runs[metric].max()
+            rows.append((backend, arm, metric, value, *counts, *spread))
     columns = ["backend", "arm", "metric", "value", "runs", "runs_below", "min", "median", "max"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -72,7 +70,12 @@ def schedule_table(results: Results) -> pd.DataFrame:
     first: dict[tuple[str, str], StoredRun] = {}
     for run in sorted(results.runs, key=lambda run: run.has_diverged):
         first.setdefault(run.key[:2], run)
-    return pd.concat([_thinned_schedule(run) for run in first.values()], ignore_index=True)
+    tables = []
+    for run in first.values():
+        steps = run.steps.iloc[thinned_steps(run.steps["lr"].to_numpy())].astype({"lr": np.float32})
+        epochs = steps["step"] / run.spec.steps_per_epoch
+        tables.append(steps.assign(backend=run.key.backend, arm=run.key.arm, epoch=epochs))
+    return pd.concat(tables, ignore_index=True)[["backend", "arm", "epoch", "step", "lr"]]
 
 
 def thinned_steps(lr: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
@@ -94,28 +97,3 @@ def _summarise(metrics: pd.DataFrame) -> pd.DataFrame:
         rows.append(row)
     statistics = [f"{metric}_{name}" for metric in METRICS for name in _STATISTICS]
     return pd.DataFrame(rows, columns=["backend", "arm", "runs", "diverged", *statistics])
-
-
-def _timing(runs: Sequence[StoredRun]) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            run.key._asdict()
-            | {name: round(seconds, 4) for name, seconds in asdict(run.timing).items()}
-            | {"images_per_second": round(run.timing.images_per_second)}
-            | {name: getattr(run.provenance, name) for name in ("threads", "device", "executor")}
-            for run in runs
-        ]
-    )
-
-
-def _thinned_schedule(run: StoredRun) -> pd.DataFrame:
-    steps = run.steps.iloc[thinned_steps(run.steps["lr"].to_numpy())]
-    return pd.DataFrame(
-        {
-            "backend": run.key.backend,
-            "arm": run.key.arm,
-            "epoch": steps["step"].to_numpy() / run.spec.steps_per_epoch,
-            "step": steps["step"].to_numpy(),
-            "lr": steps["lr"].to_numpy(np.float32),
-        }
-    )

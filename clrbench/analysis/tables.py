@@ -25,7 +25,6 @@ class Table:
 
     Attributes:
         name: Name of its file, without `.csv`.
-        caption: What it shows, for the page.
         build: Builds it from the results; None where the experiment has no such table.
     """
 
@@ -39,15 +38,9 @@ TABLES = (
     Table("summary", "Every metric at the end, over the runs that did not diverge", summary_table),
     Table("given", "Every metric at the end, of the tuned arms at the rates that they were given", given_table),
     Table(
-        "comparison",
-        "Paired comparison of every metric; all but that of the verdict are exploratory",
-        comparison_table,
+        "comparison", "Paired comparison of every metric; only that of the verdict is confirmatory", comparison_table
     ),
-    Table(
-        "evidence",
-        "What each comparison rests on: its time, correction and noise, and what it could have shown",
-        evidence_table,
-    ),
+    Table("evidence", "What each comparison rests on, and which difference it could have shown", evidence_table),
     Table("differences", "Candidate - baseline, a row a pair of runs", differences_table),
     Table("targets", "When each run first reached each target, and from when on it stayed there", targets_table),
     Table("published", "Where values published elsewhere lie among the runs of their arm", published_table),
@@ -64,15 +57,9 @@ TABLES = (
     ),
     Table("timing", "Where the time of every run went, in seconds", timing_table),
     Table("costs", "What each arm costs in updates: its training, and what found its rates", costs_table),
-    Table(
-        "cost_curve", "The metric of the verdict over all updates, those that found the rates among them", cost_curve
-    ),
+    Table("cost_curve", "Metric of the verdict over all updates, those that found the rates included", cost_curve),
     Table("time_to_target", "How much sooner an arm reaches a target than its baseline", time_to_target_table),
-    Table(
-        "time_to_target/timing",
-        "The same in seconds, between runs of equal device, threads and executor",
-        seconds_table,
-    ),
+    Table("time_to_target/timing", "The same in seconds, at equal device, threads and executor", seconds_table),
     Table("cycles", "Every metric at each cycle end", cycles_table),
     Table("best", "Each run where its validation accuracy was best, beside its end and its last cycle end", best_table),
     Table("cycle_peaks", "Whether accuracy peaks where cycles end", cycle_peaks_table),
@@ -85,7 +72,6 @@ class Findings:
     """What an experiment came to: all that a report shows.
 
     Attributes:
-        spec: The experiment, resolved.
         tables: The tables by name, in the order of `TABLES`.
         provenances: Provenance of each run of the arms.
         mixed_pairs: The pairs that no comparison counts, as their runs were made with different versions.

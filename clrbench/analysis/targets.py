@@ -1,37 +1,27 @@
 """The targets of an experiment, and when each run reached them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
-from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from clrbench.analysis.metrics import RUN_KEYS, diverged_value, is_accuracy, last_rows
-from clrbench.analysis.results import Results, compared_metrics, own_metrics
+from clrbench.analysis.results import Results, compared_metrics
 from clrbench.spec import Metric
-
-TargetValues: TypeAlias = Mapping[str, Mapping[Metric, Sequence[float]]]
-"""Targets by backend and metric; an automatic one may differ between backends."""
 
 AUTO_DIGITS = 4
 KINDS = ("first", "sustained")
+UNITS = ("epoch", "step")
 TARGET_COLUMNS = (
-    "backend",
-    "arm",
-    "metric",
-    "target",
-    "seed",
-    "first_epoch",
-    "first_step",
-    "sustained_epoch",
-    "sustained_step",
+    *("backend", "arm", "metric", "target", "seed"),
+    *(f"{kind}_{unit}" for kind in KINDS for unit in UNITS),
 )
 
 
-def target_values(results: Results) -> TargetValues:
-    """Return the targets of each backend, the automatic ones worked out.
+def target_values(results: Results) -> dict[str, dict[Metric, Sequence[float]]]:
+    """Return the targets of each backend by metric, the automatic ones worked out.
 
     An automatic target is what the baseline reaches in the median over its runs at the end, rounded to `AUTO_DIGITS`
     digits to the side that is easier to reach. Where this gives no finite number, there is no target.
@@ -51,13 +41,25 @@ def target_values(results: Results) -> TargetValues:
 
 
 def targets_table(results: Results) -> pd.DataFrame:
-    """Return targets.csv: when each run of an arm reached each target."""
-    return _crossings_table(results.once(own_metrics), results.once(target_values))
+    """Return targets.csv: the rows of `compared_targets` of the arms themselves."""
+    table = results.once(compared_targets)
+    return table[table["arm"].isin(list(results.spec.arms))].reset_index(drop=True)
 
 
 def compared_targets(results: Results) -> pd.DataFrame:
-    """Return the same of all runs that are compared."""
-    return _crossings_table(results.once(compared_metrics), results.once(target_values))
+    """Return when each run first reached each target, and from when on it stayed there, in epochs and steps.
+
+    A miss is `inf`: the run would have needed longer than it was given.
+    """
+    targets = results.once(target_values)
+    rows = [
+        {"backend": backend, "arm": arm, "metric": metric, "target": target, "seed": seed}
+        | _crossings(run, metric, target)
+        for (backend, arm, seed), run in results.once(compared_metrics).groupby(RUN_KEYS, sort=False)
+        for metric, values in targets[str(backend)].items()
+        for target in values
+    ]
+    return pd.DataFrame(rows, columns=list(TARGET_COLUMNS))
 
 
 def _auto_target(ends: pd.DataFrame, metric: Metric, num_classes: int) -> tuple[float, ...]:
@@ -69,21 +71,6 @@ def _auto_target(ends: pd.DataFrame, metric: Metric, num_classes: int) -> tuple[
     return (float(Context(prec=AUTO_DIGITS, rounding=easier).create_decimal(repr(middle))),)
 
 
-def _crossings_table(metrics: pd.DataFrame, targets: TargetValues) -> pd.DataFrame:
-    """Return when each run first reached each target, and from when on it stayed there, in epochs and steps.
-
-    A miss is `inf`: the run would have needed longer than it was given.
-    """
-    rows = [
-        {"backend": backend, "arm": arm, "metric": metric, "target": target, "seed": seed}
-        | _crossings(run, metric, target)
-        for (backend, arm, seed), run in metrics.groupby(RUN_KEYS, sort=False)
-        for metric, values in targets[str(backend)].items()
-        for target in values
-    ]
-    return pd.DataFrame(rows, columns=list(TARGET_COLUMNS))
-
-
 def _crossings(run: pd.DataFrame, metric: str, target: float) -> dict[str, float]:
     values = run[metric].to_numpy()
     reached = values >= target if is_accuracy(metric) else values <= target
@@ -91,6 +78,6 @@ def _crossings(run: pd.DataFrame, metric: str, target: float) -> dict[str, float
     found: dict[str, float] = {}
     for name, there in zip(KINDS, (reached, stays), strict=True):
         at = int(np.argmax(there)) if there.any() else None
-        for unit in ("epoch", "step"):
+        for unit in UNITS:
             found[f"{name}_{unit}"] = np.inf if at is None else float(run[unit].iloc[at])
     return found

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, fields
-from typing import cast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, cast
 
 import numpy as np
 import pandas as pd
 
 from clrbench.analysis.costs import steps_before_training
-from clrbench.analysis.pairs import Contest, runs_by_key
+from clrbench.analysis.metrics import RUN_KEYS
+from clrbench.analysis.pairs import Contest
 from clrbench.analysis.results import Results
 from clrbench.analysis.targets import KINDS, compared_targets
 from clrbench.records import DoubleArray
 from clrbench.stats import median_interval
-from clrbench.store import StoredRun
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,12 @@ class Times:
     given: DoubleArray
 
 
-@dataclass(frozen=True)
-class SpeedUp:
+class SpeedUp(NamedTuple):
     """The median of the paired ratios baseline / candidate, of which every miss makes a bound.
 
     Attributes:
         speed_up_low: The least that the median can be; equal to `speed_up_high` unless misses leave it open.
-        speed_up_high: The most that it can be.
         ci_low: Lower end of its sign-test interval.
-        ci_high: Upper end.
     """
 
     speed_up_low: float
@@ -50,23 +47,16 @@ class SpeedUp:
 
 
 ROLES = ("candidate", "baseline")
-_PAIR_COLUMNS = ("backend", "candidate", "baseline", "metric", "target", "kind")
+_KEYS = ("backend", "candidate", "baseline", "metric", "target", "kind")
 _SAME_MACHINE = ("device", "threads", "executor")
-_SPEED_UP = tuple(field.name for field in fields(SpeedUp))
 TIME_TO_TARGET_COLUMNS = (
-    *_PAIR_COLUMNS,
-    *(f"{role}_{name}" for role in ROLES for name in ("runs", "misses")),
+    *_KEYS,
+    *(f"{role}_{count}" for role in ROLES for count in ("runs", "misses")),
     *(f"{role}_median_{unit}" for unit in ("steps", "epochs", "total_steps") for role in ROLES),
     "pairs",
-    *(f"{way}{name}" for way in ("", "epochs_", "total_") for name in _SPEED_UP),
+    *(f"{unit}{name}" for unit in ("", "epochs_", "total_") for name in SpeedUp._fields),
 )
-SECONDS_COLUMNS = (
-    *_PAIR_COLUMNS,
-    *_SAME_MACHINE,
-    *(f"{role}_median_seconds" for role in ROLES),
-    "pairs",
-    *_SPEED_UP,
-)
+SECONDS_COLUMNS = (*_KEYS, *_SAME_MACHINE, *(f"{role}_median_seconds" for role in ROLES), "pairs", *SpeedUp._fields)
 
 
 def speed_up(candidate: Times, baseline: Times, *, alpha: float) -> SpeedUp:
@@ -74,13 +64,8 @@ def speed_up(candidate: Times, baseline: Times, *, alpha: float) -> SpeedUp:
 
     A run that misses would take longer than it was given. So where the candidate misses, the ratio lies between 0 and the
     baseline's time over what the candidate was given; where the baseline misses, between what it was given over the
-    candidate's time and inf; where both miss, anywhere. The lower end of the interval counts every pair at its lower bound
-    and the upper end at its upper one, which keeps the coverage.
-
-    Args:
-        candidate: Times of the candidate.
-        baseline: Times of the baseline, pair by pair.
-        alpha: 1 - the coverage of the interval.
+    candidate's time and inf; where both miss, anywhere. The lower end of the interval, which covers with 1 - alpha, counts
+    every pair at its lower bound and the upper end at its upper one, which keeps the coverage.
     """
     lowest = np.sort(np.minimum(baseline.taken, baseline.given) / candidate.taken)
     highest = np.sort(baseline.taken / np.minimum(candidate.taken, candidate.given))
@@ -98,23 +83,24 @@ def time_to_target_table(results: Results) -> pd.DataFrame:
     before_training = results.once(steps_before_training)
     rows = []
     for place, arms in _contests(results):
-        seeds = _shared_seeds(arms, ("versions",))
+        pairs = _pairs(arms, ["versions"])
         costs = [before_training.get((str(place["backend"]), str(place[role])), 0) for role in ROLES]
         for kind in KINDS:
-            row = {**place, "kind": kind}
+            row = {**place, "kind": kind, "pairs": len(pairs[0])}
             for role, arm, cost in zip(ROLES, arms, costs, strict=True):
-                row |= {f"{role}_{key}": value for key, value in arm.summary(kind, cost).items()}
-            ways: dict[str, list[Times]] = {
-                "": [arm.times(kind, seeds) for arm in arms],
-                "epochs_": [
-                    arm.times(kind, seeds, arm.numbers(seeds, lambda run: run.spec.steps_per_epoch)) for arm in arms
-                ],
-                "total_": [arm.times(kind, seeds, start=cost) for arm, cost in zip(arms, costs, strict=True)],
+                steps = arm[f"{kind}_step"]
+                row |= {f"{role}_runs": len(steps), f"{role}_misses": int(np.isinf(steps).sum())}
+                row |= {f"{role}_median_steps": steps.median(), f"{role}_median_total_steps": steps.median() + cost}
+                row[f"{role}_median_epochs"] = arm[f"{kind}_epoch"].median()
+            times_by_unit = {
+                "": [_times(arm, kind) for arm in pairs],
+                "epochs_": [_times(arm, kind, arm["steps_per_epoch"]) for arm in pairs],
+                "total_": [_times(arm, kind, start=cost) for arm, cost in zip(pairs, costs, strict=True)],
             }
-            for way, (candidate, baseline) in ways.items():
-                found = asdict(speed_up(candidate, baseline, alpha=results.spec.verdict.alpha))
-                row |= {f"{way}{key}": value for key, value in found.items()}
-            rows.append({**row, "pairs": len(seeds)})
+            for unit, times in times_by_unit.items():
+                found = speed_up(*times, alpha=results.spec.verdict.alpha)
+                row |= {f"{unit}{name}": value for name, value in found._asdict().items()}
+            rows.append(row)
     return pd.DataFrame(rows, columns=list(TIME_TO_TARGET_COLUMNS))
 
 
@@ -125,56 +111,15 @@ def seconds_table(results: Results) -> pd.DataFrame:
     """
     rows = []
     for place, arms in _contests(results):
-        shared = _shared_seeds(arms, ("versions", *_SAME_MACHINE))
-        machines = {seed: _provenance(arms[0].runs[seed], _SAME_MACHINE) for seed in shared}
-        for machine in dict.fromkeys(machines.values()):
-            seeds = [seed for seed in shared if machines[seed] == machine]
+        candidate, baseline = _pairs(arms, ["versions", *_SAME_MACHINE])
+        for machine, of_machine in candidate.groupby(list(_SAME_MACHINE), sort=False):
+            pairs = (of_machine, baseline.loc[of_machine.index])
             for kind in KINDS:
-                candidate, baseline = (arm.times(kind, seeds, arm.numbers(seeds, _steps_per_second)) for arm in arms)
-                medians = [float(np.median(times.taken)) for times in (candidate, baseline)]
-                found = astuple(speed_up(candidate, baseline, alpha=results.spec.verdict.alpha))
-                rows.append((*place.values(), kind, *machine, *medians, len(seeds), *found))
+                times = [_times(arm, kind, arm["steps_per_second"]) for arm in pairs]
+                medians = [float(np.median(one.taken)) for one in times]
+                found = speed_up(*times, alpha=results.spec.verdict.alpha)
+                rows.append((*place.values(), kind, *machine, *medians, len(of_machine), *found))
     return pd.DataFrame(rows, columns=list(SECONDS_COLUMNS))
-
-
-@dataclass(frozen=True)
-class _Arm:
-    """An arm on its way to a target.
-
-    Attributes:
-        crossings: Its rows of targets.csv, by seed.
-        runs: Its runs, by seed.
-    """
-
-    crossings: pd.DataFrame
-    runs: Mapping[int, StoredRun]
-
-    def numbers(self, seeds: Sequence[int], number: Callable[[StoredRun], float]) -> DoubleArray:
-        """Return a number of each run, float64[seeds]."""
-        return np.array([number(self.runs[seed]) for seed in seeds], np.float64)
-
-    def times(self, kind: str, seeds: Sequence[int], per: DoubleArray | float = 1.0, start: float = 0.0) -> Times:
-        """Return what the runs took.
-
-        Args:
-            kind: `first` or `sustained`, the kind of crossing.
-            seeds: The runs.
-            per: Steps in a unit of time, of each run or of all.
-            start: Time that had passed before the first step.
-        """
-        taken = self.crossings.loc[list(seeds), f"{kind}_step"].to_numpy(np.float64)
-        return Times(start + taken / per, start + self.numbers(seeds, lambda run: run.spec.num_steps) / per)
-
-    def summary(self, kind: str, search_steps: float) -> dict[str, float]:
-        """Return how many runs there are, how many of them miss, and their medians, in which a miss is inf."""
-        steps = self.crossings[f"{kind}_step"]
-        return {
-            "runs": len(steps),
-            "misses": int(np.isinf(steps).sum()),
-            "median_steps": steps.median(),
-            "median_epochs": self.crossings[f"{kind}_epoch"].median(),
-            "median_total_steps": steps.median() + search_steps,
-        }
 
 
 def _median_ratio(ordered: DoubleArray) -> float:
@@ -183,29 +128,43 @@ def _median_ratio(ordered: DoubleArray) -> float:
     return math.sqrt(ordered[(size - 1) // 2] * ordered[size // 2])
 
 
-def _contests(results: Results) -> Iterator[tuple[dict[str, str | float], list[_Arm]]]:
-    """Yield backend, candidate, baseline, metric and target, and the candidate and the baseline."""
-    runs: dict[tuple[str, str], dict[int, StoredRun]] = {}
-    for key, run in results.once(runs_by_key).items():
-        runs.setdefault(key[:2], {})[key.seed] = run
+def _contests(results: Results) -> Iterator[tuple[dict[str, str | float], list[pd.DataFrame]]]:
+    """Yield backend, candidate, baseline, metric and target, and the runs of candidate and baseline, by seed."""
+    runs = _runs_table(results)
     targets = results.once(compared_targets)
     for goal, rows in targets.groupby(["backend", "metric", "target"], sort=False):
         backend, metric, target = cast(tuple[str, str, float], goal)
+        here = rows.join(runs.loc[backend], on=["arm", "seed"])
         for names in results.comparisons:
-            arms = [_Arm(rows[rows["arm"] == arm].set_index("seed"), runs.get((backend, arm), {})) for arm in names]
+            arms = [here[here["arm"] == arm].set_index("seed") for arm in names]
             yield {**Contest(backend, *names)._asdict(), "metric": metric, "target": target}, arms
 
 
-def _shared_seeds(arms: Sequence[_Arm], same: Sequence[str]) -> list[int]:
-    """Return the seeds whose runs agree in all these parts of their provenance."""
+def _runs_table(results: Results) -> pd.DataFrame:
+    """Return how long each run was to be trained, at which pace it was, and what it was made with."""
+    rows = [
+        {
+            **run.key._asdict(),
+            "num_steps": run.spec.num_steps,
+            "steps_per_epoch": run.spec.steps_per_epoch,
+            "steps_per_second": run.updates_made / run.timing.train_seconds,
+            **{name: getattr(run.provenance, name) for name in ("versions", *_SAME_MACHINE)},
+        }
+        for run in results.compared_runs
+    ]
+    return pd.DataFrame(rows).set_index(RUN_KEYS)
+
+
+def _pairs(arms: Sequence[pd.DataFrame], same: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the runs of the pairs that agree in all these columns, pair by pair."""
     candidate, baseline = arms
-    seeds = [seed for seed in candidate.crossings.index if seed in baseline.crossings.index]
-    return [s for s in seeds if _provenance(candidate.runs[s], same) == _provenance(baseline.runs[s], same)]
+    seeds = candidate.index[candidate.index.isin(baseline.index)]
+    candidate, baseline = candidate.loc[seeds], baseline.loc[seeds]
+    alike = (candidate[same] == baseline[same]).all(axis=1)
+    return candidate[alike], baseline[alike]
 
 
-def _provenance(run: StoredRun, keys: Sequence[str]) -> tuple[object, ...]:
-    return tuple(getattr(run.provenance, key) for key in keys)
-
-
-def _steps_per_second(run: StoredRun) -> float:
-    return run.updates_made / run.timing.train_seconds
+def _times(runs: pd.DataFrame, kind: str, per: pd.Series[float] | float = 1.0, start: float = 0.0) -> Times:
+    """Return what the runs took, with `per` steps in a unit of time, of which `start` had passed before the first step."""
+    taken, given = (start + runs[name] / per for name in (f"{kind}_step", "num_steps"))
+    return Times(taken.to_numpy(np.float64), given.to_numpy(np.float64))

@@ -1,7 +1,5 @@
 """The backends by name: which are installed, and loading one; a framework is imported only when it is asked for."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from importlib.util import find_spec
 from typing import cast
@@ -19,13 +17,7 @@ def installed() -> tuple[str, ...]:
 
 
 def load(name: str) -> Backend:
-    """Import a backend.
-
-    Args:
-        name: One of `BACKENDS`.
-
-    Returns:
-        Its module `clrbench.backends.<name>.backend`.
+    """Import the module `clrbench.backends.<name>.backend`.
 
     Raises:
         BackendError: If there is no such backend, or a package of it is missing or cannot be imported.

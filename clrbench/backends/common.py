@@ -1,7 +1,5 @@
 """What the backends have in common: the constants that a spec does not name, and how a device is chosen."""
 
-from __future__ import annotations
-
 from clrbench.errors import BackendError
 
 ADAM_BETAS = (0.9, 0.999)
@@ -18,15 +16,7 @@ EVALUATION_ROWS = 200
 
 
 def choose_device(wanted: str, present: tuple[str, ...]) -> str:
-    """Return `wanted` if it is present, or for `auto` the first that is.
-
-    Args:
-        wanted: `auto`, `cuda`, `mps` or `cpu`.
-        present: The devices of this machine, fastest first.
-
-    Raises:
-        BackendError: If there is no such device.
-    """
+    """Return `wanted` if it is in `present` (of `cuda`, `mps` and `cpu`, fastest first), or for `auto` the first that is."""
     if wanted == "auto":
         return present[0]
     if wanted not in present:

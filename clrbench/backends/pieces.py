@@ -1,7 +1,5 @@
 """Rows cut into pieces: as many images as are read from a larger array at once."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -13,12 +11,9 @@ PIECE_BYTES = 2**24
 
 
 def cut(rows: IntArray, images: Images, unit: int = 1) -> list[IntArray]:
-    """Return the rows in order, in pieces of at most `PIECE_BYTES` of images or, where that is less, of one unit.
+    """Return rows of `images` in order, in pieces of at most `PIECE_BYTES` of images, or of one unit if that is more.
 
-    Args:
-        rows: int32[n, ...], rows of `images`.
-        images: Only the size of one is looked at.
-        unit: Entries of `rows` that stay together; a piece holds a multiple of it.
+    A unit is as many entries of `rows` (int32[n, ...]) as stay together; a piece holds a multiple of it.
     """
     image_bytes = images.dtype.itemsize * math.prod(images.shape[1:])
     unit_bytes = image_bytes * max(1, rows[:unit].size)

@@ -1,7 +1,5 @@
 """What a backend offers, and what a trainer made by one does."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Protocol, TypeAlias
 
@@ -19,48 +17,33 @@ class Trainer(Protocol):
     def train(self, batches: IntArray, lr: FloatArray) -> StepLog:
         """Make one update for every row of `batches` and return what each mini-batch gave before its update.
 
-        Args:
-            batches: int32[k, batch_size], rows of `Dataset.x_train`; k may be 0, which only compiles.
-            lr: float32[k], the rate of every update.
+        `batches` is int32[k, batch_size], rows of `Dataset.x_train`; k may be 0, which only compiles. `lr` is float32[k].
         """
-        ...
 
     def feed(self, batches: IntArray) -> None:
-        """Bring the rows of every batch to the device as `train` does, train nothing, and wait until they are there.
-
-        Args:
-            batches: int32[k, batch_size], rows of `Dataset.x_train`.
-        """
-        ...
+        """Bring the rows of every batch to the device as `train` does, train nothing, and wait until they are there."""
 
     def evaluate(self, split: Split) -> Evaluation:
         """Return loss and accuracy over the rows of `split`, as at inference; nan where it has no rows."""
-        ...
 
     def state(self) -> State:
         """Return copies of all that the next step depends on: weights, optimizer, last rate, random numbers.
 
         Weights stand under the names of `models.weight_shapes`, in that layout, on every backend.
         """
-        ...
 
     def restore(self, state: State) -> None:
         """Continue, bit for bit, from the state of a trainer of the same plan and backend."""
-        ...
 
 
 class Backend(Protocol):
     """What the module of a backend offers."""
 
     def make_trainer(self, plan: TrainPlan, dataset: Dataset, device: str) -> Trainer:
-        """Return a trainer before the first step of `plan`.
+        """Return a trainer before the first step of `plan`, on a device that `find_device` returned.
 
-        Args:
-            plan: What to train, its initial weights, and the pipeline by which the images reach it.
-            dataset: The images; kept on the device as they are, or (`stream`) never read whole.
-            device: As `find_device` returned it.
+        The images are kept on the device as they are, or (where `plan.pipeline` is `stream`) never read whole.
         """
-        ...
 
     def set_threads(self, num_threads: int) -> None:
         """Fix the CPU threads of this process, once, before anything runs.
@@ -68,7 +51,6 @@ class Backend(Protocol):
         Raises:
             BackendError: If the framework has already started with another number.
         """
-        ...
 
     def find_device(self, wanted: str) -> str:
         """Return the device to use: `wanted`, or for `auto` the fastest kind there is (cuda, mps, cpu).
@@ -76,12 +58,9 @@ class Backend(Protocol):
         Raises:
             BackendError: If there is no such device.
         """
-        ...
 
     def versions(self) -> dict[str, str]:
         """Return the version of each framework package, by name."""
-        ...
 
     def build(self, device: str) -> dict[str, str]:
         """Return what the framework was built with and computes with, as far as it may change numbers on `device`."""
-        ...

@@ -1,7 +1,8 @@
 """Learning-rate tables: every function is pure, and entry i of its table is the rate that update i uses (0-based).
 
-All lengths are in steps (one step = one update = one batch); a rate has no unit. Every rate is normal as float32. A
-schedule is a function under `@register` in a module of this package, and the line that imports it here.
+Every table is float64[num_steps]. All lengths are in steps, at least 1 (one step = one update = one batch); a rate has no
+unit. A `ScheduleError` says which argument is out of range, or at which step a rate overflows or is subnormal as float32.
+A schedule is a function under `@register` in a module of this package, and the line that imports it here.
 """
 
 from clrbench.schedules.basic import constant as constant

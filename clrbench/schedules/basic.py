@@ -1,7 +1,5 @@
 """A constant rate, the warm-up that any schedule may have, and the ramp of a range test."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Literal
@@ -9,28 +7,18 @@ from typing import Literal
 import numpy as np
 
 from clrbench.records import DoubleArray
-from clrbench.schedules.checks import check_length, check_rate, checked, require
+from clrbench.schedules.checks import check, check_rate, check_steps, checked
 from clrbench.schedules.registry import register
 
 
 @register("The same rate throughout.")
 def constant(num_steps: int, *, lr: float) -> DoubleArray:
-    """Return one rate for all steps.
-
-    Args:
-        num_steps: Length of the table, in steps (>= 1).
-        lr: The rate (> 0).
-
-    Returns:
-        float64[num_steps], every entry `lr`.
-
-    Raises:
-        ScheduleError: If an argument is out of range.
+    """Return `lr` (> 0) for every step.
 
     >>> constant(3, lr=0.25).tolist()
     [0.25, 0.25, 0.25]
     """
-    check_length("num_steps", num_steps)
+    check_steps("num_steps", num_steps)
     check_rate("lr", lr)
     return checked(np.full(num_steps, lr))
 
@@ -38,25 +26,21 @@ def constant(num_steps: int, *, lr: float) -> DoubleArray:
 def warmup(num_steps: int, *, warmup_steps: int, schedule: Callable[[int], DoubleArray]) -> DoubleArray:
     """Return a linear rise to the first rate of `schedule`, then all of `schedule` from its own step 0.
 
+    Step i of the rise is first * (i + 1) / (warmup_steps + 1); step warmup_steps is `first`, the first rate, itself.
+
     Args:
-        num_steps: Length of the whole table, in steps (>= 1).
+        num_steps: Length of the whole table, in steps.
         warmup_steps: Length of the rise, in steps, in [0, num_steps); 0 is none.
         schedule: Makes the table of the num_steps - warmup_steps steps that are left; such as a `partial` of one above.
-
-    Returns:
-        float64[num_steps], first * (step + 1) / (warmup_steps + 1), and `first` itself at step warmup_steps.
-
-    Raises:
-        ScheduleError: If an argument is out of range.
 
     Source: Goyal et al. 2017, arXiv:1706.02677, section 2.2.
 
     >>> warmup(5, warmup_steps=3, schedule=lambda num_steps: constant(num_steps, lr=1.0)).tolist()
     [0.25, 0.5, 0.75, 1.0, 1.0]
     """
-    check_length("num_steps", num_steps)
+    check_steps("num_steps", num_steps)
     allowed = f"0 to {num_steps - 1} steps (num_steps is {num_steps})"
-    require("warmup_steps", warmup_steps, allowed, holds=0 <= warmup_steps < num_steps)
+    check("warmup_steps", warmup_steps, allowed, holds=0 <= warmup_steps < num_steps)
     table = schedule(num_steps - warmup_steps)
     rise = table[0] * np.arange(1, warmup_steps + 1) / (warmup_steps + 1)
     return checked(np.concatenate([rise, table]))
@@ -65,18 +49,14 @@ def warmup(num_steps: int, *, warmup_steps: int, schedule: Callable[[int], Doubl
 def ramp(num_steps: int, *, start_lr: float, end_lr: float, kind: Literal["linear", "exponential"]) -> DoubleArray:
     """Return the rising rates of an LR range test.
 
+    The rate is start_lr + (end_lr - start_lr) * t, or start_lr * (end_lr / start_lr)**t, where t = step / (num_steps - 1);
+    both ends are exact.
+
     Args:
         num_steps: Length of the table, in steps (>= 2).
         start_lr: Rate at step 0 (> 0).
         end_lr: Rate at step num_steps - 1 (> start_lr).
         kind: Equal differences from step to step (the paper's), or equal ratios (for wide ranges).
-
-    Returns:
-        float64[num_steps], start_lr + (end_lr - start_lr) * t, or start_lr * (end_lr / start_lr)**t, where
-        t = step / (num_steps - 1); both ends are exact.
-
-    Raises:
-        ScheduleError: If an argument is out of range.
 
     Source: Smith 2017, arXiv:1506.01186, section 3.3 (linear).
 
@@ -85,10 +65,10 @@ def ramp(num_steps: int, *, start_lr: float, end_lr: float, kind: Literal["linea
     >>> ramp(4, start_lr=0.125, end_lr=1.0, kind="exponential").round(4).tolist()
     [0.125, 0.25, 0.5, 1.0]
     """
-    require("num_steps", num_steps, ">= 2 steps", holds=num_steps >= 2)
+    check("num_steps", num_steps, ">= 2 steps", holds=num_steps >= 2)
     check_rate("start_lr", start_lr)
     allowed = f"a finite number > start_lr ({start_lr})"
-    require("end_lr", end_lr, allowed, holds=start_lr < end_lr < math.inf)
-    require("kind", kind, "linear or exponential", holds=kind in ("linear", "exponential"))
+    check("end_lr", end_lr, allowed, holds=start_lr < end_lr < math.inf)
+    check("kind", kind, "linear or exponential", holds=kind in ("linear", "exponential"))
     spaced = np.linspace if kind == "linear" else np.geomspace
     return checked(spaced(start_lr, end_lr, num_steps))

@@ -1,7 +1,5 @@
 """What the schedules check their arguments and their tables for, and the arithmetic that they share."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -13,7 +11,7 @@ from clrbench.records import DoubleArray
 
 def steps(num_steps: int) -> npt.NDArray[np.int64]:
     """Return int64[num_steps], the numbers of the steps from 0 on."""
-    check_length("num_steps", num_steps)
+    check_steps("num_steps", num_steps)
     return np.arange(num_steps, dtype=np.int64)
 
 
@@ -24,50 +22,36 @@ def between(low: float | DoubleArray, high: float, weight: DoubleArray) -> Doubl
 
 
 def checked(table: npt.NDArray[np.floating]) -> DoubleArray:
-    """Return a table as float64, if float32, in which the backends train, can hold all of it.
-
-    Raises:
-        ScheduleError: If a rate overflows or is subnormal, which a backend may flush to zero.
-    """
+    """Return a table as float64; raise if float32, in which backends train, overflows or is subnormal at some step."""
     smallest, largest = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
     allowed = f"{smallest:.3g} to {largest:.3g} (float32); change the rates or the decay"
     for step in (table.argmin(), table.argmax()):
         rate = float(table[step])
-        require(f"learning rate at step {step}", f"{rate:.3g}", allowed, holds=smallest <= rate <= largest)
+        check(f"learning rate at step {step}", f"{rate:.3g}", allowed, holds=smallest <= rate <= largest)
     return table.astype(np.float64, copy=False)
 
 
-def check_length(name: str, steps: float) -> None:
+def check_steps(name: str, steps: float) -> None:
     """Require a length of at least one step."""
-    require(name, steps, "a finite number of steps >= 1", holds=1 <= steps < math.inf)
+    check(name, steps, "a finite number of steps >= 1", holds=1 <= steps < math.inf)
 
 
-def check_at_least_one(name: str, value: float) -> None:
-    """Require a finite number of at least 1."""
-    require(name, value, "a finite number >= 1", holds=1 <= value < math.inf)
+def check_ratio(name: str, ratio: float) -> None:
+    """Require a finite ratio of at least 1."""
+    check(name, ratio, "a finite number >= 1", holds=1 <= ratio < math.inf)
 
 
 def check_rate(name: str, rate: float) -> None:
     """Require a finite rate above 0."""
-    require(name, rate, "a finite number > 0", holds=0 < rate < math.inf)
+    check(name, rate, "a finite number > 0", holds=0 < rate < math.inf)
 
 
 def check_factor(name: str, factor: float) -> None:
     """Require a factor above 0 and at most 1."""
-    require(name, factor, "a number > 0 and <= 1", holds=0 < factor <= 1)
+    check(name, factor, "a number > 0 and <= 1", holds=0 < factor <= 1)
 
 
-def require(name: str, got: object, allowed: str, *, holds: bool) -> None:
-    """Raise unless a condition holds.
-
-    Args:
-        name: The argument.
-        got: Its value.
-        allowed: What it may be.
-        holds: The condition.
-
-    Raises:
-        ScheduleError: If it does not hold.
-    """
+def check(name: str, got: object, allowed: str, *, holds: bool) -> None:
+    """Raise a ScheduleError that says what `name` was and may be, unless a condition holds."""
     if not holds:
         raise ScheduleError(f"{name}: got {got}; allowed: {allowed}")

@@ -1,6 +1,10 @@
-"""Schedules that rise and fall: the cyclical policies, one-cycle, and where cycles end."""
+"""Schedules that rise and fall: the cyclical policies, one-cycle, and where cycles end.
 
-from __future__ import annotations
+The policies cycle between `base_lr` (> 0), the rate at steps 0, 2 * step_size, 4 * step_size, ..., and `max_lr`
+(>= base_lr), the rate at steps step_size, 3 * step_size, ..., as far as these bounds do not decay. `step_size` is half a
+cycle, in steps (>= 1); num_steps / (2 * n), whole or not, makes n full cycles. In the formulas `cycle` counts from 0, and
+`height` runs 0, 1, 0 over a cycle.
+"""
 
 import math
 from typing import Annotated, Literal
@@ -9,16 +13,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Lt
 
 from clrbench.records import DoubleArray, IntArray
-from clrbench.schedules.checks import (
-    between,
-    check_at_least_one,
-    check_factor,
-    check_length,
-    check_rate,
-    checked,
-    require,
-    steps,
-)
+from clrbench.schedules.checks import between, check, check_factor, check_rate, check_ratio, check_steps, checked, steps
 from clrbench.schedules.registry import Factor, register
 
 
@@ -26,17 +21,7 @@ from clrbench.schedules.registry import Factor, register
 def triangular(num_steps: int, *, base_lr: float, max_lr: float, step_size: float) -> DoubleArray:
     """Return the triangular policy: linear up for `step_size` steps, linear down for as many, repeated.
 
-    Args:
-        num_steps: Length of the table, in steps (>= 1).
-        base_lr: Rate at steps 0, 2 * step_size, 4 * step_size, ... (> 0).
-        max_lr: Rate at steps step_size, 3 * step_size, ... (>= base_lr).
-        step_size: Half a cycle, in steps (>= 1); num_steps / (2 * n), whole or not, makes n full cycles.
-
-    Returns:
-        float64[num_steps], base_lr + (max_lr - base_lr) * height, where the height runs 0, 1, 0 over a cycle.
-
-    Raises:
-        ScheduleError: If an argument is out of range.
+    The rate is base_lr + (max_lr - base_lr) * height.
 
     Source: Smith 2017, arXiv:1506.01186, section 3.1 (3.2: step_size of 2 to 10 epochs); torch's CyclicLR.
 
@@ -52,17 +37,7 @@ def triangular(num_steps: int, *, base_lr: float, max_lr: float, step_size: floa
 def triangular2(num_steps: int, *, base_lr: float, max_lr: float, step_size: float) -> DoubleArray:
     """Return the triangular policy whose amplitude is halved at the end of each cycle.
 
-    Args:
-        num_steps: Length of the table, in steps (>= 1).
-        base_lr: Rate at steps 0, 2 * step_size, 4 * step_size, ... (> 0).
-        max_lr: Rate at step step_size, the first peak (>= base_lr).
-        step_size: Half a cycle, in steps (>= 1), whole or not.
-
-    Returns:
-        float64[num_steps], base_lr + (max_lr - base_lr) * height / 2**cycle, with cycles counted from 0.
-
-    Raises:
-        ScheduleError: If an argument is out of range.
+    The rate is base_lr + (max_lr - base_lr) * height / 2**cycle.
 
     Source: Smith 2017, arXiv:1506.01186, section 3.1; torch's CyclicLR(mode="triangular2").
 
@@ -78,18 +53,7 @@ def triangular2(num_steps: int, *, base_lr: float, max_lr: float, step_size: flo
 def exp_range(num_steps: int, *, base_lr: float, max_lr: float, step_size: float, gamma: Factor) -> DoubleArray:
     """Return the triangular policy whose amplitude decays every step, as the widespread implementations do.
 
-    Args:
-        num_steps: Length of the table, in steps (>= 1).
-        base_lr: Rate at steps 0, 2 * step_size, 4 * step_size, ... (> 0); it does not decay.
-        max_lr: Upper boundary at step 0 (>= base_lr); from there it decays towards base_lr.
-        step_size: Half a cycle, in steps (>= 1), whole or not.
-        gamma: Factor of the amplitude a step, in (0, 1].
-
-    Returns:
-        float64[num_steps], base_lr + (max_lr - base_lr) * height * gamma**step.
-
-    Raises:
-        ScheduleError: If an argument is out of range.
+    The rate is base_lr + (max_lr - base_lr) * height * gamma**step, with gamma in (0, 1].
 
     Source: torch's CyclicLR(mode="exp_range"); bckenstler's CLR. The paper's text differs: `exp_range_paper`.
 
@@ -106,18 +70,7 @@ def exp_range(num_steps: int, *, base_lr: float, max_lr: float, step_size: float
 def exp_range_paper(num_steps: int, *, base_lr: float, max_lr: float, step_size: float, gamma: Factor) -> DoubleArray:
     """Return the triangular policy both of whose boundaries decay every step, as the paper's text says.
 
-    Args:
-        num_steps: Length of the table, in steps (>= 1).
-        base_lr: Lower boundary at step 0 (> 0).
-        max_lr: Upper boundary at step 0 (>= base_lr).
-        step_size: Half a cycle, in steps (>= 1), whole or not.
-        gamma: Factor of both boundaries a step, in (0, 1].
-
-    Returns:
-        float64[num_steps], (base_lr + (max_lr - base_lr) * height) * gamma**step.
-
-    Raises:
-        ScheduleError: If an argument is out of range, or the rates fall below what float32 can hold.
+    The rate is (base_lr + (max_lr - base_lr) * height) * gamma**step, with gamma in (0, 1].
 
     Source: Smith 2017, arXiv:1506.01186, section 3.1: each boundary declines by a factor of gamma^iteration.
 
@@ -141,6 +94,8 @@ def one_cycle(
 ) -> DoubleArray:
     """Return the one-cycle policy: one rise to `max_lr`, then one fall far below the rate it started from.
 
+    The rate goes from max_lr / div_factor, over max_lr, to max_lr / (div_factor * final_div_factor).
+
     Args:
         num_steps: Length of the table, in steps (> 1 / pct_start, so that there is a rise).
         max_lr: The peak, at step pct_start * num_steps - 1, which need not be whole (> 0).
@@ -149,25 +104,19 @@ def one_cycle(
         final_div_factor: First rate over the last one (>= 1).
         anneal: Shape of rise and fall: half a cosine wave, or a straight line.
 
-    Returns:
-        float64[num_steps] from max_lr / div_factor, over max_lr, to max_lr / (div_factor * final_div_factor).
-
-    Raises:
-        ScheduleError: If an argument is out of range.
-
     Source: Smith & Topin 2017, arXiv:1708.07120, section 3; torch's OneCycleLR in two phases.
 
     >>> one_cycle(5, max_lr=1.0, pct_start=0.6, div_factor=2, final_div_factor=4, anneal="linear").tolist()
     [0.5, 0.75, 1.0, 0.5625, 0.125]
     """
     check_rate("max_lr", max_lr)
-    require("pct_start", pct_start, "in (0, 1), both excluded", holds=0 < pct_start < 1)
-    check_at_least_one("div_factor", div_factor)
-    check_at_least_one("final_div_factor", final_div_factor)
-    require("anneal", anneal, "cos or linear", holds=anneal in ("cos", "linear"))
+    check("pct_start", pct_start, "in (0, 1), both excluded", holds=0 < pct_start < 1)
+    check_ratio("div_factor", div_factor)
+    check_ratio("final_div_factor", final_div_factor)
+    check("anneal", anneal, "cos or linear", holds=anneal in ("cos", "linear"))
     step = steps(num_steps)
     peak = pct_start * num_steps - 1
-    require("num_steps", num_steps, f"more than {1 / pct_start:g} steps (1 / pct_start)", holds=peak > 0)
+    check("num_steps", num_steps, f"more than {1 / pct_start:g} steps (1 / pct_start)", holds=peak > 0)
     height = np.interp(step, [0, peak, num_steps - 1], [0, 1, 0])
     if anneal == "cos":
         height = np.sin(np.pi / 2 * height) ** 2
@@ -178,35 +127,27 @@ def one_cycle(
 def cycle_end_steps(num_steps: int, step_size: float) -> IntArray:
     """Return after how many steps each cycle of a triangular policy has ended.
 
-    Args:
-        num_steps: Steps of the schedule (>= 1), without its warm-up.
-        step_size: Half a cycle, in steps (>= 1), whole or not.
-
-    Returns:
-        int32[num_cycles], n * 2 * step_size rounded to whole steps, ascending; the last is `num_steps` exactly where
-        training ends at the end of a cycle, give or take half a step.
-
-    Raises:
-        ScheduleError: If an argument is out of range.
+    int32[num_cycles], n * 2 * step_size rounded to whole steps, ascending; the last is `num_steps` (without a warm-up)
+    exactly where training ends at the end of a cycle, give or take half a step.
 
     Source: Smith 2017, arXiv:1506.01186, section 3.2: it is best to stop training at the end of a cycle.
 
     >>> cycle_end_steps(10, 2).tolist(), cycle_end_steps(10, 10 / 6).tolist()
     ([4, 8], [3, 7, 10])
     """
-    check_length("num_steps", num_steps)
-    check_length("step_size", step_size)
+    check_steps("num_steps", num_steps)
+    check_steps("step_size", step_size)
     ends: DoubleArray = np.rint(np.arange(1, num_steps / (2 * step_size) + 1) * 2 * step_size)
     return ends[ends <= num_steps].astype(np.int32)
 
 
 def _wave(num_steps: int, step_size: float) -> tuple[DoubleArray, DoubleArray]:
     """Return the cycle (from 0) and the height (0 to 1 and back, over a cycle) of every step."""
-    check_length("step_size", step_size)
+    check_steps("step_size", step_size)
     cycle, position = np.divmod(steps(num_steps), 2.0 * step_size)
     return cycle, 1 - np.abs(position / step_size - 1)
 
 
 def _check_bounds(base_lr: float, max_lr: float) -> None:
     check_rate("base_lr", base_lr)
-    require("max_lr", max_lr, f"a finite number >= base_lr ({base_lr})", holds=base_lr <= max_lr < math.inf)
+    check("max_lr", max_lr, f"a finite number >= base_lr ({base_lr})", holds=base_lr <= max_lr < math.inf)

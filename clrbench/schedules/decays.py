@@ -1,6 +1,8 @@
-"""Schedules that fall: in a line, a cosine, steps or exponentially, once or with restarts."""
+"""Schedules that fall: in a line, a cosine, steps or exponentially, once or with restarts.
 
-from __future__ import annotations
+`lr` (> 0) is the rate at step 0, and `end_lr`, in (0, lr], the rate at the last step, both exactly; None is lr / 1000. A
+table of one step is `lr` alone. `factor` and `gamma` are in (0, 1].
+"""
 
 from itertools import accumulate, repeat, takewhile
 from operator import mul
@@ -11,16 +13,7 @@ import numpy.typing as npt
 from annotated_types import Ge, Le
 
 from clrbench.records import DoubleArray
-from clrbench.schedules.checks import (
-    between,
-    check_at_least_one,
-    check_factor,
-    check_length,
-    check_rate,
-    checked,
-    require,
-    steps,
-)
+from clrbench.schedules.checks import between, check, check_factor, check_rate, check_ratio, check_steps, checked, steps
 from clrbench.schedules.registry import Factor, register
 
 END_LR_DIVISOR = 1000.0
@@ -31,23 +24,14 @@ END_LR_DIVISOR = 1000.0
 def linear_decay(num_steps: int, *, lr: float, end_lr: float | None = None) -> DoubleArray:
     """Return a straight line from `lr` down to `end_lr`.
 
-    Args:
-        num_steps: Length of the table, in steps (>= 1); a table of one step is `lr` alone.
-        lr: Rate at step 0 (> 0).
-        end_lr: Rate at step num_steps - 1, in (0, lr]; None is lr / 1000.
-
-    Returns:
-        float64[num_steps], lr + (end_lr - lr) * step / (num_steps - 1); both ends are exact.
-
-    Raises:
-        ScheduleError: If an argument is out of range.
+    The rate is lr + (end_lr - lr) * step / (num_steps - 1).
 
     Source: Li, Yumer & Ramanan 2020, arXiv:1905.04753, section 3.
 
     >>> linear_decay(4, lr=1.0, end_lr=0.25).tolist()
     [1.0, 0.75, 0.5, 0.25]
     """
-    check_length("num_steps", num_steps)
+    check_steps("num_steps", num_steps)
     return checked(np.linspace(lr, _end_lr(lr, end_lr), num_steps))
 
 
@@ -55,16 +39,7 @@ def linear_decay(num_steps: int, *, lr: float, end_lr: float | None = None) -> D
 def cosine(num_steps: int, *, lr: float, end_lr: float | None = None) -> DoubleArray:
     """Return half a cosine wave from `lr` down to `end_lr`.
 
-    Args:
-        num_steps: Length of the table, in steps (>= 1); a table of one step is `lr` alone.
-        lr: Rate at step 0 (> 0).
-        end_lr: Rate at step num_steps - 1, in (0, lr]; None is lr / 1000.
-
-    Returns:
-        float64[num_steps], end_lr + (lr - end_lr) * (1 + cos(pi * step / (num_steps - 1))) / 2; both ends are exact.
-
-    Raises:
-        ScheduleError: If an argument is out of range.
+    The rate is end_lr + (lr - end_lr) * (1 + cos(pi * step / (num_steps - 1))) / 2.
 
     Source: Loshchilov & Hutter 2017, arXiv:1608.03983, section 3; torch's CosineAnnealingLR(T_max=num_steps - 1).
 
@@ -78,17 +53,7 @@ def cosine(num_steps: int, *, lr: float, end_lr: float | None = None) -> DoubleA
 def step_decay(num_steps: int, *, lr: float, factor: Factor, every_steps: int) -> DoubleArray:
     """Return a staircase: the rate is multiplied by `factor` after every `every_steps` steps.
 
-    Args:
-        num_steps: Length of the table, in steps (>= 1).
-        lr: Rate of the first stair (> 0).
-        factor: Height of a stair over the one before, in (0, 1].
-        every_steps: Length of a stair, in steps (>= 1).
-
-    Returns:
-        float64[num_steps], lr * factor**floor(step / every_steps).
-
-    Raises:
-        ScheduleError: If an argument is out of range, or the rates fall below what float32 can hold.
+    The rate is lr * factor**floor(step / every_steps).
 
     Source: torch's StepLR.
 
@@ -97,7 +62,7 @@ def step_decay(num_steps: int, *, lr: float, factor: Factor, every_steps: int) -
     """
     check_rate("lr", lr)
     check_factor("factor", factor)
-    check_length("every_steps", every_steps)
+    check_steps("every_steps", every_steps)
     return checked(lr * factor ** (steps(num_steps) // every_steps))
 
 
@@ -105,20 +70,10 @@ def step_decay(num_steps: int, *, lr: float, factor: Factor, every_steps: int) -
 def exponential_decay(num_steps: int, *, lr: float, gamma: Factor, steps_per_epoch: int) -> DoubleArray:
     """Return a smooth exponential decay: a little every step, by `gamma` over an epoch.
 
+    The rate is lr * gamma**(step / steps_per_epoch).
+
     It meets torch's ExponentialLR, stepped once an epoch, at the first step of each epoch; for that staircase
     itself use `step_decay(factor=gamma, every_steps=steps_per_epoch)`.
-
-    Args:
-        num_steps: Length of the table, in steps (>= 1).
-        lr: Rate at step 0 (> 0).
-        gamma: Factor of the rate an epoch, in (0, 1].
-        steps_per_epoch: Length of an epoch, in steps (>= 1).
-
-    Returns:
-        float64[num_steps], lr * gamma**(step / steps_per_epoch).
-
-    Raises:
-        ScheduleError: If an argument is out of range, or the rates fall below what float32 can hold.
 
     Source: Keras's ExponentialDecay(decay_steps=steps_per_epoch, staircase=False).
 
@@ -127,7 +82,7 @@ def exponential_decay(num_steps: int, *, lr: float, gamma: Factor, steps_per_epo
     """
     check_rate("lr", lr)
     check_factor("gamma", gamma)
-    check_length("steps_per_epoch", steps_per_epoch)
+    check_steps("steps_per_epoch", steps_per_epoch)
     return checked(lr * gamma ** (steps(num_steps) / steps_per_epoch))
 
 
@@ -142,6 +97,8 @@ def cosine_restarts(
 ) -> DoubleArray:
     """Return SGDR: half a cosine wave from `lr` towards `end_lr`, restarted at `lr` after every period.
 
+    The rate is end_lr + (lr - end_lr) * (1 + cos(pi * steps since the restart / period)) / 2.
+
     Args:
         num_steps: Length of the table, in steps (>= 1).
         lr: Rate at the first step of each period (> 0).
@@ -149,20 +106,14 @@ def cosine_restarts(
         period_steps: Length of the first period, in steps (>= 1).
         multiplier: Length of a period over the one before, a whole number (>= 1).
 
-    Returns:
-        float64[num_steps], end_lr + (lr - end_lr) * (1 + cos(pi * steps since the restart / period)) / 2.
-
-    Raises:
-        ScheduleError: If an argument is out of range.
-
     Source: Loshchilov & Hutter 2017, arXiv:1608.03983, section 3, equation 5; torch's CosineAnnealingWarmRestarts.
 
     >>> cosine_restarts(6, lr=1.0, end_lr=0.5, period_steps=2, multiplier=2).round(4).tolist()
     [1.0, 0.75, 1.0, 0.9268, 0.75, 0.5732]
     """
     end_lr = _end_lr(lr, end_lr)
-    check_length("period_steps", period_steps)
-    check_at_least_one("multiplier", multiplier)
+    check_steps("period_steps", period_steps)
+    check_ratio("multiplier", multiplier)
     step = steps(num_steps)
     periods = accumulate(repeat(multiplier), mul, initial=period_steps)
     restarts = np.array([*takewhile(lambda start: start < num_steps, accumulate(periods, initial=0))])
@@ -177,5 +128,5 @@ def _cosine_between(low: float, high: float, elapsed: npt.NDArray[np.floating]) 
 def _end_lr(lr: float, end_lr: float | None) -> float:
     check_rate("lr", lr)
     chosen = lr / END_LR_DIVISOR if end_lr is None else end_lr
-    require("end_lr", chosen, f"a number > 0 and <= lr ({lr})", holds=0 < chosen <= lr)
+    check("end_lr", chosen, f"a number > 0 and <= lr ({lr})", holds=0 < chosen <= lr)
     return chosen

@@ -1,7 +1,5 @@
 """The schedules that a spec can name, each under the name of its function."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -44,16 +42,13 @@ SCHEDULES: Mapping[str, Kind] = MappingProxyType(_kinds)
 def register(summary: str) -> Callable[[Make], Make]:
     """Return a decorator that lets a spec name a schedule by the name of its function.
 
-    The keys of the spec follow from the signature:
+    The summary, one sentence, is for the JSON Schema of a spec; the keys of the spec follow from the signature:
 
     - `lr`, or else `max_lr`, is the rate that an arm may be tuned by or take from a range test; other `*_lr` are rates.
     - `base_lr`, `max_lr` and `step_size` together, or `lr` and `end_lr`, are the keys of a cyclic schedule or a decay.
     - `*_steps` is a length with a unit, under the name without `_steps`.
     - `steps_per_epoch` is no key; it is filled in.
     - Any other `float` or `int` is a number within the bounds of its annotation, and a `Literal` is one of its words.
-
-    Args:
-        summary: One sentence, for the JSON Schema of a spec.
     """
 
     def decorate(make: Make) -> Make:

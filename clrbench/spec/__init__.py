@@ -5,15 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from clrbench.errors import SpecError
-from clrbench.spec.messages import messages
-from clrbench.spec.model import OVERRIDES, Optimizer, ResolvedArm, Spec
+from clrbench.spec.model import OVERRIDES, Optimizer, ResolvedArm, RunSpec, Spec
 from clrbench.spec.names import BACKEND_NAMES, METRICS, BackendName, Metric
-from clrbench.spec.quantities import MAX_RATE, NAME_PATTERN, Clock, Length, Share, as_float32
-from clrbench.spec.reader import KeyPath, listed, locate, read_yaml, write_yaml
-from clrbench.spec.run import RunSpec
+from clrbench.spec.part import read_part
+from clrbench.spec.quantities import NAME_PATTERN, Clock, Length, Share
+from clrbench.spec.rates import MAX_RATE, as_float32
+from clrbench.spec.reader import KeyPath, locate, write_yaml
 from clrbench.spec.schedules import BaseCyclic, Ramp, Schedule
 from clrbench.spec.sources import load_sources
 
@@ -69,13 +67,7 @@ def load_spec(path: Path) -> SpecFile:
     Raises:
         SpecError: If anything in it is not allowed; the message has one line for each thing found, up to 30.
     """
-    data, lines = read_yaml(path)
-    if not isinstance(data, dict):
-        raise SpecError(f"{path}: got no mapping of keys to values; `clrbench init` writes a spec to start from")
-    try:
-        spec = Spec.model_validate(data, context={"folder": path.parent})
-    except ValidationError as err:
-        raise SpecError(listed(locate(path, lines, key, text) for key, text in messages(err, data))) from err
+    spec, lines = read_part(path, Spec, "`clrbench init` writes a spec to start from")
     return SpecFile(spec, path, lines)
 
 

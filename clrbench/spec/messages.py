@@ -50,8 +50,10 @@ def _message(details: ErrorDetails, data: object) -> tuple[KeyPath, str]:
         case "literal_error":
             names = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
             return path, _got(got, f"{', '.join(names)}{nearest(got, names)}")
-        case kind:
-            return path, _got(got, ALLOWED.get(kind, _plain(details["msg"])).format(**context))
+        case kind if kind in ALLOWED:
+            return path, _got(got, ALLOWED[kind].format(**context))
+        case _:
+            return path, _got(got, details["msg"].removeprefix("Value error, "))
 
 
 ALLOWED = {
@@ -60,25 +62,16 @@ ALLOWED = {
     "less_than": "a number less than {lt:.12g}",
     "less_than_equal": "a number of at most {le:.12g}",
     "finite_number": "a finite number",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
+    **dict.fromkeys(["float_type", "float_parsing"], "a number"),
+    **dict.fromkeys(["int_type", "int_parsing", "int_from_float"], "a whole number"),
     "bool_type": "true or false",
     "string_type": "text, in quotes if need be",
     "string_unicode": "text",
     "string_pattern_mismatch": "a name of at most 100 letters, digits, '.', '_' and '-', not starting with '.'",
-    "dict_type": "a mapping of keys to values",
-    "model_type": "a mapping of keys to values",
-    "model_attributes_type": "a mapping of keys to values",
+    **dict.fromkeys(["dict_type", "model_type", "model_attributes_type"], "a mapping of keys to values"),
     "tuple_type": "a list",
     "too_long": "at most {max_length} entries",
 }
-
-
-def _plain(message: str) -> str:
-    return message.removeprefix("Value error, ").replace("{", "{{").replace("}", "}}")
 
 
 def _got(value: object, allowed: str, show: Callable[[object], str] = repr) -> str:

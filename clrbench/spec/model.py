@@ -1,4 +1,4 @@
-"""The spec as frozen pydantic models: every key, its type, its default, and what must hold between keys."""
+"""The spec and a run as frozen pydantic models: every key, its type, its default, and what must hold between keys."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self, TypeAlias, cast
@@ -8,23 +8,11 @@ from pydantic import Field, model_validator
 from clrbench.layers import ActivationName
 from clrbench.models import ModelSettings
 from clrbench.records import AdaptiveName, OptimizerSettings, Pipeline, UpdateRule
+from clrbench.spec import names
 from clrbench.spec.messages import nearest
-from clrbench.spec.names import AUTO, Backends, DatasetName, Metric, Published, Seeds, Targets, TargetsByMetric
-from clrbench.spec.quantities import (
-    Duration,
-    Flag,
-    Fraction,
-    Length,
-    Name,
-    Number,
-    Part,
-    Rate,
-    ShareOfRows,
-    Span,
-    Whole,
-    at_key,
-    at_name,
-)
+from clrbench.spec.part import Part, at_key, at_name
+from clrbench.spec.quantities import Duration, Flag, Fraction, Length, Name, Number, ShareOfRows, Span, Whole
+from clrbench.spec.rates import Rate
 from clrbench.spec.schedules import BaseCyclic, Ramp, Schedule
 from clrbench.spec.tune import Tune, with_rates_moved
 
@@ -44,7 +32,7 @@ Rows: TypeAlias = Annotated[Whole, Field(ge=1)]
 class Data(Part):
     """Which images, how they are split, and how they reach the network."""
 
-    dataset: DatasetName
+    dataset: names.DatasetName
     validation: ShareOfRows = Field(default="10 %", validate_default=True)
     train_rows: Rows | None = None
     test_rows: Rows | None = None
@@ -141,7 +129,7 @@ class Arm(Part):
     optimizer: Optimizer | None = None
     duration: Duration | None = None
     baseline: str | None = None
-    published: Published = {}
+    published: names.Published = {}
     tune: Tune | None = None
 
     @model_validator(mode="before")
@@ -159,10 +147,8 @@ class Arm(Part):
         if isinstance(self.schedule, BaseCyclic) and self.tune.from_ is not None:
             raise at_key(("tune", "from"), "a list of rates, as this schedule has a base_lr of its own")
         if self.tune.rates is not None and min(self.tune.rates) < lowest:
-            raise at_key(
-                ("schedule", self.schedule.rate_key),
-                f"rates to try of at least base_lr, which is {lowest:g} ({min(self.tune.rates):g} is below it)",
-            )
+            allowed = f"rates to try of at least base_lr, which is {lowest:g} ({min(self.tune.rates):g} is below it)"
+            raise at_key(("schedule", self.schedule.rate_key), allowed)
         return self
 
     @property
@@ -174,7 +160,7 @@ class Arm(Part):
 class Verdict(Part):
     """The question fixed beforehand: one metric, one time, one margin, one risk."""
 
-    metric: Metric = "test_accuracy"
+    metric: names.Metric = "test_accuracy"
     at: Literal["end"] = "end"
     margin: Annotated[Number, Field(ge=0)] = 0.001
     alpha: Annotated[Number, Field(gt=0, lt=1)] = 0.05
@@ -187,7 +173,7 @@ class RangeTest(Part):
     end_lr: Rate = 1.0
     ramp: Literal["linear", "exponential"] = "linear"
     duration: Span = Field(default="5 epochs", validate_default=True)
-    seeds: Seeds = (0, 1, 2)
+    seeds: names.Seeds = (0, 1, 2)
 
     @model_validator(mode="after")
     def _check_rise(self) -> Self:
@@ -209,11 +195,11 @@ class Spec(Part):
     optimizer: Optimizer = Sgd(name="sgd")
     batch_size: BatchSize
     duration: Duration | None = None
-    seeds: Seeds = tuple(range(10))
-    backends: Backends = "installed"
+    seeds: names.Seeds = tuple(range(10))
+    backends: names.Backends = "installed"
     baseline: str | None = None
     arms: dict[Name, Arm] = Field(default={}, json_schema_extra={"additionalProperties": False})
-    targets: Targets = {}
+    targets: names.Targets = {}
     verdict: Verdict = Verdict()
     range_test: RangeTest = Field(default_factory=RangeTest)
 
@@ -254,9 +240,8 @@ class Spec(Part):
 
     def _check_arm_name(self, key: tuple[str, ...], name: str) -> None:
         if name not in self.arms:
-            raise at_key(
-                key, f"the name of an arm: {', '.join(self.arms) or 'there is none'}{nearest(name, self.arms)}"
-            )
+            arms = ", ".join(self.arms) or "there is none"
+            raise at_key(key, f"the name of an arm: {arms}{nearest(name, self.arms)}")
 
     def _check_arm(self, name: str, arm: Arm) -> None:
         if arm.baseline not in {None, NO_BASELINE}:
@@ -272,9 +257,9 @@ class Spec(Part):
             raise at_key(key, f"cycles only where the schedule has a step_size (that of arm {name} has none)")
 
     @property
-    def targets_by_metric(self) -> TargetsByMetric:
+    def targets_by_metric(self) -> names.TargetsByMetric:
         """The targets by metric; `auto` alone asks for one in the metric of the verdict."""
-        return {self.verdict.metric: AUTO} if self.targets == AUTO else self.targets
+        return {self.verdict.metric: names.AUTO} if self.targets == names.AUTO else self.targets
 
     def resolved_arm(self, name: str) -> "ResolvedArm":
         """Return an arm with what it does not override filled in from the spec."""
@@ -301,3 +286,28 @@ class ResolvedArm:
     optimizer: Optimizer
     duration: Length
     baseline: str | None
+
+
+class RunSpec(Part):
+    """One run: every default filled in, every length in steps.
+
+    Attributes:
+        arm: Name of its arm; `range-test` in a range test.
+        seed: Decides its initial weights, batch order and dropout.
+        evaluation_steps: Numbers of updates after which it is evaluated, ascending.
+        divergence_factor: It has diverged once the loss of a mini-batch exceeds this many times ln(classes).
+    """
+
+    backend: names.BackendName
+    arm: str
+    seed: int
+    data: Data
+    model: Model
+    optimizer: Optimizer
+    batch_size: int
+    schedule: Annotated[Schedule | Ramp, Field(union_mode="left_to_right")]
+    num_steps: int
+    steps_per_epoch: int
+    evaluation_steps: tuple[int, ...]
+    evaluated_splits: tuple[Literal["validation", "test"], ...]
+    divergence_factor: float

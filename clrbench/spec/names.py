@@ -1,26 +1,18 @@
 """What a spec names or lists: data sets, backends, metrics, seeds."""
 
+import os
 from collections import Counter
 from collections.abc import Hashable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias, TypeVar, get_args
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Discriminator,
-    Field,
-    PlainValidator,
-    Tag,
-    ValidationInfo,
-    WithJsonSchema,
-)
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainValidator, Tag, ValidationInfo
 
-from clrbench.data import ALLOWED as ALLOWED_DATASETS
-from clrbench.data import NAMES as DATASET_NAMES
-from clrbench.data import is_reference
+from clrbench import data
 from clrbench.spec.messages import nearest
-from clrbench.spec.quantities import Number, Whole, as_number, at_key
+from clrbench.spec.part import any_of, at_key, list_schema
+from clrbench.spec.quantities import Number, Whole, as_number
 
 BackendName: TypeAlias = Literal["torch", "keras"]
 BACKEND_NAMES: tuple[BackendName, ...] = get_args(BackendName)
@@ -35,12 +27,12 @@ MAX_SEEDS = 10_000
 
 
 def _resolve_dataset(value: object, info: ValidationInfo) -> str:
-    if value in DATASET_NAMES:
+    if value in data.NAMES:
         return str(value)
     folder: Path = (info.context or {}).get("folder", Path())
-    if not isinstance(value, str) or not _is_sound(value) or not _is_path(value, folder):
-        raise ValueError(f"{ALLOWED_DATASETS}{nearest(value, DATASET_NAMES)}")
-    place, colon, function = value.rpartition(":") if is_reference(value) else (value, "", "")
+    if not isinstance(value, str) or not _is_path(value, folder):
+        raise ValueError(f"{data.ALLOWED}{nearest(value, data.NAMES)}")
+    place, colon, function = value.rpartition(":") if data.is_reference(value) else (value, "", "")
     if colon and not place.endswith(".py"):
         return value
     try:
@@ -49,26 +41,18 @@ def _resolve_dataset(value: object, info: ValidationInfo) -> str:
         raise ValueError(f"a path that can be followed ({err})") from err
 
 
-def _is_sound(value: str) -> bool:
-    return value.isprintable() and len(value) <= MAX_PATH
-
-
 def _is_path(value: str, folder: Path) -> bool:
     """Return whether a text is meant as a path or a function, and not as a name that is misspelt."""
-    return is_reference(value) or value.endswith(".npz") or "/" in value or "\\" in value or _is_folder(folder / value)
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:
-        return False  # such as a name too long for the file system
+    if not value.isprintable() or len(value) > MAX_PATH:
+        return False
+    looks_like_one = data.is_reference(value) or value.endswith(".npz") or "/" in value or "\\" in value
+    return looks_like_one or os.path.isdir(folder / value)  # noqa: PTH112 (`is_dir` raises where a name is too long)
 
 
 DatasetName: TypeAlias = Annotated[
     str,
     PlainValidator(_resolve_dataset),
-    WithJsonSchema({"anyOf": [{"enum": list(DATASET_NAMES)}, {"type": "string", "pattern": r"\.npz$|[/\\:]"}]}),
+    any_of({"enum": list(data.NAMES)}, {"type": "string", "pattern": r"\.npz$|[/\\:]"}),
 ]
 
 
@@ -99,14 +83,7 @@ Seeds: TypeAlias = Annotated[
     Field(max_length=MAX_SEEDS),
     AfterValidator(_distinct),
     BeforeValidator(_seed_list),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "integer", "minimum": 1, "maximum": MAX_SEEDS},
-                {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True},
-            ]
-        }
-    ),
+    any_of({"type": "integer", "minimum": 1, "maximum": MAX_SEEDS}, list_schema({"type": "integer", "minimum": 0})),
 ]
 
 
@@ -124,16 +101,8 @@ def _check_backends(value: object) -> object:
 Backends: TypeAlias = Annotated[
     Literal["installed"] | tuple[BackendName, ...],
     BeforeValidator(_check_backends),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"const": "installed"},
-                {"type": "array", "items": {"enum": list(BACKEND_NAMES)}, "minItems": 1, "uniqueItems": True},
-            ]
-        }
-    ),
+    any_of({"const": "installed"}, list_schema({"enum": list(BACKEND_NAMES)})),
 ]
-
 
 AUTO: Literal["auto"] = "auto"
 ByMetric = TypeVar("ByMetric", bound=Mapping[Metric, tuple[float, ...] | float | Literal["auto"]])
@@ -151,18 +120,14 @@ def _is_auto(value: object) -> str:
     return AUTO if value == AUTO else _GIVEN
 
 
-def _check_list(value: object) -> object:
-    if not isinstance(value, list | tuple):
-        raise ValueError(f"a list such as [0.95, 0.97], or {AUTO}{nearest(value, [AUTO])}")
+def _check_type(value: object, kinds: tuple[type, ...], allowed: str) -> object:
+    if not isinstance(value, kinds):
+        raise ValueError(f"{allowed}, or {AUTO}{nearest(value, [AUTO])}")
     return value
 
 
-def _check_mapping(value: object) -> object:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"targets by metric such as {{test_accuracy: [0.95]}}, or {AUTO}{nearest(value, [AUTO])}")
-    return value
-
-
+_check_list = partial(_check_type, kinds=(list, tuple), allowed="a list such as [0.95, 0.97]")
+_check_mapping = partial(_check_type, kinds=(Mapping,), allowed="targets by metric such as {test_accuracy: [0.95]}")
 _GIVEN = "[given]"
 Auto: TypeAlias = Annotated[Literal["auto"], Tag(AUTO)]
 TargetList: TypeAlias = Annotated[

@@ -1,23 +1,11 @@
-"""The values a spec is made of: lengths with a unit, rates, fractions and names."""
+"""The values a spec is made of: numbers, names, lengths with a unit and shares of rows."""
 
 import re
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Literal, TypeAlias, cast
 
-import numpy as np
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    WithJsonSchema,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from clrbench.spec.messages import nearest
 
@@ -25,10 +13,6 @@ Unit: TypeAlias = Literal["epochs", "steps", "cycles"]
 
 MAX_AMOUNT = 1e8
 """Of epochs, steps, cycles or rows."""
-MIN_RATE, MAX_RATE = 1e-30, 1e30
-MAX_RATES = 50
-"""Rates that an arm may be tuned by."""
-
 _MAX_TEXT = 100
 """Matching a quantity takes time in the square of its length, or its cube."""
 
@@ -51,12 +35,7 @@ class Length:
 
 @dataclass(frozen=True)
 class Clock:
-    """What turns lengths into steps.
-
-    Attributes:
-        steps_per_epoch: Updates in one pass over the training rows.
-        num_steps: Updates in the whole run, or in the part of it that a schedule covers.
-    """
+    """What turns lengths into steps; `num_steps` are those of the whole run, or of the part that a schedule covers."""
 
     steps_per_epoch: int
     num_steps: int
@@ -67,43 +46,8 @@ class Clock:
         return max(1, round(length.amount * per_unit))
 
 
-def at_key(key: tuple[str, ...], allowed: str) -> PydanticCustomError:
-    """Return an error about the value of a key, for a validator to raise.
-
-    Args:
-        key: Path of the key, from the part that is validated.
-        allowed: What is allowed there.
-    """
-    return PydanticCustomError("at_key", "", {"key": key, "allowed": allowed})
-
-
-def at_name(key: tuple[str, ...], allowed: str) -> PydanticCustomError:
-    """Return an error as `at_key` does, about the last key itself rather than its value."""
-    return PydanticCustomError("at_name", "", {"key": key, "allowed": allowed})
-
-
-class Part(BaseModel):
-    """A part of a spec: frozen, and with no key that is not declared."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _name_unknown_keys(cls, value: object) -> object:
-        if isinstance(value, dict):
-            allowed = [field.alias or name for name, field in cls.model_fields.items()]
-            for key in value:
-                if key not in allowed:
-                    raise PydanticCustomError("unknown_key", "", {"key": key, "allowed": allowed})
-        return value
-
-
 def as_number(value: object, kind: str = "a number") -> object:
-    """Return a number as it is, and text such as `1e-3`, which PyYAML does not take for a number, as one.
-
-    Raises:
-        ValueError: If the value is text that is no number, or a bool; the message is `kind`.
-    """
+    """Return a number as it is, and text such as `1e-3`, which PyYAML does not take for a number, as one."""
     if isinstance(value, bool):
         raise ValueError(kind)
     if isinstance(value, str):
@@ -117,68 +61,6 @@ def as_number(value: object, kind: str = "a number") -> object:
 Number: TypeAlias = Annotated[float, BeforeValidator(as_number), Field(allow_inf_nan=False)]
 Whole: TypeAlias = Annotated[int, BeforeValidator(partial(as_number, kind="a whole number"))]
 Flag: TypeAlias = Annotated[bool, Field(strict=True)]
-
-
-def _fits_float32(value: float) -> float:
-    if not MIN_RATE <= value <= MAX_RATE:
-        raise ValueError(f"a learning rate from {MIN_RATE:g} to {MAX_RATE:g}, which float32 can hold")
-    return value
-
-
-Rate: TypeAlias = Annotated[Number, Field(gt=0), AfterValidator(_fits_float32)]
-
-
-def as_float32(rate: float) -> float:
-    """Return the shortest number that gives the same float32."""
-    return float(str(np.float32(rate)))
-
-
-def _different_rates(rates: tuple[float, ...]) -> tuple[float, ...]:
-    rounded = tuple(map(as_float32, rates))
-    if len(set(rounded)) < max(2, len(rounded)):
-        raise ValueError(ALLOWED_RATES)
-    return rounded
-
-
-ALLOWED_RATES = f"2 to {MAX_RATES} different rates greater than 0, such as [0.01, 0.03, 0.1]"
-Rates: TypeAlias = Annotated[
-    tuple[Rate, ...],
-    Field(max_length=MAX_RATES),
-    AfterValidator(_different_rates),
-    Field(json_schema_extra={"minItems": 2, "uniqueItems": True}),
-]
-_RATES_SCHEMA = {
-    "type": "array",
-    "items": {"type": "number", "exclusiveMinimum": 0},
-    "minItems": 2,
-    "maxItems": MAX_RATES,
-    "uniqueItems": True,
-}
-TunableRate: TypeAlias = Annotated[
-    Rate, WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, _RATES_SCHEMA]})
-]
-"""A rate that an arm may list several of, to be tuned; a schedule itself holds the first of them."""
-RANGE_TEST_RATES = {"range_test": "suggestion", "range_test mean": "mean", "range_test max_lr": "max_lr"}
-"""How a spec asks for a rate of the range test: sqrt(base_lr * max_lr), the mean of the bounds, or the upper one."""
-
-
-def _parse_rate_or_test(value: object) -> float | str:
-    if isinstance(value, str) and value in RANGE_TEST_RATES:
-        return value
-    allowed = f"a number greater than 0, or {', '.join(RANGE_TEST_RATES)}"
-    number = as_number(value, f"{allowed}{nearest(value, RANGE_TEST_RATES)}")
-    if not isinstance(number, int | float) or not number > 0:
-        raise ValueError(allowed)
-    return _fits_float32(float(number))
-
-
-RateOrRangeTest: TypeAlias = Annotated[
-    float | str,
-    PlainValidator(_parse_rate_or_test),
-    WithJsonSchema(
-        {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"enum": list(RANGE_TEST_RATES)}, _RATES_SCHEMA]}
-    ),
-]
 Fraction: TypeAlias = Annotated[Number, Field(ge=0, lt=1)]
 NAME_PATTERN = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$"
 Name: TypeAlias = Annotated[str, Field(pattern=NAME_PATTERN)]
@@ -208,8 +90,7 @@ def _parse_length(value: object, units: tuple[Unit, ...]) -> Length:
 
 
 def _length_schema(*units: Unit) -> WithJsonSchema:
-    names = "|".join(f"{unit[:-1]}s?" for unit in units)
-    pattern = rf"^{_NUMBER}({names})\s*$"
+    pattern = rf"^{_NUMBER}({'|'.join(f'{unit[:-1]}s?' for unit in units)})\s*$"
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [f"2 {unit}" for unit in units]})
 
 

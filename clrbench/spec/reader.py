@@ -14,24 +14,18 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 
 MAX_BYTES = 1_000_000
 """Size of a spec file; a longer one is taken for a mistake."""
-
 MAX_NODES, MAX_DEPTH = 20_000, 50
 """Entries and levels once aliases are followed, by which a short text can stand for billions of entries."""
-
 MAX_WRITTEN_NODES = 25_000
 """Keys and values of the text itself; to read all that a megabyte can hold would take seconds."""
-
 MAX_LISTED = 30
 """Messages shown about one file."""
-
 MAX_SHOWN = 80
 """Characters shown of a key or a value in a message."""
-
 MAX_PROBLEM = 200
 """Characters shown of what PyYAML says, which may quote the file at length."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-
 _TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 
 
@@ -111,13 +105,9 @@ def write_yaml(data: Mapping[str, object]) -> str:
 
 
 def locate(path: Path, lines: Mapping[KeyPath, int], key: KeyPath, text: str) -> str:
-    """Return a message with its file, line and key in front.
+    """Return a message with its file, line and key (empty: the whole spec) in front.
 
-    Args:
-        path: Path of the file.
-        lines: Line of each key; a missing key gets the line of the part that should hold it.
-        key: Path of the key from the top; empty for the spec as a whole.
-        text: The message.
+    A key that is missing gets the line of the part that should hold it.
     """
     known = next((key[:length] for length in range(len(key), -1, -1) if key[:length] in lines), ())
     dotted = "".join(map(_shown, key)).removeprefix(".")
@@ -198,9 +188,8 @@ def _key(path: Path, parent: KeyPath, key: yaml.Node) -> str:
         kind = _printable(key.tag.rpartition(":")[2])
         problem = f"got the key {got}, which YAML reads as {kind}; allowed: text, in quotes if need be"
     elif _SURROGATE.search(text):  # which pydantic cannot put into an error
-        problem = (
-            f"got the key {shortened(ascii(text))}, which holds half a character; allowed: text, in quotes if need be"
-        )
+        got = shortened(ascii(text))
+        problem = f"got the key {got}, which holds half a character; allowed: text, in quotes if need be"
     else:
         return text
     raise SpecError(locate(path, {parent: key.start_mark.line + 1}, parent, problem))

@@ -9,21 +9,9 @@ from pydantic import Field, ValidationInfo, create_model, field_validator, model
 from clrbench.records import DoubleArray
 from clrbench.schedules import END_LR_DIVISOR, SCHEDULES, ramp, warmup
 from clrbench.schedules.registry import Kind
-from clrbench.spec.quantities import (
-    MIN_RATE,
-    RANGE_TEST_RATES,
-    Clock,
-    Length,
-    Number,
-    Part,
-    Rate,
-    RateOrRangeTest,
-    Span,
-    TunableRate,
-    Whole,
-    as_float32,
-    at_key,
-)
+from clrbench.spec.part import Part, at_key
+from clrbench.spec.quantities import Clock, Length, Number, Span, Whole
+from clrbench.spec.rates import MIN_RATE, RANGE_TEST_RATES, Rate, RateOrRangeTest, TunableRate, as_float32
 
 RATE_KEYS = {name: "lr" if "lr" in kind.parameters else "max_lr" for name, kind in SCHEDULES.items()}
 """The key of the rate that an arm may be tuned by, by the name of its schedule."""
@@ -76,17 +64,13 @@ class BaseSchedule(Part):
         return {key: RANGE_TEST_RATES[value] for key, value in asked.items() if isinstance(value, str)}
 
     def arguments(self, clock: Clock) -> dict[str, object]:
-        """Return the arguments of this kind's function, lengths in steps.
-
-        Args:
-            clock: Of the part after the warm-up.
-        """
+        """Return the arguments of this kind's function, lengths in steps of the part after the warm-up."""
         return {name: self._argument(name, clock) for name in SCHEDULES[self.name].parameters}
 
     def _argument(self, name: str, clock: Clock) -> object:
         if name == "steps_per_epoch":
             return clock.steps_per_epoch
-        value = getattr(self, _key(name))
+        value = getattr(self, name.removesuffix("_steps"))
         return clock.steps(value) if isinstance(value, Length) else value
 
     def warmup_steps(self, clock: Clock) -> int:
@@ -94,10 +78,7 @@ class BaseSchedule(Part):
         return 0 if self.warmup is None else clock.steps(self.warmup)
 
     def table(self, clock: Clock) -> DoubleArray:
-        """Return the rate of every update.
-
-        Returns:
-            float64[clock.num_steps]
+        """Return the rate of every update, float64[clock.num_steps].
 
         Raises:
             ScheduleError: If an argument does not fit this number of steps.
@@ -129,10 +110,8 @@ class BaseCyclic(BaseSchedule):
         if self.base_lr is not None and self.max_lr is not None and self.max_lr < self.base_lr:
             raise at_key(("max_lr",), f"a rate of at least base_lr, which is {self.base_lr:g}")
         if (self.step_size is None) == (self.cycles is None):
-            raise at_key(
-                ("step_size",),
-                "either step_size (half a cycle, such as '2 epochs') or cycles (how many), exactly one of them",
-            )
+            allowed = "either step_size (half a cycle, such as '2 epochs') or cycles (how many), exactly one of them"
+            raise at_key(("step_size",), allowed)
         return self
 
     @property
@@ -150,11 +129,7 @@ class BaseCyclic(BaseSchedule):
         return self.model_copy(update={"base_lr": base_lr, "max_lr": max_lr, "bounds": None})
 
     def step_size_steps(self, clock: Clock) -> float:
-        """Return half a cycle in steps, fractional where `cycles` does not divide the run evenly.
-
-        Args:
-            clock: Of the part after the warm-up.
-        """
+        """Return half a cycle in steps of the part after the warm-up, fractional where `cycles` does not divide it."""
         if self.cycles is not None:
             return clock.num_steps / (2 * self.cycles)
         return clock.steps(self.step_size or Length(1, "steps"))
@@ -212,10 +187,6 @@ class Ramp(Part):
         return ramp(clock.num_steps, start_lr=self.start_lr, end_lr=self.end_lr, kind=self.kind)
 
 
-def _key(parameter: str) -> str:
-    return parameter.removesuffix("_steps")
-
-
 def _type(parameter: inspect.Parameter) -> object:
     """Return the type of the key that a parameter stands for; see `schedules.registry.register`."""
     if parameter.name in {"lr", "max_lr"}:
@@ -240,9 +211,12 @@ def _model(name: str, kind: Kind) -> type[BaseSchedule]:
     """Return the model of a schedule."""
     base = _base(kind.parameters)
     fields: dict[str, Any] = {
-        _key(parameter.name): (_type(parameter), ... if parameter.default is parameter.empty else parameter.default)
-        for parameter in kind.parameters.values()
-        if parameter.name not in {*base.model_fields, "steps_per_epoch"}
+        key.removesuffix("_steps"): (
+            _type(parameter),
+            ... if parameter.default is parameter.empty else parameter.default,
+        )
+        for key, parameter in kind.parameters.items()
+        if key not in {*base.model_fields, "steps_per_epoch"}
     }
     title = "".join(word.capitalize() for word in name.split("_"))
     fields["name"] = (Literal[name], ...)

@@ -4,13 +4,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, ValidationError, create_model
+from pydantic import AfterValidator, BeforeValidator, create_model
 
 from clrbench.data import FETCHED_FILES, Replacement
-from clrbench.errors import SpecError
-from clrbench.spec.messages import messages
-from clrbench.spec.quantities import Part
-from clrbench.spec.reader import listed, locate, read_yaml
+from clrbench.spec.part import Part, read_part
 
 _URL = re.compile(r"https?://[^\s/]+/\S*")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
@@ -57,14 +54,8 @@ def load_sources(path: Path) -> tuple[Replacement, ...]:
     Raises:
         SpecError: If anything in it is not allowed; the message has one line for each thing found.
     """
-    data, lines = read_yaml(path)
-    if not isinstance(data, dict):
-        example = "{svhn: {train: {url: https://mirror.example/train_32x32.mat, sha256: ...}}}"
-        raise SpecError(f"{path}: got no mapping of keys to values; allowed: such as {example}")
-    try:
-        sources = Sources.model_validate(data)
-    except ValidationError as err:
-        raise SpecError(listed(locate(path, lines, key, text) for key, text in messages(err, data))) from err
+    example = "{svhn: {train: {url: https://mirror.example/train_32x32.mat, sha256: ...}}}"
+    sources, _ = read_part(path, Sources, f"allowed: such as {example}")
     return tuple(
         Replacement(dataset, key, source.url, source.sha256)
         for dataset, files in sources

@@ -4,7 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError, ValidationInfo, field_validator, model_validator
 
-from clrbench.spec.quantities import ALLOWED_RATES, Part, Rates, Whole, at_key
+from clrbench.spec.part import Part, at_key
+from clrbench.spec.quantities import Whole
+from clrbench.spec.rates import ALLOWED_RATES, Rates
 from clrbench.spec.schedules import RATE_KEYS
 
 DEFAULT_POINTS = 5
@@ -45,9 +47,8 @@ def with_rates_moved(arm: object) -> object:
         return arm
     for other, entry in schedule.items():
         if isinstance(entry, list) and other != key and other.endswith("lr"):
-            raise at_key(
-                ("schedule", other), f"one rate; a schedule {schedule['name']} may list several for {key} only"
-            )
+            allowed = f"one rate; a schedule {schedule['name']} may list several for {key} only"
+            raise at_key(("schedule", other), allowed)
     tune = arm.get("tune") or {}
     if not isinstance(schedule.get(key), list) or not isinstance(tune, dict):
         return arm

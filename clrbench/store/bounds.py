@@ -20,11 +20,7 @@ def bounds_to_json(bounds: Mapping[BackendName, Bounds]) -> bytes:
 
 
 def read_bounds(path: Path) -> dict[str, Bounds]:
-    """Return the bounds in a file, by backend; empty where there is no file.
-
-    Raises:
-        ResultsError: If it cannot be read.
-    """
+    """Return the bounds in a file, by backend; empty where there is no file."""
     if not path.exists():
         return {}
     try:

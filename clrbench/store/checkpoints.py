@@ -27,11 +27,10 @@ _ADVICE = "it is left out"
 class Checkpoints:
     """The checkpoints of a run, each named after the number of updates done.
 
-    The caller of every method holds the lock of the run.
+    The caller of every method holds the lock of the run. Where the disk refuses, they raise a ResultsError.
 
     Attributes:
         folder: The folder of all checkpoints, those of other runs included.
-        run_id: The run.
         belongs_to: What a checkpoint must have been made with to serve this run: its identity, versions and the like.
     """
 
@@ -40,11 +39,7 @@ class Checkpoints:
     belongs_to: Mapping[str, Json]
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint, the JSON file last, and remove those that it makes useless.
-
-        Raises:
-            ResultsError: If the disk refuses.
-        """
+        """Write a checkpoint, the JSON file last, and remove those that it makes useless."""
         arrays = _to_npz(checkpoint)
         about: dict[str, Json] = {
             "belongs_to": dict(self.belongs_to),
@@ -70,11 +65,7 @@ class Checkpoints:
         return None, problems
 
     def remove(self) -> None:
-        """Remove all of them, and what a dead process left half-written.
-
-        Raises:
-            ResultsError: If the disk refuses.
-        """
+        """Remove all of them, and what a dead process left half-written."""
         pattern = f"{self.run_id}.*"
         for path in (*self.folder.glob(pattern), *find_temporary(self.folder, pattern)):
             remove(path)

@@ -69,17 +69,10 @@ def read_errors(path: Path, advice: str) -> Iterator[None]:
 
 @contextmanager
 def lock(path: Path, give_up: Callable[[], bool] = lambda: False, times: LockTimes = LockTimes()) -> Iterator[bool]:
-    """Hold a lock against other processes, on this machine and on others that share the folder.
+    """Hold a lock against other processes, on this machine and on others that share the folder; yield whether it is held.
 
     A lock is a file with its owner's name, renewed while it is held: it needs no `flock`, which shared folders often lack.
-
-    Args:
-        path: The file.
-        give_up: Returns whether to stop waiting; called while another process holds the lock.
-        times: When a lock counts as that of a dead process.
-
-    Yields:
-        Whether it is held.
+    While another process holds it, `give_up` says again and again whether to stop waiting.
     """
     lease = SoftFileLease(path, lease_duration=times.lease, poll_interval=LOCK_POLL_SECONDS)
     abandoned = _AbandonedLock(path, times)
@@ -128,10 +121,8 @@ def refuse_symlinks(root: Path, path: Path) -> None:
         if part == root:
             return
         if part.is_symlink():
-            raise ResultsError(
-                f"{part}: is a symbolic link, which is not followed inside a results folder; remove it and run the same "
-                "command again"
-            )
+            advice = "remove it and run the same command again"
+            raise ResultsError(f"{part}: is a symbolic link, which is not followed inside a results folder; {advice}")
 
 
 def write_file(target: Path, content: bytes) -> None:
@@ -141,12 +132,7 @@ def write_file(target: Path, content: bytes) -> None:
 
 
 def write_folder(target: Path, contents: Mapping[str, bytes]) -> None:
-    """Replace a folder in one step by one with these files; the caller holds a lock on it.
-
-    Args:
-        target: The folder.
-        contents: The content of each file by its name, in the order in which they are written.
-    """
+    """Replace a folder in one step by one with these files, written in this order; the caller holds a lock on it."""
     with disk_errors(target), files.new_folder(target) as folder:
         for name, content in contents.items():
             with files.new_file(folder / name) as file:
@@ -161,9 +147,7 @@ def is_being_replaced(target: Path) -> bool:
 def recover_folder(target: Path, is_complete: Callable[[Path], bool]) -> None:
     """Remove what a dead process left of `write_folder`; a complete folder takes its place at `target` if that is free.
 
-    Args:
-        target: The folder that was being written; the caller holds a lock on it.
-        is_complete: Returns whether a folder, under its temporary name, holds everything that was to be written.
+    The caller holds a lock on the folder. `is_complete` is called with its temporary name.
     """
     with disk_errors(target):
         for left in files.find_temporary(target.parent, target.name):

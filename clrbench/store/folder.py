@@ -1,7 +1,8 @@
 """The layout of a results folder.
 
 Every write goes to a temporary name first, is flushed to the disk, and then takes its place in one step, so every file is
-complete. Whatever writes raises a ResultsError where the disk refuses.
+complete. Whatever writes raises a ResultsError where the disk refuses, and whatever reads where a file is missing or is
+not what was written.
 """
 
 import io
@@ -61,11 +62,7 @@ class ResultsFolder:
         return (self.root / "runs").is_dir()
 
     def find_run(self, run_id: str) -> StoredRun | None:
-        """Return a finished run, or None where there is none.
-
-        Raises:
-            ResultsError: If a file of it is missing, or is not what was written.
-        """
+        """Return a finished run, or None where there is none."""
         folder = self._path(f"runs/{run_id}")
         return read_run(folder) if folder.exists() else None
 
@@ -78,14 +75,10 @@ class ResultsFolder:
         return run is not None and run.has_evaluations(evaluation_steps)
 
     def indexed_runs(self) -> list[StoredRun]:
-        """Return the finished runs of the experiment as it was last asked for, in the order of its spec.
-
-        Raises:
-            ResultsError: If nothing was ever started here, or the index or a run is damaged.
-        """
+        """Return the finished runs of the experiment as it was last asked for, in the order of its spec."""
         if not self.has_runs():
             raise ResultsError(
-                f"{self.root}: no folder runs/ lies there; run `clrbench compare` first, or name its folder"
+                f"{self.root}: there is no folder runs/; run `clrbench compare` first, or name its folder"
             )
         run_ids = [run_id for run_ids in self.index().runs.values() for run_id in run_ids] or self._all_run_ids()
         return [run for run in map(self._wait_for_run, run_ids) if run is not None]
@@ -94,8 +87,7 @@ class ResultsFolder:
         """Return the same runs with only the evaluations that the spec asks for; a run may have more."""
         points = self.index().evaluation_steps
         return [
-            run.evaluated_at(tuple(points[run.key.arm])) if run.key.arm in points else run
-            for run in self.indexed_runs()
+            run.evaluated_at(tuple(points.get(run.key.arm, run.spec.evaluation_steps))) for run in self.indexed_runs()
         ]
 
     def write_run(self, record: RunRecord, log: RunLog) -> None:
@@ -105,15 +97,7 @@ class ResultsFolder:
 
     @contextmanager
     def run_lock(self, run_id: str, give_up: Callable[[], bool] = lambda: False) -> Iterator[bool]:
-        """Hold the lock of a run, and clear up after a process that died while it wrote the run.
-
-        Args:
-            run_id: The run.
-            give_up: Returns whether to stop waiting; called while another process holds the lock.
-
-        Yields:
-            Whether it is held.
-        """
+        """Hold the lock of a run, once what a dead process left of the run is cleared up; see `files.lock`."""
         with self._lock(run_id, give_up) as held:
             if held:
                 files.recover_folder(self._path(f"runs/{run_id}"), is_run)
@@ -138,11 +122,7 @@ class ResultsFolder:
         return self.has_checkpoint(run_id) or self._lock_path(run_id).exists()
 
     def index(self) -> Index:
-        """Return the content of `experiment.json`.
-
-        Raises:
-            ResultsError: If it cannot be read, or a newer clrbench wrote it.
-        """
+        """Return the content of `experiment.json`."""
         return read_index(self.root)
 
     def begin(self, spec: str, warnings: list[str]) -> None:
@@ -178,11 +158,7 @@ class ResultsFolder:
         return len(self._update_index(lambda index: index.with_look(backend, seeds)).looks[backend])
 
     def bounds(self) -> dict[str, Bounds]:
-        """Return the bounds in `bounds.json` of a range test, by backend; empty where there is no such file.
-
-        Raises:
-            ResultsError: If it cannot be read.
-        """
+        """Return the bounds in `bounds.json` of a range test, by backend; empty where there is no such file."""
         return read_bounds(self.root / BOUNDS_FILE)
 
     def write_bounds(self, bounds: Mapping[BackendName, Bounds]) -> None:
@@ -190,11 +166,7 @@ class ResultsFolder:
         self.write_bytes(BOUNDS_FILE, bounds_to_json(bounds))
 
     def read_spec(self) -> Spec:
-        """Return the spec that was last begun here.
-
-        Raises:
-            ResultsError: If there is none, or it is damaged.
-        """
+        """Return the spec that was last begun here."""
         path = self.root / SPEC_FILE
         if not path.is_file():
             raise ResultsError(
@@ -207,24 +179,15 @@ class ResultsFolder:
             raise ResultsError(f"damaged: {err}") from err
 
     def read_table(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
-        """Return a table from a CSV file of the results folder.
-
-        Args:
-            name: Name of the file.
-            columns: Columns that it must have.
-
-        Raises:
-            ResultsError: If it cannot be read, or lacks a column.
-        """
+        """Return a table from a CSV file of the results folder, which must have these columns."""
         path, advice = self.root / name, f"run clrbench report {self.root} to write it anew"
-        content = io.BytesIO(files.read_file(path, advice))
+        content = files.read_file(path, advice)
         with files.read_errors(path, advice):
-            header = pd.read_csv(content, nrows=0)
-            content.seek(0)
+            header = pd.read_csv(io.BytesIO(content), nrows=0)
             # An arm may be called 007 or nan; what is missing can only be a number.
             missing = {str(column): ["nan"] for column in header if column not in NAME_COLUMNS}
             types = dict.fromkeys(NAME_COLUMNS, str)
-            table = pd.read_csv(content, dtype=types, na_values=missing, keep_default_na=False)
+            table = pd.read_csv(io.BytesIO(content), dtype=types, na_values=missing, keep_default_na=False)
         if absent := [column for column in columns if column not in table]:
             raise ResultsError(f"{path}: got no column {', '.join(absent)}; {advice}")
         return table
@@ -252,19 +215,14 @@ class ResultsFolder:
             return self.find_run(run_id)
 
     def _all_run_ids(self) -> list[str]:
-        """Return the ids of all runs, for want of an index that says which of them count.
-
-        Raises:
-            ResultsError: If two of them are of the same backend, arm and seed.
-        """
+        """Return the ids of all runs, for want of an index that says which of them count."""
         run_ids = sorted(path.name for path in (self.root / "runs").glob("[!.]*"))
         names = [run_id.rpartition("-")[0] for run_id in run_ids]
-        for name, following in pairwise(names):
-            if name == following:
-                raise ResultsError(
-                    f"{self.root}: {INDEX_FILE} does not say which of several runs {name} counts; run clrbench compare on "
-                    "the spec again, which trains nothing that is finished"
-                )
+        if twice := [name for name, following in pairwise(names) if name == following]:
+            raise ResultsError(
+                f"{self.root}: {INDEX_FILE} does not say which of several runs {twice[0]} counts; run clrbench compare on "
+                "the spec again, which trains nothing that is finished"
+            )
         return run_ids
 
     def _update_index(self, change: Callable[[Index], Index]) -> Index:

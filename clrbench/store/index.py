@@ -33,9 +33,7 @@ class Index:
 
     Attributes:
         protocol: `planning.plan.PROTOCOL` of the version that last began the experiment.
-        warnings: The warnings about its spec.
         spec: SHA-256, in hex, of the resolved spec that was last begun.
-        threads: Threads of each run.
         devices: cpu, cuda or mps, by backend.
         runs: Ids of the runs that count, by backend, in the order of the spec.
         runs_of: SHA-256, in hex, of the spec that asked for these runs.
@@ -56,15 +54,9 @@ class Index:
     def with_runs(
         self, spec: str, backend: str, run_ids: list[str], evaluation_steps: Mapping[str, list[int]]
     ) -> "Index":
-        """Return the index with the runs that a spec asks for, unless it has more of them for the same spec.
+        """Return the index with the runs that a spec, by its SHA-256, asks for, unless it has more of them for that spec.
 
         A search asks for more runs from round to round, and processes that share it may be in different rounds.
-
-        Args:
-            spec: SHA-256 of the spec, in hex.
-            backend: The backend of the runs.
-            run_ids: In the order of the spec.
-            evaluation_steps: The numbers of updates after which the runs of each arm are evaluated.
         """
         runs = {**self.runs, backend: run_ids}
         if self.runs_of == spec:
@@ -83,11 +75,7 @@ class Index:
 
 
 def read_index(root: Path) -> Index:
-    """Return the index of a results folder, read once until it is written again; an empty one where there is none.
-
-    Raises:
-        ResultsError: If it cannot be read, or a newer clrbench wrote it.
-    """
+    """Return the index of a results folder, read once until it is written again; an empty one where there is none."""
     path = root / INDEX_FILE
     return _read_index(path, file_stamp(path, _ADVICE)) if path.exists() else Index()
 

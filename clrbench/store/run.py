@@ -11,7 +11,7 @@ import pandas as pd
 
 from clrbench.errors import ResultsError
 from clrbench.files import checksum
-from clrbench.records import Evaluation, Json, Provenance, RunLog, RunStatus, Split, SplitSizes, Timing
+from clrbench.records import Evaluation, Json, Provenance, RunLog, RunStatus, Split, SplitSizes
 from clrbench.spec import RunSpec
 from clrbench.store.files import Stamp, file_stamp, read_checked_file, read_sealed_json, to_sealed_json
 
@@ -31,7 +31,6 @@ class RunKey(NamedTuple):
     """The name of a run in the tables of an experiment.
 
     Attributes:
-        backend: torch or keras.
         arm: Name of its arm; `constant@0.01` for a tuned arm at another rate than the one chosen.
         seed: The seed of its initial weights and batches.
     """
@@ -51,17 +50,6 @@ class RunTiming:
     load_seconds: float
     images_per_second: float
 
-    @classmethod
-    def of(cls, timing: Timing) -> "RunTiming":
-        """Return the timing of a run that has just ended."""
-        return cls(
-            train_seconds=timing.train_seconds,
-            evaluation_seconds=timing.evaluation_seconds,
-            compile_seconds=timing.compile_seconds,
-            load_seconds=timing.load_seconds,
-            images_per_second=timing.num_images / timing.train_seconds,
-        )
-
 
 @dataclass(frozen=True)
 class RunRecord:
@@ -71,8 +59,6 @@ class RunRecord:
         run_id: Name of its folder.
         identity: SHA-256, in hex, of everything that decides its numbers.
         spec: The resolved spec of this run alone.
-        num_classes: Number of classes of its data set.
-        provenance: The software, machine and data that it is made with.
     """
 
     run_id: str
@@ -89,9 +75,7 @@ class StoredRun:
     Attributes:
         folder: Its folder, named after the run's id.
         record: What was known of it before it was made.
-        status: `finished`, or `diverged`.
         reason: Why it diverged; None where it did not.
-        timing: The time it took.
         steps: `RUN_COLUMNS`, a row for each planned update; nan after a divergence.
         evaluations: `EVALUATION_COLUMNS`, a row for each planned evaluation; nan after a divergence.
     """
@@ -148,11 +132,7 @@ class StoredRun:
 
 
 def read_run(folder: Path) -> StoredRun:
-    """Return the run in a folder; its files are read once, until they are written again.
-
-    Raises:
-        ResultsError: If a file is missing, or is not what was written.
-    """
+    """Return the run in a folder; its files are read once, until they are written again."""
     run = _read_current(folder)
     if run.record.run_id != folder.name:
         raise ResultsError(f"{folder / RUN_FILE}: is that of run {run.record.run_id}; {_ADVICE}")
@@ -184,6 +164,8 @@ def to_csv(table: pd.DataFrame) -> bytes:
 
 
 def _to_json(record: RunRecord, log: RunLog) -> dict[str, Json]:
+    seconds = asdict(log.timing)
+    num_images = seconds.pop("num_images")
     return {
         "run_id": record.run_id,
         "identity": record.identity,
@@ -192,30 +174,25 @@ def _to_json(record: RunRecord, log: RunLog) -> dict[str, Json]:
         "num_classes": record.num_classes,
         "spec": record.spec.model_dump(mode="json", exclude_none=True),
         "provenance": asdict(record.provenance),
-        "timing": asdict(RunTiming.of(log.timing)),
+        "timing": {**seconds, "images_per_second": num_images / log.timing.train_seconds},
     }
 
 
 def _from_json(folder: Path, content: dict[str, Any]) -> StoredRun:
-    """Return the run that the content of `run.json` describes, with its tables."""
     provenance = {**content["provenance"], "rows": SplitSizes(**content["provenance"]["rows"])}
-    spec = RunSpec.model_validate(content["spec"])
+    spec, checksums = RunSpec.model_validate(content["spec"]), content[_FILES_KEY]
     return StoredRun(
         folder=folder,
         record=RunRecord(
-            run_id=content["run_id"],
-            identity=content["identity"],
             spec=spec,
-            num_classes=content["num_classes"],
             provenance=Provenance(**provenance),
+            **{name: content[name] for name in ("run_id", "identity", "num_classes")},
         ),
         status=content["status"],
         reason=content["reason"],
         timing=RunTiming(**content["timing"]),
-        steps=_read_table(folder / STEPS_FILE, RUN_COLUMNS, spec.num_steps, content[_FILES_KEY]),
-        evaluations=_read_table(
-            folder / EVALUATIONS_FILE, EVALUATION_COLUMNS, len(spec.evaluation_steps), content[_FILES_KEY]
-        ),
+        steps=_read_table(folder / STEPS_FILE, RUN_COLUMNS, spec.num_steps, checksums),
+        evaluations=_read_table(folder / EVALUATIONS_FILE, EVALUATION_COLUMNS, len(spec.evaluation_steps), checksums),
     )
 
 
@@ -245,8 +222,7 @@ def _read_table(path: Path, columns: tuple[str, ...], num_rows: int, checksums: 
 
 
 def _steps_table(log: RunLog) -> pd.DataFrame:
-    steps = np.arange(1, len(log.steps.lr) + 1)
-    values = (steps, log.steps.lr, log.steps.loss, log.steps.accuracy)
+    values = (np.arange(1, len(log.steps.lr) + 1), log.steps.lr, log.steps.loss, log.steps.accuracy)
     return pd.DataFrame(dict(zip(RUN_COLUMNS, values, strict=True)))
 
 

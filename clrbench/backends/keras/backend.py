@@ -1,7 +1,5 @@
 """The Keras backend, on TensorFlow: devices, threads, versions; see `Backend`."""
 
-from __future__ import annotations
-
 import sys
 
 from clrbench.backends.common import choose_device

@@ -1,7 +1,5 @@
 """How images reach the network on Keras: from the device's memory, or read piece by piece by tf.data on the way there."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Protocol, TypeAlias
 
@@ -23,7 +21,6 @@ class Input(Protocol):
 
     def pieces(self, rows: IntArray, unit: int = 1) -> Iterator[Piece]:
         """Yield images, labels and the indices of `rows` in them, in order; `unit` entries of `rows` stay together."""
-        ...
 
 
 def make_input(images: Images, labels: IntArray, device: str, pipeline: Pipeline) -> Input:
@@ -76,11 +73,7 @@ class _Stream:
 
 
 def adopted(images: Images) -> tf.Tensor:
-    """Return images as a CPU tensor by a single copy; `tf.constant` holds three at a time.
-
-    Args:
-        images: Of any memory layout; may be read-only or memory-mapped.
-    """
+    """Return images of any memory layout as a CPU tensor by a single copy; `tf.constant` holds three at a time."""
     memory = np.empty(images.nbytes + ALIGNMENT_BYTES, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT_BYTES
     aligned = memory[start : start + images.nbytes].view(images.dtype).reshape(images.shape)

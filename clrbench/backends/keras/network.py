@@ -1,22 +1,8 @@
 """Layer records as a Keras model whose weights go by the names of `models.weight_shapes`."""
 
-from __future__ import annotations
-
+from clrbench import layers
 from clrbench.backends.common import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
 from clrbench.backends.keras.imports import keras, tf
-from clrbench.layers import (
-    Activation,
-    AveragePool,
-    BatchNorm,
-    Conv,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalAveragePool,
-    Layer,
-    MaxPool,
-    Residual,
-)
 from clrbench.models import tagged
 
 
@@ -30,33 +16,31 @@ class Network:
         seeds: States of the dropout layers' generators, by name.
     """
 
-    def __init__(self, layers: tuple[Layer, ...], image_shape: tuple[int, int, int], *, exact_batch_norm: bool) -> None:
+    def __init__(
+        self, architecture: tuple[layers.Layer, ...], image_shape: tuple[int, int, int], *, exact_batch_norm: bool
+    ) -> None:
         """Build the model, its variables still unset; with `exact_batch_norm`, of `ExactBatchNormalization` layers."""
         self.weights: dict[str, keras.Variable] = {}
         self.statistics: dict[str, keras.Variable] = {}
         self.seeds: dict[str, keras.Variable] = {}
         self._batch_norm = ExactBatchNormalization if exact_batch_norm else keras.layers.BatchNormalization
         images = keras.Input(image_shape)
-        self.model = keras.Model(images, self._chain(layers, "", images))
+        self.model = keras.Model(images, self._chain(architecture, "", images))
 
-    def _chain(self, layers: tuple[Layer, ...], prefix: str, values: keras.KerasTensor) -> keras.KerasTensor:
-        for tag, layer in tagged(layers, prefix):
-            if isinstance(layer, Residual):
-                inner = self._chain(layer.body, f"{tag}body.", values)
-                values = keras.layers.Add()([inner, self._chain(layer.shortcut, f"{tag}shortcut.", values)])
-            else:
-                values = self._apply(layer, tag, values)
+    def _chain(self, branch: tuple[layers.Layer, ...], prefix: str, values: keras.KerasTensor) -> keras.KerasTensor:
+        for tag, layer in tagged(branch, prefix):
+            values = self._apply(layer, tag, values)
         return values
 
-    def _apply(self, layer: Layer, tag: str, values: keras.KerasTensor) -> keras.KerasTensor:
+    def _apply(self, layer: layers.Layer, tag: str, values: keras.KerasTensor) -> keras.KerasTensor:
         """Return what one layer makes of symbolic values, and keep its variables."""
         match layer:
-            case Dense(units):
+            case layers.Dense(units):
                 made = keras.layers.Dense(units)
                 values = made(values)
                 self.weights |= {f"{tag}dense.kernel": made.kernel, f"{tag}dense.bias": made.bias}
                 return values
-            case Conv(_, size, _, padding):
+            case layers.Conv(_, size, _, padding):
                 if padding == "same":
                     # "same" in TensorFlow pads more at the far edge when the stride is 2.
                     values = keras.layers.ZeroPadding2D(size // 2)(values)
@@ -66,19 +50,30 @@ class Network:
                 if layer.bias:
                     self.weights[f"{tag}conv.bias"] = made.bias
                 return values
-            case BatchNorm():
+            case layers.BatchNorm():
                 made = self._batch_norm(momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON)
                 values = made(values)
                 self.weights |= {f"{tag}batch_norm.gamma": made.gamma, f"{tag}batch_norm.beta": made.beta}
                 self.statistics[f"{tag}batch_norm.moving_mean"] = made.moving_mean
                 self.statistics[f"{tag}batch_norm.moving_variance"] = made.moving_variance
                 return values
-            case Dropout(rate):
+            case layers.Dropout(rate):
                 made = keras.layers.Dropout(rate, seed=0)
                 self.seeds[f"{tag}dropout.seed"] = made.seed_generator.state
                 return made(values)
-            case _:
-                return _plain(layer)(values)
+            case layers.MaxPool(size):
+                return keras.layers.MaxPooling2D(size)(values)
+            case layers.AveragePool(size):
+                return keras.layers.AveragePooling2D(size)(values)
+            case layers.GlobalAveragePool():
+                return keras.layers.GlobalAveragePooling2D()(values)
+            case layers.Flatten():
+                return keras.layers.Flatten()(values)
+            case layers.Activation(name):
+                return keras.layers.Activation(name)(values)
+            case layers.Residual(body, shortcut):
+                inner = self._chain(body, f"{tag}body.", values)
+                return keras.layers.Add()([inner, self._chain(shortcut, f"{tag}shortcut.", values)])
 
 
 class ExactBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
@@ -103,19 +98,3 @@ def _mean(values: tf.Tensor) -> tf.Tensor:
     while len(values.shape) > 1:
         values = keras.ops.mean(values, axis=-2)
     return values
-
-
-def _plain(layer: Layer) -> keras.layers.Layer:
-    """Return the Keras layer of a record that has neither weights nor state."""
-    match layer:
-        case MaxPool(size):
-            return keras.layers.MaxPooling2D(size)
-        case AveragePool(size):
-            return keras.layers.AveragePooling2D(size)
-        case GlobalAveragePool():
-            return keras.layers.GlobalAveragePooling2D()
-        case Flatten():
-            return keras.layers.Flatten()
-        case Activation(name):
-            return keras.layers.Activation(name)
-    raise TypeError(f"no Keras layer for {layer}")

@@ -1,7 +1,5 @@
 """The optimizers of the Keras backend, whose arithmetic is also the `shared` one."""
 
-from __future__ import annotations
-
 from clrbench.backends.common import ADADELTA_RHO, ADAGRAD_ACCUMULATOR, ADAM_BETAS, EPSILON, RMSPROP_RHO
 from clrbench.backends.keras.imports import keras, tf
 from clrbench.records import OptimizerSettings

@@ -1,7 +1,5 @@
 """What TensorFlow compiles: a stretch of training steps, and the score of a chunk of rows."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -19,13 +17,7 @@ Numbers: TypeAlias = tuple[float, ...]
 
 @dataclass(frozen=True)
 class ImageType:
-    """The images that a program is compiled for.
-
-    Attributes:
-        shape: Height, width and channels.
-        dtype: uint8 or float32.
-        standardisation: Mean and deviation, float[channels] each; see `Standardisation`.
-    """
+    """The images that a program is compiled for: height, width and channels, `uint8` or `float32`, mean and deviation."""
 
     shape: tuple[int, int, int]
     dtype: str
@@ -113,10 +105,8 @@ class Program:
     def _score(self, images: tf.Tensor, labels: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         labels = tf.gather(labels, rows)
         logits = self._network.model(self._scaled(tf.gather(images, rows)), training=False)
-        sums = [
-            tf.reduce_sum(tf.cast(values, tf.float64)) for values in (_losses(logits, labels), _hits(logits, labels))
-        ]
-        return tf.stack(sums)
+        both = _losses(logits, labels), _hits(logits, labels)
+        return tf.stack([tf.reduce_sum(tf.cast(values, tf.float64)) for values in both])
 
     def _feed(self, images: tf.Tensor, labels: tf.Tensor, batches: tf.Tensor) -> tf.Tensor:
         num_steps = tf.shape(batches)[0]

@@ -1,7 +1,5 @@
 """Training on Keras: steps are one compiled loop over images on the device, a whole data set or a piece of it."""
 
-from __future__ import annotations
-
 import weakref
 
 import numpy as np

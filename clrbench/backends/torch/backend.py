@@ -1,7 +1,5 @@
 """The PyTorch backend: devices, threads, versions; see `Backend`."""
 
-from __future__ import annotations
-
 import torch
 
 from clrbench.backends.common import choose_device
@@ -33,8 +31,8 @@ def build(device: str) -> dict[str, str]:
     """Return what torch computes with; see `Backend`."""
     found = {
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "mkl": _yes_or_no(torch.backends.mkl.is_available()),  # type: ignore[no-untyped-call]
-        "onednn": _yes_or_no(torch.backends.mkldnn.is_available()),  # type: ignore[no-untyped-call]
+        "mkl": "yes" if torch.backends.mkl.is_available() else "no",  # type: ignore[no-untyped-call]
+        "onednn": "yes" if torch.backends.mkldnn.is_available() else "no",  # type: ignore[no-untyped-call]
     }
     if device == "cuda":
         found |= {
@@ -43,10 +41,6 @@ def build(device: str) -> dict[str, str]:
             "device_name": torch.cuda.get_device_name(),
         }
     return found
-
-
-def _yes_or_no(there: bool) -> str:
-    return "yes" if there else "no"
 
 
 def make_trainer(plan: TrainPlan, dataset: Dataset, device: str) -> TorchTrainer:

@@ -1,7 +1,5 @@
 """How images reach the network on torch: gathered from the device's memory, or read piece by piece on the way there."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -30,19 +28,13 @@ class Input:
     """The images and labels of a data set's training or test rows, as the network takes them."""
 
     def __init__(
-        self,
-        images: Images,
-        labels: IntArray,
-        *,
-        standardisation: Standardisation | None,
-        pipeline: Pipeline,
-        device: str,
+        self, images: Images, labels: IntArray, scale: Standardisation | None, pipeline: Pipeline, device: str
     ) -> None:
         """Bring the images to the device, or prepare to do so piece by piece; bytes are scaled to 0..1."""
         self._source: _Source = (_Resident if pipeline == "resident" else _Stream)(images, labels, device)
         self._image_shape: tuple[int, ...] = images.shape[1:]
         self._is_bytes = images.dtype == np.uint8
-        self._standardisation = standardisation
+        self._scale = scale
         self._device = device
 
     @property
@@ -51,14 +43,10 @@ class Input:
         return 4 * math.prod(self._image_shape)
 
     def chunks(self, rows: IntArray, at_once: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images and labels, `at_once` entries of `rows` at a time; the images are valid until the next are drawn.
-
-        Args:
-            rows: int32[n, ...], rows of the images in order.
-            at_once: Entries of `rows` per chunk; the last may be shorter.
+        """Yield images and labels, `at_once` entries of `rows` (int32[n, ...]) at a time; the last chunk may be shorter.
 
         Yields:
-            float32[at_once, ..., height, width, channels] and int64[at_once, ...]
+            float32[at_once, ..., height, width, channels], valid until the next are drawn, and int64[at_once, ...]
         """
         if not len(rows):
             return
@@ -72,7 +60,7 @@ class Input:
         height, width, channels = self._image_shape
         all_floats = torch.empty(capacity, height * width * channels, device=self._device)
         all_bytes = torch.empty_like(all_floats, dtype=torch.uint8) if self._is_bytes else None
-        scale = self._standardisation
+        scale = self._scale
         if scale is not None:
             mean, deviation = (
                 torch.tensor(np.tile(values, height * width), device=self._device)

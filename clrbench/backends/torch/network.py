@@ -1,7 +1,5 @@
 """Layer records as a torch function over named tensors."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeAlias
@@ -12,22 +10,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from clrbench import layers
 from clrbench.backends.common import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
-from clrbench.layers import (
-    Activation,
-    AveragePool,
-    BatchNorm,
-    Conv,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalAveragePool,
-    Layer,
-    MaxPool,
-    Residual,
-)
 from clrbench.models import tagged
-from clrbench.records import Weights
+from clrbench.records import TrainPlan
 
 Function: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -55,36 +41,25 @@ class Network:
         training: Whether dropout drops and batch norm uses, and keeps, the statistics of the batch.
     """
 
-    def __init__(
-        self, layers: tuple[Layer, ...], weights: Weights, *, device: str, dropout_seed: int, keras_batch_norm: bool
-    ) -> None:
-        """Build the network.
+    def __init__(self, plan: TrainPlan, device: str) -> None:
+        """Build the network of a plan, from its initial weights.
 
-        Args:
-            layers: From the images to the logits.
-            weights: Initial values; see `models.weight_shapes`.
-            device: Device of all tensors.
-            dropout_seed: Seed of `generator`.
-            keras_batch_norm: Whether batch norm is in Keras's arithmetic, whose moving variance divides by n (torch's own
-                divides by n - 1, and its sums over images are ten times less exact).
+        Under the `shared` update rule batch norm is in Keras's arithmetic, whose moving variance divides by n; torch's own
+        divides by n - 1, and its sums over images are ten times less exact.
         """
-        self.weights = {name: to_tensor(weight, device).requires_grad_() for name, weight in weights.items()}
+        self.weights = {name: to_tensor(weight, device).requires_grad_() for name, weight in plan.weights.items()}
         self.statistics: dict[str, Tensor] = {}
-        self.generator = torch.Generator(device).manual_seed(dropout_seed)
+        self.generator = torch.Generator(device).manual_seed(plan.dropout_seed)
         self.training = True
-        self._keras_batch_norm = keras_batch_norm
-        self._function = self._chain(layers, "")
+        self._keras_batch_norm = plan.optimizer.update_rule == "shared"
+        self._function = self._chain(plan.layers, "")
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return float32[batch, classes], logits.
-
-        Args:
-            images: float32[batch, height, width, channels].
-        """
+        """Return logits, float32[batch, classes], of images, float32[batch, height, width, channels]."""
         return self._function(images.permute(0, 3, 1, 2))
 
-    def _chain(self, layers: tuple[Layer, ...], prefix: str) -> Function:
-        functions = [self._bind(layer, tag) for tag, layer in tagged(layers, prefix)]
+    def _chain(self, branch: tuple[layers.Layer, ...], prefix: str) -> Function:
+        functions = [self._bind(layer, tag) for tag, layer in tagged(branch, prefix)]
 
         def chain(values: Tensor) -> Tensor:
             for function in functions:
@@ -93,31 +68,31 @@ class Network:
 
         return chain
 
-    def _bind(self, layer: Layer, tag: str) -> Function:
+    def _bind(self, layer: layers.Layer, tag: str) -> Function:
         """Return the function of one layer, over values that are [batch, channels, height, width] or flat."""
         match layer:
-            case Dense():
+            case layers.Dense():
                 kernel, bias = self.weights[f"{tag}dense.kernel"], self.weights[f"{tag}dense.bias"]
                 return lambda values: torch.addmm(bias, values, kernel)
-            case Conv(_, size, stride, padding):
+            case layers.Conv(_, size, stride, padding):
                 kernel, offset = self.weights[f"{tag}conv.kernel"], self.weights.get(f"{tag}conv.bias")
                 margin = size // 2 if padding == "same" else 0
                 return lambda values: F.conv2d(values, kernel, offset, stride, margin)
-            case MaxPool(size):
+            case layers.MaxPool(size):
                 return lambda values: F.max_pool2d(values, size)
-            case AveragePool(size):
+            case layers.AveragePool(size):
                 return lambda values: F.avg_pool2d(values, size)
-            case GlobalAveragePool():
+            case layers.GlobalAveragePool():
                 return lambda values: values.mean((2, 3))
-            case Flatten():
+            case layers.Flatten():
                 return lambda values: values.permute(0, 2, 3, 1).flatten(1)
-            case Activation(name):
+            case layers.Activation(name):
                 return _ACTIVATIONS[name]
-            case Dropout(rate):
+            case layers.Dropout(rate):
                 return partial(self._drop, keep=1 - rate)
-            case BatchNorm():
+            case layers.BatchNorm():
                 return self._bind_batch_norm(tag)
-            case Residual(body, shortcut):
+            case layers.Residual(body, shortcut):
                 inner, around = self._chain(body, f"{tag}body."), self._chain(shortcut, f"{tag}shortcut.")
                 return lambda values: inner(values) + around(values)
 
@@ -150,12 +125,7 @@ class Network:
 
 
 def to_tensor(array: npt.NDArray[np.generic], device: str) -> Tensor:
-    """Return a copy of a weight, or a slot of one, on a device: kernels of convolutions as [out, in, height, width].
-
-    Args:
-        array: In the layout of `models.weight_shapes`.
-        device: Device of the tensor.
-    """
+    """Return a weight, or a slot of one, copied from the layout of `models.weight_shapes` to torch's, on a device."""
     tensor = torch.tensor(array, device=device)
     return tensor.permute(3, 2, 0, 1).contiguous() if array.ndim == 4 else tensor
 

@@ -1,9 +1,7 @@
 """The optimizers of the torch backend: torch's own, or with Keras's arithmetic where the two differ."""
 
-from __future__ import annotations
-
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import numpy as np
@@ -22,42 +20,33 @@ def make_optimizer(settings: OptimizerSettings, weights: list[Tensor]) -> Optimi
     """
     # Torch wraps this for its compiler, whose import takes a worker a second or two.
     Optimizer.add_param_group = inspect.unwrap(Optimizer.add_param_group)  # type: ignore[method-assign]
-    decay, shared = settings.weight_decay, settings.update_rule == "shared"
     fused = weights[0].device.type in ("cpu", "cuda") or None
     foreach = None if fused else True
+    shared = settings.update_rule == "shared"
+    make: Callable[..., Optimizer]
     match settings.name:
         case "sgd":
-            momentum, nesterov = settings.momentum, settings.nesterov
-            if shared:
-                return KerasMomentum(weights, lr=0.0, momentum=momentum, nesterov=nesterov, weight_decay=decay)
-            sgd = partial(torch.optim.SGD, fused=fused, foreach=foreach)
-            return sgd(weights, lr=0.0, momentum=momentum, nesterov=nesterov, weight_decay=decay)
+            sgd = KerasMomentum if shared else partial(torch.optim.SGD, fused=fused, foreach=foreach)
+            make = partial(sgd, momentum=settings.momentum, nesterov=settings.nesterov)
         case "adam" | "adamw" if shared:
-            return KerasAdam(weights, lr=0.0, weight_decay=decay, decoupled=settings.name == "adamw", step=0)
+            make = partial(KerasAdam, decoupled=settings.name == "adamw", step=0)
         case "adam" | "adamw":
             adam = torch.optim.Adam if settings.name == "adam" else torch.optim.AdamW
-            return adam(
-                weights, lr=0.0, betas=ADAM_BETAS, eps=EPSILON, weight_decay=decay, fused=fused, foreach=foreach
-            )
+            make = partial(adam, betas=ADAM_BETAS, eps=EPSILON, fused=fused, foreach=foreach)
         case "rmsprop" if shared:
-            return KerasRMSprop(weights, lr=0.0, weight_decay=decay)
+            make = KerasRMSprop
         case "rmsprop":
-            rmsprop = torch.optim.RMSprop
-            return rmsprop(weights, lr=0.0, alpha=RMSPROP_RHO, eps=EPSILON, weight_decay=decay, foreach=True)
+            make = partial(torch.optim.RMSprop, alpha=RMSPROP_RHO, eps=EPSILON, foreach=True)
         case "adagrad":
-            adagrad = partial(torch.optim.Adagrad, initial_accumulator_value=ADAGRAD_ACCUMULATOR)
-            return adagrad(weights, lr=0.0, eps=EPSILON, weight_decay=decay, foreach=True)
+            first = ADAGRAD_ACCUMULATOR
+            make = partial(torch.optim.Adagrad, initial_accumulator_value=first, eps=EPSILON, foreach=True)
         case "adadelta":
-            adadelta = torch.optim.Adadelta
-            return adadelta(weights, lr=0.0, rho=ADADELTA_RHO, eps=EPSILON, weight_decay=decay, foreach=True)
+            make = partial(torch.optim.Adadelta, rho=ADADELTA_RHO, eps=EPSILON, foreach=True)
+    return make(weights, lr=0.0, weight_decay=settings.weight_decay)
 
 
 class _KerasForm(Optimizer):
-    """An optimizer written out in Keras's arithmetic, which no option of torch's gives.
-
-    Attributes:
-        slots: Names of the tensors that it keeps for every weight, zero at first.
-    """
+    """An optimizer written out in Keras's arithmetic, which no option of torch's gives; its slots are zero at first."""
 
     slots: tuple[str, ...] = ("velocity",)
 
@@ -71,6 +60,8 @@ class _KerasForm(Optimizer):
         (group,) = self.param_groups
         weights = group["params"]
         gradients = [weight.grad for weight in weights]
+        if group["weight_decay"] and not group.get("decoupled"):
+            gradients = list(torch._foreach_add(gradients, weights, alpha=group["weight_decay"]))
         self._update(weights, gradients, *([self.state[weight][slot] for weight in weights] for slot in self.slots))
 
     def _update(self, weights: list[Tensor], gradients: list[Tensor], *slots: list[Tensor]) -> None:
@@ -87,7 +78,6 @@ class KerasMomentum(_KerasForm):
 
     def _update(self, weights: list[Tensor], gradients: list[Tensor], *slots: list[Tensor]) -> None:
         ((velocities,), (group,)) = slots, self.param_groups
-        gradients = _with_l2(gradients, weights, group["weight_decay"])
         torch._foreach_mul_(velocities, group["momentum"])
         torch._foreach_add_(velocities, gradients, alpha=-group["lr"])
         if group["nesterov"]:
@@ -102,7 +92,6 @@ class KerasRMSprop(_KerasForm):
 
     def _update(self, weights: list[Tensor], gradients: list[Tensor], *slots: list[Tensor]) -> None:
         ((velocities,), (group,)) = slots, self.param_groups
-        gradients = _with_l2(gradients, weights, group["weight_decay"])
         torch._foreach_mul_(velocities, RMSPROP_RHO)
         torch._foreach_addcmul_(velocities, gradients, gradients, value=1 - RMSPROP_RHO)
         roots = torch._foreach_add(velocities, EPSILON)
@@ -124,8 +113,6 @@ class KerasAdam(_KerasForm):
         ((momenta, velocities), (group,)) = slots, self.param_groups
         if group["decoupled"]:
             torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
-        else:
-            gradients = _with_l2(gradients, weights, group["weight_decay"])
         group["step"] += 1
         first, second = 1 - np.array(ADAM_BETAS, np.float32) ** np.float32(group["step"])
         torch._foreach_lerp_(momenta, gradients, 1 - ADAM_BETAS[0])
@@ -134,7 +121,3 @@ class KerasAdam(_KerasForm):
         torch._foreach_add_(roots, EPSILON)
         rate = group["lr"] * float(np.sqrt(second)) / float(first)
         torch._foreach_addcdiv_(weights, momenta, roots, value=-rate)
-
-
-def _with_l2(gradients: list[Tensor], weights: list[Tensor], weight_decay: float) -> list[Tensor]:
-    return list(torch._foreach_add(gradients, weights, alpha=weight_decay)) if weight_decay else gradients

@@ -1,7 +1,5 @@
 """Training on torch: a tight loop over images on the device, with one wait for the device a stretch."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Iterator
 from functools import partial
@@ -29,16 +27,10 @@ class TorchTrainer:
         """Put images and weights on the device; see `Backend.make_trainer`."""
         self._device = device
         self._rows = plan.rows
-        make_input = partial(Input, standardisation=plan.standardisation, pipeline=plan.pipeline, device=device)
-        self._train_set = make_input(dataset.x_train, dataset.y_train)
-        self._test_set = make_input(dataset.x_test, dataset.y_test)
-        self._network = Network(
-            plan.layers,
-            plan.weights,
-            device=device,
-            dropout_seed=plan.dropout_seed,
-            keras_batch_norm=plan.optimizer.update_rule == "shared",
-        )
+        options = plan.standardisation, plan.pipeline, device
+        self._train_set = Input(dataset.x_train, dataset.y_train, *options)
+        self._test_set = Input(dataset.x_test, dataset.y_test, *options)
+        self._network = Network(plan, device)
         self._weights = list(self._network.weights.values())
         self._optimizer = make_optimizer(plan.optimizer, self._weights)
         # Torch wraps `step` for its profiler and compiler, which costs a small network a tenth of its time.
@@ -120,9 +112,8 @@ class TorchTrainer:
                 tensor.copy_(to_tensor(state[name], self._device))
         self._optimizer.state.clear()
         for key, array in state.items():
-            kind, _, rest = key.partition(".")
-            if kind == "optimizer":
-                slot, _, name = rest.partition(".")
+            if key.startswith("optimizer."):
+                _, slot, name = key.split(".", 2)
                 self._optimizer.state[self._network.weights[name]][slot] = to_tensor(array, self._device)
         self._optimizer.param_groups[0]["step"] = int(state["step"])
         self._network.generator.set_state(torch.tensor(state["dropout.generator"]))
