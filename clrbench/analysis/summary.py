@@ -27,6 +27,11 @@ def given_table(results: Results) -> pd.DataFrame:
     return _summarise(results.once(given_metrics))
 
 
+def has_answer(summary: pd.DataFrame) -> bool:
+    """Return whether every arm in summary.csv has a run that did not diverge."""
+    return bool((summary["diverged"] < summary["runs"]).all())
+
+
 def timing_table(results: Results) -> pd.DataFrame:
     """Return timing.csv: where the time of every run went, those of searches and range tests among them."""
     by_purpose = {

@@ -94,12 +94,6 @@ class Findings:
         """Every metric over the epochs, read off the tables."""
         return read_curves(self.tables["metrics"], self.tables["bands"], self.arms)
 
-    @property
-    def has_answer(self) -> bool:
-        """Whether every arm has a run that did not diverge."""
-        summary = self.tables["summary"]
-        return bool((summary["diverged"] < summary["runs"]).all())
-
 
 def analyse(results: Results) -> Findings:
     """Return all that the results of an experiment come to."""

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 from clrbench.analysis.bounds import RangeTest, curve_table, read_range_test
 from clrbench.analysis.results import Results, looked_at
+from clrbench.analysis.summary import has_answer
 from clrbench.analysis.tables import Findings, analyse
 from clrbench.answer import Answer, ExitCode
 from clrbench.errors import ResultsError
@@ -29,7 +30,7 @@ def report(roots: Sequence[Path]) -> Answer:
     if len(roots) == 1:
         return _rebuild(ResultsFolder(roots[0]))
     sides = [read_side(root) for root in roots]
-    code = ExitCode.DONE if all(side.has_answer for side in sides) else ExitCode.NO_ANSWER
+    code = ExitCode.DONE if all(has_answer(side.summary) for side in sides) else ExitCode.NO_ANSWER
     return Answer(sides_text(sides), sides_data(sides), code)
 
 
@@ -93,7 +94,7 @@ def _rebuild(folder: ResultsFolder) -> Answer:
 
 
 def _exit_code(findings: Findings, fail_if: FailIf | None) -> ExitCode:
-    if not findings.has_answer:
+    if not has_answer(findings.tables["summary"]):
         return ExitCode.NO_ANSWER
     comparison = findings.tables["comparison"]
     verdicts = comparison.loc[comparison["metric"] == findings.spec.verdict.metric, "verdict"]

@@ -1,12 +1,11 @@
 """An experiment as one HTML file that needs nothing but itself: `report.html`."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import TypeAlias
 
 import pandas as pd
@@ -31,13 +30,7 @@ _CURVE_LINES = 12
 
 @dataclass(frozen=True)
 class TextCurve:
-    """A curve drawn with characters.
-
-    Attributes:
-        caption: What it shows.
-        drawing: Its lines.
-        words: What they show, in words.
-    """
+    """A curve drawn with characters, and what it shows in words."""
 
     caption: str
     drawing: str
@@ -46,19 +39,7 @@ class TextCurve:
 
 @dataclass(frozen=True)
 class PageContent:
-    """All that a page says.
-
-    Attributes:
-        title: Name of the experiment.
-        verdict: The answer in words.
-        warnings: What may mislead in it.
-        tables: The tables that carry the answer.
-        figures: The plots, in order.
-        text_curves: Curves for those who cannot or do not want to see the plots.
-        more_tables: All other tables, folded away.
-        spec_yaml: The resolved spec.
-        provenance: What the runs were made with, by the name of each thing.
-    """
+    """All that a page says; `tables` carry the answer, `more_tables` are folded away."""
 
     title: str
     verdict: Prose
@@ -80,19 +61,11 @@ def render_page(content: PageContent) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    template = environment.get_template("page.html.jinja")
-    return template.render(content=content, max_table_rows=_MAX_TABLE_ROWS)
+    return environment.get_template("page.html.jinja").render(content=content, max_table_rows=_MAX_TABLE_ROWS)
 
 
 def page_content(findings: Findings, text: str, warnings: Sequence[str], figures: Sequence[DrawnPlot]) -> PageContent:
-    """Return what the page of an experiment says.
-
-    Args:
-        findings: What the experiment came to; the page shows all tables that have rows.
-        text: The answer in words, without the warnings.
-        warnings: What may mislead in the outcome.
-        figures: The plots, in order.
-    """
+    """Return what the page of an experiment says: the answer in words (`text`), and every table that has rows."""
     return PageContent(
         title=findings.spec.name,
         verdict=prose(text),
@@ -109,14 +82,12 @@ def page_content(findings: Findings, text: str, warnings: Sequence[str], figures
 def prose(text: str) -> Prose:
     """Return plain text as paragraphs, one a line, and lists: the lines that are indented."""
     blocks: list[str | tuple[str, ...]] = []
-    for line in filter(str.strip, text.splitlines()):
-        if not line.startswith(" "):
-            blocks.append(line)
-            continue
-        # Columns are aligned with spaces, which HTML would run together.
-        item = re.sub(r" {2,}", ", ", line.strip().removeprefix("- "))
-        earlier = blocks.pop() if blocks and isinstance(blocks[-1], tuple) else ()
-        blocks.append((*earlier, item))
+    for indented, lines in groupby(filter(str.strip, text.splitlines()), lambda line: line.startswith(" ")):
+        if indented:
+            # Columns are aligned with spaces, which HTML would run together.
+            blocks.append(tuple(re.sub(r" {2,}", ", ", line.strip().removeprefix("- ")) for line in lines))
+        else:
+            blocks.extend(lines)
     return tuple(blocks)
 
 

@@ -1,7 +1,5 @@
 """A table as people read it: plain column names, rounded numbers; full precision stays in the CSV file."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -22,14 +20,7 @@ _CROSSING_COLUMNS = ("first_", "sustained_")
 
 @dataclass(frozen=True)
 class PageTable:
-    """A table with its caption.
-
-    Attributes:
-        file: Name of the CSV file that holds it in full precision.
-        caption: What it shows.
-        frame: The table.
-        metric: Which metric all its numbers are of, where none of its columns says so.
-    """
+    """A table with its caption and its CSV file; `metric` is that of all its numbers if no column names one."""
 
     file: str
     caption: str

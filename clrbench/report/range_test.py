@@ -12,28 +12,25 @@ from clrbench.spec import BackendName
 
 
 def range_tests_text(tests: Sequence[RangeTest], next_command: str) -> str:
-    """Return the bounds or the refusal of each backend of each range test, each followed by its curve.
-
-    Args:
-        tests: The range tests.
-        next_command: What to try where one gives no answer.
-    """
+    """Return the bounds or refusal of each backend, its curve, and what to try where a range test gives no answer."""
     return "\n\n".join("\n".join(_lines(test, next_command)) for test in tests)
 
 
 def range_tests_data(tests: Sequence[RangeTest]) -> dict[str, Json]:
     """Return the bounds of each range test as plain data."""
-    return {"range_tests": [{"backends": _bounds_data(test), "results": str(test.folder.root)} for test in tests]}
+    return {
+        "range_tests": [
+            {
+                "backends": {name: _bounds_data(bounds) for name, bounds in test.bounds.items()},
+                "results": str(test.folder.root),
+            }
+            for test in tests
+        ]
+    }
 
 
-def _bounds_data(test: RangeTest) -> dict[str, Json]:
-    data: dict[str, Json] = {}
-    for backend, bounds in test.bounds.items():
-        content = asdict(bounds)
-        if bounds.half_length is None:
-            del content["half_length"]
-        data[backend] = content
-    return data
+def _bounds_data(bounds: Bounds) -> dict[str, Json]:
+    return {name: value for name, value in asdict(bounds).items() if name != "half_length" or value is not None}
 
 
 def _lines(test: RangeTest, next_command: str) -> Iterator[str]:

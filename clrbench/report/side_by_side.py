@@ -9,8 +9,8 @@ import pandas as pd
 from clrbench.analysis.comparison import COMPARISON_COLUMNS, Comparison, read_rows
 from clrbench.analysis.metrics import is_accuracy
 from clrbench.records import Json
+from clrbench.report import words
 from clrbench.report.text import NOTHING_TO_COMPARE, json_rows
-from clrbench.report.words import capitalised, comparison_words, counted, divergence_rule, divergences, level_words
 from clrbench.spec import Spec
 from clrbench.store import ResultsFolder
 
@@ -19,26 +19,13 @@ _SUMMARY_COLUMNS = ("backend", "arm", "runs", "diverged")
 
 @dataclass(frozen=True)
 class Side:
-    """An experiment as its tables tell it.
-
-    Attributes:
-        folder: Where its results are.
-        spec: The experiment, resolved.
-        comparison: The rows of comparison.csv in the metric of the verdict.
-        summary: The table summary.csv.
-        warnings: What may mislead in its outcome.
-    """
+    """An experiment as its tables tell it; `comparison` has the rows in the metric of the verdict alone."""
 
     folder: Path
     spec: Spec
     comparison: pd.DataFrame
     summary: pd.DataFrame
     warnings: list[str]
-
-    @property
-    def has_answer(self) -> bool:
-        """Whether every arm has a run that did not diverge."""
-        return not any(divergence.of_all for divergence in divergences(self.summary))
 
     @property
     def heading(self) -> str:
@@ -48,7 +35,7 @@ class Side:
         batches = " or ".join(dict.fromkeys(str(arm.batch_size) for arm in arms))
         durations = " or ".join(dict.fromkeys(str(arm.duration) for arm in arms))
         trained = f"{spec.model.name} on {spec.data.dataset}, batch size {batches}, {durations}"
-        return f"{spec.name} ({self.folder}): {trained}, {counted(len(spec.seeds), 'seed')}"
+        return f"{spec.name} ({self.folder}): {trained}, {words.counted(len(spec.seeds), 'seed')}"
 
 
 def read_side(root: Path) -> Side:
@@ -71,7 +58,10 @@ def sides_text(sides: Sequence[Side]) -> str:
     widths = [max(map(len, column)) for column in zip(*(cells for side in rows for cells in side), strict=True)]
     lines = ["Candidate - baseline, an experiment after the other; each stands for itself, nothing is pooled."]
     for side, found in zip(sides, rows, strict=True):
-        lines += ["", side.heading, f"  {_metric_line(side.spec)}"]
+        verdict = side.spec.verdict
+        metric, level = words.capitalised(verdict.metric), words.level_words(verdict.alpha)
+        rule = f"{level} intervals of each alone, verdicts by Holm's method, margin {verdict.margin:g}:"
+        lines += ["", side.heading, f"  {metric}, {rule}"]
         lines += ["  " + "  ".join(map(str.ljust, cells, widths)).rstrip() for cells in found]
         lines += [f"  {sentence}" for sentence in _remarks(side)]
     return "\n".join(lines)
@@ -98,23 +88,11 @@ def sides_data(sides: Sequence[Side]) -> dict[str, Json]:
     }
 
 
-def _metric_line(spec: Spec) -> str:
-    level = level_words(spec.verdict.alpha)
-    metric = capitalised(spec.verdict.metric)
-    return f"{metric}, {level} intervals of each alone, verdicts by Holm's method, margin {spec.verdict.margin:g}:"
-
-
 def _cells(row: Comparison) -> list[str]:
-    words = comparison_words(row)
-    return [
-        row.backend,
-        f"{row.candidate} - {row.baseline}",
-        words.difference if row.pairs else "no pair",
-        words.ends,
-        words.p_value,
-        words.counts,
-        row.verdict,
-    ]
+    said = words.comparison_words(row)
+    difference = said.difference if row.pairs else "no pair"
+    versus = f"{row.candidate} - {row.baseline}"
+    return [row.backend, versus, difference, said.ends, said.p_value, said.counts, row.verdict]
 
 
 def _remarks(side: Side) -> Iterator[str]:
@@ -122,7 +100,7 @@ def _remarks(side: Side) -> Iterator[str]:
         yield NOTHING_TO_COMPARE
     metric = side.spec.verdict.metric
     favour = "" if is_accuracy(metric) else ", which favours the arm"
-    yield from (
-        f"{divergence.sentence}; {divergence_rule(metric)}{favour}." for divergence in divergences(side.summary)
-    )
-    yield from (f"Warning: {warning}" for warning in side.warnings)
+    for divergence in words.divergences(side.summary):
+        yield f"{divergence.sentence}; {words.divergence_rule(metric)}{favour}."
+    for warning in side.warnings:
+        yield f"Warning: {warning}"

@@ -12,18 +12,8 @@ from clrbench.analysis.comparison import Comparison, Evidence, read_rows
 from clrbench.analysis.pairs import Contest
 from clrbench.analysis.tables import Findings
 from clrbench.records import Json
+from clrbench.report import words
 from clrbench.report.exploratory import cycle_lines, target_lines
-from clrbench.report.words import (
-    ArmEnd,
-    arm_ends,
-    capitalised,
-    comparison_words,
-    divergence_rule,
-    divergences,
-    level_words,
-    plain,
-    rate_words,
-)
 from clrbench.stats import pairs_needed
 
 _ANSWER = {
@@ -53,8 +43,7 @@ def findings_data(findings: Findings, warnings: Sequence[str]) -> dict[str, Json
     verdict, tables = findings.spec.verdict, findings.tables
     comparison = tables["comparison"]
     primary = comparison[comparison["metric"] == verdict.metric]
-    left_out = [pairs_left_out(row, comparison) for row in read_rows(Comparison, primary)]
-    primary = primary.assign(pairs_left_out=left_out)
+    primary = primary.assign(pairs_left_out=[pairs_left_out(row, comparison) for row in read_rows(Comparison, primary)])
     return {
         "experiment": findings.spec.name,
         "metric": verdict.metric,
@@ -92,11 +81,9 @@ def finding_warnings(findings: Findings) -> Iterator[str]:
 
 
 def pairs_left_out(row: Comparison, comparison: pd.DataFrame) -> int:
-    """Return how many pairs of runs a comparison leaves out because one of them diverged.
+    """Return how many pairs of runs a row of comparison.csv leaves out because one of them diverged.
 
-    Args:
-        row: Of `comparison`.
-        comparison: The table comparison.csv; in accuracy a diverged run counts, unless no run of any arm has one.
+    In accuracy a diverged run counts, unless no run of any arm has one.
     """
     contest = Contest(row.backend, row.candidate, row.baseline)
     same = (comparison[list(Contest._fields)] == list(contest)).all(axis=1)
@@ -113,8 +100,8 @@ def _verdict_lines(findings: Findings) -> Iterator[str]:
     for row, behind in zip(primary, evidence, strict=True):
         yield _sentence(row, behind, findings)
     yield from _divergence_lines(findings)
-    yield from ["", f"{capitalised(metric)} at the end:"]
-    ends = arm_ends(tables["summary"], metric)
+    yield from ["", f"{words.capitalised(metric)} at the end:"]
+    ends = words.arm_ends(tables["summary"], metric)
     width = max(len(end.arm) for end in ends)
     for end in ends:
         yield f"  {end.backend:<5}  {end.arm:<{width}}  {end.spread_words}"
@@ -141,19 +128,18 @@ def _sampling_lines(evidence: Sequence[Evidence], metric: str) -> Iterator[str]:
 def _sentence(row: Comparison, evidence: Evidence, findings: Findings) -> str:
     verdict = findings.spec.verdict
     summaries = (findings.tables["summary"], findings.tables["given"])
-    ends = {(end.backend, end.arm): end for table in summaries for end in arm_ends(table, verdict.metric)}
+    ends = {(end.backend, end.arm): end for table in summaries for end in words.arm_ends(table, verdict.metric)}
     arms = {arm: ends.get((row.backend, arm)) for arm in (row.candidate, row.baseline)}
     means = ", ".join(f"{arm} {end.mean_words if end else '(no run)'}" for arm, end in arms.items())
     answer = _ANSWER[row.verdict].format(candidate=row.candidate, baseline=row.baseline)
-    start = f"{row.backend}: {answer}. {capitalised(verdict.metric)}: {means}; "
+    start = f"{row.backend}: {answer}. {words.capitalised(verdict.metric)}: {means}; "
     left_out = _left_out_words(row, arms, findings.tables["comparison"])
     if not row.pairs:
         return f"{start}no pair to compare.{left_out}"
-    words, level = comparison_words(row), level_words(evidence.alpha)
-    interval = (
-        f"{level} interval {words.ends}" if math.isfinite(row.ci_low) else f"no {level} interval from so few pairs"
-    )
-    numbers = f"difference {words.difference}, {interval}, {words.p_value}, {words.pairs}: {words.counts}."
+    said, level = words.comparison_words(row), words.level_words(evidence.alpha)
+    bounded = math.isfinite(row.ci_low)
+    interval = f"{level} interval {said.ends}" if bounded else f"no {level} interval from so few pairs"
+    numbers = f"difference {said.difference}, {interval}, {said.p_value}, {said.pairs}: {said.counts}."
     return "".join([start, numbers, left_out, *_notes(row, evidence, findings)])
 
 
@@ -166,8 +152,8 @@ def _notes(row: Comparison, evidence: Evidence, findings: Findings) -> Iterator[
             "cycle."
         )
     if evidence.looks > 1:
-        charged = f"{verdict.alpha:g} / {evidence.looks}"
-        yield f" This is look {evidence.looks}, with other seeds than before: the level is {charged}."
+        looks = evidence.looks
+        yield f" This is look {looks}, with other seeds than before: the level is {verdict.alpha:g} / {looks}."
     if evidence.comparisons > 1:
         yield f" The verdict allows for {evidence.comparisons} comparisons (Holm)."
     if row.verdict == "cannot tell":
@@ -179,14 +165,14 @@ def _notes(row: Comparison, evidence: Evidence, findings: Findings) -> Iterator[
         yield f" The whole interval lies within the margin of {verdict.margin:g}."
 
 
-def _left_out_words(row: Comparison, arms: Mapping[str, ArmEnd | None], comparison: pd.DataFrame) -> str:
+def _left_out_words(row: Comparison, arms: Mapping[str, words.ArmEnd | None], comparison: pd.DataFrame) -> str:
     number = pairs_left_out(row, comparison)
     if not number:
         return ""
     counts = ", ".join(f"{arm} {end.diverged if end else 0}" for arm, end in arms.items())
     pairs = f"{number} pair{'s are' if number != 1 else ' is'}"
     return (
-        f" {pairs} left out, as a diverged run has no {plain(row.metric).rpartition(' ')[2]} (diverged: {counts}); "
+        f" {pairs} left out, as a diverged run has no {words.plain(row.metric).rpartition(' ')[2]} (diverged: {counts}); "
         "this favours the arm that diverges."
     )
 
@@ -194,18 +180,18 @@ def _left_out_words(row: Comparison, arms: Mapping[str, ArmEnd | None], comparis
 def _divergence_lines(findings: Findings) -> Iterator[str]:
     metric = findings.spec.verdict.metric
     for table in ("summary", "given"):
-        for divergence in divergences(findings.tables[table]):
+        for divergence in words.divergences(findings.tables[table]):
             mean = "" if divergence.of_all else ", and they are left out of the mean"
-            yield f"{divergence.sentence}; {divergence_rule(metric)}{mean}."
+            yield f"{divergence.sentence}; {words.divergence_rule(metric)}{mean}."
 
 
 def _published_lines(findings: Findings) -> Iterator[str]:
     published = findings.tables["published"]
-    diverging = {(found.backend, found.arm) for found in divergences(findings.tables["summary"])}
+    diverging = {(found.backend, found.arm) for found in words.divergences(findings.tables["summary"])}
     if not published.empty:
         yield ""
     for row in published.to_dict("records"):
-        start = f"Published {plain(row['metric'])} of {row['arm']}: {row['value']:g}; on {row['backend']}, "
+        start = f"Published {words.plain(row['metric'])} of {row['arm']}: {row['value']:g}; on {row['backend']}, "
         if not row["runs"]:
             yield f"{start}every run diverged."
             continue
@@ -220,7 +206,8 @@ def _search_lines(findings: Findings) -> Iterator[str]:
     for row in _searches(findings):
         yield (
             f"{row['backend']}: {row['arm']} was tuned on validation rows: the best of {row['rates']} rates is "
-            f"{rate_words(row['lr'])} (given: {rate_words(row['given_lr'])}); the search took {row['search_steps']} updates."
+            f"{words.rate_words(row['lr'])} (given: {words.rate_words(row['given_lr'])}); "
+            f"the search took {row['search_steps']} updates."
         )
 
 
@@ -236,8 +223,8 @@ def _search_warnings(findings: Findings) -> Iterator[str]:
     for row in _searches(findings):
         if row["at_edge"] and row["diverged"] < row["tries"]:
             yield (
-                f"arm {row['arm']}: not fully tuned on {row['backend']}: {rate_words(row['lr'])} is the best rate and the "
-                f"{'highest' if row['is_highest'] else 'lowest'} of the {row['rates']} tried; list rates beyond it"
+                f"arm {row['arm']}: not fully tuned on {row['backend']}: {words.rate_words(row['lr'])} is the best rate "
+                f"and the {'highest' if row['is_highest'] else 'lowest'} of the {row['rates']} tried; list rates beyond it"
             )
 
 

@@ -1,7 +1,5 @@
 """Curves as plain text, for the terminal and for those who have it read to them."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +15,7 @@ _MAX_LISTED_PEAKS = 6
 
 @dataclass(frozen=True)
 class TextAxis:
-    """What an axis shows.
-
-    Attributes:
-        label: The quantity, with its unit where it has one.
-        log: Whether the axis is logarithmic; its values must be > 0 then.
-    """
+    """What an axis shows: a quantity with its unit, if any; all its values must be > 0 on a log axis."""
 
     label: str
     log: bool = False
@@ -66,18 +59,11 @@ def text_curve(
     width: int = 72,
     height: int = 12,
 ) -> str:
-    """Draw one or more curves with characters, then say in words where each starts, peaks and ends.
+    """Draw curves with characters, then say in words where each starts, peaks and ends; ASCII where the names are.
 
-    Args:
-        x: float[points], ascending.
-        y: By the name of the curve, float[points]; a curve goes straight over entries that are nan.
-        x_axis: What x is.
-        y_axis: What y is.
-        width: Characters a line, at most; longer words are not broken (>= 40).
-        height: Lines of the plotting area (>= 3).
-
-    Returns:
-        The lines, without a newline at the end; ASCII alone where names and labels are.
+    `x` is float[points], ascending, and `y` has the float[points] of each curve by its name; a curve goes straight over
+    entries that are nan. Lines have at most `width` characters (>= 40), but longer words are not broken; the plotting area
+    has `height` lines (>= 3).
     """
     curves = {name: _finite_points(x, values) for name, values in y.items()}
     curves = {name: curve for name, curve in curves.items() if len(curve[0])}

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -57,11 +58,7 @@ def seeds_words(seeds: Iterable[int]) -> str:
 
 
 def listed_seeds(seeds: Sequence[int]) -> str:
-    """Return several seeds without the noun: `0 to 9`, `0, 4, 9`, or `between 0 and 38` where they are too many.
-
-    Args:
-        seeds: Ascending, each once.
-    """
+    """Return ascending seeds without the noun: `0 to 9`, `0, 4, 9`, or `between 0 and 38` where they are too many."""
     first, last = seeds[0], seeds[-1]
     if list(seeds) == list(range(first, last + 1)):
         return f"{first} to {last}"
@@ -73,17 +70,8 @@ def target_words(metric: str, target: float) -> str:
     return f"{plain(metric)} at {'least' if is_accuracy(metric) else 'most'} {target:g}"
 
 
-@dataclass(frozen=True)
-class ComparisonWords:
-    """A comparison in words, part by part.
-
-    Attributes:
-        difference: Mean of candidate - baseline, such as `+0.0040`; `+nan` without a pair.
-        ends: Ends of its interval, such as `+0.0026 to +0.0054`, or `unbounded`.
-        p_value: p of the exact test, such as `p = 0.0312`.
-        pairs: How many there are, such as `6 pairs`.
-        counts: What came of them, such as `6 won, 0 tied, 0 lost`.
-    """
+class ComparisonWords(NamedTuple):
+    """A comparison in words: `+0.0040`, `+0.0026 to +0.0054` or `unbounded`, `p = 0.0312`, `6 pairs`, `6 won, ...`."""
 
     difference: str
     ends: str
@@ -125,11 +113,7 @@ class Divergence:
 
 
 def divergences(summary: pd.DataFrame) -> Iterator[Divergence]:
-    """Yield each backend and arm of which a run diverged.
-
-    Args:
-        summary: The table summary.csv or given.csv.
-    """
+    """Yield each backend and arm of summary.csv or given.csv of which a run diverged."""
     for row in summary.to_dict("records"):
         if row["diverged"]:
             yield Divergence(row["backend"], row["arm"], row["runs"], row["diverged"])
@@ -137,35 +121,20 @@ def divergences(summary: pd.DataFrame) -> Iterator[Divergence]:
 
 def divergence_rule(metric: str) -> str:
     """Return what diverged runs count as in the difference of a metric, as a clause that follows `Divergence.sentence`."""
-    return (
-        "in accuracy they count as a blind guess"
-        if is_accuracy(metric)
-        else "their pairs are left out of the difference"
-    )
+    if is_accuracy(metric):
+        return "in accuracy they count as a blind guess"
+    return "their pairs are left out of the difference"
 
 
 def divergence_caption(summary: pd.DataFrame, consequence: str) -> str:
-    """Return which runs diverged and what follows from it, for a caption; empty where none did.
-
-    Args:
-        summary: The table summary.csv.
-        consequence: What follows, such as `the mean goes on without them`; may be empty.
-    """
-    found = list(divergences(summary))
-    if not found:
-        return ""
-    sentences = ", ".join(divergence.sentence for divergence in found)
-    return f"{sentences}; {consequence}" if consequence else sentences
+    """Return which runs diverged and what follows from it, if anything, for a caption; empty where none did."""
+    sentences = ", ".join(divergence.sentence for divergence in divergences(summary))
+    return f"{sentences}; {consequence}" if sentences and consequence else sentences
 
 
 @dataclass(frozen=True)
 class ArmEnd:
-    """One metric of an arm at the end, over the runs that did not diverge; nan where all did.
-
-    Attributes:
-        runs: How many runs there are, those that diverged among them.
-        sd: Standard deviation; nan below two runs.
-    """
+    """One metric of an arm at the end, over the runs that did not diverge: nan where all did, as is sd below two runs."""
 
     backend: str
     arm: str

@@ -21,6 +21,7 @@ from clrbench.analysis.comparison import COMPARISON_COLUMNS, EVIDENCE_COLUMNS
 from clrbench.analysis.cycles import BEST_COLUMNS, CYCLE_COLUMNS, PEAK_COLUMNS
 from clrbench.analysis.metrics import METRIC_COLUMNS
 from clrbench.analysis.pairs import DIFFERENCE_COLUMNS
+from clrbench.analysis.summary import has_answer
 from clrbench.analysis.tables import Findings
 from clrbench.analysis.targets import TARGET_COLUMNS
 from clrbench.analysis.time_to_target import TIME_TO_TARGET_COLUMNS
@@ -115,7 +116,7 @@ def check(findings: Findings, runs: dict[tuple[str, str, int], DrawnRun]) -> Non
     assert len(tables["metrics"]) == len(EVALUATION_STEPS) * len(runs)
     for (backend, arm), number in diverged.items():
         assert f"{backend}: {number} of {drawn[backend, arm]} runs of {arm} diverged" in text
-    assert findings.has_answer == all(diverged[key] < number for key, number in drawn.items())
+    assert has_answer(tables["summary"]) == all(diverged[key] < number for key, number in drawn.items())
     alpha = findings.spec.verdict.alpha
     for row in tables["comparison"].to_dict("records"):
         assert row["wins"] + row["ties"] + row["losses"] == row["pairs"]
@@ -245,4 +246,4 @@ def test_arms_that_diverge_together_are_not_equivalent(tmp_path: Path) -> None:
     write(folder, runs)
     findings = findings_of(folder, make_spec(("torch",), ("constant", "clr", "third"), 6, "test_accuracy"))
     assert verdicts(findings)["clr"] == "cannot tell"
-    assert not findings.has_answer
+    assert not has_answer(findings.tables["summary"])

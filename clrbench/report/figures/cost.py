@@ -1,7 +1,5 @@
 """The figure of what accuracy costs: the metric of the verdict over all updates, those that found the rates among them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,7 +12,6 @@ from clrbench.analysis.tables import Findings
 from clrbench.report.figures import style
 from clrbench.report.figures.curves import arm_handle, divergence_note
 from clrbench.report.figures.plot import Plot, sentences
-from clrbench.report.figures.style import MEAN_WIDTH, arm_colours, arm_line_styles
 from clrbench.report.words import capitalised, metric_label, plain
 
 
@@ -22,10 +19,7 @@ from clrbench.report.words import capitalised, metric_label, plain
 def draw_cost(findings: Findings) -> Figure | None:
     """Draw the mean of the metric of the verdict over the updates spent, a panel a backend.
 
-    An arm begins where the search for its rates ended.
-
-    Returns:
-        None where no arm had to find its rates.
+    An arm begins where the search for its rates ended; None where no arm had to find its rates.
     """
     if "cost_curve" not in findings.tables:
         return None
@@ -36,15 +30,8 @@ def draw_cost(findings: Findings) -> Figure | None:
     for axes, backend in zip(panels, backends, strict=True):
         here = curve[curve["backend"] == backend]
         for arm, rows in here.groupby("arm", sort=False):
-            axes.plot(
-                rows["total_step"].to_numpy(),
-                rows["mean"].to_numpy(),
-                color=arm_colours(arms)[str(arm)],
-                linewidth=MEAN_WIDTH,
-                linestyle=arm_line_styles(arms)[str(arm)],
-                marker="o" if len(rows) == 1 else "",
-                label=str(arm),
-            )
+            line = style.draw_line(axes, rows["total_step"], rows["mean"], str(arm), arms)
+            line.set_marker("o" if len(rows) == 1 else "")
         axes.set_title(backend)
         axes.set_xlabel("updates, search included")
         axes.set_xlim(0, here["total_step"].max() * 1.02)
@@ -52,11 +39,9 @@ def draw_cost(findings: Findings) -> Figure | None:
     panels[0].set_ylabel(metric_label(metric))
     if not is_accuracy(metric) and style.decades(curve["mean"]) > 1:
         style.log_scale(panels[0], "y", style.decades(curve["mean"]))
-    present = [arm for arm in arms if (curve["arm"] == arm).any()]
-    style.write_legend(figure, [arm_handle(arm, arms, arm) for arm in present])
-    shifted = (
-        f"line: mean over n = {len(findings.spec.seeds)} seeds; an arm begins after the updates that found its rates"
-    )
+    style.write_legend(figure, [arm_handle(arm, arms, arm) for arm in arms if (curve["arm"] == arm).any()])
+    n = len(findings.spec.seeds)
+    shifted = f"line: mean over n = {n} seeds; an arm begins after the updates that found its rates"
     missing = "" if np.isfinite(curve["mean"]).all() else "a line ends where no run is left that did not diverge"
     style.write_caption(figure, [shifted, divergence_note(findings.tables["summary"]), missing])
     return figure
@@ -66,10 +51,8 @@ def _clauses(curve: pd.DataFrame, metric: str) -> Iterator[str]:
     for (backend, arm), rows in curve.groupby(["backend", "arm"], sort=False):
         known = rows.dropna(subset=["mean"])
         ends = known.iloc[[0, -1]] if len(known) else known
-        places = [
-            f"{mean:.4f} after {total_step:.0f} updates"
-            for mean, total_step in zip(ends["mean"], ends["total_step"], strict=True)
-        ]
+        points = zip(ends["mean"], ends["total_step"], strict=True)
+        places = [f"{mean:.4f} after {total_step:.0f} updates" for mean, total_step in points]
         yield f"{capitalised(metric)} of {arm} ({backend}): {', last '.join(places) or 'no values'}"
 
 

@@ -1,7 +1,5 @@
 """What the figures of a metric over the epochs share: its lines, its axis, its legend and its caption."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +11,6 @@ from clrbench.analysis.curves import ArmCurve
 from clrbench.analysis.metrics import is_accuracy
 from clrbench.records import DoubleArray
 from clrbench.report.figures import style
-from clrbench.report.figures.style import MEAN_WIDTH, LineStyle, arm_colours, arm_line_styles
 from clrbench.report.words import divergence_caption, divergences, listed_seeds
 
 _LOG_LOSS_DECADES = 1.0
@@ -30,51 +27,28 @@ def by_backend(curves: Sequence[ArmCurve]) -> dict[str, list[ArmCurve]]:
     return found
 
 
-def draw_mean(axes: Axes, curve: ArmCurve, arms: Sequence[str], line_style: LineStyle | None = None) -> None:
-    """Draw the mean line of an arm, labelled with its name, and its band.
-
-    Args:
-        axes: The panel.
-        curve: Its metric over the epochs.
-        arms: In the order of the spec, which decides their colours.
-        line_style: Style in place of the arm's own.
-    """
-    colour = arm_colours(arms)[curve.arm]
+def draw_mean(axes: Axes, curve: ArmCurve, arms: Sequence[str], line_style: style.LineStyle | None = None) -> None:
+    """Draw the mean line of an arm, labelled with its name, and its band; a line style replaces the arm's own."""
+    colour = style.arm_colours(arms)[curve.arm]
     axes.fill_between(curve.epochs, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0)
-    marker = "o" if len(curve.epochs) == 1 else ""
-    axes.plot(
-        curve.epochs,
-        curve.mean,
-        color=colour,
-        linewidth=MEAN_WIDTH,
-        linestyle=line_style or arm_line_styles(arms)[curve.arm],
-        marker=marker,
-        label=curve.arm,
-    )
+    line = style.draw_line(axes, curve.epochs, curve.mean, curve.arm, arms, line_style)
+    line.set_marker("o" if len(curve.epochs) == 1 else "")
 
 
 def draw_seeds(axes: Axes, curve: ArmCurve, arms: Sequence[str]) -> None:
     """Draw each run of an arm as a faint line, with a cross where a run that diverged ends."""
-    colour = arm_colours(arms)[curve.arm]
+    colour = style.arm_colours(arms)[curve.arm]
     if len(curve.seeds) > 1:
         axes.plot(curve.epochs, curve.values, color=colour, linewidth=0.6, alpha=0.35, zorder=1.5, label="_seed")
     for values in curve.values.T[curve.diverged]:
         last = np.flatnonzero(np.isfinite(values))[-1:]
-        axes.plot(
-            curve.epochs[last],
-            values[last],
-            "X",
-            color=colour,
-            markersize=8,
-            markeredgecolor="white",
-            label="_diverged",
-        )
+        axes.plot(curve.epochs[last], values[last], "X", color=colour, ms=8, mec="white", label="_diverged")
 
 
 def draw_published(axes: Axes, rows: pd.DataFrame, arms: Sequence[str]) -> None:
     """Draw a dashed line for each value published for an arm, the lowest labelled below it and the others above."""
     for rank, (arm, value) in enumerate(sorted(zip(rows["arm"], rows["value"], strict=True), key=lambda row: row[1])):
-        colour = arm_colours(arms)[arm]
+        colour = style.arm_colours(arms)[arm]
         axes.axhline(value, color=colour, linewidth=1.1, linestyle=(0, (5, 3)), label="_published")
         below = rank == 0 and len(rows) > 1
         axes.annotate(
@@ -93,16 +67,8 @@ def scale_values(axes: Axes, curves: Sequence[ArmCurve], metric: str, published:
     """Scale the y axis to the settled values and the best ones of all; losses over more than a decade get a log axis.
 
     The bad end (low accuracy, high loss) is cut only where that leaves less than half the range of an accuracy or a
-    quarter of that of a loss, so that the first epochs do not flatten the rest.
-
-    Args:
-        axes: The panel; those that share its y axis follow.
-        curves: All that is drawn on it.
-        metric: The metric that is drawn.
-        published: float64[n], further values to keep in sight.
-
-    Returns:
-        What to say about values outside the axis; empty when there are none.
+    quarter of that of a loss, so that the first epochs do not flatten the rest. Published values stay in sight. Returns
+    what to say about values outside the axis, if any.
     """
     is_loss = not is_accuracy(metric)
     values = np.concatenate([curve.values.ravel() for curve in curves])
@@ -136,27 +102,21 @@ def scale_values(axes: Axes, curves: Sequence[ArmCurve], metric: str, published:
 
 
 def arm_handles(counts: pd.DataFrame, arms: Sequence[str]) -> list[Line2D]:
-    """Return a legend entry for each arm that has runs, with how many it has.
-
-    Args:
-        counts: Columns backend, arm and runs of any table, a row for each backend and arm.
-        arms: In the order of the spec.
-    """
+    """Return a legend entry for each arm that has rows in a table of backend, arm and number of runs."""
     handles = []
-    for arm in arms:
-        runs = counts[counts["arm"] == arm]
-        if runs["runs"].nunique() == 1:
-            handles.append(arm_handle(arm, arms, f"{arm} (n = {runs['runs'].iloc[0]})"))
-        elif len(runs):
-            number = ", ".join(f"{n} {backend}" for backend, n in zip(runs["backend"], runs["runs"], strict=True))
+    for arm, rows in ((arm, counts[counts["arm"] == arm]) for arm in arms):
+        number = ", ".join(f"{n} {backend}" for backend, n in zip(rows["backend"], rows["runs"], strict=True))
+        if rows["runs"].nunique() == 1:
+            number = str(rows["runs"].iloc[0])
+        if number:
             handles.append(arm_handle(arm, arms, f"{arm} (n = {number})"))
     return handles
 
 
 def arm_handle(arm: str, arms: Sequence[str], label: str) -> Line2D:
     """Return the legend entry of an arm, under a label that names it."""
-    line_style = arm_line_styles(arms)[arm]
-    return Line2D([], [], color=arm_colours(arms)[arm], linewidth=2.2, linestyle=line_style, label=label)
+    colour, line_style = style.arm_colours(arms)[arm], style.arm_line_styles(arms)[arm]
+    return Line2D([], [], color=colour, linewidth=2.2, linestyle=line_style, label=label)
 
 
 def line_caption(curves: Sequence[ArmCurve], *, with_seeds: bool) -> str:

@@ -1,10 +1,9 @@
 """The figure of the paired differences: a dot a seed, the mean and its interval, zero and the margin."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -16,18 +15,9 @@ from clrbench.analysis.comparison import Comparison, read_rows
 from clrbench.analysis.metrics import is_accuracy
 from clrbench.analysis.tables import Findings
 from clrbench.records import DoubleArray
+from clrbench.report import words
 from clrbench.report.figures import style
 from clrbench.report.figures.plot import Plot, sentences
-from clrbench.report.figures.style import arm_colours
-from clrbench.report.words import (
-    comparison_words,
-    divergence_caption,
-    divergence_rule,
-    level_words,
-    metric_unit,
-    plain,
-    seeds_words,
-)
 
 _ROW_INCHES = 0.55
 _REST_INCHES = 1.35
@@ -36,18 +26,13 @@ _MARGIN_COLOUR = "#ececec"
 
 @dataclass(frozen=True)
 class PrimaryDifferences:
-    """The comparisons in the metric of the verdict, and their pairs.
-
-    Attributes:
-        rows: In the order of comparison.csv.
-        pairs: The rows of differences.csv in this metric.
-    """
+    """The rows of comparison.csv and of differences.csv in the metric of the verdict."""
 
     rows: list[Comparison]
     pairs: pd.DataFrame
 
     @classmethod
-    def of(cls, findings: Findings) -> PrimaryDifferences:
+    def of(cls, findings: Findings) -> Self:
         """Return the comparisons and pairs of an experiment."""
         comparison, differences = (findings.tables[name] for name in ("comparison", "differences"))
         metric = findings.spec.verdict.metric
@@ -70,41 +55,20 @@ class PrimaryDifferences:
         room = 0.08 * float(np.ptp(shown)) or 0.01
         return float(shown.min()) - room, float(shown.max()) + room
 
-
-@dataclass(frozen=True)
-class DotStyle:
-    """How the pairs are drawn: diameter in points, and opacity."""
-
-    size: float
-    alpha: float
-
-
-def draw_row(axes: Axes, y: int, row: Comparison, dots: DoubleArray, colour: str, dot_style: DotStyle) -> None:
-    """Draw one comparison: a dot a pair, a bar from end to end of the interval, and a diamond at the mean."""
-    # Multiples of the golden ratio keep dots of equal value apart, the same way every time.
-    offsets = (np.arange(len(dots)) * 0.618 % 1 - 0.5) * 0.5
-    axes.plot(
-        dots,
-        y + offsets,
-        "o",
-        color=colour,
-        markersize=dot_style.size,
-        alpha=dot_style.alpha,
-        markeredgewidth=0,
-        label="_pairs",
-    )
-    left, right = axes.get_xlim()
-    axes.hlines(y, max(row.ci_low, left), min(row.ci_high, right), color="black", linewidth=2)
-    axes.plot(row.mean_difference, y, "D", color="black", markersize=5.5, label="_mean")
+    def draw_row(self, axes: Axes, y: int, colour: str, *, size: float, alpha: float) -> None:
+        """Draw comparison `y`: a dot a pair (diameter in points), the interval as a bar, and a diamond at the mean."""
+        row, dots = self.rows[y], self.dots(self.rows[y])
+        # Multiples of the golden ratio keep dots of equal value apart, the same way every time.
+        offsets = (np.arange(len(dots)) * 0.618 % 1 - 0.5) * 0.5
+        axes.plot(dots, y + offsets, "o", color=colour, ms=size, alpha=alpha, mew=0, label="_pairs")
+        left, right = axes.get_xlim()
+        axes.hlines(y, max(row.ci_low, left), min(row.ci_high, right), color="black", linewidth=2)
+        axes.plot(row.mean_difference, y, "D", color="black", markersize=5.5, label="_mean")
 
 
 @style.house_style
 def draw_differences(findings: Findings) -> Figure | None:
-    """Draw the paired differences: a row for each backend, candidate and baseline, the first on top.
-
-    Returns:
-        None where there is nothing to compare.
-    """
+    """Draw a row of paired differences for each backend, candidate and baseline; None where nothing is compared."""
     primary, verdict = PrimaryDifferences.of(findings), findings.spec.verdict
     metric, margin = verdict.metric, verdict.margin
     if not primary.rows:
@@ -117,17 +81,15 @@ def draw_differences(findings: Findings) -> Figure | None:
     axes.axvline(0, color="#777777", linewidth=1, zorder=1)
     axes.set(xlim=primary.span(margin), ylim=(len(primary.rows) - 0.4, -0.6))
     for y, row in enumerate(primary.rows):
-        dots = primary.dots(row)
-        if len(dots):
-            draw_row(axes, y, row, dots, arm_colours(findings.arms)[row.candidate], DotStyle(size=5, alpha=0.55))
+        if row.pairs:
+            primary.draw_row(axes, y, style.arm_colours(findings.arms)[row.candidate], size=5, alpha=0.55)
             _draw_arrows(axes, y, row)
     _label_rows(axes, primary.rows)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     better = "above" if is_accuracy(metric) else "below"
-    axes.set_xlabel(
-        f"{plain(metric)}: candidate - baseline ({metric_unit(metric)}); {better} 0 the candidate is better"
-    )
-    diverged = divergence_caption(findings.tables["summary"], divergence_rule(metric))
+    difference = f"{words.plain(metric)}: candidate - baseline ({words.metric_unit(metric)})"
+    axes.set_xlabel(f"{difference}; {better} 0 the candidate is better")
+    diverged = words.divergence_caption(findings.tables["summary"], words.divergence_rule(metric))
     style.write_caption(figure, [*_captions(primary, margin), diverged])
     return figure
 
@@ -135,9 +97,9 @@ def draw_differences(findings: Findings) -> Figure | None:
 def difference_clauses(findings: Findings) -> Iterator[str]:
     """Yield what each comparison in the metric of the verdict came to."""
     for row in PrimaryDifferences.of(findings).rows:
-        start, words = f"{row.candidate} - {row.baseline} ({row.backend})", comparison_words(row)
+        start, said = f"{row.candidate} - {row.baseline} ({row.backend})", words.comparison_words(row)
         if row.pairs:
-            yield f"{start}: mean {words.difference}, interval {words.ends}, {words.pairs}: {words.counts}; {row.verdict}"
+            yield f"{start}: mean {said.difference}, interval {said.ends}, {said.pairs}: {said.counts}; {row.verdict}"
         else:
             yield f"{start}: no pair of runs"
 
@@ -169,16 +131,16 @@ def _label_rows(axes: Axes, rows: Sequence[Comparison]) -> None:
 def _outcome(row: Comparison) -> str:
     if not row.pairs:
         return "no pair of runs"
-    words = comparison_words(row)
-    ends = words.ends if math.isfinite(row.ci_low) else f"interval {words.ends}"
-    return f"{words.difference} ({ends})\n{row.verdict}; {words.counts}"
+    said = words.comparison_words(row)
+    ends = said.ends if math.isfinite(row.ci_low) else f"interval {said.ends}"
+    return f"{said.difference} ({ends})\n{row.verdict}; {said.counts}"
 
 
 def _captions(primary: PrimaryDifferences, margin: float) -> list[str]:
     number = {row.pairs for row in primary.rows}
     pairs = f"n = {number.pop()}" if len(number) == 1 else f"n = {min(number)} to {max(number)}"
     unbounded = any(math.isinf(row.ci_low) for row in primary.rows if row.pairs)
-    seeds = seeds_words(primary.pairs["seed"])
+    seeds = words.seeds_words(primary.pairs["seed"])
     return [
         f"dot: one pair of runs ({pairs} a row{seeds and ', '}{seeds})",
         "diamond and bar: mean difference and its interval" + " (arrow: unbounded)" * unbounded,
@@ -190,8 +152,8 @@ DIFFERENCES = Plot(
     name="differences",
     draw=draw_differences,
     caption=lambda findings: (
-        f"Paired differences in {plain(findings.spec.verdict.metric)}: a dot a seed, the mean, its "
-        f"{level_words(findings.spec.verdict.alpha)} interval, and the margin"
+        f"Paired differences in {words.plain(findings.spec.verdict.metric)}: a dot a seed, the mean, its "
+        f"{words.level_words(findings.spec.verdict.alpha)} interval, and the margin"
     ),
     alt=lambda findings: sentences([*difference_clauses(findings), *_margin_clauses(findings)]),
 )

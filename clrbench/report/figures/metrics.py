@@ -1,7 +1,5 @@
 """The figures of one metric over the epochs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 
@@ -11,17 +9,7 @@ from matplotlib.figure import Figure
 from clrbench.analysis.curves import ArmCurve
 from clrbench.analysis.metrics import is_accuracy
 from clrbench.analysis.tables import Findings
-from clrbench.report.figures import style
-from clrbench.report.figures.curves import (
-    arm_handles,
-    by_backend,
-    divergence_note,
-    draw_mean,
-    draw_published,
-    draw_seeds,
-    line_caption,
-    scale_values,
-)
+from clrbench.report.figures import curves, style
 from clrbench.report.figures.plot import Plot, sentences
 from clrbench.report.words import capitalised, metric_label
 
@@ -42,26 +30,26 @@ def draw_metric(findings: Findings, metric: str) -> Figure:
 
     Values published for an arm are drawn as dashed lines.
     """
-    curves, arms, published = findings.curves[metric], findings.arms, findings.tables["published"]
-    backends = by_backend(curves)
+    shown, arms, published = findings.curves[metric], findings.arms, findings.tables["published"]
+    backends = curves.by_backend(shown)
     figure, panels = style.row_of_panels(4.2, len(backends))
     values: list[float] = []
     for axes, (backend, own_curves) in zip(panels, backends.items(), strict=True):
         for curve in own_curves:
-            draw_seeds(axes, curve, arms)
-            draw_mean(axes, curve, arms)
+            curves.draw_seeds(axes, curve, arms)
+            curves.draw_mean(axes, curve, arms)
         rows = published[(published["backend"] == backend) & (published["metric"] == metric)]
-        draw_published(axes, rows, arms)
+        curves.draw_published(axes, rows, arms)
         values.extend(rows["value"])
         axes.set_title(backend)
-        style.epoch_axis(axes, max(curve.epochs.max() for curve in curves))
+        style.epoch_axis(axes, max(curve.epochs.max() for curve in shown))
     panels[0].set_ylabel(metric_label(metric))
-    outside = scale_values(panels[0], curves, metric, np.asarray(values, np.float64))
-    style.write_legend(figure, arm_handles(findings.tables["summary"], arms))
-    ended = any(np.isfinite(curve.values[:, curve.diverged]).any() for curve in curves)
+    outside = curves.scale_values(panels[0], shown, metric, np.asarray(values, np.float64))
+    style.write_legend(figure, curves.arm_handles(findings.tables["summary"], arms))
+    ended = any(np.isfinite(curve.values[:, curve.diverged]).any() for curve in shown)
     crosses = ", cross: where a run diverged" if ended else ""
-    diverged = divergence_note(findings.tables["summary"])
-    style.write_caption(figure, [line_caption(curves, with_seeds=True) + crosses, diverged, outside])
+    diverged = curves.divergence_note(findings.tables["summary"])
+    style.write_caption(figure, [curves.line_caption(shown, with_seeds=True) + crosses, diverged, outside])
     return figure
 
 
@@ -76,20 +64,14 @@ def metric_clauses(findings: Findings, metric: str) -> Iterator[str]:
         first, last = finite[0], finite[-1]
         best = finite[np.argmax(curve.mean[finite]) if is_accuracy(metric) else np.argmin(curve.mean[finite])]
         places = [_at(curve, first), *([f"best {_at(curve, best)}"] if best not in (first, last) else [])]
-        yield f"{start}: {', '.join(places)}, last {_at(curve, last)}{_interval(curve, last)}{_diverged(curve)}"
+        low, high = curve.low[last], curve.high[last]
+        interval = f", 95 % interval {low:.4f} to {high:.4f}" if math.isfinite(low) else ""
+        ended = f"; {curve.diverged.sum()} of {len(curve.seeds)} runs diverged" if curve.diverged.any() else ""
+        yield f"{start}: {', '.join(places)}, last {_at(curve, last)}{interval}{ended}"
 
 
 def _at(curve: ArmCurve, row: np.intp) -> str:
     return f"{curve.mean[row]:.4f} (epoch {curve.epochs[row]:.4g})"
-
-
-def _interval(curve: ArmCurve, row: np.intp) -> str:
-    low, high = curve.low[row], curve.high[row]
-    return f", 95 % interval {low:.4f} to {high:.4f}" if math.isfinite(low) else ""
-
-
-def _diverged(curve: ArmCurve) -> str:
-    return f"; {curve.diverged.sum()} of {len(curve.seeds)} runs diverged" if curve.diverged.any() else ""
 
 
 def _published_clauses(findings: Findings, metric: str) -> Iterator[str]:

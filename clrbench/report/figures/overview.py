@@ -1,7 +1,5 @@
 """The figure of an experiment at a glance: learning rate, train loss, the metric of the verdict, its differences."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,20 +9,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from clrbench.analysis.tables import Findings
-from clrbench.report.figures import style
-from clrbench.report.figures.curves import (
-    arm_handles,
-    by_backend,
-    divergence_note,
-    draw_mean,
-    line_caption,
-    scale_values,
-)
-from clrbench.report.figures.differences import DotStyle, PrimaryDifferences, difference_clauses, draw_row
+from clrbench.report.figures import curves, style
+from clrbench.report.figures.differences import PrimaryDifferences, difference_clauses
 from clrbench.report.figures.metrics import metric_clauses
 from clrbench.report.figures.plot import Plot, sentences
 from clrbench.report.figures.schedule import backends_that_differ, draw_rates, scale_rates
-from clrbench.report.figures.style import LINE_STYLES, LineStyle, arm_colours
 from clrbench.report.words import metric_label, metric_unit, plain
 
 _GREY = "#444444"
@@ -34,8 +23,8 @@ _GREY = "#444444"
 def draw_overview(findings: Findings) -> Figure:
     """Draw four panels; backends differ by line style, arms by colour."""
     metric, primary = findings.spec.verdict.metric, PrimaryDifferences.of(findings)
-    curves = findings.curves[metric]
-    backends = list(by_backend(curves))
+    shown = findings.curves[metric]
+    backends = list(curves.by_backend(shown))
     # Every row of differences has a label of two lines.
     extra_inches = max(0.0, 0.36 * len(primary.rows) - 2)
     figure = style.new_figure(6.2 + extra_inches)
@@ -48,21 +37,19 @@ def draw_overview(findings: Findings) -> Figure:
         for axes, name in ((loss_panel, "train_loss"), (metric_panel, metric))
     ]
     _draw_differences_panel(difference_panel, findings, primary)
-    handles = arm_handles(findings.tables["summary"], findings.arms)
+    handles = curves.arm_handles(findings.tables["summary"], findings.arms)
     if len(backends) > 1:
-        styles = [(backend, _backend_style(backend, backends)) for backend in backends]
-        handles += [
-            Line2D([], [], color=_GREY, linewidth=1.5, linestyle=line_style, label=name) for name, line_style in styles
-        ]
+        for backend in backends:
+            line_style = _backend_style(backend, backends)
+            handles.append(Line2D([], [], color=_GREY, linewidth=1.5, linestyle=line_style, label=backend))
     style.write_legend(figure, handles, title=findings.spec.name)
-    line = line_caption(curves, with_seeds=False)
-    diverged = divergence_note(findings.tables["summary"])
+    line, diverged = curves.line_caption(shown, with_seeds=False), curves.divergence_note(findings.tables["summary"])
     style.write_caption(figure, [line, *_pairs_caption(primary), diverged, *outside])
     return figure
 
 
-def _backend_style(backend: str, backends: Sequence[str]) -> LineStyle:
-    return LINE_STYLES[backends.index(backend) % len(LINE_STYLES)]
+def _backend_style(backend: str, backends: Sequence[str]) -> style.LineStyle:
+    return style.LINE_STYLES[backends.index(backend) % len(style.LINE_STYLES)]
 
 
 def _draw_rates_panel(axes: Axes, findings: Findings, backends: Sequence[str]) -> None:
@@ -78,12 +65,12 @@ def _draw_rates_panel(axes: Axes, findings: Findings, backends: Sequence[str]) -
 
 def _draw_metric_panel(axes: Axes, findings: Findings, metric: str, backends: Sequence[str]) -> str:
     """Draw the mean of each arm, and return what to say about values outside the axis."""
-    curves = findings.curves[metric]
-    for curve in curves:
-        draw_mean(axes, curve, findings.arms, _backend_style(curve.backend, backends))
-    style.epoch_axis(axes, max(curve.epochs.max() for curve in curves))
+    shown = findings.curves[metric]
+    for curve in shown:
+        curves.draw_mean(axes, curve, findings.arms, _backend_style(curve.backend, backends))
+    style.epoch_axis(axes, max(curve.epochs.max() for curve in shown))
     axes.set_title(metric_label(metric))
-    outside = scale_values(axes, curves, metric, np.empty(0))
+    outside = curves.scale_values(axes, shown, metric, np.empty(0))
     return outside.replace("values", f"{plain(metric)} values")
 
 
@@ -100,8 +87,8 @@ def _draw_differences_panel(axes: Axes, findings: Findings, primary: PrimaryDiff
     axes.set(xlim=primary.span(margin=0), ylim=(len(primary.rows) - 0.4, -0.6))
     labels = []
     for y, row in enumerate(primary.rows):
-        colour = arm_colours(findings.arms)[row.candidate]
-        draw_row(axes, y, row, primary.dots(row), colour, DotStyle(size=4.5, alpha=0.5))
+        colour = style.arm_colours(findings.arms)[row.candidate]
+        primary.draw_row(axes, y, colour, size=4.5, alpha=0.5)
         versus = f" - {row.baseline}" if len(baselines) > 1 else ""
         labels.append(f"{row.candidate}{versus}, {row.backend}\n{row.verdict}")
     axes.set_yticks(range(len(labels)), labels)

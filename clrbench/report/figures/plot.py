@@ -11,14 +11,7 @@ from clrbench.analysis.tables import Findings
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure that is drawn of every experiment that has something to show in it.
-
-    Attributes:
-        name: Name of the file without `.png`.
-        draw: Draws it from the tables; None where there is nothing to draw.
-        caption: What it is, in one sentence without a full stop.
-        alt: What it shows, with the numbers that matter, for those who cannot see it.
-    """
+    """A figure of an experiment: `draw` gives None where there is nothing to draw, `alt` tells the numbers instead of it."""
 
     name: str
     draw: Callable[[Findings], Figure | None]
@@ -28,14 +21,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class DrawnPlot:
-    """A figure of one experiment.
-
-    Attributes:
-        name: As in `plots/<name>.png`.
-        png: The bytes of that file.
-        caption: See `Plot.caption`.
-        alt: See `Plot.alt`.
-    """
+    """A figure of one experiment, with the bytes of `plots/<name>.png`."""
 
     name: str
     png: bytes

@@ -1,10 +1,8 @@
 """The figure of the LR range test: accuracy and loss against the learning rate, and the bounds read off them."""
 
-from __future__ import annotations
-
 import math
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,7 +12,6 @@ from matplotlib.figure import Figure
 from clrbench.analysis.bounds import accuracy_column
 from clrbench.records import Bounds, DoubleArray
 from clrbench.report.figures import style
-from clrbench.report.figures.style import MEAN_WIDTH
 from clrbench.report.words import metric_label
 from clrbench.spec import BackendName
 
@@ -28,12 +25,7 @@ _REASON_CHARACTERS = 108
 
 @style.house_style
 def draw_range_test(curve: pd.DataFrame, bounds: Mapping[BackendName, Bounds]) -> Figure:
-    """Draw the range test of each backend: accuracy above, training loss below, bounds across both.
-
-    Args:
-        curve: The table curve.csv, a row an update; the validation columns are nan between evaluations.
-        bounds: What each backend suggests.
-    """
+    """Draw curve.csv, the range test of each backend: accuracy above, training loss below, bounds across both."""
     backends = list(bounds)
     metric = accuracy_column(curve)
     figure = style.new_figure(5.4)
@@ -45,10 +37,9 @@ def draw_range_test(curve: pd.DataFrame, bounds: Mapping[BackendName, Bounds]) -
         losses.append(_draw_curve(loss_panel, rows, "train_loss", _LOSS_COLOUR))
         _write_title(accuracy_panel, backend, bounds[backend].reason, _REASON_CHARACTERS // len(backends))
         loss_panel.set_xlabel("learning rate")
-    exponential = is_exponential(curve)
     # The others share the axes of these two.
     top, bottom = panels[:, 0]
-    if exponential:
+    if is_exponential(curve):
         style.log_scale(top, "x", style.decades(curve["lr"]))
     top.set(xlim=(curve["lr"].min(), curve["lr"].max()), ylabel=metric_label(metric))
     bottom.set_ylabel(metric_label("train_loss"))
@@ -60,7 +51,7 @@ def draw_range_test(curve: pd.DataFrame, bounds: Mapping[BackendName, Bounds]) -
     for column, backend in zip(panels.T, backends, strict=True):
         if bounds[backend].reason is None:
             _draw_bounds(column, *bounds[backend].rates)
-    style.write_caption(figure, [*_captions(curve, metric, exponential=exponential), outside])
+    style.write_caption(figure, [*_captions(curve, metric), outside])
     return figure
 
 
@@ -79,7 +70,7 @@ def _draw_curve(axes: Axes, rows: pd.DataFrame, metric: str, colour: str) -> Dou
     line = table.mean(axis=1).rolling(_window(rows) if raw else 1, center=True, min_periods=1).median()
     if raw or table.shape[1] > 1:
         axes.plot(lr, table, color=colour, linewidth=0.4 if raw else 0.7, alpha=0.25 if raw else 0.4, label="_seed")
-    axes.plot(lr, line, color=colour, linewidth=MEAN_WIDTH, label="mean")
+    axes.plot(lr, line, color=colour, linewidth=style.MEAN_WIDTH, label="mean")
     return line.to_numpy(np.float64)
 
 
@@ -111,7 +102,7 @@ def _scale_loss(axes: Axes, line: DoubleArray, curve: pd.DataFrame) -> str:
     return f"not shown: {outside} of {np.isfinite(losses).sum()} losses outside the axis" if outside else ""
 
 
-def _draw_bounds(column: np.typing.NDArray[np.object_], base_lr: float, max_lr: float) -> None:
+def _draw_bounds(column: Sequence[Axes], base_lr: float, max_lr: float) -> None:
     """Mark the bounds in both panels of a backend, and name them where the accuracy curve is not."""
     for axes in column:
         axes.axvspan(base_lr, max_lr, color=_BOUND_COLOUR, alpha=0.09, linewidth=0)
@@ -136,15 +127,14 @@ def _draw_bounds(column: np.typing.NDArray[np.object_], base_lr: float, max_lr: 
         )
 
 
-def _captions(curve: pd.DataFrame, metric: str, *, exponential: bool) -> list[str]:
+def _captions(curve: pd.DataFrame, metric: str) -> list[str]:
     seeds = list(curve["seed"].unique())
     ends = [run["train_loss"].iloc[-1] for _, run in curve.groupby(["backend", "seed"])]
     diverged = int(np.isnan(ends).sum())
+    line = f"mean of {len(seeds)} seeds, faint: single seeds" if len(seeds) > 1 else f"the only seed ({seeds[0]})"
     return [
-        f"LR range test, {'exponential' if exponential else 'linear'} ramp of {curve['step'].max()} steps",
-        f"line: mean of {len(seeds)} seeds, faint: single seeds"
-        if len(seeds) > 1
-        else f"line: the only seed ({seeds[0]})",
+        f"LR range test, {'exponential' if is_exponential(curve) else 'linear'} ramp of {curve['step'].max()} steps",
+        f"line: {line}",
         f"{'accuracy and loss' if metric == 'train_accuracy' else 'loss'}: moving median of {_window(curve)} steps",
         f"{diverged} of {len(ends)} runs diverged before the end of the ramp" if diverged else "",
     ]

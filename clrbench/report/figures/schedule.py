@@ -1,7 +1,5 @@
 """The figure of the learning rates."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -12,19 +10,13 @@ from matplotlib.figure import Figure
 from clrbench.report.figures import style
 from clrbench.report.figures.curves import arm_handle
 from clrbench.report.figures.plot import Plot, sentences
-from clrbench.report.figures.style import MEAN_WIDTH, LineStyle, arm_colours, arm_line_styles
 
 _LOG_LR_DECADES = 1.5
 
 
 @style.house_style
 def draw_schedules(schedule: pd.DataFrame, arms: Sequence[str]) -> Figure:
-    """Draw the learning rate of every arm over the epochs: one panel, or one a backend where they differ.
-
-    Args:
-        schedule: The table schedule.csv: backend, arm, epoch, step, lr.
-        arms: In the order of the spec, which decides their colours.
-    """
+    """Draw schedule.csv, the learning rate of every arm over the epochs: one panel, or one a backend where they differ."""
     backends = backends_that_differ(schedule)
     figure, panels = style.row_of_panels(3.4, len(backends))
     for axes, backend in zip(panels, backends, strict=True):
@@ -33,8 +25,7 @@ def draw_schedules(schedule: pd.DataFrame, arms: Sequence[str]) -> Figure:
         style.epoch_axis(axes, schedule["epoch"].max())
     scale_rates(panels[0], schedule)
     panels[0].set_ylabel("learning rate")
-    present = [arm for arm in arms if (schedule["arm"] == arm).any()]
-    style.write_legend(figure, [arm_handle(arm, arms, arm) for arm in present])
+    style.write_legend(figure, [arm_handle(arm, arms, arm) for arm in arms if (schedule["arm"] == arm).any()])
     cut = list(dict.fromkeys(schedule.loc[schedule["lr"].isna(), "arm"]))
     if cut:
         style.write_caption(figure, [f"every run of {', '.join(cut)} diverged: the line ends where the first one did"])
@@ -51,21 +42,16 @@ def backends_that_differ(schedule: pd.DataFrame) -> list[str]:
     return backends if any(not tables[backends[0]].equals(table) for table in tables.values()) else backends[:1]
 
 
-def draw_rates(axes: Axes, schedule: pd.DataFrame, arms: Sequence[str], line_style: LineStyle | None = None) -> None:
+def draw_rates(
+    axes: Axes, schedule: pd.DataFrame, arms: Sequence[str], line_style: style.LineStyle | None = None
+) -> None:
     """Draw the learning rate of each arm of one backend, labelled with its name."""
     drawn: list[pd.DataFrame] = []
     for arm in arms:
         points = schedule.loc[schedule["arm"] == arm, ["epoch", "lr"]].reset_index(drop=True)
         # Gaps in the later of two equal schedules let the earlier one be seen.
         gaps = (0, (3, 3)) if any(points.equals(other) for other in drawn) else None
-        axes.plot(
-            points["epoch"],
-            points["lr"],
-            color=arm_colours(arms)[arm],
-            linewidth=MEAN_WIDTH,
-            linestyle=gaps or line_style or arm_line_styles(arms)[arm],
-            label=arm,
-        )
+        style.draw_line(axes, points["epoch"], points["lr"], arm, arms, gaps or line_style)
         drawn.append(points)
 
 

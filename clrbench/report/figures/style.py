@@ -1,7 +1,5 @@
 """What all figures share: colours, scales, captions and the way to PNG."""
 
-from __future__ import annotations
-
 import io
 import textwrap
 from collections.abc import Sequence
@@ -15,8 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from numpy.typing import ArrayLike
 
 LineStyle: TypeAlias = Literal["-", "--", ":", "-."]
+Dashes: TypeAlias = tuple[float, Sequence[float]]
 
 MEAN_WIDTH = 1.8
 LINE_STYLES: tuple[LineStyle, ...] = ("-", "--", ":", "-.")
@@ -54,20 +54,21 @@ house_style = style.context(
 
 
 def arm_colours(arms: Sequence[str]) -> dict[str, str]:
-    """Return the colour of each arm, the same in every figure.
-
-    Args:
-        arms: Names in the order of the spec.
-
-    Returns:
-        By arm, an Okabe-Ito colour as `#rrggbb`; from the eighth arm on the colours repeat, see `arm_line_styles`.
-    """
+    """Return the colour `#rrggbb` of each arm, by the order of the spec; from the eighth arm on they repeat."""
     return {arm: _PALETTE[i % len(_PALETTE)] for i, arm in enumerate(arms)}
 
 
 def arm_line_styles(arms: Sequence[str]) -> dict[str, LineStyle]:
     """Return the line style of each arm: solid while the colours last, then another one for each round of them."""
     return {arm: LINE_STYLES[i // len(_PALETTE) % len(LINE_STYLES)] for i, arm in enumerate(arms)}
+
+
+def draw_line(
+    axes: Axes, x: ArrayLike, y: ArrayLike, arm: str, arms: Sequence[str], line_style: LineStyle | Dashes | None = None
+) -> Line2D:
+    """Draw a line in the colour of an arm, labelled with its name, in a style of its own or in the arm's."""
+    colour, line_style = arm_colours(arms)[arm], line_style or arm_line_styles(arms)[arm]
+    return axes.plot(x, y, color=colour, linewidth=MEAN_WIDTH, linestyle=line_style, label=arm)[0]
 
 
 @house_style
@@ -120,7 +121,7 @@ def write_legend(figure: Figure, handles: Sequence[Line2D], title: str | None = 
     )
 
 
-def decades(values: np.typing.ArrayLike) -> float:
+def decades(values: ArrayLike) -> float:
     """Return how many powers of ten the finite values > 0 span; 0 without any."""
     array = np.asarray(values, np.float64)
     positive = array[np.isfinite(array) & (array > 0)]
@@ -128,13 +129,7 @@ def decades(values: np.typing.ArrayLike) -> float:
 
 
 def log_scale(axes: Axes, which: str, span_decades: float) -> None:
-    """Make the x or y axis logarithmic, with plain numbers at its ticks.
-
-    Args:
-        axes: The panel.
-        which: `x` or `y`.
-        span_decades: How many powers of ten the axis shows; few ones get ticks at 1, 2 and 5.
-    """
+    """Make the `x` or `y` axis logarithmic, with plain numbers at its ticks: at 1, 2 and 5 where it spans few decades."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     axes.set(**{f"{which}scale": "log"})
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if span_decades <= 2.5 else (1.0,)))

@@ -1,7 +1,5 @@
 """The figure of the time to target: the share of runs that have got there, over the epochs."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +14,6 @@ from clrbench.analysis.tables import Findings
 from clrbench.report.figures import style
 from clrbench.report.figures.curves import arm_handles
 from clrbench.report.figures.plot import Plot, sentences
-from clrbench.report.figures.style import MEAN_WIDTH, arm_colours, arm_line_styles
 from clrbench.report.words import divergence_caption, seeds_words, target_words
 
 _ROW_INCHES = 2.1
@@ -41,13 +38,10 @@ def _goals(targets: pd.DataFrame) -> Iterator[_Goal]:
 
 @style.house_style
 def draw_time_to_target(findings: Findings) -> Figure | None:
-    """Draw which share of the runs has reached each target by when.
+    """Draw which share of the runs has reached each target by when; None where there are no targets.
 
     Each backend has a column, each of its targets a panel there. Every arm is a step function that ends with its
     training; a run that misses the target never counts.
-
-    Returns:
-        None where there are no targets.
     """
     targets, metrics, arms = findings.tables["targets"], findings.tables["metrics"], findings.arms
     columns: dict[str, list[_Goal]] = {}
@@ -90,7 +84,7 @@ def _draw_arm(axes: Axes, runs: pd.DataFrame, last_epoch: float, arms: Sequence[
     apart_inches = min(_APART_POINTS, _ALL_APART_POINTS / len(arms)) / 72
     inches = (arms.index(arm) - (len(arms) - 1) / 2) * apart_inches
     shift = ScaledTranslation(inches, inches, axes.get_figure().dpi_scale_trans)  # type: ignore[union-attr]
-    for column, width in (("first_epoch", MEAN_WIDTH), ("sustained_epoch", 1.2)):
+    for column, width in (("first_epoch", style.MEAN_WIDTH), ("sustained_epoch", 1.2)):
         epochs = np.sort(runs[column].to_numpy(np.float64))
         reached = epochs[np.isfinite(epochs)]
         share = 100 * np.arange(len(reached) + 1) / len(epochs)
@@ -98,8 +92,8 @@ def _draw_arm(axes: Axes, runs: pd.DataFrame, last_epoch: float, arms: Sequence[
             [0.0, *reached, last_epoch],
             [*share, share[-1]],
             where="post",
-            color=arm_colours(arms)[arm],
-            linestyle=arm_line_styles(arms)[arm] if column == "first_epoch" else (0, (1, 1.5)),
+            color=style.arm_colours(arms)[arm],
+            linestyle=style.arm_line_styles(arms)[arm] if column == "first_epoch" else (0, (1, 1.5)),
             linewidth=width,
             transform=axes.transData + shift,
             label=arm if column == "first_epoch" else "_sustained",
