@@ -145,8 +145,8 @@ def _printing(command: Callable[..., Answer]) -> Callable[..., None]:
     return printing
 
 
-def _answering(command: Callable[..., Answer]) -> Callable[..., None]:
-    """Do as `_printing`, with an option `--json`."""
+def answering(command: Callable[..., Answer]) -> Callable[..., None]:
+    """Return a command that prints what the given one returns, as text or with `--json` as JSON, and exits with its code."""
     option = click.option("--json", "as_json", is_flag=True, help="Print the answer as one JSON document.")
     return option(_printing(command))
 
@@ -181,7 +181,7 @@ def _job(spec: Path | None, out: Path, library: "Library", display: "Display", *
     type=click.Choice(["worse", "not-better"]),
     help="Exit with 4 if any candidate is so, in the metric of the verdict.",
 )
-@_answering
+@answering
 def compare(dry_run: bool, fail_if: Any, **options: Any) -> Answer:
     """Train every arm of SPEC, in pairs, and say which is better.
 
@@ -198,7 +198,7 @@ def compare(dry_run: bool, fail_if: Any, **options: Any) -> Answer:
 @_data_dir
 @_running_options
 @click.option("--check-length", is_flag=True, help="Sweep again at half the length, and say whether the bounds hold.")
-@_answering
+@answering
 def range_test(dry_run: bool, check_length: bool, **options: Any) -> Answer:
     """Find base_lr and max_lr for SPEC with the LR range test, or refuse and say why.
 
@@ -211,7 +211,7 @@ def range_test(dry_run: bool, check_length: bool, **options: Any) -> Answer:
 
 @main.command()
 @click.argument("folders", type=FOLDER, nargs=-1, required=True)
-@_answering
+@answering
 def report(folders: tuple[Path, ...]) -> Answer:
     """Rebuild tables, plots and page of the experiment in FOLDER from its runs, or set several FOLDERS side by side."""
     from clrbench.commands.report import report
@@ -223,7 +223,7 @@ def report(folders: tuple[Path, ...]) -> Answer:
 @click.argument("spec", type=SPEC)
 @_out
 @_data_dir
-@_answering
+@answering
 def schedule(spec: Path, out: Path, library: "Library") -> Answer:
     """Preview the learning rate of each arm of SPEC: as text, table and plot; trains nothing."""
     from clrbench.commands.schedule import schedule
@@ -259,7 +259,7 @@ def init(name: str) -> Answer:
 @_data_dir
 @click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Updates to set side by side.")
 @_quiet
-@_answering
+@answering
 def parity(steps: int, **options: Any) -> Answer:
     """Train the first steps of SPEC on torch and on Keras from the same weights, and set the losses side by side.
 
@@ -276,7 +276,7 @@ def parity(steps: int, **options: Any) -> Answer:
 @click.option("--all", "every", is_flag=True, help="All runs, those of searches and range tests too.")
 @_data_dir
 @_quiet
-@_answering
+@answering
 def verify(folder: Path, run_id: str | None, every: bool, library: "Library", display: "Display") -> Answer:
     """Make a finished run of FOLDER once more, elsewhere, and say whether it comes out the same, and if not, where it parts.
 
@@ -294,7 +294,7 @@ def data() -> None:
 
 @data.command("list")
 @_data_dir
-@_answering
+@answering
 def list_data(library: "Library") -> Answer:
     """List the data sets that have names: rows, shape, size, licence, where they lie, verified or not."""
     from clrbench.commands.data import list_datasets
@@ -306,7 +306,7 @@ def list_data(library: "Library") -> Answer:
 @click.argument("name")
 @_data_dir
 @_quiet
-@_answering
+@answering
 def fetch_data(name: str, library: "Library", display: "Display") -> Answer:
     """Fetch the data set NAME, or make it, unless it is here; verify and convert it."""
     from clrbench.commands.data import fetch_dataset
@@ -317,7 +317,7 @@ def fetch_data(name: str, library: "Library", display: "Display") -> Answer:
 @data.command("verify")
 @click.argument("name")
 @_data_dir
-@_answering
+@answering
 def verify_data(name: str, library: "Library") -> Answer:
     """Check every byte of the data set NAME against its checksums."""
     from clrbench.commands.data import verify_dataset
@@ -331,7 +331,7 @@ def verify_data(name: str, library: "Library") -> Answer:
 @_data_dir
 @click.option("--threads", type=click.IntRange(1), help="Threads of each backend.  [default: 1]")
 @_quiet
-@_answering
+@answering
 def bench_data(**options: Any) -> Answer:
     """Measure how many images a second each input pipeline brings to the network of SPEC, alone and in training."""
     from clrbench.commands.data_bench import bench_pipelines

@@ -4,10 +4,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 from command_line import Clrbench, write_spec
 
 import clrbench as package
+from clrbench import cli
+from clrbench.answer import Answer, ExitCode
+from clrbench.errors import SpecError
 
 
 def test_help_is_fast_because_it_imports_nothing_heavy() -> None:
@@ -31,6 +36,40 @@ def test_validate_imports_neither_pandas_nor_scipy_nor_a_framework(tmp_path: Pat
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def dummy(monkeypatch: pytest.MonkeyPatch) -> CliRunner:
+    """Return what runs the command line, which has one more command for the time of a test."""
+    monkeypatch.setattr(cli.main, "commands", dict(cli.main.commands))
+
+    @cli.main.command("dummy")
+    @click.argument("lr", type=float)
+    @cli.answering
+    def dummy(lr: float) -> Answer:
+        """Answer a learning rate."""
+        if lr < 0:
+            raise SpecError(f"LR: got {lr:g}; allowed: 0 or more.")
+        return Answer(f"lr {lr:g}", {"lr": lr}, ExitCode.NO_ANSWER if lr == 0 else ExitCode.DONE)
+
+    return CliRunner()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "code"),
+    [
+        (["0.1"], "lr 0.1\n", 0),
+        (["0"], "lr 0\n", 3),
+        (["0.1", "--json"], '{\n  "lr": 0.1\n}\n', 0),
+        (["--", "-1"], "Error: LR: got -1; allowed: 0 or more.\n", 2),
+    ],
+)
+def test_a_command_is_a_function_that_returns_an_answer(
+    dummy: CliRunner, arguments: list[str], said: str, code: int
+) -> None:
+    done = dummy.invoke(cli.main, ["dummy", *arguments])
+    assert (done.output, done.exit_code) == (said, code)
+    assert "Answer a learning rate." in dummy.invoke(cli.main, ["--help"]).output
 
 
 def test_version(clrbench: Clrbench) -> None:

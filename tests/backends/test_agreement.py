@@ -61,9 +61,9 @@ def test_other_rules_agree(compare, make_plan, optimizer):
         ModelSettings("cnn", batch_norm=True),
         ModelSettings("lenet5"),
         ModelSettings("lenet5", activation="tanh"),
-        ModelSettings("resnet8", activation="tanh"),
-        ModelSettings("resnet8"),
-        ModelSettings("cnn", batch_norm=True, activation="elu"),
+        pytest.param(ModelSettings("resnet8", activation="tanh"), marks=pytest.mark.acceptance),
+        pytest.param(ModelSettings("resnet8"), marks=pytest.mark.acceptance),
+        pytest.param(ModelSettings("cnn", batch_norm=True, activation="elu"), marks=pytest.mark.acceptance),
         ModelSettings("mlp", batch_norm=True, activation="gelu"),
         ModelSettings("mlp", activation="sigmoid"),
         ModelSettings("mlp", activation="softmax"),
@@ -109,7 +109,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("model", [MLP, CNN], ids=["mlp", "cnn"])
+@pytest.mark.parametrize("model", [MLP, pytest.param(CNN, marks=pytest.mark.acceptance)], ids=["mlp", "cnn"])
 @pytest.mark.parametrize(("optimizer", "mistake"), MISTAKES.values(), ids=MISTAKES.keys())
 def test_a_mistake_in_one_backend_is_a_bug(compare, make_plan, model, optimizer, mistake):
     plan = make_plan(model, optimizer, rates(optimizer, 20), batch_size=20)

@@ -87,7 +87,11 @@ def test_another_spec_of_the_same_name_is_said_and_keeps_what_both_ask_for(workp
 
 
 @pytest.mark.parametrize(
-    ("backend", "changes", "how"), [("torch", "momentum", "kill all"), ("keras", "stream", "kill parent")]
+    ("backend", "changes", "how"),
+    [
+        ("torch", "momentum", "kill all"),
+        pytest.param("keras", "stream", "kill parent", marks=pytest.mark.acceptance),
+    ],
 )
 def test_tables_of_a_killed_experiment_are_those_of_one_that_never_was(
     tmp_path: Path, backend: str, changes: str, how: str

@@ -17,6 +17,8 @@ from page_samples import HOSTILE, sample_content
 
 from clrbench.report.page import render_page
 
+pytestmark = pytest.mark.acceptance
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # The last one keeps the browser from asking its maker for anything, which it tries in spite of all others.
 OPTIONS = (
