@@ -53,7 +53,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 def measure() -> list[Sample]:
-    return measure_pipelines("library", SimpleNamespace(backend="torch"), "cuda")
+    return measure_pipelines("library", SimpleNamespace(backend="torch", data=SimpleNamespace(dataset="mnist")), "cuda")
 
 
 @pytest.mark.usefixtures("machine")
