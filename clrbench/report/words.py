@@ -134,7 +134,7 @@ def divergence_caption(summary: pd.DataFrame, consequence: str) -> str:
 
 @dataclass(frozen=True)
 class ArmEnd:
-    """One metric of an arm at the end, over the runs that did not diverge: nan where all did, as is sd below two runs."""
+    """One metric of an arm at the end, over the runs that did not diverge; nan where all did, sd also below two runs."""
 
     backend: str
     arm: str
