@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from clrbench.execution.executor import Executor, Resources, Watch, open_executor
+from clrbench.execution.local import GRACE_SECONDS
 from clrbench.execution.task import Task
 from clrbench.records import (
     Evaluation,
@@ -234,13 +235,19 @@ sys.path.insert(0, {tests!r})
 from clrbench.cli import main
 from clrbench.commands.setup import Setup
 from clrbench.execution.session import Pace
+from clrbench.execution import local
 from fakes import counting
+local.GRACE_SECONDS = {grace_seconds}
 main(prog_name="clrbench", obj=Setup({setup}))
 """
 
 
-def command(setup: str | None = None) -> tuple[str, ...]:
-    """Return the command line as a program; `setup` are arguments of `Setup`, as code."""
+def command(setup: str | None = None, grace_seconds: float = GRACE_SECONDS) -> tuple[str, ...]:
+    """Return the command line as a program; `setup` are arguments of `Setup`, as code; only with them a grace counts."""
     if setup is None:
         return (sys.executable, "-m", "clrbench")
-    return (sys.executable, "-c", _PROGRAM.format(tests=str(Path(__file__).parent), setup=setup))
+    return (
+        sys.executable,
+        "-c",
+        _PROGRAM.format(tests=str(Path(__file__).parent), setup=setup, grace_seconds=grace_seconds),
+    )

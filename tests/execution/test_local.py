@@ -67,7 +67,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
         seeds=1,
         duration="1 epochs",
     )
-    killer = Killer(spec, tmp_path / "out", command(UNHURRIED), random.Random(0))
+    killer = Killer(spec, tmp_path / "out", command(UNHURRIED, grace_seconds=600), random.Random(0))
     process = killer.start()
     killer.wait_until(lambda: len(list(tmp_path.glob("out/quick/.locks/torch-*.lease"))) == 2)
     time.sleep(2)
@@ -76,9 +76,8 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
     time.sleep(0.5)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    started = time.monotonic()
-    process.communicate(timeout=30)
-    assert time.monotonic() - started < 2
+    # Long before the workers' time to reach a checkpoint is over, on a busy machine too.
+    process.communicate(timeout=20)
     assert process.returncode == 130
     assert have_ended(workers)
 
