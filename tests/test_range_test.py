@@ -46,6 +46,7 @@ def one(lr, clean, noise=0.005, seeds=3):
     return suggest_bounds(lr, np.full((seeds, len(lr)), 1.0), clean + noise * rng.normal(size=(seeds, len(lr))))
 
 
+@pytest.mark.acceptance
 def test_max_lr_of_simulated_curves_is_found_over_ramps_lengths_seeds_and_noise():
     rng = np.random.default_rng(1)
     errors = []

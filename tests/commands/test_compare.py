@@ -192,6 +192,7 @@ def test_fail_if_turns_a_verdict_into_an_exit_code(condition: str, code: int, wo
     assert "cannot tell clr from constant" in done.stdout
 
 
+@pytest.mark.acceptance
 def test_where_every_run_diverges_at_once_the_answer_is_none_and_no_warning_is_printed(
     tmp_path: Path, clrbench: Clrbench
 ) -> None:

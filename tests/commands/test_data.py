@@ -99,6 +99,7 @@ def test_broken_sources_file_is_a_usage_error(clrbench: Clrbench, tmp_path: Path
     assert "sources.yaml:1: svhn.train: got 3; allowed: a mapping of keys to values" in done.stderr
 
 
+@pytest.mark.acceptance
 def test_folder_of_pictures_streamed_or_resident_gives_the_same_numbers(clrbench: Clrbench, tmp_path: Path) -> None:
     pictures(tmp_path / "pictures")
     tables = {}
@@ -131,6 +132,7 @@ def test_function_of_the_users_own_is_called(clrbench: Clrbench, tmp_path: Path)
     assert (summary["test_accuracy_mean"] > 0.9).all()
 
 
+@pytest.mark.acceptance
 def test_function_that_gives_other_arrays_at_every_call_is_refused(clrbench: Clrbench, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "import numpy as np\n"

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from command_line import Clrbench, write_spec
 
 
+@pytest.mark.acceptance
 def test_bench_measures_each_pipeline_alone_and_in_training(clrbench: Clrbench, tmp_path: Path) -> None:
     done = clrbench("data", "bench", write_spec(tmp_path, backends=["torch"]))
     assert done.returncode == 0, done.stderr

@@ -84,6 +84,7 @@ def test_check_length_sweeps_again_at_half_the_length_and_says_whether_the_bound
     assert curve["train_loss"].iloc[0] == whole["train_loss"].iloc[0]
 
 
+@pytest.mark.acceptance
 def test_check_length_works_for_arms_with_range_tests_of_their_own(clrbench: Clrbench, tmp_path: Path) -> None:
     clr = ARMS_FROM_RANGE_TEST["clr"]
     short = {"start_lr": 0.001, "end_lr": 2.0, "duration": "2 epochs", "seeds": 1}

@@ -7,6 +7,7 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
 from command_line import run_clrbench, write_spec
 from fakes import HASTY, UNHURRIED, command
 from kills import Killer, children
@@ -19,6 +20,7 @@ def have_ended(workers: list[int]) -> bool:
     return len(workers) > 0 and not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 
+@pytest.mark.acceptance
 def test_sigterm_stops_within_five_seconds_at_a_checkpoint_and_says_what_is_done(tmp_path: Path) -> None:
     spec, out = write_spec(tmp_path, backends=["torch"], seeds=1, duration="2000 epochs"), tmp_path / "out"
     killer = Killer(spec, out, command(), random.Random(0))
@@ -57,6 +59,7 @@ def test_a_command_stopped_by_ctrl_c_is_continued_by_the_one_that_it_names(tmp_p
     assert not list(out.glob("quick/.checkpoints/*"))
 
 
+@pytest.mark.acceptance
 def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
     # 50,000 updates to the only evaluation take many seconds, without a checkpoint.
     spec = write_spec(
@@ -82,6 +85,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
     assert have_ended(workers)
 
 
+@pytest.mark.acceptance
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     spec, out = write_spec(tmp_path, backends=["torch"], seeds=1, duration="2000 epochs"), tmp_path / "out"
     killer = Killer(spec, out, command(), random.Random(0))

@@ -46,6 +46,7 @@ def test_two_commands_started_at_once_share_the_runs_and_make_none_twice(workpla
     assert list(leftovers(folder)) == []
 
 
+@pytest.mark.acceptance
 def test_shards_and_a_report_come_to_the_same_tables(workplace: Path) -> None:
     spec, out = workplace / "quick.yaml", workplace / "shards"
     told = [
@@ -86,12 +87,10 @@ def test_another_spec_of_the_same_name_is_said_and_keeps_what_both_ask_for(workp
     assert "2 pairs" in done.stdout
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize(
     ("backend", "changes", "how"),
-    [
-        ("torch", "momentum", "kill all"),
-        pytest.param("keras", "stream", "kill parent", marks=pytest.mark.acceptance),
-    ],
+    [("torch", "momentum", "kill all"), ("keras", "stream", "kill parent")],
 )
 def test_tables_of_a_killed_experiment_are_those_of_one_that_never_was(
     tmp_path: Path, backend: str, changes: str, how: str
