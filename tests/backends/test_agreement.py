@@ -58,7 +58,7 @@ def test_other_rules_agree(compare, make_plan, optimizer):
     "model",
     [
         CNN,
-        ModelSettings("cnn", batch_norm=True),
+        pytest.param(ModelSettings("cnn", batch_norm=True), marks=pytest.mark.acceptance),
         ModelSettings("lenet5"),
         ModelSettings("lenet5", activation="tanh"),
         pytest.param(ModelSettings("resnet8", activation="tanh"), marks=pytest.mark.acceptance),

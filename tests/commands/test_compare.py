@@ -147,6 +147,7 @@ def test_a_changed_arm_reruns_alone(workplace: Path, results: Path, tmp_path: Pa
     assert sorted(path.parent.name[:12] for path in set(after) - set(times)) == ["torch-clr-s0", "torch-clr-s1"]
 
 
+@pytest.mark.acceptance
 def test_one_worker_gives_the_same_bytes_as_two(results: Path, tmp_path: Path) -> None:
     done = run_clrbench("compare", write_spec(tmp_path, backends=["torch"]), "--workers", 1, folder=tmp_path)
     assert done.returncode == 0
@@ -157,6 +158,7 @@ def test_one_worker_gives_the_same_bytes_as_two(results: Path, tmp_path: Path) -
             assert (run / name).read_bytes() == (results / "runs" / run.name / name).read_bytes()
 
 
+@pytest.mark.acceptance
 def test_a_diverged_arm_is_a_result_and_leaves_no_answer(clrbench: Clrbench, tmp_path: Path) -> None:
     arms = {
         "constant": {"schedule": {"name": "constant", "lr": 0.05}},

@@ -50,6 +50,7 @@ def test_list_names_every_data_set(clrbench: Clrbench, tmp_path: Path) -> None:
     assert found[2]["place"] == str(tmp_path / "cache" / "svhn")
 
 
+@pytest.mark.acceptance
 def test_fetch_verify_and_train_on_what_a_mirror_holds(clrbench: Clrbench, mirror: Mirror, tmp_path: Path) -> None:
     around = environment(tmp_path)
     spec = write_spec(tmp_path, data={"dataset": "svhn", "validation": "10 rows"}, batch_size=10, backends=["torch"])

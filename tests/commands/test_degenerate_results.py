@@ -139,6 +139,7 @@ def left_out(row: dict[str, Any], runs: dict[tuple[str, str, int], DrawnRun]) ->
     return any(first.diverged and not second.diverged for first, second in pairs)
 
 
+@pytest.mark.acceptance
 @settings(
     max_examples=10,
     deadline=None,
