@@ -232,11 +232,15 @@ UNHURRIED = "pace=Pace(first_stretch_steps=10**9)"
 _PROGRAM = """
 import sys
 sys.path.insert(0, {tests!r})
-from clrbench.cli import main
-from clrbench.commands.setup import Setup
-from clrbench.execution.session import Pace
-from clrbench.execution import local
-from fakes import counting
+# What the command line imports late, and then answers Ctrl-C for.
+try:
+    from clrbench.cli import main
+    from clrbench.commands.setup import Setup
+    from clrbench.execution import local
+    from clrbench.execution.session import Pace
+    from fakes import counting
+except KeyboardInterrupt:
+    sys.exit(130)
 local.GRACE_SECONDS = {grace_seconds}
 main(prog_name="clrbench", obj=Setup({setup}))
 """
