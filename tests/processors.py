@@ -18,6 +18,7 @@ if __name__ == "__main__":
     failed = 0
     for setting in SETTINGS:
         print(*(f"{name}={value}" for name, value in setting.items()), flush=True)
-        command = [sys.executable, *"-m pytest -q -n 2 tests/backends tests/test_parity.py".split(), *sys.argv[1:]]
+        pytest = [sys.executable, "-m", "pytest", "-q", "-n", "2"]
+        command = [*pytest, "tests/backends", "tests/test_parity.py", *sys.argv[1:]]
         failed |= subprocess.run(command, env=os.environ | setting, check=False).returncode
     sys.exit(failed)
