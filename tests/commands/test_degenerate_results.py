@@ -184,6 +184,7 @@ AT_LAST = DrawnRun((0.4, 0.6, math.nan), (0.6, 0.4, math.nan), (1.0,) * (NUM_STE
 NAN_EVALUATION = DrawnRun((0.4, 0.6, 0.1), (0.6, 0.4, math.nan), (1.0,) * NUM_STEPS, None)
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize(
     ("metric", "diverging"),
     [("test_accuracy", {"clr": AT_ONCE, "constant": AT_ONCE}), ("train_loss", {"clr": AT_LAST})],

@@ -25,7 +25,7 @@ from clrbench.spec import RunSpec
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a spec of six runs, made by two commands that were started at once."""
     folder = tmp_path_factory.mktemp("sharing")
-    spec = write_spec(folder, backends=["torch"], seeds=3, duration="20 epochs")
+    spec = write_spec(folder, backends=["torch"], seeds=3, duration="6 epochs")
     program = command(f"open_executor=counting({str(folder / 'made')!r})")
     arguments = ["compare", str(spec), "--workers", "1"]
     both = [

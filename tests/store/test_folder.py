@@ -393,6 +393,7 @@ def deaths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     return found
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize(("operation", "fewest"), [("run", 8), ("file", 4), ("index", 5), ("checkpoint", 8)])
 def test_a_process_that_dies_at_any_step_of_a_write_loses_nothing(
     deaths: dict[str, int], operation: str, fewest: int
