@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,6 +16,8 @@ from clrbench.layers import Layer
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 DoubleArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int32]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+ByteArray: TypeAlias = npt.NDArray[np.uint8]
 Images: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 Weights: TypeAlias = Mapping[str, FloatArray]
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -109,6 +112,7 @@ class TrainPlan:
         weights: Initial value of every trainable weight, by name; see `models.initial_weights`.
         batches: int32[num_steps, batch_size], rows of `Dataset.x_train` of every update.
         lr: float32[num_steps], the rate of every update.
+        test_classes: int32[test rows], the class of every test row, in the order of `rows.test`.
         evaluation_steps: int32[num_evaluations], after how many updates to evaluate, ascending.
         steps_per_epoch: Updates in one pass over the training rows.
         dropout_seed: Seed of the backend's own dropout draws.
@@ -122,6 +126,8 @@ class TrainPlan:
     batches: IntArray
     lr: FloatArray
     rows: SplitRows
+    test_classes: IntArray
+    num_classes: int
     evaluation_steps: IntArray
     evaluated_splits: tuple[Split, ...]
     steps_per_epoch: int
@@ -150,12 +156,43 @@ class StepLog:
     accuracy: FloatArray
 
 
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What a network comes to on the rows of a split.
+
+    Attributes:
+        loss: Mean cross-entropy, in nats; nan where there are no rows.
+        hits: bool[rows], which rows it gets right, in the order of the split.
+    """
+
+    loss: float
+    hits: BoolArray
+
+    @property
+    def accuracy(self) -> float:
+        """Fraction of the rows that it gets right; nan where there are none."""
+        return float(self.hits.mean()) if len(self.hits) else math.nan
+
+
 @dataclass(frozen=True)
 class Evaluation:
-    """Mean cross-entropy (nats) and accuracy (fraction) over the rows of a split."""
+    """Mean cross-entropy (nats) and accuracies (fractions) over the rows of a split.
+
+    Attributes:
+        balanced_accuracy: Mean over the classes of the share of their rows that is right; of the test split alone, else nan.
+    """
 
     loss: float
     accuracy: float
+    balanced_accuracy: float = math.nan
+
+
+@dataclass(frozen=True, eq=False)
+class Hits:
+    """Which test rows a run gets right at its end: bool[test rows], and how many of each class."""
+
+    rows: BoolArray
+    by_class: tuple[int, ...]
 
 
 RunStatus: TypeAlias = Literal["finished", "diverged"]
@@ -180,6 +217,7 @@ class RunLog:
         steps: Of all planned updates; nan from the update after a divergence on.
         evaluation_steps: int32[num_evaluations], after how many updates it was evaluated.
         evaluations: Of each evaluated split, one a planned evaluation; nan after a divergence.
+        test_hits: None where it diverged, or was not evaluated on test rows.
     """
 
     steps: StepLog
@@ -188,6 +226,7 @@ class RunLog:
     status: RunStatus
     reason: str | None
     timing: Timing
+    test_hits: Hits | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,10 +18,12 @@ from clrbench.execution.task import Task
 from clrbench.records import (
     Evaluation,
     FloatArray,
+    Hits,
     IntArray,
     OptimizerSettings,
     Provenance,
     RunLog,
+    Scores,
     Split,
     SplitRows,
     SplitSizes,
@@ -34,7 +36,7 @@ from clrbench.store import ResultsFolder, RunRecord
 NO_TIME = Timing(0.0, 0.0, 0.0, 0.0, num_images=0)
 PROVENANCE = Provenance(
     versions={"torch": "1"},
-    protocol=2,
+    protocol=3,
     python="3",
     machine="m",
     system="s",
@@ -55,13 +57,14 @@ PROVENANCE = Provenance(
 
 @dataclass
 class ScriptedTrainer:
-    """Returns losses from a list, and evaluations that tell how many updates were made; its state is that number."""
+    """Returns losses from a list, and scores that tell how many updates were made; its state is that number."""
 
     losses: FloatArray
     updates_done: int = 0
     stretches: list[int] = field(default_factory=list)
     evaluated_after: list[int] = field(default_factory=list)
     bad_evaluation: int | None = None
+    num_rows: int = 4
 
     def train(self, batches: IntArray, lr: FloatArray) -> StepLog:
         first = self.updates_done
@@ -69,9 +72,10 @@ class ScriptedTrainer:
         self.stretches.append(len(batches))
         return StepLog(lr, self.losses[first : self.updates_done], np.full(len(lr), 0.5, np.float32))
 
-    def evaluate(self, split: Split) -> Evaluation:
+    def evaluate(self, split: Split) -> Scores:
         self.evaluated_after.append(self.updates_done)
-        return Evaluation(math.nan if self.updates_done == self.bad_evaluation else float(self.updates_done), 0.25)
+        loss = math.nan if self.updates_done == self.bad_evaluation else float(self.updates_done)
+        return Scores(loss, np.arange(self.num_rows) % 4 == self.updates_done % 4)
 
     def feed(self, batches: IntArray) -> None:
         raise AssertionError
@@ -93,6 +97,8 @@ def make_plan(num_steps: int, evaluation_steps: list[int], **changes: Any) -> Tr
         batches=np.zeros((num_steps, 2), np.int32),
         lr=np.linspace(0.1, 1, num_steps, dtype=np.float32),
         rows=SplitRows(rows, rows, rows),
+        test_classes=np.array([0, 0, 0, 1], np.int32),
+        num_classes=3,
         evaluation_steps=np.array(evaluation_steps, np.int32),
         evaluated_splits=(Split.VALIDATION, Split.TEST),
         steps_per_epoch=10,
@@ -170,10 +176,21 @@ def write_run(task: Task, accuracy: float) -> None:
     run = task.run
     ends = np.array(run.evaluation_steps, np.int32)
     values = np.ones(run.num_steps, np.float32)
-    found = {Split(split): (Evaluation(1 - accuracy, accuracy),) * len(ends) for split in run.evaluated_splits}
-    log = RunLog(StepLog(values, values, values), ends, found, "finished", None, Timing(1.0, 0.5, 0.0, 0.0, 500))
+    found = {
+        Split(split): (Evaluation(1 - accuracy, accuracy, accuracy),) * len(ends) for split in run.evaluated_splits
+    }
+    hits = np.arange(100) < round(100 * accuracy)
+    log = RunLog(
+        StepLog(values, values, values),
+        ends,
+        found,
+        "finished",
+        None,
+        Timing(1.0, 0.5, 0.0, 0.0, 500),
+        Hits(hits, tuple(int(of_class.sum()) for of_class in hits.reshape(10, 10).T)) if Split.TEST in found else None,
+    )
     provenance = replace(PROVENANCE, device=task.circumstances.device, threads=task.circumstances.threads)
-    ResultsFolder(task.root).write_run(RunRecord(task.run_id, task.identity, run, 10, provenance), log)
+    ResultsFolder(task.root).write_run(RunRecord(task.run_id, task.identity, run, 10, (10,) * 10, provenance), log)
 
 
 @dataclass

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import specs
-from runs_on_disk import provenance, run_record, run_spec
+from runs_on_disk import NUM_CLASSES, hits_by_class, provenance, run_record, run_spec
 from specs import CONSTANT
 
 from clrbench.analysis.results import Results
 from clrbench.analysis.search import CHOSEN_COLUMNS, SEARCH_COLUMNS, Search
-from clrbench.records import FloatArray
+from clrbench.hits import pack
+from clrbench.records import BoolArray, FloatArray, IntArray, SplitSizes
 from clrbench.spec import Spec
 from clrbench.store import StoredRun
 from clrbench.store.run import EVALUATION_COLUMNS, RunTiming
@@ -42,9 +43,15 @@ def stored_run(
     updates_made: int | None = None,
     train_seconds: float = 10.0,
     made_with: Mapping[str, Any] | None = None,
+    hits: BoolArray | None = None,
+    classes: IntArray | None = None,
     **spec: Any,
 ) -> StoredRun:
     """Return a run whose test accuracy after some numbers of updates is given; the loss is 1 - accuracy.
+
+    The balanced accuracy is the accuracy. `hits`, bool[rows], are the test rows that are right at the end, and `classes`,
+    int32[rows], those of the rows; unless they are given, there are 400 rows whose four classes take turns, and as many of
+    the first of them are right as the accuracy says.
 
     It has diverged where an accuracy is nan, has a constant rate of 0.1 unless one is given for each step, and is
     evaluated once, at its end, where no accuracy is given. Anything else goes to its spec.
@@ -61,9 +68,14 @@ def stored_run(
     steps = np.array(list(accuracy))
     evaluations = {"epoch": steps / of_run.steps_per_epoch, "step": steps, "validation_loss": np.nan}
     evaluations |= {"validation_accuracy": np.nan if validation is None else validation}
+    num_rows = next((len(given) for given in (hits, classes) if given is not None), 400)
+    hits = np.arange(num_rows) < np.nan_to_num(values[-1]) * num_rows if hits is None else hits
+    classes = np.arange(num_rows, dtype=np.int32) % NUM_CLASSES if classes is None else classes
+    made_with = {"rows": SplitSizes(train=100, validation=0, test=num_rows), **(made_with or {})}
+    rows_by_class = hits_by_class(np.ones(num_rows, np.bool_), classes)
     return StoredRun(
         folder=Path("nowhere"),
-        record=run_record(of_run, provenance(of_run.backend, **(made_with or {}))),
+        record=run_record(of_run, provenance(of_run.backend, **made_with), rows_by_class),
         status="diverged" if diverged else "finished",
         reason="it diverged" if diverged else None,
         timing=RunTiming(train_seconds, 0.5, 0.0, 0.0, 50.0),
@@ -71,8 +83,11 @@ def stored_run(
             {"step": np.arange(1, num_steps + 1), "lr": rates, "train_loss": 1.0, "train_accuracy": 0.5}
         ),
         evaluations=pd.DataFrame(
-            {**evaluations, "test_loss": 1 - values, "test_accuracy": values}, columns=list(EVALUATION_COLUMNS)
+            {**evaluations, "test_loss": 1 - values, "test_accuracy": values, "test_balanced_accuracy": values},
+            columns=list(EVALUATION_COLUMNS),
         ),
+        test_hits_by_class=None if diverged else hits_by_class(hits, classes),
+        packed_test_hits=None if diverged else pack(hits),
     )
 
 

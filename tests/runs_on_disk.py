@@ -7,7 +7,18 @@ import numpy as np
 
 from clrbench.analysis.results import Results, looked_at
 from clrbench.analysis.tables import Findings, analyse
-from clrbench.records import Evaluation, Provenance, RunLog, Split, SplitSizes, StepLog, Timing
+from clrbench.records import (
+    BoolArray,
+    Evaluation,
+    Hits,
+    IntArray,
+    Provenance,
+    RunLog,
+    Split,
+    SplitSizes,
+    StepLog,
+    Timing,
+)
 from clrbench.spec import RunSpec, Spec
 from clrbench.store import ResultsFolder, RunRecord
 
@@ -15,6 +26,8 @@ EVALUATION_STEPS = np.array([2, 4, 5], np.int32)
 STEPS_PER_EPOCH = 2
 NUM_CLASSES = 4
 ROWS = SplitSizes(train=100, validation=0, test=400)
+TEST_CLASSES = np.arange(ROWS.test, dtype=np.int32) % NUM_CLASSES
+"""Class of each test row: as many of each class, taking turns."""
 
 
 def run_spec(arm: str, seed: int, backend: str = "torch", **changes: Any) -> RunSpec:
@@ -41,7 +54,7 @@ def provenance(backend: str = "torch", version: str = "1", **changes: Any) -> Pr
     """Return what a run was made with."""
     content: dict[str, Any] = {
         "versions": {backend: version},
-        "protocol": 2,
+        "protocol": 3,
         "python": "3.11",
         "machine": "x86_64",
         "system": "Linux",
@@ -61,10 +74,18 @@ def provenance(backend: str = "torch", version: str = "1", **changes: Any) -> Pr
     return Provenance(**{**content, **changes})
 
 
-def run_record(spec: RunSpec, made_with: Provenance | None = None) -> RunRecord:
+def run_record(
+    spec: RunSpec, made_with: Provenance | None = None, test_rows_by_class: tuple[int, ...] = (100,) * NUM_CLASSES
+) -> RunRecord:
     """Return what is known of a run before it is made."""
     run_id = f"{spec.backend}-{spec.arm}-s{spec.seed}-00000000"
-    return RunRecord(run_id, "0" * 64, spec, NUM_CLASSES, made_with or provenance(spec.backend))
+    made_with = made_with or provenance(spec.backend)
+    return RunRecord(run_id, "0" * 64, spec, len(test_rows_by_class), test_rows_by_class, made_with)
+
+
+def hits_by_class(hits: BoolArray, classes: IntArray, num_classes: int = NUM_CLASSES) -> tuple[int, ...]:
+    """Return how many rows of each class are right."""
+    return tuple(int(hits[classes == of_class].sum()) for of_class in range(num_classes))
 
 
 def write_run(
@@ -79,10 +100,13 @@ def write_run(
     losses: Sequence[float] | None = None,
     train_losses: Sequence[float] = (5, 4, 3, 2, 1),
     diverged_step: int | None = None,
+    hits: BoolArray | None = None,
 ) -> str:
     """Write a run of five updates whose test accuracy after 2, 4 and 5 of them is given, and return its id.
 
-    The test loss is 1 - accuracy unless it is given; a run diverges at its third update unless another is named.
+    The test loss is 1 - accuracy unless it is given, and so is the balanced accuracy; a run diverges at its third update
+    unless another is named. `hits`, bool[400], are the test rows of `TEST_CLASSES` that are right at the end; unless they
+    are given, as many of the first rows as the accuracy says.
     """
     values = np.array([5, 4, 3, 2, 1], np.float32)
     lost = np.arange(5) > (2 if diverged_step is None else diverged_step)
@@ -92,13 +116,15 @@ def write_run(
         accuracy = np.where(unknown, np.nan, accuracy).tolist()
         losses = None if losses is None else np.where(unknown, np.nan, losses).tolist()
     pairs = zip(accuracy, losses or [1 - value for value in accuracy], strict=True)
+    hits = np.arange(ROWS.test) < np.nan_to_num(accuracy[-1]) * ROWS.test if hits is None else hits
     log = RunLog(
         StepLog(values / 10, np.where(np.isnan(values), np.nan, np.array(train_losses)).astype(np.float32), values / 5),
         EVALUATION_STEPS,
-        {Split.TEST: tuple(Evaluation(loss, value) for value, loss in pairs)},
+        {Split.TEST: tuple(Evaluation(loss, value, value) for value, loss in pairs)},
         "diverged" if status == "diverged" else "finished",
         None,
         Timing(1.0, 0.5, 0.0, 0.0, 500),
+        None if status == "diverged" else Hits(hits, hits_by_class(hits, TEST_CLASSES)),
     )
     record = run_record(run_spec(arm, seed, backend), provenance(backend, version))
     folder.create()

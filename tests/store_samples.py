@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from runs_on_disk import run_record, run_spec
 
-from clrbench.records import Checkpoint, Evaluation, Json, RunLog, RunStatus, Split, StepLog, Timing
+from clrbench.records import Checkpoint, Evaluation, Hits, Json, RunLog, RunStatus, Split, StepLog, Timing
 from clrbench.store import ResultsFolder, RunRecord
 
 NUM_STEPS = 3
 RUN_ID = "torch-a-s0-00000000"
+SAMPLE_HITS = Hits(np.arange(400) % 3 == 0, (34, 33, 33, 34))
+"""Which of the 400 test rows the sample run gets right, the four classes taking turns."""
 BELONGS_TO: dict[str, Json] = {"identity": "abc", "evaluation_steps": [2, 4], "versions": {"torch": "1"}}
 
 
@@ -22,11 +24,13 @@ def sample_record(arm: str = "a", seed: int = 0, **changes: Any) -> RunRecord:
     return run_record(run_spec(arm, seed, **{**points, **changes}))
 
 
-def sample_log(loss: float = 1.0, status: RunStatus = "finished", reason: str | None = None) -> RunLog:
+def sample_log(
+    loss: float = 1.0, status: RunStatus = "finished", reason: str | None = None, hits: Hits | None = SAMPLE_HITS
+) -> RunLog:
     """Return the log of that run with one value throughout."""
     values = np.full(NUM_STEPS, loss, np.float32)
     timing = Timing(1.0, 0.5, 0.25, 0.125, num_images=300)
-    return RunLog(StepLog(values, values, values), np.array([NUM_STEPS], np.int32), {}, status, reason, timing)
+    return RunLog(StepLog(values, values, values), np.array([NUM_STEPS], np.int32), {}, status, reason, timing, hits)
 
 
 def write_sample(folder: ResultsFolder, loss: float = 1.0) -> None:
@@ -54,7 +58,7 @@ def sample_checkpoint(updates_done: int) -> Checkpoint:
     return Checkpoint(
         state={"dense_1.kernel": rng.normal(size=(3, 4)).astype(np.float32), "step": np.array(updates_done)},
         steps=StepLog(*values),
-        evaluations={Split.TEST: (Evaluation(0.1 + 0.2, np.nan),), Split.VALIDATION: ()},
+        evaluations={Split.TEST: (Evaluation(0.1 + 0.2, np.nan, 1 / 3),), Split.VALIDATION: ()},
         timing=Timing(0.1, 0.2, 0.3, 0.4, num_images=7),
     )
 
@@ -73,7 +77,7 @@ def check_same_checkpoint(found: Checkpoint | None, expected: Checkpoint) -> Non
 
 def edit(path: Path) -> None:
     """Change a digit."""
-    path.write_text(path.read_text().replace("1", "2", 1))
+    path.write_bytes(path.read_bytes().replace(b"1", b"2", 1))
 
 
 def truncate(path: Path) -> None:

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 
 from clrbench.store import StoredRun
+from clrbench.store.run import TEST_COLUMNS
 
 TRAIN_COLUMNS = ("train_loss", "train_accuracy")
 VALIDATION_COLUMNS = ("validation_loss", "validation_accuracy")
-_MEASURED_COLUMNS = (*TRAIN_COLUMNS, *VALIDATION_COLUMNS, "test_loss", "test_accuracy")
+_MEASURED_COLUMNS = (*TRAIN_COLUMNS, *VALIDATION_COLUMNS, *TEST_COLUMNS)
 RUN_KEYS = ["backend", "arm", "seed"]
 METRIC_COLUMNS = ("experiment", *RUN_KEYS, "epoch", "step", "lr", *_MEASURED_COLUMNS, "status")
 

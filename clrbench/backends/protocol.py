@@ -6,7 +6,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from clrbench.records import Dataset, Evaluation, FloatArray, IntArray, Split, StepLog, TrainPlan
+from clrbench.records import Dataset, FloatArray, IntArray, Scores, Split, StepLog, TrainPlan
 
 State: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
 
@@ -23,8 +23,8 @@ class Trainer(Protocol):
     def feed(self, batches: IntArray) -> None:
         """Bring the rows of every batch to the device as `train` does, train nothing, and wait until they are there."""
 
-    def evaluate(self, split: Split) -> Evaluation:
-        """Return loss and accuracy over the rows of `split`, as at inference; nan where it has no rows."""
+    def evaluate(self, split: Split) -> Scores:
+        """Return the mean loss over the rows of `split`, as at inference, and which of them are right."""
 
     def state(self) -> State:
         """Return copies of all that the next step depends on: weights, optimizer, last rate, random numbers.

@@ -10,7 +10,20 @@ from typing import Protocol
 import numpy as np
 
 from clrbench.backends.protocol import Trainer
-from clrbench.records import Checkpoint, Evaluation, FloatArray, RunLog, Split, StepLog, Timing, TrainPlan
+from clrbench.hits import balanced_accuracy, count_by_class
+from clrbench.records import (
+    BoolArray,
+    Checkpoint,
+    Evaluation,
+    FloatArray,
+    Hits,
+    RunLog,
+    Scores,
+    Split,
+    StepLog,
+    Timing,
+    TrainPlan,
+)
 
 
 @dataclass(frozen=True)
@@ -59,6 +72,7 @@ class Session:
     _diverged_step: int | None = None
     _evaluations: dict[Split, list[Evaluation]] = field(default_factory=dict)
     _num_evaluated: int = 0
+    _test_hits: BoolArray | None = None
     _steps_here: int = 0
     _seconds_here: float = 0.0
     _kept_at: float = 0.0
@@ -123,13 +137,26 @@ class Session:
     def _evaluate(self) -> None:
         started = time.perf_counter()
         found = {split: self.trainer.evaluate(split) for split in self.plan.evaluated_splits}
-        for split, one in found.items():
-            self._evaluations.setdefault(split, []).append(one)
+        for split, scores in found.items():
+            self._evaluations.setdefault(split, []).append(self._evaluation(split, scores))
+            if split is Split.TEST:
+                self._test_hits = scores.hits
         self._num_evaluated += 1
         if not all(math.isfinite(one.loss) for one in found.values()):
             self._diverged_step = self._updates_done - 1
         seconds = time.perf_counter() - started
         self.timing = replace(self.timing, evaluation_seconds=self.timing.evaluation_seconds + seconds)
+
+    def _evaluation(self, split: Split, scores: Scores) -> Evaluation:
+        if split is not Split.TEST:
+            return Evaluation(scores.loss, scores.accuracy)
+        balanced = balanced_accuracy(self._test_count(scores.hits), self._test_count())
+        return Evaluation(scores.loss, scores.accuracy, balanced)
+
+    def _test_count(self, hits: BoolArray | None = None) -> tuple[int, ...]:
+        """Return how many test rows each class has, or of those that are right."""
+        classes = self.plan.test_classes
+        return count_by_class(classes if hits is None else classes[hits], self.plan.num_classes)
 
     def _checkpoint_is_due(self) -> bool:
         pause_seconds = max(self.pace.checkpoint_seconds, self._keeping_seconds / self.pace.checkpoint_share)
@@ -148,6 +175,7 @@ class Session:
         num_evaluations = len(self.plan.evaluation_steps)
         nothing = (Evaluation(math.nan, math.nan),) * (num_evaluations - self._num_evaluated)
         steps = _whole(_joined(self._stretches), self.plan.num_steps, self._diverged_step)
+        hits = self._test_hits if self._diverged_step is None else None
         return RunLog(
             steps=steps,
             evaluation_steps=self.plan.evaluation_steps,
@@ -155,6 +183,8 @@ class Session:
             status="finished" if self._diverged_step is None else "diverged",
             reason=None if self._diverged_step is None else self._reason(self._diverged_step, steps),
             timing=self.timing,
+            # The last evaluation ends a run, so no checkpoint is ever taken between it and here.
+            test_hits=None if hits is None else Hits(hits, self._test_count(hits)),
         )
 
     def _reason(self, diverged_step: int, steps: StepLog) -> str:

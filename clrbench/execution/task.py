@@ -12,6 +12,7 @@ from clrbench.data import Library
 from clrbench.errors import DataError
 from clrbench.execution.provenance import Circumstances, describe, processor, versions
 from clrbench.execution.session import Pace, Session, Watcher
+from clrbench.hits import count_by_class
 from clrbench.parity import nudged
 from clrbench.planning.plan import make_plan, run_identity
 from clrbench.records import Dataset, FloatArray, Json, Timing
@@ -100,8 +101,15 @@ def _make(task: Task, folder: ResultsFolder, checkpoints: Checkpoints, watcher: 
     log = session.run()
     if log is None:
         return False
-    provenance = describe(task.circumstances, plan)
-    folder.write_run(RunRecord(task.run_id, task.identity, task.run, dataset.num_classes, provenance), log)
+    record = RunRecord(
+        run_id=task.run_id,
+        identity=task.identity,
+        spec=task.run,
+        num_classes=plan.num_classes,
+        test_rows_by_class=count_by_class(plan.test_classes, plan.num_classes),
+        provenance=describe(task.circumstances, plan),
+    )
+    folder.write_run(record, log)
     return True
 
 

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -92,7 +92,7 @@ def _to_npz(checkpoint: Checkpoint) -> bytes:
     arrays: Arrays = {_STATE + name: array for name, array in checkpoint.state.items()}
     arrays |= {_STEPS + name: getattr(checkpoint.steps, name) for name in ("lr", "loss", "accuracy")}
     for split, made in checkpoint.evaluations.items():
-        arrays[_EVALUATIONS + split] = np.array([(one.loss, one.accuracy) for one in made]).reshape(-1, 2)
+        arrays[_EVALUATIONS + split] = np.array([astuple(one) for one in made]).reshape(-1, len(fields(Evaluation)))
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **arrays)
     return file.getvalue()
@@ -109,7 +109,7 @@ def _from_npz(content: bytes, timing: Timing) -> Checkpoint:
         state=under(_STATE),
         steps=StepLog(**under(_STEPS)),
         evaluations={
-            Split(split): tuple(Evaluation(loss, accuracy) for loss, accuracy in made.tolist())
+            Split(split): tuple(Evaluation(*values) for values in made.tolist())
             for split, made in under(_EVALUATIONS).items()
         },
         timing=timing,

@@ -11,17 +11,20 @@ import pandas as pd
 
 from clrbench.errors import ResultsError
 from clrbench.files import checksum
-from clrbench.records import Evaluation, Json, Provenance, RunLog, RunStatus, Split, SplitSizes
+from clrbench.hits import pack, unpack
+from clrbench.records import BoolArray, ByteArray, Evaluation, Json, Provenance, RunLog, RunStatus, Split, SplitSizes
 from clrbench.spec import RunSpec
 from clrbench.store.files import Stamp, file_stamp, read_checked_file, read_sealed_json, to_sealed_json
 
 RUN_FILE = "run.json"
 STEPS_FILE = "steps.csv"
 EVALUATIONS_FILE = "evaluations.csv"
+TEST_HITS_FILE = "test_hits.npy"
 MAX_CACHED_RUNS = 20_000
 
 RUN_COLUMNS = ("step", "lr", "train_loss", "train_accuracy")
-EVALUATION_COLUMNS = ("epoch", "step", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy")
+TEST_COLUMNS = ("test_loss", "test_accuracy", "test_balanced_accuracy")
+EVALUATION_COLUMNS = ("epoch", "step", "validation_loss", "validation_accuracy", *TEST_COLUMNS)
 
 _FILES_KEY = "files"
 _ADVICE = "clrbench compare (or range-test) on its spec makes this run anew"
@@ -58,12 +61,14 @@ class RunRecord:
         run_id: Name of its folder.
         identity: SHA-256, in hex, of everything that decides its numbers.
         spec: The resolved spec of this run alone.
+        test_rows_by_class: How many rows of the test split each class has, a number for each of the `num_classes`.
     """
 
     run_id: str
     identity: str
     spec: RunSpec
     num_classes: int
+    test_rows_by_class: tuple[int, ...]
     provenance: Provenance
 
 
@@ -77,6 +82,8 @@ class StoredRun:
         reason: Why it diverged; None where it did not.
         steps: `RUN_COLUMNS`, a row for each planned update; nan after a divergence.
         evaluations: `EVALUATION_COLUMNS`, a row for each planned evaluation; nan after a divergence.
+        test_hits_by_class: How many test rows of each class are right at the end; None as for `test_hits`.
+        packed_test_hits: `test_hits` as bits, which take an eighth of the memory; see `hits.pack`.
     """
 
     folder: Path
@@ -86,6 +93,8 @@ class StoredRun:
     timing: RunTiming
     steps: pd.DataFrame
     evaluations: pd.DataFrame
+    test_hits_by_class: tuple[int, ...] | None
+    packed_test_hits: ByteArray | None
 
     @property
     def key(self) -> RunKey:
@@ -107,6 +116,13 @@ class StoredRun:
     def has_diverged(self) -> bool:
         """Whether it diverged."""
         return self.status == "diverged"
+
+    @property
+    def test_hits(self) -> BoolArray | None:
+        """bool[test rows], which are right at the end; None where it diverged, or was not evaluated on test rows."""
+        if self.packed_test_hits is None:
+            return None
+        return unpack(self.packed_test_hits, sum(self.record.test_rows_by_class))
 
     @property
     def updates_made(self) -> int:
@@ -149,12 +165,14 @@ def is_run(folder: Path) -> bool:
 
 def run_files(record: RunRecord, log: RunLog) -> dict[str, bytes]:
     """Return the content of the files of a run by their names, `run.json` last."""
-    tables = {
+    files = {
         STEPS_FILE: to_csv(_steps_table(log)),
         EVALUATIONS_FILE: to_csv(_evaluations_table(log, record.spec.steps_per_epoch)),
     }
-    checksums: Json = {name: checksum(content) for name, content in tables.items()}
-    return {**tables, RUN_FILE: to_sealed_json({**_to_json(record, log), _FILES_KEY: checksums})}
+    if log.test_hits is not None:
+        files[TEST_HITS_FILE] = _to_npy(pack(log.test_hits.rows))
+    checksums: Json = {name: checksum(content) for name, content in files.items()}
+    return {**files, RUN_FILE: to_sealed_json({**_to_json(record, log), _FILES_KEY: checksums})}
 
 
 def to_csv(table: pd.DataFrame) -> bytes:
@@ -171,6 +189,8 @@ def _to_json(record: RunRecord, log: RunLog) -> dict[str, Json]:
         "status": log.status,
         "reason": log.reason,
         "num_classes": record.num_classes,
+        "test_rows_by_class": list(record.test_rows_by_class),
+        "test_hits_by_class": None if log.test_hits is None else list(log.test_hits.by_class),
         "spec": record.spec.model_dump(mode="json", exclude_none=True),
         "provenance": asdict(record.provenance),
         "timing": {**seconds, "images_per_second": num_images / log.timing.train_seconds},
@@ -180,11 +200,13 @@ def _to_json(record: RunRecord, log: RunLog) -> dict[str, Json]:
 def _from_json(folder: Path, content: dict[str, Any]) -> StoredRun:
     provenance = {**content["provenance"], "rows": SplitSizes(**content["provenance"]["rows"])}
     spec, checksums = RunSpec.model_validate(content["spec"]), content[_FILES_KEY]
+    rows, hits = tuple(content["test_rows_by_class"]), content["test_hits_by_class"]
     return StoredRun(
         folder=folder,
         record=RunRecord(
             spec=spec,
             provenance=Provenance(**provenance),
+            test_rows_by_class=rows,
             **{name: content[name] for name in ("run_id", "identity", "num_classes")},
         ),
         status=content["status"],
@@ -192,12 +214,16 @@ def _from_json(folder: Path, content: dict[str, Any]) -> StoredRun:
         timing=RunTiming(**content["timing"]),
         steps=_read_table(folder / STEPS_FILE, RUN_COLUMNS, spec.num_steps, checksums),
         evaluations=_read_table(folder / EVALUATIONS_FILE, EVALUATION_COLUMNS, len(spec.evaluation_steps), checksums),
+        test_hits_by_class=None if hits is None else tuple(hits),
+        packed_test_hits=None if hits is None else _read_hits(folder / TEST_HITS_FILE, sum(rows), checksums),
     )
 
 
 def _read_current(folder: Path) -> StoredRun:
-    stamps = (file_stamp(folder / name, _ADVICE) for name in (RUN_FILE, STEPS_FILE, EVALUATIONS_FILE))
-    return _read_run(folder, tuple(stamps))
+    names = [RUN_FILE, STEPS_FILE, EVALUATIONS_FILE]
+    # Not every run has hits; whether this one should, its content says.
+    names += [TEST_HITS_FILE] if (folder / TEST_HITS_FILE).exists() else []
+    return _read_run(folder, tuple(file_stamp(folder / name, _ADVICE) for name in names))
 
 
 @lru_cache(maxsize=MAX_CACHED_RUNS)
@@ -220,6 +246,25 @@ def _read_table(path: Path, columns: tuple[str, ...], num_rows: int, checksums: 
     return table
 
 
+def _read_hits(path: Path, num_rows: int, checksums: dict[str, str]) -> ByteArray:
+    content = read_checked_file(path, checksums[path.name], _ADVICE)
+    file = io.BytesIO(content)
+    np.lib.format.read_magic(file)
+    shape, _, _ = np.lib.format.read_array_header_1_0(file)
+    # `np.load` would make room for whatever shape the file claims.
+    packed = np.frombuffer(content, np.uint8, offset=file.tell())
+    if shape != packed.shape:
+        raise ValueError(f"{path.name} claims the shape {shape}")
+    unpack(packed, num_rows)
+    return packed
+
+
+def _to_npy(array: ByteArray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()
+
+
 def _steps_table(log: RunLog) -> pd.DataFrame:
     values = (np.arange(1, len(log.steps.lr) + 1), log.steps.lr, log.steps.loss, log.steps.accuracy)
     return pd.DataFrame(dict(zip(RUN_COLUMNS, values, strict=True)))
@@ -232,4 +277,5 @@ def _evaluations_table(log: RunLog, steps_per_epoch: int) -> pd.DataFrame:
         found = log.evaluations.get(split, nothing)
         table[f"{split}_loss"] = np.array([evaluation.loss for evaluation in found])
         table[f"{split}_accuracy"] = np.array([evaluation.accuracy for evaluation in found])
+        table[f"{split}_balanced_accuracy"] = np.array([evaluation.balanced_accuracy for evaluation in found])
     return pd.DataFrame(table, columns=list(EVALUATION_COLUMNS))

@@ -26,7 +26,7 @@ def test_metrics_hold_means_since_the_row_before_and_the_last_rate(tmp_path: Pat
     table = metrics_table("test", folder.counted_runs())
     assert ",".join(table) == (
         "experiment,backend,arm,seed,epoch,step,lr,train_loss,train_accuracy,validation_loss,validation_accuracy,"
-        "test_loss,test_accuracy,status"
+        "test_loss,test_accuracy,test_balanced_accuracy,status"
     )
     assert table["epoch"].tolist() == [1.0, 2.0, 2.5]
     assert table["step"].tolist() == [2, 4, 5]

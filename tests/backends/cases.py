@@ -43,6 +43,14 @@ def rates(settings, num_steps):
     return triangular(num_steps) * (0.01 if settings.name in ("adam", "adamw", "rmsprop") else 1)
 
 
+def same_scores(first, second):
+    """Assert that two outcomes came to the same on every split, bit for bit."""
+    assert first.evaluations.keys() == second.evaluations.keys()
+    for split, scores in first.evaluations.items():
+        assert scores.loss == second.evaluations[split].loss
+        np.testing.assert_array_equal(scores.hits, second.evaluations[split].hits, strict=True)
+
+
 def label(settings):
     """Name a case."""
     options = [settings.name, "nesterov" * settings.nesterov, "decay" * bool(settings.weight_decay)]

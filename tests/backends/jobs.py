@@ -13,7 +13,7 @@ import numpy as np
 from clrbench import backends
 from clrbench.backends import pieces
 from clrbench.errors import BackendError
-from clrbench.records import Evaluation, Split, StepLog
+from clrbench.records import Scores, Split, StepLog
 
 _loaded = []
 
@@ -49,7 +49,7 @@ class Outcome:
 
     log: StepLog
     state: dict[str, np.ndarray]
-    evaluations: dict[Split, Evaluation]
+    evaluations: dict[Split, Scores]
 
 
 def train(plan, dataset, cuts=(), splits=()):

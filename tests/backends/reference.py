@@ -75,6 +75,6 @@ def train(plan, dataset):
 
 
 def evaluate(weights, images, labels):
-    """Return mean loss and accuracy."""
+    """Return the mean loss, and which rows are right."""
     _, _, logits = forward({name: weight.astype(np.float64) for name, weight in weights.items()}, images / 255)
-    return cross_entropy(logits, labels)[0].mean(), (logits.argmax(1) == labels).mean()
+    return cross_entropy(logits, labels)[0].mean(), logits.argmax(1) == labels

@@ -28,10 +28,11 @@ from clrbench.execution.task import Task, make_task
 from clrbench.planning.experiment import Experiment, open_experiment
 from clrbench.planning.runs import own_range_test, range_test_runs, training_runs
 from clrbench.progress import Display
-from clrbench.records import Evaluation, RunLog, Split, StepLog, Timing
+from clrbench.records import Evaluation, Hits, RunLog, Split, StepLog, Timing
 from clrbench.spec import RunSpec, to_yaml
 from clrbench.store import ResultsFolder, StoredRun
 from clrbench.store.files import SEAL, to_sealed_json
+from clrbench.store.run import TEST_COLUMNS
 
 FEW_ROWS = {"dataset": "mnist", "validation": "100 rows", "train_rows": 400, "test_rows": 100}
 ARMS = {
@@ -90,12 +91,13 @@ def rewrite(root: Path, arm: str, change: Callable[[StepLog], StepLog], **change
     columns = run.steps[["lr", "train_loss", "train_accuracy"]].to_numpy(np.float32).T
     found = run.evaluations
     evaluations = {
-        split: tuple(map(Evaluation, found[f"{split}_loss"], found[f"{split}_accuracy"]))
-        for split in (Split.VALIDATION, Split.TEST)
+        Split.VALIDATION: tuple(map(Evaluation, found["validation_loss"], found["validation_accuracy"])),
+        Split.TEST: tuple(map(Evaluation, *(found[column] for column in TEST_COLUMNS))),
     }
+    hits = None if run.test_hits is None else Hits(run.test_hits, run.test_hits_by_class)
     points = found["step"].to_numpy(np.int32)
     timing = Timing(1.0, 0.0, 0.0, 0.0, num_images=1)
-    log = RunLog(change(StepLog(*columns)), points, evaluations, run.status, None, timing)
+    log = RunLog(change(StepLog(*columns)), points, evaluations, run.status, None, timing, hits)
     ResultsFolder(root).write_run(replace(run.record, **changes), log)
 
 

@@ -1,7 +1,7 @@
 """A run in stretches, with checkpoints, made by a trainer whose losses are known."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from fakes import NO_TIME, FakeWatcher, ScriptedTrainer, make_plan
 
 from clrbench.execution import session
 from clrbench.execution.session import Pace, Session
-from clrbench.records import Checkpoint, RunLog, Split, Timing
+from clrbench.records import Checkpoint, Evaluation, RunLog, Split, Timing
 
 LIMIT = 10.0
 
@@ -44,6 +44,7 @@ def same(first: RunLog, second: RunLog) -> None:
     for name in ("lr", "loss", "accuracy"):
         np.testing.assert_array_equal(getattr(first.steps, name), getattr(second.steps, name))
     assert repr(first.evaluations) == repr(second.evaluations)
+    assert repr(first.test_hits) == repr(second.test_hits)
     assert (first.status, first.reason) == (second.status, second.reason)
 
 
@@ -56,6 +57,22 @@ def test_every_update_and_evaluation_is_made_and_told() -> None:
     np.testing.assert_array_equal(made.log.steps.lr, np.linspace(0.1, 1, 25, dtype=np.float32))
     assert [evaluation.loss for evaluation in made.log.evaluations[Split.TEST]] == [10.0, 20.0, 25.0]
     assert made.log.timing.num_images == 50
+
+
+def test_test_rows_are_balanced_over_their_classes_and_the_last_hits_are_kept() -> None:
+    # Row 3 is right after 3 updates, row 0 after 4; there are three test rows of class 0, one of class 1, none of class 2.
+    log = run([1.0] * 4, [3, 4]).log
+    assert log.evaluations[Split.TEST] == (Evaluation(3.0, 0.25, 1 / 2), Evaluation(4.0, 0.25, 1 / 6))
+    assert [math.isnan(one.balanced_accuracy) for one in log.evaluations[Split.VALIDATION]] == [True, True]
+    assert log.test_hits.rows.tolist() == [True, False, False, False]
+    assert log.test_hits.by_class == (1, 0, 0)
+
+
+def test_a_run_that_diverged_or_saw_no_test_row_has_no_hits() -> None:
+    assert run([1.0] * 12 + [math.inf], [10, 13]).log.test_hits is None
+    made = start([1.0] * 4, [3, 4])
+    made.session.plan = replace(made.session.plan, evaluated_splits=(Split.VALIDATION,))
+    assert made.session.run().test_hits is None
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, 10.5])

@@ -58,7 +58,7 @@ def trainers(monkeypatch: pytest.MonkeyPatch) -> list[ScriptedTrainer]:
     made: list[ScriptedTrainer] = []
 
     def make_trainer(*_: Any) -> ScriptedTrainer:
-        made.append(ScriptedTrainer(np.linspace(2, 1, NUM_STEPS, dtype=np.float32)))
+        made.append(ScriptedTrainer(np.linspace(2, 1, NUM_STEPS, dtype=np.float32), num_rows=len(DATASET.y_test)))
         return made[-1]
 
     backend = SimpleNamespace(make_trainer=make_trainer, versions=lambda: {"torch": "1"}, build=lambda _: {})
@@ -86,6 +86,13 @@ def test_a_run_is_made_and_stored_once(task: Task, trainers: list[ScriptedTraine
     assert (stored.record.identity, stored.spec, stored.status) == (task.identity, RUN, "finished")
     assert (stored.provenance.executor, stored.provenance.data_checksum) == ("fake", "abc")
     assert stored.steps["train_loss"].iloc[-1] == 1.0
+    # Rows 0, 4 and 8 are right, and the classes take turns, from 2 on: all that they are of have four or three rows.
+    assert LABELS[50:].tolist() == [2, 0, 1, 2, 0, 1, 2, 0, 1, 2]
+    assert stored.record.test_rows_by_class == (3, 3, 4)
+    assert stored.test_hits_by_class == (1, 1, 1)
+    assert stored.test_hits.tolist() == [True, False, False, False] * 2 + [True, False]
+    assert stored.evaluations["test_accuracy"].iloc[-1] == pytest.approx(3 / 10)
+    assert stored.evaluations["test_balanced_accuracy"].iloc[-1] == pytest.approx((1 / 3 + 1 / 3 + 1 / 4) / 3)
     assert execute(task, FakeWatcher(), wait=True) == "there"
     assert execute(replace(task, redo=True), FakeWatcher(), wait=True) == "made"
     assert len(trainers) == 2

@@ -28,10 +28,11 @@ from store_samples import (
 )
 
 from clrbench.errors import ResultsError
+from clrbench.records import Hits, RunStatus
 from clrbench.store import ResultsFolder, RunKey, RunTiming, StoredRun, to_csv
 from clrbench.store.run import EVALUATION_COLUMNS, RUN_COLUMNS, is_run, read_run
 
-RUN_FILES = ("run.json", "steps.csv", "evaluations.csv")
+RUN_FILES = ("run.json", "steps.csv", "evaluations.csv", "test_hits.npy")
 REMEDY = r"clrbench compare \(or range-test\) on its spec makes this run anew"
 
 
@@ -62,6 +63,56 @@ def test_a_run_reads_back_as_it_was_written(folder: ResultsFolder) -> None:
     assert tuple(run.evaluations) == EVALUATION_COLUMNS
     assert run.evaluations[["epoch", "step"]].to_numpy().tolist() == [[1, 3]]
     assert run.evaluations.drop(columns=["epoch", "step"]).isna().all(axis=None)
+    np.testing.assert_array_equal(run.test_hits, np.arange(400) % 3 == 0, strict=True)
+    assert run.test_hits_by_class == (34, 33, 33, 34)
+    assert run.record.test_rows_by_class == (100, 100, 100, 100)
+
+
+@pytest.mark.parametrize("num_rows", [1, 7, 8, 9, 1001])
+def test_the_bits_of_any_number_of_rows_read_back(tmp_path: Path, num_rows: int) -> None:
+    rng = np.random.default_rng(num_rows)
+    hits, classes = rng.random(num_rows) < 0.7, rng.integers(0, 3, num_rows, np.int32)
+    rows, right = (tuple(np.bincount(of, minlength=4).tolist()) for of in (classes, classes[hits]))
+    folder = ResultsFolder(tmp_path)
+    folder.write_run(replace(sample_record(), test_rows_by_class=rows), sample_log(hits=Hits(hits, right)))
+    run = read_run(run_folder(folder))
+    np.testing.assert_array_equal(run.test_hits, hits, strict=True)
+    assert (run.record.test_rows_by_class, run.test_hits_by_class) == (rows, right)
+    stored = np.load(run_folder(folder) / "test_hits.npy")
+    np.testing.assert_array_equal(stored, np.packbits(hits), strict=True)
+    assert (stored.dtype, stored.size) == (np.uint8, -(-num_rows // 8))
+
+
+@pytest.mark.parametrize("status", ["finished", "diverged"])
+def test_a_run_without_hits_has_no_file_of_them(tmp_path: Path, status: RunStatus) -> None:
+    folder = ResultsFolder(tmp_path)
+    folder.write_run(sample_record(), sample_log(status=status, hits=None))
+    run = read_run(run_folder(folder))
+    assert (run.test_hits, run.test_hits_by_class) == (None, None)
+    assert sorted(path.name for path in run_folder(folder).iterdir()) == ["evaluations.csv", "run.json", "steps.csv"]
+
+
+def npy(shape: str, data: bytes) -> bytes:
+    """Return an npy file of bytes that claims a shape."""
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': ({shape}), }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + data
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PK", npy("50,", bytes(49)), npy("51,", bytes(51)), npy("10, 5", bytes(50)), npy("9" * 15 + ",", bytes(50))],
+    ids=["empty", "another format", "short", "too many rows", "two axes", "claims much"],
+)
+def test_hits_are_checked_for_their_shape_even_where_their_checksum_is_right(
+    folder: ResultsFolder, content: bytes
+) -> None:
+    path = run_folder(folder) / "run.json"
+    about = json.loads(path.read_text())
+    about["files"]["test_hits.npy"] = hashlib.sha256(content).hexdigest()
+    path.write_text(seal(about))
+    (run_folder(folder) / "test_hits.npy").write_bytes(content)
+    with pytest.raises(ResultsError, match=rf"(?s)run\.json: another version of clrbench wrote it.*; {REMEDY}"):
+        folder.find_run(RUN_ID)
 
 
 def test_run_json_has_its_keys_in_order(folder: ResultsFolder) -> None:
@@ -72,6 +123,8 @@ def test_run_json_has_its_keys_in_order(folder: ResultsFolder) -> None:
         "status",
         "reason",
         "num_classes",
+        "test_rows_by_class",
+        "test_hits_by_class",
         "spec",
         "provenance",
         "timing",
@@ -85,7 +138,9 @@ def test_run_json_has_its_keys_in_order(folder: ResultsFolder) -> None:
         "load_seconds",
         "images_per_second",
     ]
-    assert list(content["files"]) == ["steps.csv", "evaluations.csv"]
+    assert list(content["files"]) == ["steps.csv", "evaluations.csv", "test_hits.npy"]
+    assert content["test_rows_by_class"] == [100, 100, 100, 100]
+    assert content["test_hits_by_class"] == [34, 33, 33, 34]
 
 
 def test_a_diverged_run_keeps_its_reason_and_counts_the_updates_it_made(tmp_path: Path) -> None:
@@ -185,7 +240,7 @@ def test_a_run_file_of_another_shape_is_named(folder: ResultsFolder, content: di
         folder.find_run(RUN_ID)
 
 
-PARTS = ("spec", "provenance", "timing", "files")
+PARTS = ("spec", "provenance", "timing", "files", "test_rows_by_class")
 
 
 def without(key: str, content: dict[str, Any]) -> None:
@@ -199,7 +254,10 @@ def with_a_list(key: str, content: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "key"),
     [
-        *((without, key) for key in (*PARTS, "status", "reason", "num_classes", "identity", "run_id")),
+        *(
+            (without, key)
+            for key in (*PARTS, "test_hits_by_class", "status", "reason", "num_classes", "identity", "run_id")
+        ),
         *((with_a_list, key) for key in PARTS),
     ],
 )
@@ -279,6 +337,12 @@ def test_a_run_is_known_as_one_under_a_temporary_name_too_but_not_read_from_ther
     truncate(temporary / "evaluations.csv")
     assert not is_run(temporary)
     assert not is_run(folder.root)
+
+
+def test_hits_that_vanished_after_they_were_read_are_missed(folder: ResultsFolder) -> None:
+    assert is_run(run_folder(folder))
+    (run_folder(folder) / "test_hits.npy").unlink()
+    assert not is_run(run_folder(folder))
 
 
 def test_the_files_of_a_run_are_opened_once_and_anew_once_they_are_written_again(folder: ResultsFolder) -> None:

@@ -36,7 +36,7 @@ class Program:
 
     Attributes:
         stretch: (images, labels, batches, lr) to the rates, losses and accuracies of the steps, as `Trainer.train`.
-        score: (images, labels, rows) to float64[2], the summed losses and hits of the rows.
+        score: (images, labels, rows) to float64, the sum of the losses of the rows, and bool[rows], which of them are right.
         feed: (images, labels, batches) to a number that depends on every batch as the network would take it.
     """
 
@@ -102,11 +102,10 @@ class Program:
         self._optimizer.apply(decayed(self._settings, gradients, self._weights), self._weights)
         return tf.convert_to_tensor(self._optimizer.learning_rate), loss, accuracy
 
-    def _score(self, images: tf.Tensor, labels: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    def _score(self, images: tf.Tensor, labels: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         labels = tf.gather(labels, rows)
         logits = self._network.model(self._scaled(tf.gather(images, rows)), training=False)
-        both = _losses(logits, labels), _hits(logits, labels)
-        return tf.stack([tf.reduce_sum(tf.cast(values, tf.float64)) for values in both])
+        return tf.reduce_sum(tf.cast(_losses(logits, labels), tf.float64)), _hits(logits, labels)
 
     def _feed(self, images: tf.Tensor, labels: tf.Tensor, batches: tf.Tensor) -> tf.Tensor:
         num_steps = tf.shape(batches)[0]

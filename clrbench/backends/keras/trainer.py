@@ -9,7 +9,7 @@ from clrbench.backends.keras.imports import tf
 from clrbench.backends.keras.input import make_input
 from clrbench.backends.keras.program import ImageType, Program, as_numbers
 from clrbench.backends.protocol import State
-from clrbench.records import Dataset, Evaluation, FloatArray, IntArray, Split, StepLog, TrainPlan
+from clrbench.records import Dataset, FloatArray, IntArray, Scores, Split, StepLog, TrainPlan
 
 MAX_IDLE_PROGRAMS = 4
 
@@ -51,19 +51,19 @@ class KerasTrainer:
             # Asking for the number waits for the device.
             self._program.feed(images, labels, rows).numpy()
 
-    def evaluate(self, split: Split) -> Evaluation:
-        """Return loss and accuracy over a split; see `Trainer`."""
+    def evaluate(self, split: Split) -> Scores:
+        """Return the loss over a split, and which rows are right; see `Trainer`."""
         rows: IntArray = getattr(self._rows, split)
         if not len(rows):
-            return Evaluation(float("nan"), float("nan"))
+            return Scores(float("nan"), np.empty(0, np.bool_))
         images_and_labels = self._test_set if split is Split.TEST else self._train_set
-        sums = [
+        scores = [
             self._program.score(images, labels, chunk)
             for images, labels, piece in images_and_labels.pieces(rows, EVALUATION_ROWS)
             for chunk in np.split(piece, range(EVALUATION_ROWS, len(piece), EVALUATION_ROWS))
         ]
-        loss, hits = np.sum(sums, axis=0)
-        return Evaluation(float(loss / len(rows)), float(hits / len(rows)))
+        losses, hits = ([value.numpy() for value in values] for values in zip(*scores, strict=True))
+        return Scores(float(np.sum(losses) / len(rows)), np.concatenate(hits))
 
     def state(self) -> State:
         """Return all that the next step depends on; see `Trainer`."""

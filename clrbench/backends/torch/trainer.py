@@ -14,7 +14,7 @@ from clrbench.backends.protocol import State
 from clrbench.backends.torch.input import Input
 from clrbench.backends.torch.network import Network, to_array, to_tensor
 from clrbench.backends.torch.optimizers import make_optimizer
-from clrbench.records import Dataset, Evaluation, FloatArray, IntArray, Split, StepLog, TrainPlan
+from clrbench.records import Dataset, FloatArray, IntArray, Scores, Split, StepLog, TrainPlan
 
 GATHERED_BYTES = 2**21
 """Of float32 images; what a core's cache holds, about."""
@@ -77,14 +77,15 @@ class TorchTrainer:
         return loss.detach(), logits.detach()
 
     @torch.no_grad()
-    def evaluate(self, split: Split) -> Evaluation:
-        """Return loss and accuracy over a split; see `Trainer`."""
+    def evaluate(self, split: Split) -> Scores:
+        """Return the loss over a split, and which rows are right; see `Trainer`."""
         rows: IntArray = getattr(self._rows, split)
         if not len(rows):
-            return Evaluation(float("nan"), float("nan"))
+            return Scores(float("nan"), np.empty(0, np.bool_))
         self._network.training = False
         images_and_labels = self._test_set if split is Split.TEST else self._train_set
-        losses, hits = torch.empty(2, len(rows), device=self._device).unbind()
+        losses = torch.empty(len(rows), device=self._device)
+        hits = torch.empty(len(rows), device=self._device, dtype=torch.bool)
         done = 0
         for images, labels in images_and_labels.chunks(rows, EVALUATION_ROWS):
             chunk = slice(done, done + len(labels))
@@ -92,7 +93,7 @@ class TorchTrainer:
             losses[chunk] = F.cross_entropy(logits, labels, reduction="none")
             hits[chunk] = logits.argmax(1) == labels
             done += len(labels)
-        return Evaluation(losses.cpu().double().mean().item(), hits.cpu().double().mean().item())
+        return Scores(losses.cpu().double().mean().item(), hits.cpu().numpy())
 
     def state(self) -> State:
         """Return all that the next step depends on; see `Trainer`."""
