@@ -66,6 +66,16 @@ def pairs_needed(alpha: float, comparisons: int = 1) -> int:
     return max(1, math.ceil(math.log2(2 * comparisons / alpha)))
 
 
+def attained_level(pairs: int, alpha: float) -> float:
+    """Return the largest p <= alpha that the exact sign-flip test has with so many pairs (>= 1); 0 where it has none.
+
+    >>> attained_level(6, 0.05), attained_level(5, 0.05)
+    (0.03125, 0.0)
+    """
+    steps = 2 ** min(pairs - 1, 52)
+    return float(math.floor(alpha * steps) / steps)
+
+
 def compare_paired(
     candidate: npt.ArrayLike, baseline: npt.ArrayLike, *, alpha: float = 0.05, higher_is_better: bool = True
 ) -> PairedComparison:
@@ -121,11 +131,9 @@ def smallest_detectable_difference(sd: float, pairs: int, *, alpha: float, power
     """
     if smallest_p_value(pairs) > alpha:
         return math.inf
-    steps = 2 ** min(pairs - 1, 52)
-    attained = math.floor(alpha * steps) / steps
     from scipy import special
 
-    critical = special.stdtrit(pairs - 1, 1 - attained / 2)
+    critical = special.stdtrit(pairs - 1, 1 - attained_level(pairs, alpha) / 2)
     return float(special.nctdtrinc(pairs - 1, 1 - power, critical)) * sd / math.sqrt(pairs)
 
 
@@ -217,7 +225,8 @@ def far_pairs(differences: npt.ArrayLike, resolution: float = 0.0) -> npt.NDArra
     distances = np.abs(values - np.median(values))
     deviation = max(_NORMAL_MAD * float(np.median(distances)), resolution)
     # What only rounding sets apart is not apart.
-    return distances > np.maximum(_FAR_DEVIATIONS * deviation, _TIE_TOLERANCE * np.abs(values).max())
+    far: npt.NDArray[np.bool_] = distances > max(_FAR_DEVIATIONS * deviation, _TIE_TOLERANCE * np.abs(values).max())
+    return far
 
 
 def highest_unseen_rate(runs: int, alpha: float = 0.05) -> float:
