@@ -1,6 +1,7 @@
 """How the tests are spread over processes, what one leaves to the next, and the command line in a folder of its own."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,10 @@ from xdist.scheduler import LoadFileScheduling
 
 # Of arithmetic, in a test process and in all that it starts; before anything imports numpy.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# `nohup` and shells in the background have Ctrl-C ignored, and so would every process that a test starts and stops.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BACKENDS = "tests/backends/"
 

@@ -26,10 +26,10 @@ from clrbench.range_test import suggest_bounds
 from clrbench.records import (
     Dataset,
     DoubleArray,
-    Evaluation,
     FloatArray,
     IntArray,
     RunLog,
+    Scores,
     Split,
     StepLog,
     TrainPlan,
@@ -197,8 +197,8 @@ class Scripted:
         self.done += len(batches)
         return StepLog(lr, loss, np.ones(len(batches), np.float32))
 
-    def evaluate(self, split: Split) -> Evaluation:
-        return Evaluation(1.0, 0.5)
+    def evaluate(self, split: Split) -> Scores:
+        return Scores(1.0, np.array([True, False]))
 
     def state(self) -> dict[str, Any]:
         return {}

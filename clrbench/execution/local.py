@@ -86,31 +86,44 @@ class LocalWorkers:
     def _run(self, tasks: Sequence[Task], watch: Watch, *, wait_for_others: bool) -> list[Task]:
         """Return the runs that another process is making."""
         asked_for = {self._submit(_execute, task, wait=wait_for_others): task for task in tasks}
-        busy = []
+        busy: list[Task] = []
         self._futures = set(asked_for)
-        while self._futures:
-            done, self._futures = wait(self._futures, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-            self._pass_on_news(watch)
-            for future in done:
-                task = asked_for[future]
-                if _result(future) == "busy":
-                    busy.append(task)
-                else:
-                    watch.finish(task.run_id)
+
+        def tell(future: "Future[Outcome]") -> None:
+            task = asked_for[future]
+            if _result(future) == "busy":
+                busy.append(task)
+            else:
+                watch.finish(task.run_id)
+
+        try:
+            while self._futures:
+                done, self._futures = wait(self._futures, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+                self._pass_on_news(watch)
+                for future in done:
+                    tell(future)
+        except BaseException:
+            for future in self._stop_runs():
+                tell(future)
+            raise
         return busy
 
     def close(self) -> None:
         """End the workers; their runs stop at a checkpoint first, where that is near."""
         try:
-            self._stop.value = 1
-            for future in self._futures:
-                future.cancel()
-            wait(self._futures, timeout=GRACE_SECONDS)
+            self._stop_runs()
         finally:
             self._open_end.close()
             self._pool.shutdown(cancel_futures=True)
             self._lifeline.close()
             self._news.close()
+
+    def _stop_runs(self) -> "list[Future[Outcome]]":
+        """Have the runs under way stop at their next checkpoint; return those that were finished before they came to it."""
+        self._stop.value = 1
+        asked_for, self._futures = self._futures, set()
+        stopped = wait((future for future in asked_for if not future.cancel()), timeout=GRACE_SECONDS).done
+        return [future for future in stopped if future.exception() is None and future.result() in {"made", "there"}]
 
     def _submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
         # A process that this starts inherits the mask, so no Ctrl-C hits it before it can ignore one.

@@ -1,21 +1,23 @@
 """Makes the runs of an experiment that are not stored yet."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import groupby
 
 from clrbench.errors import ResultsError, SpecError
 from clrbench.execution.executor import Executor, OpenExecutor, Resources, num_workers
 from clrbench.execution.provenance import Circumstances, git_commit
 from clrbench.execution.session import Pace
-from clrbench.execution.task import Task, make_task
+from clrbench.execution.task import Task, adopt, make_task
 from clrbench.planning.experiment import Experiment
 from clrbench.planning.plan import PROTOCOL
 from clrbench.progress import Display
 from clrbench.records import Dataset
 from clrbench.spec import BackendName, RunSpec, to_yaml
 from clrbench.store import ResultsFolder
+from clrbench.store.twins import RunFolders, run_folders
 
 
 @dataclass(frozen=True)
@@ -115,16 +117,16 @@ class Runner:
             how = self._circumstances(backend, threads, executor)
             for run in runs:
                 task = make_task(run, self.dataset, how, self.experiment.library, folder.root, self.pace)
-                tasks.append(replace(task, redo=self.options.redo and run not in made))
+                redo = self.options.redo and run not in made
+                tasks.append(replace(task, redo=redo, experiment=self.folder.root))
             points = {task.run.arm: task.run.evaluation_steps for task in tasks}
             folder.add_runs(self._spec_text, backend, [task.run_id for task in tasks], points)
-            asked_for = [task for task in tasks if task.run in mine]
-            pending = [task for task in asked_for if self._is_pending(folder, task)]
-            work = {task.run_id: step_work(task.run) for task in pending}
-            for task in asked_for:
-                if task.run_id not in work:
-                    self.display.skip(step_work(task.run) * task.run.num_steps)
-            executor.run(pending, self.display.watch(work))
+            pending = self._pending(folder, [task for task in tasks if task.run in mine])
+            watch = self.display.watch({task.run_id: step_work(task.run) for task in pending})
+            first, equals = _without_equals(pending)
+            executor.run(first, watch)
+            if equals:
+                executor.run(self._pending(folder, equals), watch)
 
     @contextmanager
     def _noting_progress(self, folder: ResultsFolder, tasks: list[Task]) -> Iterator[None]:
@@ -136,14 +138,31 @@ class Runner:
             err.add_note(f"{self.display.count} are finished, {kept} stand at a checkpoint")
             raise
 
-    def _is_pending(self, folder: ResultsFolder, task: Task) -> bool:
+    def _pending(self, folder: ResultsFolder, tasks: list[Task]) -> list[Task]:
+        """Return the tasks that are left to be done; what the others ask for is stored, if need be as a copy."""
+        stored = cache(lambda: run_folders(self.folder.root))
+        pending = [task for task in tasks if self._is_pending(folder, task, stored)]
+        left = {task.run_id for task in pending}
+        for task in tasks:
+            if task.run_id not in left:
+                self.display.skip(step_work(task.run) * task.run.num_steps)
+        return pending
+
+    def _is_pending(self, folder: ResultsFolder, task: Task, stored: Callable[[], RunFolders]) -> bool:
+        run, problems = None, []
         try:
             run = folder.find_run(task.run_id)
         except ResultsError as err:
-            self.display.warn(str(err))
-            return True
+            problems.append(str(err))
         finished = run is not None and run.has_evaluations(task.run.evaluation_steps)
-        return task.redo or not finished or folder.needs_cleanup(task.run_id)
+        pending = task.redo or (finished and folder.needs_cleanup(task.run_id))
+        if not finished and not task.redo:
+            adopted, damaged = adopt(task, stored())
+            pending = not adopted
+            problems += damaged
+        for problem in dict.fromkeys(problems):
+            self.display.warn(problem)
+        return pending
 
     def _circumstances(self, backend: BackendName, threads: int, executor: Executor) -> Circumstances:
         return Circumstances(
@@ -185,6 +204,17 @@ class Runner:
     @property
     def _spec_text(self) -> str:
         return to_yaml(self.experiment.spec)
+
+
+def _without_equals(tasks: Sequence[Task]) -> tuple[list[Task], list[Task]]:
+    """Return the tasks without those that a copy of another one's run will do for, and these."""
+    first: list[Task] = []
+    equals: list[Task] = []
+    seen: set[str] = set()
+    for task in tasks:
+        (equals if task.identity in seen and not task.redo else first).append(task)
+        seen.add(task.identity)
+    return first, equals
 
 
 def part(runs: list[RunSpec], shard: tuple[int, int] | None) -> list[RunSpec]:

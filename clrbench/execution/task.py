@@ -18,6 +18,7 @@ from clrbench.planning.plan import make_plan, run_identity
 from clrbench.records import Dataset, FloatArray, Json, Timing
 from clrbench.spec import RunSpec
 from clrbench.store import Checkpoints, ResultsFolder, RunRecord
+from clrbench.store.twins import HASH_DIGITS, RunFolders, checkpointed_runs, find_twin, run_folders
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Task:
         identity: sha256, in hex, of everything that decides its numbers.
         root: The results folder that it is stored in.
         redo: Whether to make it even if it is stored already.
+        experiment: The folder of the experiment, where the same run may be stored under another name; None to look nowhere.
     """
 
     run: RunSpec
@@ -37,11 +39,12 @@ class Task:
     root: Path
     pace: Pace
     redo: bool = False
+    experiment: Path | None = None
 
     @property
     def run_id(self) -> str:
         """The name of its folder."""
-        return f"{self.run.backend}-{self.run.arm}-s{self.run.seed}-{self.identity[:8]}"
+        return f"{self.run.backend}-{self.run.arm}-s{self.run.seed}-{self.identity[:HASH_DIGITS]}"
 
 
 def make_task(
@@ -53,7 +56,7 @@ def make_task(
 
 
 Outcome: TypeAlias = Literal["made", "there", "busy", "stopped"]
-"""A run was made now, was stored already, is being made by another process, or was stopped at a checkpoint."""
+"""A run was made now; was stored already, if under another name; is being made by another process; stopped at a checkpoint."""
 
 
 def execute(task: Task, watcher: Watcher, *, wait: bool) -> Outcome:
@@ -69,13 +72,61 @@ def execute(task: Task, watcher: Watcher, *, wait: bool) -> Outcome:
         if not held:
             return "stopped" if watcher.stopping() else "busy"
         checkpoints = folder.checkpoints(task.run_id, _belongs_to(task))
-        if not task.redo and folder.is_finished(task.run_id, task.run.evaluation_steps):
+        if not task.redo and (folder.is_finished(task.run_id, task.run.evaluation_steps) or _adopt(task, folder)):
             checkpoints.remove()
             return "there"
+        if not checkpoints.paths():
+            _take_checkpoint_over(task, checkpoints)
         if not _make(task, folder, checkpoints, watcher):
             return "stopped"
         checkpoints.remove()
         return "made"
+
+
+def adopt(task: Task, stored: RunFolders) -> tuple[bool, list[str]]:
+    """Store a copy of a run that is finished under another name in the experiment, unless the task is to be done anew.
+
+    Args:
+        task: A run that is not stored under its own name.
+        stored: The folders of all runs of the experiment.
+
+    Returns:
+        Whether the run is stored now, and what is wrong with the runs of its digits that are damaged.
+    """
+    if task.redo or task.experiment is None:
+        return False, []
+    twin, problems = find_twin(task.experiment, stored, task.identity, task.run.evaluation_steps)
+    if twin is None:
+        return False, problems
+    folder = ResultsFolder(task.root)
+    with folder.run_lock(task.run_id, give_up=lambda: True) as held:
+        adopted = held and folder.adopt_run(twin, task.run_id, task.run.arm)
+        if adopted:
+            folder.checkpoints(task.run_id, {}).remove()
+    return adopted, problems
+
+
+def _adopt(task: Task, folder: ResultsFolder) -> bool:
+    """Do as `adopt` does where the lock of the run is held: an equal arm may have been trained since the task was planned."""
+    if task.experiment is None:
+        return False
+    stored = run_folders(task.experiment)
+    twin, _ = find_twin(task.experiment, stored, task.identity, task.run.evaluation_steps)
+    return twin is not None and folder.adopt_run(twin, task.run_id, task.run.arm)
+
+
+def _take_checkpoint_over(task: Task, checkpoints: Checkpoints) -> None:
+    """Let the run continue from its last checkpoint under another name, if there is one that no process works on."""
+    others = [] if task.redo or task.experiment is None else checkpointed_runs(task.experiment, task.identity)
+    for root, run_id in others:
+        folder = ResultsFolder(root)
+        with folder.run_lock(run_id, give_up=lambda: True) as held:
+            other = folder.checkpoints(run_id, checkpoints.belongs_to)
+            last = other.read()[0] if held else None
+            if last is not None:
+                checkpoints.write(last)
+                other.remove()
+                return
 
 
 def _make(task: Task, folder: ResultsFolder, checkpoints: Checkpoints, watcher: Watcher) -> bool:

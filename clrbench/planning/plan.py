@@ -13,7 +13,7 @@ from clrbench.records import Dataset, DoubleArray, Images, IntArray, Split, Spli
 from clrbench.spec import Clock, RunSpec
 from clrbench.spec.model import Data, Model
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raised by hand whenever the same spec would give other numbers, so that old runs are not taken for new ones."""
 
 WEIGHTS_STREAM, BATCHES_STREAM, DROPOUT_STREAM, SPLIT_STREAM = range(4)
@@ -55,10 +55,10 @@ def make_plan(run: RunSpec, dataset: Dataset) -> TrainPlan:
 def run_identity(run: RunSpec, dataset: Dataset, device: str, threads: int) -> str:
     """Return the sha256, in hex, of everything that decides the numbers of a run.
 
-    Where the data set lies is left out: its checksum stands for it. So are the evaluations, which change no number of
-    the training: a run that was evaluated at more points than asked for serves as it is.
+    Where the data set lies is left out: its checksum stands for it. So is the name of the arm. So are the evaluations,
+    which change no number of the training: a run that was evaluated at more points than asked for serves as it is.
     """
-    spec = run.model_dump(mode="json", exclude={"data": {"dataset"}, "evaluation_steps": True})
+    spec = run.model_dump(mode="json", exclude={"arm": True, "data": {"dataset"}, "evaluation_steps": True})
     everything = {
         "protocol": PROTOCOL,
         "run": spec,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count, islice, product
+from itertools import product
 from typing import TypeAlias, cast
 
 import numpy as np
@@ -10,9 +10,7 @@ import numpy as np
 from clrbench.data import DatasetSizes
 from clrbench.planning.runs import BoundsTable, range_test_group, training_runs, with_bounds
 from clrbench.spec import MAX_RATE, BackendName, RunSpec, Schedule, Spec, as_float32
-
-FIRST_TUNING_SEED = 1_000_000
-"""A try never has a seed that is reported: the smallest ones from here on that the spec does not name."""
+from clrbench.spec.names import own_seeds
 
 AT_RATE = "@"
 """Between the name of an arm and one of its rates; no name of an arm holds it."""
@@ -90,17 +88,13 @@ def extended(spec: Spec, arm: str, rates: tuple[float, ...], best: float) -> tup
     return (*rates, beyond)
 
 
-def tuning_seeds(spec: Spec, number: int) -> tuple[int, ...]:
-    """Return the seeds of the tries of a rate."""
-    return tuple(islice((seed for seed in count(FIRST_TUNING_SEED) if seed not in spec.seeds), number))
-
-
 def search_runs(
     spec: Spec, sizes: DatasetSizes, bounds: BoundsTable, rates: Mapping[RateKey, tuple[float, ...]]
 ) -> list[RunSpec]:
     """Return the tries of tuned arms: runs as those of the arms, but for rate and seed, which see no test row."""
     num_seeds = {name: arm.tune.seeds for name, arm in spec.arms.items() if arm.tune is not None}
-    seeds = tuning_seeds(spec, max(num_seeds.values(), default=0))
+    # A try never has a seed that is reported.
+    seeds = own_seeds(max(num_seeds.values(), default=0), spec.seeds)
     backends = tuple(dict.fromkeys(backend for backend, _ in rates))
     runs = training_runs(spec.model_copy(update={"seeds": seeds}), sizes, backends, bounds)
     return [

@@ -1,9 +1,11 @@
 """The spec and a run as frozen pydantic models: every key, its type, its default, and what must hold between keys."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self, TypeAlias, cast
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from clrbench.layers import ActivationName
 from clrbench.models import ModelSettings
@@ -187,6 +189,9 @@ class Verdict(Part):
         return self
 
 
+RANGE_TEST_SEEDS = 3
+
+
 class RangeTest(Part):
     """The LR range test: how the rate rises, for how long, and over which seeds."""
 
@@ -194,7 +199,7 @@ class RangeTest(Part):
     end_lr: Rate = 1.0
     ramp: Literal["linear", "exponential"] = "linear"
     duration: Span = Field(default="5 epochs", validate_default=True)
-    seeds: names.Seeds = (0, 1, 2)
+    seeds: names.OwnSeeds = names.own_seeds(RANGE_TEST_SEEDS, ())
 
     @model_validator(mode="after")
     def _check_rise(self) -> Self:
@@ -222,7 +227,19 @@ class Spec(Part):
     arms: dict[Name, Arm] = Field(default={}, json_schema_extra={"additionalProperties": False})
     targets: names.Targets = {}
     verdict: Verdict = Verdict()
-    range_test: RangeTest = Field(default_factory=RangeTest)
+    range_test: RangeTest = Field(default_factory=dict, validate_default=True)
+
+    @field_validator("range_test", mode="before")
+    @classmethod
+    def _give_range_test_seeds_of_its_own(cls, value: object, info: ValidationInfo) -> object:
+        """Put seeds that the spec does not name in the place of a number of them."""
+        if not isinstance(value, Mapping):
+            return value
+        seeds = value.get("seeds", RANGE_TEST_SEEDS)
+        # What is neither a number nor a list is left to the range test, which says so.
+        with suppress(ValueError):
+            seeds = names.own_seed_list(seeds, info.data.get("seeds", ()))
+        return {**value, "seeds": seeds}
 
     @model_validator(mode="after")
     def _check_between_keys(self) -> Self:

@@ -2,8 +2,9 @@
 
 import os
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from functools import partial
+from itertools import count, islice
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias, TypeVar, get_args
 
@@ -25,6 +26,7 @@ LOSSES = tuple(metric for metric in METRICS if metric.endswith("_loss"))
 MAX_PATH = 1000
 """Characters of a path or a function; on macOS no path is longer than 1,024 bytes."""
 MAX_SEEDS = 10_000
+FIRST_OWN_SEED = 1_000_000
 
 
 def _resolve_dataset(value: object, info: ValidationInfo) -> str:
@@ -57,14 +59,29 @@ DatasetName: TypeAlias = Annotated[
 ]
 
 
-def _seed_list(value: object) -> object:
+def own_seeds(number: int, named: Collection[int]) -> tuple[int, ...]:
+    """Return so many seeds of runs that find a rate: the smallest from 1,000,000 on that are not `named`."""
+    return tuple(islice((seed for seed in count(FIRST_OWN_SEED) if seed not in named), number))
+
+
+def own_seed_list(value: object, named: Collection[int]) -> object:
+    """Return a list of seeds as it is, and for a number so many `own_seeds`.
+
+    Raises:
+        ValueError: If the value is neither.
+    """
+    return _seed_list(value, lambda number: own_seeds(number, named))
+
+
+def _seed_list(value: object, seeds: Callable[[int], tuple[int, ...]]) -> object:
+    """Return a list as it is, and for a number so many `seeds`."""
     if isinstance(value, list | tuple):
         return value
     allowed = f"how many seeds (1 to {MAX_SEEDS}), or a list of them such as [0, 1, 2]"
-    count = as_number(value, allowed)
-    if not isinstance(count, int) or not 1 <= count <= MAX_SEEDS:
+    number = as_number(value, allowed)
+    if not isinstance(number, int) or not 1 <= number <= MAX_SEEDS:
         raise ValueError(allowed)
-    return tuple(range(count))
+    return seeds(number)
 
 
 Item = TypeVar("Item", bound=Hashable)
@@ -79,13 +96,17 @@ def _distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
     return values
 
 
-Seeds: TypeAlias = Annotated[
-    tuple[Annotated[Whole, Field(ge=0, lt=2**63)], ...],
-    Field(max_length=MAX_SEEDS),
-    AfterValidator(_distinct),
-    BeforeValidator(_seed_list),
-    any_of({"type": "integer", "minimum": 1, "maximum": MAX_SEEDS}, list_schema({"type": "integer", "minimum": 0})),
+_SeedList: TypeAlias = Annotated[
+    tuple[Annotated[Whole, Field(ge=0, lt=2**63)], ...], Field(max_length=MAX_SEEDS), AfterValidator(_distinct)
 ]
+_SEEDS_SCHEMA = any_of(
+    {"type": "integer", "minimum": 1, "maximum": MAX_SEEDS}, list_schema({"type": "integer", "minimum": 0})
+)
+Seeds: TypeAlias = Annotated[
+    _SeedList, BeforeValidator(partial(_seed_list, seeds=lambda number: tuple(range(number)))), _SEEDS_SCHEMA
+]
+OwnSeeds: TypeAlias = Annotated[_SeedList, BeforeValidator(partial(own_seed_list, named=())), _SEEDS_SCHEMA]
+"""A number stands for the first seeds from 1,000,000 on; `Spec` leaves out those that it names itself."""
 
 
 def _check_backends(value: object) -> object:

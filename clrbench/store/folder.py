@@ -23,7 +23,7 @@ from clrbench.store import files
 from clrbench.store.bounds import BOUNDS_FILE, bounds_to_json, read_bounds
 from clrbench.store.checkpoints import Checkpoints
 from clrbench.store.index import INDEX_FILE, Index, read_index
-from clrbench.store.run import RunRecord, StoredRun, is_run, read_run, run_files, to_csv
+from clrbench.store.run import RunRecord, StoredRun, is_run, read_run, renamed_files, run_files, to_csv
 
 SPEC_FILE = "spec.yaml"
 NAME_COLUMNS = ("arm", "candidate", "baseline")
@@ -94,6 +94,20 @@ class ResultsFolder:
         """Write a finished run, `run.json` last, in place of the one before; the caller holds its lock."""
         self.check_exists()
         files.write_folder(self._path(f"runs/{record.run_id}"), run_files(record, log))
+
+    def adopt_run(self, twin: StoredRun, run_id: str, arm: str) -> bool:
+        """Store a copy of a run under another name; the caller holds the lock of that name.
+
+        Returns:
+            Whether it is stored; the run itself may have been damaged or replaced since it was read.
+        """
+        self.check_exists()
+        try:
+            contents = renamed_files(twin, run_id, arm)
+        except ResultsError:
+            return False
+        files.write_folder(self._path(f"runs/{run_id}"), contents)
+        return True
 
     @contextmanager
     def run_lock(self, run_id: str, give_up: Callable[[], bool] = lambda: False) -> Iterator[bool]:

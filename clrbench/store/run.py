@@ -20,6 +20,7 @@ RUN_FILE = "run.json"
 STEPS_FILE = "steps.csv"
 EVALUATIONS_FILE = "evaluations.csv"
 TEST_HITS_FILE = "test_hits.npy"
+_DATA_FILES = (STEPS_FILE, EVALUATIONS_FILE, TEST_HITS_FILE)
 MAX_CACHED_RUNS = 20_000
 
 RUN_COLUMNS = ("step", "lr", "train_loss", "train_accuracy")
@@ -173,6 +174,19 @@ def run_files(record: RunRecord, log: RunLog) -> dict[str, bytes]:
         files[TEST_HITS_FILE] = _to_npy(pack(log.test_hits.rows))
     checksums: Json = {name: checksum(content) for name, content in files.items()}
     return {**files, RUN_FILE: to_sealed_json({**_to_json(record, log), _FILES_KEY: checksums})}
+
+
+def renamed_files(run: StoredRun, run_id: str, arm: str) -> dict[str, bytes]:
+    """Return the content of the files of a stored run as one of another name and arm, `run.json` last.
+
+    Raises:
+        ResultsError: If they are not what was written.
+    """
+    content = read_sealed_json(run.folder / RUN_FILE, _ADVICE)
+    checksums = {name: content[_FILES_KEY][name] for name in _DATA_FILES if name in content[_FILES_KEY]}
+    files = {name: read_checked_file(run.folder / name, found, _ADVICE) for name, found in checksums.items()}
+    renamed = {**content, "run_id": run_id, "spec": {**content["spec"], "arm": arm}, _FILES_KEY: checksums}
+    return {**files, RUN_FILE: to_sealed_json(renamed)}
 
 
 def to_csv(table: pd.DataFrame) -> bytes:

@@ -173,6 +173,7 @@ def test_a_diverged_arm_is_a_result_and_leaves_no_answer(clrbench: Clrbench, tmp
     assert wild["test_accuracy"].isna().all()
 
 
+@pytest.mark.acceptance
 def test_own_data_needs_nothing_but_its_path(clrbench: Clrbench, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 300).astype(np.int16)

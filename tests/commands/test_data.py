@@ -117,6 +117,7 @@ def test_folder_of_pictures_streamed_or_resident_gives_the_same_numbers(clrbench
     assert tables["stream"]["test_accuracy"].iloc[-1] > 0.9
 
 
+@pytest.mark.acceptance
 def test_function_of_the_users_own_is_called(clrbench: Clrbench, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "import numpy as np\n"

@@ -59,6 +59,7 @@ def test_report_rebuilds_a_range_test_without_arms(tested: tuple[Path, str], tmp
     assert {name: (folder / name).read_bytes() for name in before} == before
 
 
+@pytest.mark.acceptance
 def test_check_length_sweeps_again_at_half_the_length_and_says_whether_the_bounds_hold(
     tested: tuple[Path, str], tmp_path: Path
 ) -> None:

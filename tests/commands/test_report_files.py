@@ -52,6 +52,7 @@ def write_pairs(folder: ResultsFolder, clr: list[float]) -> Spec:
     return make_spec(seeds=len(clr), targets=TARGETS)
 
 
+@pytest.mark.acceptance
 def test_report_writes_every_contract_file_and_the_same_bytes_again(folder: ResultsFolder) -> None:
     spec = write_pairs(folder, ENDS)
     answer = report_experiment(folder, spec, ["a warning"])

@@ -77,7 +77,7 @@ def test_a_shard_comes_to_no_verdict_that_a_condition_could_be_put_to(workplace:
 
 
 def test_another_spec_of_the_same_name_is_said_and_keeps_what_both_ask_for(workplace: Path, tmp_path: Path) -> None:
-    spec = write_spec(tmp_path, backends=["torch"], seeds=2, duration="20 epochs")
+    spec = write_spec(tmp_path, backends=["torch"], seeds=2, duration="6 epochs")
     out = workplace / "results"
     done = run_clrbench("compare", spec, "--out", out, folder=tmp_path)
     assert done.returncode == 0, done.stderr

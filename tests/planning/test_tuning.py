@@ -23,7 +23,6 @@ from clrbench.planning.tuning import (
     given_runs,
     rate_beyond,
     search_runs,
-    tuning_seeds,
     with_chosen,
 )
 from clrbench.records import Bounds
@@ -97,9 +96,11 @@ def test_both_statements_count_among_the_comparisons_that_seeds_must_bear(tmp_pa
     assert "2 comparisons at alpha 0.05 need at least 7 seeds" in found
 
 
-def test_tuning_seeds_are_the_smallest_from_a_million_on_that_are_not_reported(tmp_path: Path) -> None:
-    spec = make_spec(tmp_path, {"a": TUNED})
-    assert tuning_seeds(spec, 3) == (1_000_000, 1_000_002, 1_000_003)
+def test_tries_and_range_tests_have_the_smallest_seeds_from_a_million_on_that_are_not_reported(tmp_path: Path) -> None:
+    spec = make_spec(tmp_path, {"a": {**TUNED, "tune": {"seeds": 3}}})
+    tries = search_runs(spec, SIZES, {}, first_rates(spec, ("torch",), {}))
+    assert tuple(dict.fromkeys(run.seed for run in tries)) == (1_000_000, 1_000_002, 1_000_003)
+    assert spec.range_test.seeds == (1_000_000, 1_000_002, 1_000_003)
 
 
 def test_a_try_differs_from_a_run_of_its_arm_in_rate_seed_and_the_splits_it_sees(tmp_path: Path) -> None:

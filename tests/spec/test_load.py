@@ -59,6 +59,9 @@ def changed(folder: Path, **changes: Any) -> Spec:
     return read_spec(folder, **changes).spec
 
 
+OWN_SEEDS = (1_000_000, 1_000_001, 1_000_002)
+
+
 def test_the_example_of_the_design(tmp_path: Path) -> None:
     spec = load(tmp_path, EXAMPLE)
     assert (spec.name, spec.data.dataset, spec.data.train_rows, spec.data.test_rows) == (
@@ -84,7 +87,7 @@ def test_the_example_of_the_design(tmp_path: Path) -> None:
         1.0,
         "linear",
         Length(5, "epochs"),
-        (0, 1, 2),
+        OWN_SEEDS,
     )
 
 
@@ -123,8 +126,38 @@ def test_defaults(tmp_path: Path) -> None:
         1.0,
         "linear",
         "5 epochs",
-        (0, 1, 2),
+        OWN_SEEDS,
     )
+
+
+@pytest.mark.parametrize(
+    ("seeds", "range_test", "expected"),
+    [
+        (10, {"seeds": 2}, (1_000_000, 1_000_001)),
+        (10, {"seeds": "2"}, (1_000_000, 1_000_001)),
+        (10, {}, OWN_SEEDS),
+        (10, None, OWN_SEEDS),
+        ([1_000_001, 5], {"seeds": 3}, (1_000_000, 1_000_002, 1_000_003)),
+        ([1_000_000, 1_000_001], {}, (1_000_002, 1_000_003, 1_000_004)),
+        ([1_000_000], None, (1_000_001, 1_000_002, 1_000_003)),
+        ([1_000_000], {"seeds": [1_000_000]}, (1_000_000,)),
+        (10, {"seeds": [0, 4]}, (0, 4)),
+        (10, {"seeds": [3]}, (3,)),
+    ],
+)
+def test_a_number_of_seeds_of_a_range_test_stands_for_some_that_the_spec_does_not_name(
+    tmp_path: Path, seeds: object, range_test: object, expected: tuple[int, ...]
+) -> None:
+    spec = read_spec(tmp_path, seeds=seeds, range_test=range_test).spec
+    assert spec.range_test.seeds == expected
+    (tmp_path / "resolved.yaml").write_text(to_yaml(spec))
+    assert load_spec(tmp_path / "resolved.yaml").spec == spec
+
+
+@pytest.mark.parametrize("seeds", [0, -1, 2.5, 10_001, True, "many", [1, 1], [], {}])
+def test_seeds_of_a_range_test_that_are_none_are_named(tmp_path: Path, seeds: object) -> None:
+    with pytest.raises(SpecError, match=r"spec\.yaml:\d+: range_test\.seeds: got"):
+        read_spec(tmp_path, range_test={"seeds": seeds})
 
 
 @pytest.mark.parametrize(
@@ -307,7 +340,7 @@ def test_resolved_spec_is_written_with_every_default(tmp_path: Path) -> None:
             "end_lr": 1.0,
             "ramp": "linear",
             "duration": "5 epochs",
-            "seeds": [0, 1, 2],
+            "seeds": list(OWN_SEEDS),
         },
     }
 
