@@ -15,6 +15,9 @@ DIFFERENCES: dict[str, Callable[[np.random.Generator, tuple[int, int]], np.ndarr
     "heavy-tailed (t, 2 degrees of freedom)": lambda rng, shape: rng.standard_t(2, shape),
     "skewed (exponential)": lambda rng, shape: rng.exponential(1.0, shape) - 1.0,
     "very skewed (log-normal)": lambda rng, shape: rng.lognormal(0.0, 1.0, shape) - np.exp(0.5),
+    "one arm collapses in 10 % of its runs": lambda rng, shape: (
+        rng.normal(0.1, 0.01, shape) - (rng.random(shape) < 0.1)
+    ),
 }
 
 

@@ -16,6 +16,10 @@ _DRAWS = 2**16
 _DRAWS_SEED = 1506_01186
 # Sums of rounded differences miss an exact tie by about 1e-12 of the largest one.
 _TIE_TOLERANCE = 1e-9
+_MIN_PAIRS_OF_FAR = 6
+# Of 6 to 20 normal or moderately skewed pairs, one is this far in fewer than 1 of 20 experiments; see docs/decisions/0028.
+_FAR_DEVIATIONS = 10
+_NORMAL_MAD = 1.4826
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,16 @@ def pairs_needed(alpha: float, comparisons: int = 1) -> int:
     (6, 7)
     """
     return max(1, math.ceil(math.log2(2 * comparisons / alpha)))
+
+
+def attained_level(pairs: int, alpha: float) -> float:
+    """Return the largest p <= alpha that the exact sign-flip test has with so many pairs (>= 1); 0 where it has none.
+
+    >>> attained_level(6, 0.05), attained_level(5, 0.05)
+    (0.03125, 0.0)
+    """
+    steps = 2 ** min(pairs - 1, 52)
+    return float(math.floor(alpha * steps) / steps)
 
 
 def compare_paired(
@@ -117,11 +131,9 @@ def smallest_detectable_difference(sd: float, pairs: int, *, alpha: float, power
     """
     if smallest_p_value(pairs) > alpha:
         return math.inf
-    steps = 2 ** min(pairs - 1, 52)
-    attained = math.floor(alpha * steps) / steps
     from scipy import special
 
-    critical = special.stdtrit(pairs - 1, 1 - attained / 2)
+    critical = special.stdtrit(pairs - 1, 1 - attained_level(pairs, alpha) / 2)
     return float(special.nctdtrinc(pairs - 1, 1 - power, critical)) * sd / math.sqrt(pairs)
 
 
@@ -148,6 +160,82 @@ def mean_band(
     quantile = special.stdtrit(np.maximum(count - 1, 1), (1 + confidence) / 2)
     half = quantile * sd / np.sqrt(np.maximum(count, 1))
     return mean, mean - half, mean + half
+
+
+def crossed_interval(differences: npt.ArrayLike, alpha: float = 0.05) -> tuple[float, float]:
+    """Return an interval of the mean difference over seeds and test rows, both of which are samples.
+
+    Crossed random effects: the variance of the mean is s2_seeds / n + s2_rows / m + s2_rest / (n m), each component
+    estimated by the mean squares and never below 0; t with Satterthwaite's degrees of freedom.
+    Source: Searle, Casella and McCulloch 1992, Variance Components, chapter 4.
+
+    Args:
+        differences: float[seeds, rows], finite; candidate - baseline, of one row a difference of -1, 0 or 1.
+        alpha: 1 - the confidence, 0 < alpha < 1.
+
+    Returns:
+        Lower and upper bound; -inf and inf where a single seed or row, or differences that are all equal, show no spread.
+
+    Raises:
+        ValueError: If the array is not [seeds, rows], or a value is nan or inf.
+
+    >>> low, high = crossed_interval([[0, 1, 0, 0], [0, 1, 1, 0], [0, 1, 0, 0]])
+    >>> round(low, 2), round(high, 2)
+    (-0.43, 1.1)
+    """
+    values = np.asarray(differences, np.float64)
+    if values.ndim != 2 or not np.isfinite(values).all():
+        raise ValueError(f"got shape {values.shape}; differences must be finite, [seeds, rows]")
+    seeds, rows = values.shape
+    if min(seeds, rows) < 2 or np.ptp(values) == 0:
+        return -math.inf, math.inf
+    mean, of_seeds, of_rows = values.mean(), values.mean(axis=1), values.mean(axis=0)
+    freedom = np.array([seeds - 1, rows - 1, (seeds - 1) * (rows - 1)], np.float64)
+    rest = values - of_seeds[:, None] - of_rows + mean
+    squares = np.array([rows * np.sum((of_seeds - mean) ** 2), seeds * np.sum((of_rows - mean) ** 2), np.sum(rest**2)])
+    mean_squares = squares / freedom
+    # The share of the rest in the other two is taken off, so that it counts once.
+    components = np.maximum(mean_squares[:2] - mean_squares[2], 0.0)
+    total = components.sum() + mean_squares[2]
+    from scipy import special
+
+    quantile = special.stdtrit(total**2 / np.sum(mean_squares**2 / freedom), 1 - alpha / 2)
+    half = float(quantile * math.sqrt(total / values.size))
+    return float(mean) - half, float(mean) + half
+
+
+def far_pairs(differences: npt.ArrayLike, resolution: float = 0.0) -> npt.NDArray[np.bool_]:
+    """Return which pairs lie far from the rest: more than 10 robust standard deviations from the median.
+
+    The robust standard deviation is 1.4826 times the median distance from the median. Below 6 pairs none is far.
+
+    Args:
+        differences: float[pairs], finite.
+        resolution: The least standard deviation to assume (>= 0), such as one test row, where many pairs are tied.
+
+    Returns:
+        bool[pairs].
+
+    >>> far_pairs([0.01, 0.02, 0.01, 0.0, 0.02, -0.6], resolution=0.001).tolist()
+    [False, False, False, False, False, True]
+    """
+    values = np.asarray(differences, np.float64)
+    if len(values) < _MIN_PAIRS_OF_FAR:
+        return np.zeros(len(values), np.bool_)
+    distances = np.abs(values - np.median(values))
+    deviation = max(_NORMAL_MAD * float(np.median(distances)), resolution)
+    # What only rounding sets apart is not apart.
+    far: npt.NDArray[np.bool_] = distances > max(_FAR_DEVIATIONS * deviation, _TIE_TOLERANCE * np.abs(values).max())
+    return far
+
+
+def highest_unseen_rate(runs: int, alpha: float = 0.05) -> float:
+    """Return the highest rate of an event that so many runs without one still leave possible: 1 - alpha**(1 / runs).
+
+    >>> round(highest_unseen_rate(6), 2), round(highest_unseen_rate(10), 2)
+    (0.39, 0.26)
+    """
+    return 1 - alpha ** (1 / runs) if runs > 0 else 1.0
 
 
 def holm(p_values: npt.ArrayLike) -> DoubleArray:

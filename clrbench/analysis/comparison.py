@@ -1,21 +1,32 @@
 """Paired differences at one time point, their exact test, and the word for what they show."""
 
 from dataclasses import asdict, dataclass, fields
-from math import sqrt
 from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
+from clrbench.analysis import row_sample
+from clrbench.analysis.collapse import Collapsed, collapsed_pairs
 from clrbench.analysis.metrics import is_accuracy, of_arm
 from clrbench.analysis.pairs import Contest, differences_table, moved_epochs, paired_seeds, runs_by_key
 from clrbench.analysis.results import Results, compared_metrics
 from clrbench.records import DoubleArray
 from clrbench.spec import METRICS
-from clrbench.stats import PairedComparison, compare_paired, holm, pairs_needed, smallest_detectable_difference
+from clrbench.stats import (
+    PairedComparison,
+    compare_paired,
+    far_pairs,
+    holm,
+    pairs_needed,
+    smallest_detectable_difference,
+)
 from clrbench.store import RunKey
 
 R = TypeVar("R")
+
+# Differences of rounded decimals miss a margin that they are equal to by less than this share of it.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,10 @@ class Evidence:
         comparisons: How many comparisons share the level, by Holm's method.
         sd_difference: Standard deviation of the paired differences; nan below two pairs.
         detectable_difference: What so many pairs show four times in five; inf where they can show nothing.
-        standard_error: Standard error of the accuracy of the baseline over its `rows`; nan for a loss.
+        rows: Rows of the split that the metric is measured on; 0 in training, where it is not the same rows for all.
+        rows_ci_low: Lower end of the interval over seeds and test rows; nan where there is none, see `row_sample.py`.
+        far_seeds: The seeds of pairs that lie far from the rest, such as `3 7`; see `stats.far_pairs`.
+        candidate_collapsed: Number of pairs in which the candidate's run collapsed; see `collapse.py`.
     """
 
     backend: str
@@ -65,7 +79,12 @@ class Evidence:
     sd_difference: float
     detectable_difference: float
     rows: int
-    standard_error: float
+    rows_ci_low: float
+    rows_ci_high: float
+    median_difference: float
+    far_seeds: str
+    candidate_collapsed: int
+    baseline_collapsed: int
 
 
 EVIDENCE_COLUMNS = tuple(field.name for field in fields(Evidence))
@@ -82,7 +101,7 @@ class Question:
 
     Attributes:
         alpha: Risk of a false "better" or "worse" in the whole family.
-        margin: Differences up to this size do not matter; None where it is given in another unit.
+        margin: Differences up to this size do not matter; None where none is given for this metric, or the rows cannot show it.
         comparisons: How many comparisons share the risk.
     """
 
@@ -104,32 +123,37 @@ def verdict_word(differences: DoubleArray, p_value: float, question: Question) -
         return "cannot tell"
     share = Question(question.alpha / question.comparisons, question.margin, question.higher_is_better)
     found = compared(differences, share)
-    if question.margin is not None and -question.margin <= found.ci_low and found.ci_high <= question.margin:
+    # A difference as large as the margin must be rejected, too: on few rows many pairs lie right at it.
+    inside = 0.0 if question.margin is None else question.margin * (1 - _ROUNDING)
+    if -inside < found.ci_low and found.ci_high < inside:
         return "equivalent"
     if p_value > question.alpha:
         return "no difference shown"
     return "better" if (found.mean_difference > 0) == question.higher_is_better else "worse"
 
 
+def shown_margin(margin: float | None, resolution: float) -> float | None:
+    """Return a margin where it is no finer than the difference that one row makes, else None: so few rows cannot show it."""
+    return None if margin is None or margin < resolution else margin
+
+
 @dataclass(frozen=True)
 class Divergence:
-    """In how many pairs of a comparison a run diverged: only the candidate's, only the baseline's, or both."""
+    """In how many pairs of a comparison the run of one arm diverged and that of the other did not."""
 
     of_candidate: int
     of_baseline: int
-    of_both: int
 
 
-def supported_verdict(word: str, metric: str, divergence: Divergence) -> str:
-    """Return the verdict of the pairs that count, or `cannot tell` where it rests on what diverged runs do not show.
+def supported_verdict(word: str, metric: str, divergence: Divergence, collapsed: Collapsed) -> str:
+    """Return the verdict of the pairs that count, or `cannot tell` where it rests on what failed runs do not show.
 
     The pairs that a diverged run leaves without a loss are those in which its arm failed: without them no verdict is in its
-    favour, nor are the arms equivalent. In accuracy such a run counts, as a blind guess; but two of them are alike only in
-    that they failed.
+    favour. Arms of which a run collapsed are not equivalent: what they come to depends on how often they collapse.
     """
     one_sided = {"better": divergence.of_candidate, "worse": divergence.of_baseline}
     flattered = one_sided if not is_accuracy(metric) else {}
-    shows_nothing = {"equivalent": divergence.of_both + sum(flattered.values()), **flattered}
+    shows_nothing = {"equivalent": sum(collapsed), **flattered}
     return "cannot tell" if shows_nothing.get(word) else word
 
 
@@ -142,7 +166,8 @@ def comparison_table(results: Results) -> pd.DataFrame:
     rows = []
     for test in results.once(_tests):
         word = verdict_word(test.differences, test.adjusted_p_value, test.question)
-        verdict = supported_verdict(word, test.metric, _divergence(results, test.contest))
+        contest = test.contest
+        verdict = supported_verdict(word, test.metric, _divergence(results, contest), collapsed_pairs(results, contest))
         rows.append({**test.contest._asdict(), "metric": test.metric, **asdict(test.found), "verdict": verdict})
     types = dict.fromkeys(("pairs", "wins", "ties", "losses"), "int64")
     types |= dict.fromkeys(("mean_difference", "ci_low", "ci_high", "p_value"), "float64")
@@ -163,6 +188,7 @@ class _Test:
     contest: Contest
     metric: str
     question: Question
+    seeds: tuple[int, ...]
     differences: DoubleArray
     found: PairedComparison
     adjusted_p_value: float
@@ -172,29 +198,43 @@ def _tests(results: Results) -> list[_Test]:
     """Return every comparison; those of one backend and metric are a family."""
     table = results.once(differences_table)
     measured = {results.spec.verdict.metric, *table["metric"]}
-    by_test = dict(iter(table.groupby(["backend", "metric", "candidate", "baseline"])["difference"]))
+    by_test = dict(iter(table.groupby(["backend", "metric", "candidate", "baseline"])))
     tests = []
     for backend in results.backends:
         for metric in (metric for metric in METRICS if metric in measured):
             question = _question(results, metric, backend)
             keys = [(backend, metric, *pair) for pair in results.comparisons]
-            differences = [by_test[key].to_numpy(np.float64) if key in by_test else np.empty(0) for key in keys]
+            rows = [by_test.get(key, table.iloc[:0]) for key in keys]
+            differences = [pairs["difference"].to_numpy(np.float64) for pairs in rows]
             found = [compared(values, question) for values in differences]
             p_values = np.array([one.p_value for one in found])
             adjusted = holm(p_values) if question.comparisons > 1 else p_values
-            for pair, values, alone, p_value in zip(results.comparisons, differences, found, adjusted, strict=True):
-                tests.append(_Test(Contest(backend, *pair), metric, question, values, alone, float(p_value)))
+            for key, pairs, values, alone, p in zip(keys, rows, differences, found, adjusted, strict=True):
+                contest, seeds = Contest(backend, *key[2:]), tuple(map(int, pairs["seed"]))
+                tests.append(_Test(contest, metric, question, seeds, values, alone, float(p)))
     return tests
 
 
 def _question(results: Results, metric: str, backend: str) -> Question:
     verdict = results.spec.verdict
     higher_is_better = is_accuracy(metric)
-    margin = verdict.margin if higher_is_better == is_accuracy(verdict.metric) else None
     if metric != verdict.metric:
-        return Question(verdict.alpha, margin, higher_is_better)
+        return Question(verdict.alpha, None, higher_is_better)
+    margin = shown_margin(verdict.margin, _resolution(results, metric, backend))
     alpha = verdict.alpha / results.looks.get(backend, 1)
     return Question(alpha, margin, higher_is_better, comparisons=max(1, len(results.comparisons)))
+
+
+def _resolution(results: Results, metric: str, backend: str) -> float:
+    """Return how much a single row changes an accuracy at most; 0 for a loss, or without rows."""
+    run = next((run for run in results.compared_runs if run.key.backend == backend), None)
+    if run is None or not is_accuracy(metric):
+        return 0.0
+    if metric == "test_balanced_accuracy":
+        of_classes = [rows for rows in run.record.test_rows_by_class if rows]
+        return 1 / (len(of_classes) * min(of_classes))
+    rows: int = getattr(run.provenance.rows, metric.partition("_")[0])
+    return 1 / rows if rows else 0.0
 
 
 def _divergence(results: Results, contest: Contest) -> Divergence:
@@ -202,7 +242,7 @@ def _divergence(results: Results, contest: Contest) -> Divergence:
     candidate, baseline = (
         {seed for seed in seeds if runs[RunKey(contest.backend, arm, seed)].has_diverged} for arm in contest[1:]
     )
-    return Divergence(len(candidate - baseline), len(baseline - candidate), len(candidate & baseline))
+    return Divergence(len(candidate - baseline), len(baseline - candidate))
 
 
 def _evidence(results: Results, test: _Test) -> Evidence:
@@ -210,7 +250,10 @@ def _evidence(results: Results, test: _Test) -> Evidence:
     sd = float(test.differences.std(ddof=1)) if pairs > 1 else np.nan
     moved = results.once(moved_epochs)
     evaluations = of_arm(results.once(compared_metrics), contest.backend, contest.candidate)
-    rows, error = _sampling_error(results, contest, test.metric)
+    of_rows = test.metric == row_sample.METRIC
+    low, high = row_sample.rows_interval(results, contest, question.alpha) if of_rows else (np.nan, np.nan)
+    far = far_pairs(test.differences, _resolution(results, test.metric, contest.backend))
+    collapsed = collapsed_pairs(results, contest)
     return Evidence(
         **contest._asdict(),
         metric=test.metric,
@@ -222,22 +265,21 @@ def _evidence(results: Results, test: _Test) -> Evidence:
         adjusted_p_value=test.adjusted_p_value,
         sd_difference=sd,
         detectable_difference=smallest_detectable_difference(sd, pairs, alpha=question.alpha / question.comparisons),
-        rows=rows,
-        standard_error=error,
+        rows=_rows(results, contest, test.metric),
+        rows_ci_low=low,
+        rows_ci_high=high,
+        median_difference=float(np.median(test.differences)) if pairs else np.nan,
+        far_seeds=" ".join(str(seed) for seed, is_far in zip(test.seeds, far, strict=True) if is_far),
+        candidate_collapsed=collapsed.candidate,
+        baseline_collapsed=collapsed.baseline,
     )
 
 
-def _sampling_error(results: Results, contest: Contest, metric: str) -> tuple[int, float]:
-    """Return how many rows a metric is measured on, and the standard error that so few leave in the baseline's accuracy."""
+def _rows(results: Results, contest: Contest, metric: str) -> int:
+    """Return how many rows a metric is measured on; 0 in training."""
     arm = (contest.backend, contest.baseline)
     run = next((run for run in results.compared_runs if run.key[:2] == arm), None)
-    split = metric.partition("_")[0]
-    if run is None or split == "train":
-        return 0, np.nan
-    rows = run.provenance.rows.validation if split == "validation" else run.provenance.rows.test
-    if not is_accuracy(metric) or not rows:
-        return rows, np.nan
-    evaluations = of_arm(results.once(compared_metrics), *arm)
-    finished = evaluations[evaluations["status"] != "diverged"]
-    accuracy = float(finished.groupby("seed")[metric].last().mean())
-    return rows, sqrt(accuracy * (1 - accuracy) / rows)
+    if run is None:
+        return 0
+    rows = run.provenance.rows
+    return {"validation": rows.validation, "test": rows.test}.get(metric.partition("_")[0], 0)

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from clrbench.analysis.collapse import collapse_table
 from clrbench.analysis.comparison import comparison_table, evidence_table
 from clrbench.analysis.costs import cost_curve, costs_table
 from clrbench.analysis.curves import ArmCurves, bands_table, read_curves
@@ -41,6 +42,7 @@ TABLES = (
         "comparison", "Paired comparison of every metric; only that of the verdict is confirmatory", comparison_table
     ),
     Table("evidence", "What each comparison rests on, and which difference it could have shown", evidence_table),
+    Table("collapse", "How many runs of each arm collapsed: no better than a blind guess in the end", collapse_table),
     Table("differences", "Candidate - baseline, a row a pair of runs", differences_table),
     Table("targets", "When each run first reached each target, and from when on it stayed there", targets_table),
     Table("published", "Where values published elsewhere lie among the runs of their arm", published_table),

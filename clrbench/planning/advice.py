@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
+from math import ceil, floor, log10
 
 from clrbench.data import STAND_INS, DatasetSizes
 from clrbench.planning.runs import arm_clock, lr_table, split_sizes, with_bounds
 from clrbench.planning.tuning import baselines
-from clrbench.records import Bounds
-from clrbench.spec import BackendName, BaseCyclic, Clock, ResolvedArm, Spec
+from clrbench.records import Bounds, SplitSizes
+from clrbench.spec import LOSSES, BackendName, BaseCyclic, Clock, ResolvedArm, Spec
 from clrbench.stats import pairs_needed, smallest_p_value
 
 MIN_CYCLES = 3
@@ -32,7 +33,8 @@ def warnings(spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...])
         for rate in (tune and tune.rates) or ():
             lr_table(replace(arm, schedule=arm.schedule.with_rate(rate)), clock)
         found += _confounding(spec, arm, clocks)
-    return [*found, *_stand_in(spec), *_too_few_seeds(spec), *_different_update_rules(spec, backends)]
+    found += [*_stand_in(spec), *_too_few_seeds(spec), *_fine_margin(spec, split_sizes(spec, sizes))]
+    return [*found, *_different_update_rules(spec, backends)]
 
 
 def comparisons(spec: Spec) -> list[tuple[str, str]]:
@@ -100,6 +102,27 @@ def _too_few_seeds(spec: Spec) -> Iterator[str]:
             f"too few seeds: {len(spec.seeds)} pairs can reach p = {smallest_p_value(len(spec.seeds)):.3g} at best, and "
             f"{family} comparison{'s' * (family > 1)} at alpha {spec.verdict.alpha:g} need at least {needed} seeds"
         )
+
+
+def _fine_margin(spec: Spec, rows: SplitSizes) -> Iterator[str]:
+    metric, margin = spec.verdict.metric, spec.verdict.margin
+    split = metric.partition("_")[0]
+    count: int = getattr(rows, split)
+    # A margin of 0 asks for no "equivalent".
+    if metric in LOSSES or not margin or not count or margin >= 1 / count or not comparisons(spec):
+        return
+    row = _rounded_up(1 / count)
+    yield (
+        f"verdict.margin {margin:g} is finer than one of the {count} {split} rows (1 / {count} is about {row}), so no arms "
+        f"can be called equivalent; take at least {ceil(1 / margin)} {split} rows, or a margin of at least {row}"
+    )
+
+
+def _rounded_up(value: float) -> str:
+    """Return a number greater than 0 in three digits, and never less than it is."""
+    unit = 10.0 ** (floor(log10(value)) - 2)
+    rounded = f"{value:.3g}"
+    return rounded if float(rounded) >= value else f"{value + unit / 2:.3g}"
 
 
 def _different_update_rules(spec: Spec, backends: tuple[BackendName, ...]) -> Iterator[str]:

@@ -12,8 +12,11 @@ from clrbench.spec import METRICS
 _DECIMALS = 4
 _SIGNIFICANT_DIGITS = 4
 _P_VALUE_DIGITS = 3
-_METRIC_COLUMNS = ("mean", "sd", "min", "median", "max", "value", "difference", "mean_difference", "ci_low", "ci_high")
-_SIGNED_COLUMNS = ("difference", "mean_difference", "ci_low", "ci_high")
+_SIGNED_COLUMNS = (
+    *("difference", "mean_difference", "median_difference"),
+    *("ci_low", "ci_high", "rows_ci_low", "rows_ci_high"),
+)
+_METRIC_COLUMNS = ("mean", "sd", "min", "median", "max", "value", *_SIGNED_COLUMNS)
 _METRICS = ("accuracy", "loss")
 _CROSSING_COLUMNS = ("first_", "sustained_")
 

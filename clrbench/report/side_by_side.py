@@ -60,7 +60,7 @@ def sides_text(sides: Sequence[Side]) -> str:
     for side, found in zip(sides, rows, strict=True):
         verdict = side.spec.verdict
         metric, level = words.capitalised(verdict.metric), words.level_words(verdict.alpha)
-        rule = f"{level} intervals of each alone, verdicts by Holm's method, margin {verdict.margin:g}:"
+        rule = f"{level} intervals of each alone, verdicts by Holm's method, {words.margin_words(verdict.margin)}:"
         lines += ["", side.heading, f"  {metric}, {rule}"]
         lines += ["  " + "  ".join(map(str.ljust, cells, widths)).rstrip() for cells in found]
         lines += [f"  {sentence}" for sentence in _remarks(side)]

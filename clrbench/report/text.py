@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clrbench.analysis.collapse import ArmCollapse
 from clrbench.analysis.comparison import Comparison, Evidence, read_rows
 from clrbench.analysis.pairs import Contest
 from clrbench.analysis.tables import Findings
@@ -24,9 +25,10 @@ _ANSWER = {
     "cannot tell": "cannot tell {candidate} from {baseline}",
 }
 _WITHHELD = (
-    " The pairs that count would decide it, but runs diverged in others or in both arms at once, of which these pairs say "
-    "nothing: so no verdict is given."
+    " The pairs that count would decide it, but runs diverged in others, of which these pairs say nothing: so no verdict is "
+    "given."
 )
+_COLLAPSED = " The interval lies within the margin, but a run collapsed, so the arms are not called equivalent."
 NOTHING_TO_COMPARE = "There is nothing to compare: no two arms have a pair of finished runs."
 
 
@@ -51,6 +53,7 @@ def findings_data(findings: Findings, warnings: Sequence[str]) -> dict[str, Json
         "margin": verdict.margin,
         "verdicts": json_rows(primary.merge(tables["evidence"], on=["backend", "metric", "candidate", "baseline"])),
         "summary": json_rows(tables["summary"]),
+        "collapse": json_rows(tables["collapse"]),
         "published": json_rows(tables["published"]),
         "warnings": list(warnings),
         "chosen": json_rows(tables["chosen"]) if "chosen" in tables else [],
@@ -100,6 +103,7 @@ def _verdict_lines(findings: Findings) -> Iterator[str]:
     for row, behind in zip(primary, evidence, strict=True):
         yield _sentence(row, behind, findings)
     yield from _divergence_lines(findings)
+    yield from words.collapse_lines(read_rows(ArmCollapse, tables["collapse"]))
     yield from ["", f"{words.capitalised(metric)} at the end:"]
     ends = words.arm_ends(tables["summary"], metric)
     width = max(len(end.arm) for end in ends)
@@ -116,13 +120,12 @@ def _verdict_lines(findings: Findings) -> Iterator[str]:
 
 
 def _sampling_lines(evidence: Sequence[Evidence], metric: str) -> Iterator[str]:
-    measured = [row for row in evidence if math.isfinite(row.standard_error)]
-    if measured:
-        worst = max(measured, key=lambda row: row.standard_error)
-        yield (
-            f"The {worst.rows} {metric.partition('_')[0]} rows are a sample too: their standard error is "
-            f"{worst.standard_error:.4f} in the accuracy of {worst.baseline}; no interval above includes it."
-        )
+    rows = max((row.rows for row in evidence), default=0)
+    if not rows:
+        return
+    bracketed = any(math.isfinite(row.rows_ci_low) for row in evidence)
+    counted = "the intervals in brackets count both" if bracketed else "no interval above counts them"
+    yield f"The {rows} {metric.partition('_')[0]} rows are a sample too, as the seeds are: {counted}."
 
 
 def _sentence(row: Comparison, evidence: Evidence, findings: Findings) -> str:
@@ -139,13 +142,16 @@ def _sentence(row: Comparison, evidence: Evidence, findings: Findings) -> str:
     said, level = words.comparison_words(row), words.level_words(evidence.alpha)
     bounded = math.isfinite(row.ci_low)
     interval = f"{level} interval {said.ends}" if bounded else f"no {level} interval from so few pairs"
-    numbers = f"difference {said.difference}, {interval}, {said.p_value}, {said.pairs}: {said.counts}."
+    beside = words.evidence_words(evidence)
+    difference, interval = f"{said.difference}{beside.median}", f"{interval}{beside.rows_interval}"
+    numbers = f"difference {difference}, {interval}, {said.p_value}, {said.pairs}: {said.counts}."
     return "".join([start, numbers, left_out, *_notes(row, evidence, findings)])
 
 
 def _notes(row: Comparison, evidence: Evidence, findings: Findings) -> Iterator[str]:
     """Yield what a reader of the numbers has to know beside them."""
     verdict = findings.spec.verdict
+    yield words.evidence_words(evidence).far_pairs
     if evidence.moved:
         yield (
             f" Compared at epoch {evidence.epoch:g}, the end of the last whole cycle, in both arms: training ends amid a "
@@ -158,7 +164,9 @@ def _notes(row: Comparison, evidence: Evidence, findings: Findings) -> Iterator[
         yield f" The verdict allows for {evidence.comparisons} comparisons (Holm)."
     if row.verdict == "cannot tell":
         needed = pairs_needed(evidence.alpha, evidence.comparisons)
-        yield f" It would take at least {needed} seeds." if row.pairs < needed else _WITHHELD
+        left_out = pairs_left_out(row, findings.tables["comparison"])
+        withheld = _WITHHELD if left_out else _COLLAPSED
+        yield f" It would take at least {needed} seeds." if row.pairs < needed else withheld
     if row.verdict == "no difference shown" and math.isfinite(evidence.detectable_difference):
         yield f" So many pairs show a difference of {evidence.detectable_difference:.4f} four times in five."
     if row.verdict == "equivalent":

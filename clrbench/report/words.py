@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from clrbench.analysis.comparison import Comparison
+from clrbench.analysis.collapse import ArmCollapse
+from clrbench.analysis.comparison import Comparison, Evidence
 from clrbench.analysis.metrics import is_accuracy
 
 MAX_LISTED_SEEDS = 8
@@ -46,6 +47,11 @@ def rate_words(rate: float) -> str:
 def level_words(alpha: float) -> str:
     """Return the confidence that goes with a risk, such as `95 %`."""
     return f"{100 * (1 - alpha):g} %"
+
+
+def margin_words(margin: float | None) -> str:
+    """Return the margin of a verdict, such as `margin 0.001`, or that there is none."""
+    return "no margin" if margin is None else f"margin {margin:g}"
 
 
 def seeds_words(seeds: Iterable[int]) -> str:
@@ -90,6 +96,51 @@ def comparison_words(comparison: Comparison) -> ComparisonWords:
         pairs=counted(comparison.pairs, "pair"),
         counts=f"{comparison.wins} won, {comparison.ties} tied, {comparison.losses} lost",
     )
+
+
+class EvidenceWords(NamedTuple):
+    """What stands beside the mean difference: ` (median +0.0040)`, the interval over test rows too, and pairs that lie far.
+
+    Each is empty where there is none.
+    """
+
+    median: str
+    rows_interval: str
+    far_pairs: str
+
+
+def evidence_words(evidence: Evidence) -> EvidenceWords:
+    """Return what stands behind a comparison in words that follow those of `comparison_words`."""
+    median, low, high = evidence.median_difference, evidence.rows_ci_low, evidence.rows_ci_high
+    far = [int(seed) for seed in evidence.far_seeds.split()]
+    lie = "lies" if len(far) == 1 else "lie"
+    return EvidenceWords(
+        median=f" (median {median:+.4f})" if math.isfinite(median) else "",
+        rows_interval=f" (over test rows too: {low:+.4f} to {high:+.4f})" if math.isfinite(low) else "",
+        far_pairs=f" {seeds_words(far).capitalize()} {lie} far from the rest: the mean hangs on {_it(far)}."
+        if far
+        else "",
+    )
+
+
+def collapse_lines(arms: Sequence[ArmCollapse]) -> Iterator[str]:
+    """Yield each arm of which a run collapsed, and once how often the others may collapse without having been seen to."""
+    for arm in arms:
+        # Those that all diverged are named as such; see `divergences`.
+        if arm.collapsed > arm.diverged:
+            diverging = f" ({arm.diverged} diverged)" if arm.diverged else ""
+            yield (
+                f"{arm.backend}: {arm.collapsed} of {counted(arm.runs, 'run')} of {arm.arm} collapsed{diverging}: no better than "
+                f"a blind guess (test accuracy up to {arm.blind_accuracy:.4f})."
+            )
+    kept = [arm for arm in arms if not arm.collapsed]
+    if kept:
+        fewest = min(kept, key=lambda arm: arm.runs)
+        which = "other run" if len(kept) < len(arms) else "run"
+        yield (
+            f"No {which} collapsed; {counted(fewest.runs, 'run')} of an arm without a collapse still leave possible that up to "
+            f"{100 * fewest.possible_rate:.0f} % would."
+        )
 
 
 @dataclass(frozen=True)
@@ -166,6 +217,10 @@ def arm_ends(summary: pd.DataFrame, metric: str) -> list[ArmEnd]:
     """Return one metric of summary.csv or given.csv, arm by arm."""
     names = ["backend", "arm", "runs", "diverged", *(f"{metric}_{name}" for name in ("mean", "sd", "min", "max"))]
     return [ArmEnd(*row) for row in summary[names].itertuples(index=False, name=None)]
+
+
+def _it(things: Sequence[object]) -> str:
+    return "it" if len(things) == 1 else "them"
 
 
 def _number(mean: float) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clrbench.errors import SpecError
 from clrbench.spec.model import OVERRIDES, Optimizer, ResolvedArm, RunSpec, Spec
-from clrbench.spec.names import BACKEND_NAMES, METRICS, BackendName, Metric
+from clrbench.spec.names import BACKEND_NAMES, LOSSES, METRICS, BackendName, Metric
 from clrbench.spec.part import read_part
 from clrbench.spec.quantities import NAME_PATTERN, Clock, Length, Share
 from clrbench.spec.rates import MAX_RATE, as_float32
@@ -17,6 +17,7 @@ from clrbench.spec.sources import load_sources
 
 __all__ = [
     "BACKEND_NAMES",
+    "LOSSES",
     "MAX_RATE",
     "METRICS",
     "NAME_PATTERN",
@@ -73,7 +74,10 @@ def load_spec(path: Path) -> SpecFile:
 
 def to_yaml(spec: Spec) -> str:
     """Return a spec as YAML text that `load_spec` reads back as the same spec."""
-    return write_yaml(spec.model_dump(mode="json", exclude_none=True, by_alias=True))
+    content = spec.model_dump(mode="json", exclude_none=True, by_alias=True)
+    # That a loss has no margin does not go without saying, as all else that may be None does.
+    content["verdict"] = spec.verdict.model_dump(mode="json")
+    return write_yaml(content)
 
 
 def json_schema() -> dict[str, object]:

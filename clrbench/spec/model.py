@@ -28,6 +28,9 @@ OVERRIDES = ("batch_size", "optimizer", "duration")
 _RANGE_TEST_FILES = ("curve.csv", "curve-half.csv", "bounds.json", "range_test.png", "experiment.json")
 RESERVED_ARM_NAMES = ("runs", "half", "plots", *_RANGE_TEST_FILES)
 
+DEFAULT_MARGIN = 0.001
+"""Of an accuracy; see `Verdict.margin`."""
+
 Rows: TypeAlias = Annotated[Whole, Field(ge=1)]
 
 
@@ -160,12 +163,30 @@ class Arm(Part):
 
 
 class Verdict(Part):
-    """The question fixed beforehand: one metric, one time, one margin, one risk."""
+    """The question fixed beforehand: one metric, one time, one margin, one risk.
+
+    Attributes:
+        margin: Differences up to this size do not matter, in the unit of the metric; `DEFAULT_MARGIN` in an accuracy. A loss
+            has no default: None, and then no arms are called equivalent.
+    """
 
     metric: names.Metric = "test_accuracy"
     at: Literal["end"] = "end"
-    margin: Annotated[Number, Field(ge=0)] = 0.001
+    margin: Annotated[Number, Field(ge=0)] | None = None
     alpha: Annotated[Number, Field(gt=0, lt=1)] = 0.05
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_margin(cls, value: object) -> object:
+        if isinstance(value, dict) and "margin" not in value and value.get("metric") not in names.LOSSES:
+            return {**value, "margin": DEFAULT_MARGIN}
+        return value
+
+    @model_validator(mode="after")
+    def _check_margin(self) -> Self:
+        if self.margin is None and self.metric not in names.LOSSES:
+            raise at_key(("margin",), "a number of at least 0")
+        return self
 
 
 RANGE_TEST_SEEDS = 3

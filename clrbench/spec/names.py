@@ -21,6 +21,7 @@ Metric: TypeAlias = Literal[
     "test_accuracy", "test_loss", "validation_accuracy", "validation_loss", "train_accuracy", "train_loss"
 ]
 METRICS: tuple[Metric, ...] = get_args(Metric)
+LOSSES = tuple(metric for metric in METRICS if metric.endswith("_loss"))
 
 MAX_PATH = 1000
 """Characters of a path or a function; on macOS no path is longer than 1,024 bytes."""

@@ -10,6 +10,7 @@ import pytest
 from runs_in_memory import results_of, stored_run
 from specs import CONSTANT
 
+from clrbench.analysis.collapse import Collapsed
 from clrbench.analysis.comparison import (
     COMPARISON_COLUMNS,
     EVIDENCE_COLUMNS,
@@ -25,7 +26,7 @@ from clrbench.analysis.comparison import (
     verdict_word,
 )
 from clrbench.analysis.results import Results
-from clrbench.stats import compare_paired, smallest_detectable_difference
+from clrbench.stats import compare_paired, crossed_interval, smallest_detectable_difference
 from clrbench.store import StoredRun
 
 NAN = math.nan
@@ -71,7 +72,10 @@ def test_comparison_is_that_of_the_paired_ends() -> None:
 def test_the_same_values_in_both_arms_are_neither_better_nor_worse() -> None:
     row = row_of(against_constant([0.7] * 6), "test_accuracy")
     assert (row["mean_difference"], row["ci_low"], row["ci_high"], row["p_value"]) == (0, 0, 0, 1)
-    assert row["verdict"] == "equivalent"
+    # A row of 400 is more than the default margin.
+    assert row["verdict"] == "no difference shown"
+    wide = against_constant([0.7] * 6, verdict={"margin": 0.003})
+    assert row_of(wide, "test_accuracy")["verdict"] == "equivalent"
 
 
 def test_a_diverged_run_counts_in_accuracy_and_drops_its_pair_in_loss() -> None:
@@ -109,6 +113,12 @@ def test_one_arm_alone_has_a_comparison_of_headers_only() -> None:
         ([0.0001, -0.0002, 0.0003, -0.0001, 0.0002, -0.0003], 0.001, "equivalent"),
         ([0.0001, -0.0002, 0.0003, -0.0001, 0.0002, -0.0003], None, "no difference shown"),
         ([0.0004] * 6, 0.001, "equivalent"),
+        # A difference as large as the margin is not inside it, however it was rounded.
+        ([0.001] * 6, 0.001, "better"),
+        ([0.971 - 0.97, 0.981 - 0.98, 0.961 - 0.96, 0.991 - 0.99, 0.951 - 0.95, 0.941 - 0.94], 0.001, "better"),
+        ([-0.01, 0.0, 0.0, 0.01, 0.0, 0.0], 0.01, "no difference shown"),
+        ([-0.01, 0.0, 0.0, 0.01, 0.0, 0.0], 0.011, "equivalent"),
+        ([0.0] * 6, 0.0, "no difference shown"),
     ],
 )
 def test_verdict_words(differences: list[float], margin: float | None, word: str) -> None:
@@ -130,24 +140,29 @@ def test_equivalence_shares_the_risk_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "metric", "divergence", "supported"),
+    ("word", "metric", "divergence", "collapsed", "supported"),
     [
-        ("better", "test_loss", Divergence(1, 0, 0), False),
-        ("better", "test_loss", Divergence(0, 1, 1), True),
-        ("worse", "test_loss", Divergence(0, 1, 0), False),
-        ("worse", "test_loss", Divergence(1, 0, 1), True),
-        ("equivalent", "test_loss", Divergence(0, 1, 0), False),
-        ("equivalent", "test_loss", Divergence(0, 0, 0), True),
-        ("better", "test_accuracy", Divergence(1, 1, 1), True),
-        ("equivalent", "test_accuracy", Divergence(0, 0, 1), False),
-        ("equivalent", "test_accuracy", Divergence(1, 1, 0), True),
-        ("no difference shown", "test_loss", Divergence(1, 1, 1), True),
+        ("better", "test_loss", (1, 0), (1, 0), False),
+        ("better", "test_loss", (0, 1), (1, 2), True),
+        ("worse", "test_loss", (0, 1), (0, 1), False),
+        ("worse", "test_loss", (1, 0), (2, 1), True),
+        ("equivalent", "test_loss", (0, 1), (0, 1), False),
+        ("equivalent", "test_loss", (0, 0), (0, 0), True),
+        ("equivalent", "test_loss", (0, 0), (0, 1), False),
+        ("better", "test_accuracy", (1, 1), (2, 2), True),
+        ("worse", "test_accuracy", (0, 0), (3, 0), True),
+        ("equivalent", "test_accuracy", (0, 0), (1, 1), False),
+        ("equivalent", "test_accuracy", (1, 1), (1, 1), False),
+        ("equivalent", "validation_accuracy", (0, 0), (1, 0), False),
+        ("equivalent", "test_accuracy", (0, 0), (0, 0), True),
+        ("no difference shown", "test_loss", (1, 1), (2, 2), True),
     ],
 )
-def test_no_verdict_rests_on_what_diverged_runs_do_not_show(
-    word: str, metric: str, divergence: Divergence, supported: bool
+def test_no_verdict_rests_on_what_failed_runs_do_not_show(
+    word: str, metric: str, divergence: tuple[int, int], collapsed: tuple[int, int], supported: bool
 ) -> None:
-    assert supported_verdict(word, metric, divergence) == (word if supported else "cannot tell")
+    found = supported_verdict(word, metric, Divergence(*divergence), Collapsed(*collapsed))
+    assert found == (word if supported else "cannot tell")
 
 
 def test_an_arm_that_diverges_now_and_then_is_not_called_better_in_loss() -> None:
@@ -209,14 +224,101 @@ def test_evidence_of_the_primary_metric() -> None:
     assert evidence.sd_difference == pytest.approx(sd)
     assert evidence.detectable_difference == pytest.approx(smallest_detectable_difference(sd, 6, alpha=0.05))
     assert evidence.rows == 400
-    assert evidence.standard_error == pytest.approx(math.sqrt(0.7 * 0.3 / 400))
+    assert evidence.median_difference == pytest.approx(0.015)
+    assert (evidence.far_seeds, evidence.candidate_collapsed, evidence.baseline_collapsed) == ("", 0, 0)
+    # In the runs in memory the first rows are the right ones.
+    rows = np.arange(400)
+    hits = np.array([(rows < round(end * 400)) * 1.0 - (rows < 280) for end in ends])
+    assert (evidence.rows_ci_low, evidence.rows_ci_high) == crossed_interval(hits, 2 / 64)
 
 
 @pytest.mark.parametrize(("metric", "rows"), [("test_loss", 400), ("train_accuracy", 0), ("validation_accuracy", 0)])
-def test_only_an_accuracy_on_rows_of_its_own_has_a_standard_error(metric: str, rows: int) -> None:
+def test_only_test_accuracy_has_an_interval_over_rows(metric: str, rows: int) -> None:
     (evidence,) = read_rows(Evidence, evidence_table(against_constant(ENDS, verdict={"metric": metric})))
     assert evidence.rows == rows
-    assert math.isnan(evidence.standard_error)
+    assert math.isnan(evidence.rows_ci_low)
+    assert math.isnan(evidence.rows_ci_high)
+
+
+# The margin belongs to the metric of the verdict.
+
+
+@pytest.mark.parametrize(
+    ("verdict", "equivalent"),
+    [
+        ({"margin": 0.01}, ["test_accuracy"]),
+        ({"margin": 0.0025}, ["test_accuracy"]),  # one row of 400
+        ({"margin": 0.0024}, []),
+        ({"margin": 0.0}, []),
+        ({}, []),
+        ({"metric": "test_loss"}, []),
+        ({"metric": "test_loss", "margin": 1e-6}, ["test_loss"]),  # a loss has no rows to be finer than
+        ({"metric": "test_loss", "margin": 0.0}, []),
+        ({"metric": "train_accuracy", "margin": 0.01}, ["train_accuracy"]),  # one of 100 training rows
+        ({"metric": "train_accuracy", "margin": 0.009}, []),
+    ],
+)
+def test_only_the_metric_of_the_verdict_is_equivalent_and_only_by_a_margin_that_its_rows_show(
+    verdict: dict[str, Any], equivalent: list[str]
+) -> None:
+    comparison = comparison_table(against_constant([0.7] * 6, verdict=verdict))
+    assert comparison.loc[comparison["verdict"] == "equivalent", "metric"].tolist() == equivalent
+    others = comparison.loc[~comparison["metric"].isin(equivalent), "verdict"]
+    assert set(others) == {"no difference shown"}
+
+
+# Collapse, and pairs far from the rest.
+
+
+@pytest.mark.parametrize("failed", [0.3, NAN])
+@pytest.mark.parametrize("metric", ["test_accuracy", "test_loss"])
+def test_arms_of_which_a_run_collapsed_are_not_equivalent(failed: float, metric: str) -> None:
+    verdict = {"metric": metric, "margin": 0.9}
+    runs = [*ending("constant", [0.7] * 7), *ending("clr", [0.7] * 6 + [failed])]
+    assert row_of(results_of(runs, verdict=verdict), metric)["verdict"] == "cannot tell"
+    both = [*ending("constant", [0.7] * 6 + [failed]), *ending("clr", [0.7] * 6 + [failed])]
+    assert row_of(results_of(both, verdict=verdict), metric)["verdict"] == "cannot tell"
+    kept = [*ending("constant", [0.7] * 7), *ending("clr", [0.7] * 6 + [0.35])]
+    assert row_of(results_of(kept, verdict=verdict), metric)["verdict"] == "equivalent"
+
+
+def test_a_collapse_leaves_the_other_words_as_they_are() -> None:
+    for end, word in ((0.3, "worse"), (0.2501, "worse"), (0.71, "better")):
+        runs = [
+            *ending("constant", [0.7 if end < 0.7 else 0.3] * 6),
+            *ending("clr", [end + 0.001 * i for i in range(6)]),
+        ]
+        assert row_of(results_of(runs), "test_accuracy")["verdict"] == word
+
+
+def test_evidence_counts_the_pairs_in_which_an_arm_collapsed() -> None:
+    runs = [*ending("constant", [0.7, 0.7, NAN, 0.2, 0.7, 0.7, 0.1]), *ending("clr", [0.31, 0.71, 0.32, 0.7, 0.7, 0.7])]
+    (evidence,) = read_rows(Evidence, evidence_table(results_of(runs, seeds=7)))
+    assert (evidence.candidate_collapsed, evidence.baseline_collapsed) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("ends", "far"),
+    [
+        ([0.71, 0.72, 0.71, 0.73, 0.72, 0.3], "5"),
+        ([0.3, 0.72, 0.71, 0.73, 0.72, 0.71, NAN], "0 6"),
+        ([0.71, 0.72, 0.71, 0.73, 0.72, 0.74], ""),
+        ([0.7, 0.7, 0.7, 0.7, 0.7, 0.72], ""),  # ties: 8 rows apart
+        ([0.7, 0.7, 0.7, 0.7, 0.7, 0.75], "5"),  # 20 rows apart
+        ([0.71, 0.72, 0.71, 0.3], ""),
+    ],
+)
+def test_pairs_far_from_the_rest_are_named_by_their_seeds(ends: list[float], far: str) -> None:
+    (evidence,) = read_rows(Evidence, evidence_table(against_constant(ends)))
+    assert evidence.far_seeds == far
+    gains = np.nan_to_num(np.array(ends), nan=0.25) - 0.7
+    assert evidence.median_difference == pytest.approx(np.median(gains))
+
+
+def test_the_seed_of_a_far_pair_is_its_own_where_a_pair_is_left_out() -> None:
+    ends = [0.71, NAN, 0.72, 0.71, 0.73, 0.72, 0.73, 0.3]
+    (evidence,) = read_rows(Evidence, evidence_table(against_constant(ends, verdict={"metric": "test_loss"})))
+    assert evidence.far_seeds == "7"
 
 
 def test_a_look_with_other_seeds_costs_its_share_of_the_level() -> None:

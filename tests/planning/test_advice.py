@@ -1,5 +1,6 @@
 """What a spec is warned about, before anything is trained."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +138,59 @@ def test_a_decay_that_no_rate_of_the_range_test_can_survive_is_an_error_before_t
     with pytest.raises(SpecError, match=r"allowed: 1\.18e-38 to") as caught:
         warnings(make_spec(tmp_path, {"a": CONSTANT, "b": {"schedule": sinking}}), SIZES, ("torch",))
     assert caught.value.key == ("arms", "b", "schedule")
+
+
+def of_rows(test_rows: int) -> DatasetSizes:
+    return DatasetSizes(train_rows=1000, test_rows=test_rows, image_shape=(28, 28, 1))
+
+
+FINE_MARGIN = {"data": {"dataset": "mnist", "validation": "100 rows"}}
+
+
+def fine_margins(folder: Path, test_rows: int, arms: Any = None, **verdict: Any) -> list[str]:
+    spec = make_spec(folder, arms or {"constant": CONSTANT, "other": CONSTANT}, verdict=verdict, **FINE_MARGIN)
+    return [found for found in warnings(spec, of_rows(test_rows), ("torch",)) if found.startswith("verdict.margin")]
+
+
+def test_a_margin_finer_than_a_row_is_warned_about_with_what_mends_it(tmp_path: Path) -> None:
+    assert fine_margins(tmp_path, 300) == [
+        "verdict.margin 0.001 is finer than one of the 300 test rows (1 / 300 is about 0.00334), so no arms can be called "
+        "equivalent; take at least 1000 test rows, or a margin of at least 0.00334"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("test_rows", "verdict", "warned"),
+    [
+        (1000, {}, False),
+        (999, {}, True),
+        (10_000, {"margin": 0.0001}, False),
+        (9_999, {"margin": 0.0001}, True),
+        (10_000, {"margin": 0.00009}, True),
+        (100, {"margin": 0.01}, False),
+        (100, {"margin": 0.0}, False),  # asks for no "equivalent"
+        (100, {"metric": "test_loss"}, False),
+        (100, {"metric": "test_loss", "margin": 0.001}, False),
+        (5000, {"metric": "validation_accuracy"}, True),  # of 100 validation rows
+        (5000, {"metric": "validation_accuracy", "margin": 0.01}, False),
+        (5000, {"metric": "train_accuracy"}, True),  # of 900 training rows
+        (7, {"margin": 1 / 7}, False),
+    ],
+)
+def test_a_margin_is_held_against_the_rows_of_its_own_split(
+    tmp_path: Path, test_rows: int, verdict: dict[str, Any], warned: bool
+) -> None:
+    assert len(fine_margins(tmp_path, test_rows, **verdict)) == warned
+
+
+def test_a_margin_without_a_comparison_is_not_warned_about(tmp_path: Path) -> None:
+    assert fine_margins(tmp_path, 10, arms={"constant": CONSTANT}) == []
+
+
+@pytest.mark.parametrize("test_rows", [3, 7, 10, 29, 81, 300, 333, 499, 666, 998])
+def test_what_the_warning_advises_does_away_with_it(tmp_path: Path, test_rows: int) -> None:
+    (found,) = fine_margins(tmp_path, test_rows)
+    rows, margin = re.findall(r"at least ([0-9.e-]+)", found)
+    assert fine_margins(tmp_path, int(rows)) == []
+    assert fine_margins(tmp_path, test_rows, margin=float(margin)) == []
+    assert float(margin) < 1.01 / test_rows

@@ -46,7 +46,8 @@ def against_constant(clr: Sequence[float], constant: float = 0.7, **changes: Any
 def test_the_answer_comes_first_and_its_numbers_follow() -> None:
     text = findings_text(against_constant([0.71, 0.74, 0.72, 0.75, 0.73, 0.76]))
     assert text.startswith(
-        "torch: clr beats constant. Test accuracy: clr 0.7350, constant 0.7000; difference +0.0350, 95 % interval "
+        "torch: clr beats constant. Test accuracy: clr 0.7350, constant 0.7000; difference +0.0350 (median +0.0350), "
+        "95 % interval +0.0100 to +0.0600 (over test rows too: +0.0102 to +0.0598), p = 0.0312, 6 pairs: "
     )
     assert "p = 0.0312, 6 pairs: 6 won, 0 tied, 0 lost." in text
     assert "  torch  constant  mean 0.7000, sd 0.0000, from 0.7000 to 0.7000, 6 runs" in text
@@ -64,11 +65,12 @@ def test_the_answer_comes_first_and_its_numbers_follow() -> None:
     ],
 )
 def test_every_verdict_has_its_answer(ends: list[float], answer: str) -> None:
-    assert findings_text(against_constant(ends)).startswith(f"torch: {answer}. ")
+    assert findings_text(against_constant(ends, verdict={"margin": 0.01})).startswith(f"torch: {answer}. ")
 
 
 def test_what_follows_from_a_verdict_is_said() -> None:
-    assert "The whole interval lies within the margin of 0.001." in findings_text(against_constant([0.7] * 6))
+    equivalent = findings_text(against_constant([0.7] * 6, verdict={"margin": 0.01}))
+    assert "The whole interval lies within the margin of 0.01." in equivalent
     shown = findings_text(against_constant([0.6, 0.8] * 3))
     assert "So many pairs show a difference of " in shown
     assert " four times in five." in shown
@@ -98,6 +100,8 @@ def test_data_holds_what_was_asked_the_tables_and_the_warnings() -> None:
     assert (verdict["pairs_left_out"], verdict["looks"], verdict["rows"]) == (0, 1, 400)
     assert [row["arm"] for row in data["summary"]] == ["constant", "clr"]
     assert (data["summary"][0]["validation_loss_mean"], data["published"]) == (None, [])
+    assert [(row["arm"], row["collapsed"]) for row in data["collapse"]] == [("constant", 0), ("clr", 0)]
+    assert (verdict["far_seeds"], verdict["candidate_collapsed"]) == ("", 0)
 
 
 def test_one_arm_alone_has_nothing_to_compare() -> None:
@@ -134,8 +138,10 @@ def test_scope_and_sampling_error_are_named() -> None:
         "Scope: mlp on mnist, this split, these settings. The seeds vary initial weights, batch order, nothing else."
         in text
     )
-    assert "The 400 test rows are a sample too: their standard error is 0.0229 in the accuracy of constant" in text
-    assert "are a sample too" not in findings_text(against_constant(ENDS, verdict={"metric": "test_loss"}))
+    assert "The 400 test rows are a sample too, as the seeds are: the intervals in brackets count both." in text
+    loss = findings_text(against_constant(ENDS, verdict={"metric": "test_loss"}))
+    assert "The 400 test rows are a sample too, as the seeds are: no interval above counts them." in loss
+    assert "are a sample too" not in findings_text(against_constant(ENDS, verdict={"metric": "train_accuracy"}))
 
 
 def test_published_values_are_set_beside_the_runs() -> None:
@@ -194,6 +200,57 @@ def test_pairs_left_out_are_those_that_another_metric_has() -> None:
     comparison = against_constant([0.8] * 7 + [NAN]).tables["comparison"]
     left_out = {row.metric: pairs_left_out(row, comparison) for row in read_rows(Comparison, comparison)}
     assert (left_out["test_loss"], left_out["test_accuracy"]) == (1, 0)
+
+
+# Collapse, and pairs far from the rest.
+
+
+def test_a_collapsed_arm_is_named_with_what_a_blind_guess_reaches() -> None:
+    text = findings_text(against_constant([0.25, 0.3, NAN, 0.7, 0.7, 0.7]))
+    # A quarter and three standard errors of 400 rows.
+    assert (
+        "\ntorch: 3 of 6 runs of clr collapsed (1 diverged): no better than a blind guess (test accuracy up to 0.3150).\n"
+        "No other run collapsed; 6 runs of an arm without a collapse still leave possible that up to 39 % would.\n"
+    ) in text
+
+
+def test_what_runs_without_a_collapse_leave_possible_is_said_once() -> None:
+    text = findings_text(against_constant([*ENDS, 0.7, 0.7, 0.7, 0.7]))
+    assert text.count("collaps") == 2
+    assert (
+        "\nNo run collapsed; 10 runs of an arm without a collapse still leave possible that up to 26 % would.\n" in text
+    )
+
+
+def test_an_arm_whose_collapsed_runs_all_diverged_is_named_as_diverging() -> None:
+    text = findings_text(against_constant([NAN, *[0.8] * 5]))
+    assert "runs of clr collapsed" not in text
+    assert "1 of 6 runs of clr diverged" in text
+    assert "No other run collapsed" in text
+
+
+def test_where_every_arm_collapsed_nothing_is_said_of_others() -> None:
+    text = findings_text(against_constant([0.2] * 6, constant=0.25))
+    assert "6 of 6 runs of constant collapsed: no better" in text
+    assert "No " not in text
+
+
+def test_arms_that_a_collapse_keeps_from_being_equivalent_say_why() -> None:
+    text = findings_text(against_constant([0.2] * 6, constant=0.2, verdict={"margin": 0.01}))
+    assert text.startswith("torch: cannot tell clr from constant. ")
+    assert (
+        "6 tied, 0 lost. The interval lies within the margin, but a run collapsed, so the arms are not called equivalent."
+        in text
+    )
+
+
+def test_a_pair_far_from_the_rest_is_named() -> None:
+    one = findings_text(against_constant([0.71, 0.72, 0.71, 0.73, 0.72, 0.4]))
+    assert "5 won, 0 tied, 1 lost. Seed 5 lies far from the rest: the mean hangs on it." in one
+    assert "difference -0.0350 (median +0.0150)" in one
+    two = findings_text(against_constant([0.4, 0.72, 0.71, 0.73, 0.72, 0.71, 0.4]))
+    assert "Seeds 0, 6 lie far from the rest: the mean hangs on them." in two
+    assert "far from the rest" not in findings_text(against_constant(ENDS))
 
 
 # Warnings.

@@ -91,6 +91,28 @@ def test_the_example_of_the_design(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("verdict", "margin", "written"),
+    [
+        ("{metric: test_accuracy}", 0.001, "0.001"),
+        ("{metric: train_accuracy, alpha: 0.1}", 0.001, "0.001"),
+        ("{margin: 0}", 0, "0.0"),
+        ("{metric: test_loss}", None, "null"),
+        ("{metric: validation_loss, margin: null}", None, "null"),
+        ("{metric: train_loss, margin: }", None, "null"),
+        ("{metric: test_loss, margin: 0.01}", 0.01, "0.01"),
+    ],
+)
+def test_an_accuracy_has_a_default_margin_and_a_loss_has_none(
+    tmp_path: Path, verdict: str, margin: float | None, written: str
+) -> None:
+    spec = load(tmp_path, f"{SHORTEST}verdict: {verdict}\n")
+    assert spec.verdict.margin == margin
+    text = to_yaml(spec)
+    assert f"\n  margin: {written}\n  alpha: " in text
+    assert load(tmp_path, text) == spec
+
+
 def test_defaults(tmp_path: Path) -> None:
     spec = load(tmp_path, SHORTEST)
     assert spec.data.validation == Share(10, "%")

@@ -70,7 +70,7 @@ class PrimaryDifferences:
 def draw_differences(findings: Findings) -> Figure | None:
     """Draw a row of paired differences for each backend, candidate and baseline; None where nothing is compared."""
     primary, verdict = PrimaryDifferences.of(findings), findings.spec.verdict
-    metric, margin = verdict.metric, verdict.margin
+    metric, margin = verdict.metric, verdict.margin or 0.0
     if not primary.rows:
         return None
     figure = style.new_figure(_REST_INCHES + _ROW_INCHES * len(primary.rows))
