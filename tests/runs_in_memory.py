@@ -1,6 +1,7 @@
 """Finished runs with known values that lie on no disk, and the results that they make up."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def stored_run(
     updates_made: int | None = None,
     train_seconds: float = 10.0,
     made_with: Mapping[str, Any] | None = None,
+    identity: str = "0" * 64,
     **spec: Any,
 ) -> StoredRun:
     """Return a run whose test accuracy after some numbers of updates is given; the loss is 1 - accuracy.
@@ -63,7 +65,7 @@ def stored_run(
     evaluations |= {"validation_accuracy": np.nan if validation is None else validation}
     return StoredRun(
         folder=Path("nowhere"),
-        record=run_record(of_run, provenance(of_run.backend, **(made_with or {}))),
+        record=replace(run_record(of_run, provenance(of_run.backend, **(made_with or {}))), identity=identity),
         status="diverged" if diverged else "finished",
         reason="it diverged" if diverged else None,
         timing=RunTiming(train_seconds, 0.5, 0.0, 0.0, 50.0),

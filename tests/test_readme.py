@@ -23,7 +23,8 @@ WITH_DATA_AT_HAND = [name for name, spec in EXPERIMENTS.items() if spec.data.dat
 def committed_verdict(name: str) -> str:
     folder = ROOT / "results" / name
     paths = {table.name: folder / f"{table.name}.csv" for table in TABLES}
-    tables = {name: pd.read_csv(path) for name, path in paths.items() if path.is_file()}
+    texts = {"left_out_seeds": str}
+    tables = {name: pd.read_csv(path, converters=texts) for name, path in paths.items() if path.is_file()}
     return findings_text(Findings(load_spec(folder / "spec.yaml").spec, tables))
 
 

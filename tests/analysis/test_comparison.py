@@ -24,7 +24,7 @@ from clrbench.analysis.comparison import (
     supported_verdict,
     verdict_word,
 )
-from clrbench.analysis.results import Results
+from clrbench.analysis.results import LookedAt, Results
 from clrbench.stats import compare_paired, smallest_detectable_difference
 from clrbench.store import StoredRun
 
@@ -220,9 +220,7 @@ def test_only_an_accuracy_on_rows_of_its_own_has_a_standard_error(metric: str, r
 
 
 def test_a_look_with_other_seeds_costs_its_share_of_the_level() -> None:
-    results = Results(
-        against_constant(ENDS).spec, against_constant(ENDS).runs, against_constant(ENDS).search, {}, {"torch": 2}
-    )
+    results = against_constant(ENDS).with_looks({"torch": LookedAt(2)})
     (evidence,) = read_rows(Evidence, evidence_table(results))
     assert (evidence.looks, evidence.alpha) == (2, 0.025)
     assert row_of(results, "test_accuracy")["verdict"] == "cannot tell"
