@@ -1,6 +1,7 @@
 """Finished runs with known values that lie on no disk, and the results that they make up."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def stored_run(
     made_with: Mapping[str, Any] | None = None,
     hits: BoolArray | None = None,
     classes: IntArray | None = None,
+    identity: str = "0" * 64,
     **spec: Any,
 ) -> StoredRun:
     """Return a run whose test accuracy after some numbers of updates is given; the loss is 1 - accuracy.
@@ -75,7 +77,7 @@ def stored_run(
     rows_by_class = hits_by_class(np.ones(num_rows, np.bool_), classes)
     return StoredRun(
         folder=Path("nowhere"),
-        record=run_record(of_run, provenance(of_run.backend, **made_with), rows_by_class),
+        record=replace(run_record(of_run, provenance(of_run.backend, **made_with), rows_by_class), identity=identity),
         status="diverged" if diverged else "finished",
         reason="it diverged" if diverged else None,
         timing=RunTiming(train_seconds, 0.5, 0.0, 0.0, 50.0),

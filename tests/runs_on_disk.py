@@ -1,11 +1,13 @@
 """Run folders with known values, written through the store, and what is made of them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from clrbench.analysis.results import Results, looked_at
+from clrbench.analysis.looks import looked_at
+from clrbench.analysis.results import Results
 from clrbench.analysis.tables import Findings, analyse
 from clrbench.records import (
     BoolArray,
@@ -101,6 +103,7 @@ def write_run(
     train_losses: Sequence[float] = (5, 4, 3, 2, 1),
     diverged_step: int | None = None,
     hits: BoolArray | None = None,
+    identity: str = "0" * 64,
 ) -> str:
     """Write a run of five updates whose test accuracy after 2, 4 and 5 of them is given, and return its id.
 
@@ -126,10 +129,10 @@ def write_run(
         Timing(1.0, 0.5, 0.0, 0.0, 500),
         None if status == "diverged" else Hits(hits, hits_by_class(hits, TEST_CLASSES)),
     )
-    record = run_record(run_spec(arm, seed, backend), provenance(backend, version))
+    record = replace(run_record(run_spec(arm, seed, backend), provenance(backend, version)), identity=identity)
     folder.create()
     folder.write_run(record, log)
-    folder.add_runs("spec", backend, [*folder.index().runs.get(backend, []), record.run_id], {})
+    folder.add_runs("spec", backend, list(dict.fromkeys([*folder.index().runs.get(backend, []), record.run_id])), {})
     return record.run_id
 
 

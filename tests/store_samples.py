@@ -9,7 +9,7 @@ import numpy as np
 from runs_on_disk import run_record, run_spec
 
 from clrbench.records import Checkpoint, Evaluation, Hits, Json, RunLog, RunStatus, Split, StepLog, Timing
-from clrbench.store import ResultsFolder, RunRecord
+from clrbench.store import Look, ResultsFolder, RunRecord
 
 NUM_STEPS = 3
 RUN_ID = "torch-a-s0-00000000"
@@ -95,3 +95,19 @@ def seal(content: dict[str, Any]) -> str:
     unsealed = {key: value for key, value in content.items() if key != "checksum"}
     checksum = hashlib.sha256(json.dumps(unsealed, sort_keys=True).encode()).hexdigest()
     return json.dumps({**unsealed, "checksum": checksum})
+
+
+def sample_look(*seeds: int, **changes: Any) -> Look:
+    """Return a look at a finished experiment of two arms with these seeds."""
+    content: dict[str, Any] = {
+        "backend": "torch",
+        "metric": "test_accuracy",
+        "margin": 0.001,
+        "alpha": 0.05,
+        "asked_seeds": seeds,
+        "comparisons": ("clr - constant",),
+        "shown_seeds": seeds,
+        "runs": f"the runs with {seeds}",
+        "num_pairs": len(seeds),
+    }
+    return Look(**{**content, **changes})

@@ -19,7 +19,7 @@ from clrbench.spec import load_spec
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXPERIMENTS = {path.stem: load_spec(path).spec for path in sorted((ROOT / "experiments").glob("*.yaml"))}
-TEXTS = {"far_seeds": "str"}
+TEXTS = {"far_seeds": "str", "left_out_seeds": "str"}
 """Columns of evidence.csv that may be empty, or look like numbers, and are neither."""
 WITH_DATA_AT_HAND = [name for name, spec in EXPERIMENTS.items() if spec.data.dataset not in FETCHED_FILES]
 

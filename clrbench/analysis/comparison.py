@@ -8,9 +8,10 @@ import pandas as pd
 
 from clrbench.analysis import row_sample
 from clrbench.analysis.collapse import Collapsed, collapsed_pairs
+from clrbench.analysis.looks import left_out_seeds, risk_over_looks, said_verdict
 from clrbench.analysis.metrics import is_accuracy, of_arm
 from clrbench.analysis.pairs import Contest, differences_table, moved_epochs, paired_seeds, runs_by_key
-from clrbench.analysis.results import Results, compared_metrics
+from clrbench.analysis.results import LookedAt, Results, compared_metrics
 from clrbench.records import DoubleArray
 from clrbench.spec import METRICS
 from clrbench.stats import (
@@ -48,7 +49,7 @@ _PLACE_COLUMNS = ("backend", "metric", "candidate", "baseline")
 COMPARISON_COLUMNS = (*_PLACE_COLUMNS, *(field.name for field in fields(PairedComparison)), "verdict")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """A row of evidence.csv: what stands behind a comparison in the metric of the verdict.
 
@@ -56,7 +57,7 @@ class Evidence:
         epoch: Where the arms are compared.
         moved: Whether that is the end of a cycle rather than that of the training.
         alpha: Level of the whole family, earlier looks charged.
-        looks: Number of sets of seeds that the verdict was looked at with.
+        looks: Index of this look at the verdict, by which its level is divided.
         comparisons: How many comparisons share the level, by Holm's method.
         sd_difference: Standard deviation of the paired differences; nan below two pairs.
         detectable_difference: What so many pairs show four times in five; inf where they can show nothing.
@@ -64,6 +65,9 @@ class Evidence:
         rows_ci_low: Lower end of the interval over seeds and test rows; nan where there is none, see `row_sample.py`.
         far_seeds: The seeds of pairs that lie far from the rest, such as `3 7`; see `stats.far_pairs`.
         candidate_collapsed: Number of pairs in which the candidate's run collapsed; see `collapse.py`.
+        left_out_seeds: The seeds that were looked at before and are left out now, such as `3 8 9`.
+        num_missing_runs: Number of runs of the whole experiment that are not finished.
+        risk_over_looks: About the risk of a false "better" or "worse" over all looks so far.
     """
 
     backend: str
@@ -85,6 +89,9 @@ class Evidence:
     far_seeds: str
     candidate_collapsed: int
     baseline_collapsed: int
+    left_out_seeds: str = ""
+    num_missing_runs: int = 0
+    risk_over_looks: float = np.nan
 
 
 EVIDENCE_COLUMNS = tuple(field.name for field in fields(Evidence))
@@ -161,13 +168,16 @@ def comparison_table(results: Results) -> pd.DataFrame:
     """Return the paired comparison of every backend, measured metric, candidate and baseline.
 
     Within a backend, the verdicts on the primary metric share the risk alpha, by Holm's method, and alpha is divided by
-    the number of looks; all other metrics are exploratory. The p-values and intervals are those of each comparison alone.
+    the index of the look; all other metrics are exploratory. The p-values and intervals are those of each comparison alone.
     """
     rows = []
     for test in results.once(_tests):
         word = verdict_word(test.differences, test.adjusted_p_value, test.question)
         contest = test.contest
-        verdict = supported_verdict(word, test.metric, _divergence(results, contest), collapsed_pairs(results, contest))
+        diverged, collapsed = _divergence(results, contest), collapsed_pairs(results, contest)
+        supported = supported_verdict(word, test.metric, diverged, collapsed)
+        left_out = left_out_seeds(results, contest)
+        verdict = said_verdict(supported, left_out=left_out, num_missing_runs=results.num_missing_runs)
         rows.append({**test.contest._asdict(), "metric": test.metric, **asdict(test.found), "verdict": verdict})
     types = dict.fromkeys(("pairs", "wins", "ties", "losses"), "int64")
     types |= dict.fromkeys(("mean_difference", "ci_low", "ci_high", "p_value"), "float64")
@@ -221,7 +231,7 @@ def _question(results: Results, metric: str, backend: str) -> Question:
     if metric != verdict.metric:
         return Question(verdict.alpha, None, higher_is_better)
     margin = shown_margin(verdict.margin, _resolution(results, metric, backend))
-    alpha = verdict.alpha / results.looks.get(backend, 1)
+    alpha = verdict.alpha / results.looks.get(backend, LookedAt()).index
     return Question(alpha, margin, higher_is_better, comparisons=max(1, len(results.comparisons)))
 
 
@@ -254,13 +264,14 @@ def _evidence(results: Results, test: _Test) -> Evidence:
     low, high = row_sample.rows_interval(results, contest, question.alpha) if of_rows else (np.nan, np.nan)
     far = far_pairs(test.differences, _resolution(results, test.metric, contest.backend))
     collapsed = collapsed_pairs(results, contest)
+    index = results.looks.get(contest.backend, LookedAt()).index
     return Evidence(
         **contest._asdict(),
         metric=test.metric,
         epoch=moved.get(contest, float(evaluations["epoch"].max())),
         moved=contest in moved,
         alpha=question.alpha,
-        looks=results.looks.get(contest.backend, 1),
+        looks=index,
         comparisons=question.comparisons,
         adjusted_p_value=test.adjusted_p_value,
         sd_difference=sd,
@@ -272,6 +283,9 @@ def _evidence(results: Results, test: _Test) -> Evidence:
         far_seeds=" ".join(str(seed) for seed, is_far in zip(test.seeds, far, strict=True) if is_far),
         candidate_collapsed=collapsed.candidate,
         baseline_collapsed=collapsed.baseline,
+        left_out_seeds=" ".join(map(str, left_out_seeds(results, contest))),
+        num_missing_runs=results.num_missing_runs,
+        risk_over_looks=risk_over_looks(results.spec.verdict.alpha, index),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import TypeVar, cast
 
 import pandas as pd
@@ -16,9 +17,22 @@ from clrbench.planning.advice import comparisons
 from clrbench.planning.runs import needed_range_tests
 from clrbench.planning.tuning import given_label
 from clrbench.spec import Schedule, Spec
-from clrbench.store import ResultsFolder, StoredRun
+from clrbench.store import ResultsFolder, RunKey, StoredRun
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class LookedAt:
+    """What the looks at the verdict of a backend come to; see `analysis.looks`.
+
+    Attributes:
+        index: The verdict is judged at alpha / index.
+        seeds: Those whose numbers were shown at any look, this time included.
+    """
+
+    index: int = 1
+    seeds: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,19 +42,21 @@ class Results:
     Attributes:
         runs: The runs of the arms, in the order of the spec.
         range_tests: The range tests that arms take their rates from, by `RangeTestGroup.arm`, as far as they were made.
-        looks: By backend, the number of sets of seeds that its verdict was looked at with, this time included.
+        stored_keys: All finished runs in the folder, whatever spec asked for them.
+        looks: What the looks at the verdict of each backend come to; without one, a first look.
     """
 
     spec: Spec
     runs: tuple[StoredRun, ...]
     search: Search
     range_tests: Mapping[str | None, RangeTest] = field(default_factory=dict)
-    looks: Mapping[str, int] = field(default_factory=dict)
+    stored_keys: frozenset[RunKey] = frozenset()
+    looks: Mapping[str, LookedAt] = field(default_factory=dict)
     _made: dict[Callable[[Results], object], object] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def read(cls, folder: ResultsFolder, spec: Spec) -> Results:
-        """Return the results in the folder of an experiment, with one look at each verdict; see `looked_at`.
+        """Return the results in the folder of an experiment, as if it were looked at the first time; see `looks.looked_at`.
 
         Raises:
             ResultsError: If no run is finished, or a run or an index is damaged.
@@ -52,13 +68,19 @@ class Results:
         tests = {group.arm: folder.range_test(group.arm) for group in needed_range_tests(spec)}
         range_tests = {arm: read_range_test(test, spec) for arm, test in tests.items() if test.has_runs()}
         search = read_search(folder, spec, runs, bounds_table(range_tests))
-        return cls(spec, runs, search, range_tests)
+        return cls(spec, runs, search, range_tests, folder.stored_keys())
 
     def once(self, make: Callable[[Results], T]) -> T:
         """Return what a function makes of these results; it is called the first time only."""
         if make not in self._made:
             self._made[make] = make(self)
         return cast(T, self._made[make])
+
+    def with_looks(self, looks: Mapping[str, LookedAt]) -> Results:
+        """Return the results with looks; what was made of them so far, which must not depend on looks, is kept."""
+        looked = replace(self, looks=looks)
+        looked._made.update(self._made)
+        return looked
 
     @property
     def compared_runs(self) -> tuple[StoredRun, ...]:
@@ -82,9 +104,15 @@ class Results:
         return schedules | {given_label(self.spec, name): schedules[name] for name in self.spec.tuned_arms}
 
     @property
+    def wanted_keys(self) -> set[RunKey]:
+        """The runs that are compared, finished or not."""
+        names = [*self.spec.arms, *(name for pair in self.comparisons for name in pair)]
+        return {RunKey(*key) for key in product(self.spec.backends, names, self.spec.seeds)}
+
+    @property
     def num_missing_runs(self) -> int:
-        """Number of runs of the arms that are not finished."""
-        return len(self.spec.backends) * len(self.spec.arms) * len(self.spec.seeds) - len(self.runs)
+        """Number of runs that are compared and not finished."""
+        return len(self.wanted_keys - {run.key for run in self.compared_runs})
 
 
 def own_metrics(results: Results) -> pd.DataFrame:
@@ -101,15 +129,3 @@ def compared_metrics(results: Results) -> pd.DataFrame:
     """Return the evaluations of all runs that are compared."""
     own = results.once(own_metrics)
     return pd.concat([own, results.once(given_metrics)], ignore_index=True) if results.search.given_runs else own
-
-
-def looked_at(results: Results, folder: ResultsFolder) -> Results:
-    """Record with which seeds the verdict of each backend is now looked at; return the results with the looks so far.
-
-    Raises:
-        ResultsError: If the disk does not take it.
-    """
-    seeds: dict[str, set[int]] = {}
-    for run in results.runs:
-        seeds.setdefault(run.key.backend, set()).add(run.key.seed)
-    return replace(results, looks={name: folder.record_look(name, sorted(found)) for name, found in seeds.items()})

@@ -1,7 +1,7 @@
 """Every table of an experiment: a new one is a function of the results, and a line in `TABLES`."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import pandas as pd
@@ -11,6 +11,7 @@ from clrbench.analysis.comparison import comparison_table, evidence_table
 from clrbench.analysis.costs import cost_curve, costs_table
 from clrbench.analysis.curves import ArmCurves, bands_table, read_curves
 from clrbench.analysis.cycles import best_table, cycle_peaks_table, cycles_table
+from clrbench.analysis.looks import unasked_seeds
 from clrbench.analysis.pairs import MixedPair, differences_table, mixed_pairs
 from clrbench.analysis.results import Results, own_metrics
 from clrbench.analysis.summary import given_table, published_table, schedule_table, summary_table, timing_table
@@ -77,14 +78,18 @@ class Findings:
         tables: The tables by name, in the order of `TABLES`.
         provenances: Provenance of each run of the arms.
         mixed_pairs: The pairs that no comparison counts, as their runs were made with different versions.
-        num_missing_runs: Number of runs of the arms that are not finished.
+        num_runs: Number of runs that are compared, once all are finished.
+        num_missing_runs: Number of them that are not finished.
+        unasked_seeds: By backend, the seeds of finished pairs that the spec does not ask for.
     """
 
     spec: Spec
     tables: Mapping[str, pd.DataFrame]
     provenances: tuple[Provenance, ...] = ()
     mixed_pairs: tuple[MixedPair, ...] = ()
+    num_runs: int = 0
     num_missing_runs: int = 0
+    unasked_seeds: Mapping[str, list[int]] = field(default_factory=dict)
 
     @property
     def arms(self) -> list[str]:
@@ -105,5 +110,7 @@ def analyse(results: Results) -> Findings:
         tables={name: table for name, table in tables.items() if table is not None},
         provenances=tuple(run.provenance for run in results.runs),
         mixed_pairs=tuple(mixed_pairs(results)),
+        num_runs=len(results.wanted_keys),
         num_missing_runs=results.num_missing_runs,
+        unasked_seeds=unasked_seeds(results),
     )

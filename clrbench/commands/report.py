@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from clrbench.analysis.bounds import RangeTest, curve_table, read_range_test
-from clrbench.analysis.results import Results, looked_at
+from clrbench.analysis.looks import looked_at
+from clrbench.analysis.results import Results
 from clrbench.analysis.summary import has_answer
 from clrbench.analysis.tables import Findings, analyse
 from clrbench.answer import Answer, ExitCode

@@ -15,6 +15,7 @@ from clrbench.analysis.tables import Findings
 from clrbench.records import Json
 from clrbench.report import words
 from clrbench.report.exploratory import cycle_lines, target_lines
+from clrbench.report.looks import look_sentences, look_warnings, unfinished_words
 from clrbench.stats import pairs_needed
 
 _ANSWER = {
@@ -79,8 +80,9 @@ def finding_warnings(findings: Findings) -> Iterator[str]:
             "this pair is left out; run `clrbench compare --redo` to train both anew"
         )
     yield from _search_warnings(findings)
+    yield from look_warnings(findings)
     if findings.num_missing_runs:
-        yield f"{findings.num_missing_runs} runs are not finished; run `clrbench compare` again to make them"
+        yield f"{unfinished_words(findings)}; run `clrbench compare` again to make them"
 
 
 def pairs_left_out(row: Comparison, comparison: pd.DataFrame) -> int:
@@ -135,7 +137,8 @@ def _sentence(row: Comparison, evidence: Evidence, findings: Findings) -> str:
     arms = {arm: ends.get((row.backend, arm)) for arm in (row.candidate, row.baseline)}
     means = ", ".join(f"{arm} {end.mean_words if end else '(no run)'}" for arm, end in arms.items())
     answer = _ANSWER[row.verdict].format(candidate=row.candidate, baseline=row.baseline)
-    start = f"{row.backend}: {answer}. {words.capitalised(verdict.metric)}: {means}; "
+    first = " ".join([f"{row.backend}: {answer}.", *look_sentences(row, evidence, findings)])
+    start = f"{first} {words.capitalised(verdict.metric)}: {means}; "
     left_out = _left_out_words(row, arms, findings.tables["comparison"])
     if not row.pairs:
         return f"{start}no pair to compare.{left_out}"
@@ -157,12 +160,9 @@ def _notes(row: Comparison, evidence: Evidence, findings: Findings) -> Iterator[
             f" Compared at epoch {evidence.epoch:g}, the end of the last whole cycle, in both arms: training ends amid a "
             "cycle."
         )
-    if evidence.looks > 1:
-        looks = evidence.looks
-        yield f" This is look {looks}, with other seeds than before: the level is {verdict.alpha:g} / {looks}."
     if evidence.comparisons > 1:
         yield f" The verdict allows for {evidence.comparisons} comparisons (Holm)."
-    if row.verdict == "cannot tell":
+    if row.verdict == "cannot tell" and not evidence.num_missing_runs:
         needed = pairs_needed(evidence.alpha, evidence.comparisons)
         left_out = pairs_left_out(row, findings.tables["comparison"])
         withheld = _WITHHELD if left_out else _COLLAPSED

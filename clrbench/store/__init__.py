@@ -2,6 +2,17 @@
 
 from clrbench.store.checkpoints import Checkpoints
 from clrbench.store.folder import SPEC_FILE, ResultsFolder
+from clrbench.store.look import Look
 from clrbench.store.run import RunKey, RunRecord, RunTiming, StoredRun, to_csv
 
-__all__ = ["SPEC_FILE", "Checkpoints", "ResultsFolder", "RunKey", "RunRecord", "RunTiming", "StoredRun", "to_csv"]
+__all__ = [
+    "SPEC_FILE",
+    "Checkpoints",
+    "Look",
+    "ResultsFolder",
+    "RunKey",
+    "RunRecord",
+    "RunTiming",
+    "StoredRun",
+    "to_csv",
+]

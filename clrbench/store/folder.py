@@ -6,6 +6,7 @@ not what was written.
 """
 
 import io
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,10 +24,22 @@ from clrbench.store import files
 from clrbench.store.bounds import BOUNDS_FILE, bounds_to_json, read_bounds
 from clrbench.store.checkpoints import Checkpoints
 from clrbench.store.index import INDEX_FILE, Index, read_index
-from clrbench.store.run import RunRecord, StoredRun, is_run, read_run, renamed_files, run_files, to_csv
+from clrbench.store.look import Look
+from clrbench.store.run import (
+    RunKey,
+    RunRecord,
+    StoredRun,
+    is_run,
+    read_run,
+    renamed_files,
+    run_files,
+    to_csv,
+)
 
 SPEC_FILE = "spec.yaml"
 NAME_COLUMNS = ("arm", "candidate", "baseline")
+
+_RUN_ID = re.compile(r"([a-z]+)-(.+)-s(\d+)-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True)
@@ -167,9 +180,14 @@ class ResultsFolder:
         )
         return index.devices[backend]
 
-    def record_look(self, backend: str, seeds: list[int]) -> int:
-        """Record that a verdict was looked at with these seeds; return the number of different lists of seeds so far."""
-        return len(self._update_index(lambda index: index.with_look(backend, seeds)).looks[backend])
+    def record_looks(self, change: Callable[[tuple[Look, ...]], tuple[Look, ...]]) -> tuple[Look, ...]:
+        """Change the looks that are recorded while no other process does; return what is now recorded."""
+        return self._update_index(lambda index: replace(index, looks=change(index.looks))).looks
+
+    def stored_keys(self) -> frozenset[RunKey]:
+        """Return the keys of all finished runs, by the names of their folders, whatever spec asked for them."""
+        found = (_RUN_ID.fullmatch(path.name) for path in (self.root / "runs").glob("[!.]*"))
+        return frozenset(RunKey(match[1], match[2], int(match[3])) for match in found if match)
 
     def bounds(self) -> dict[str, Bounds]:
         """Return the bounds in `bounds.json` of a range test, by backend; empty where there is no such file."""

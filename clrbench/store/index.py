@@ -1,7 +1,7 @@
 """`experiment.json`: what an experiment was started with, which runs it has, and how often its verdict was looked at."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from clrbench.errors import ResultsError
 from clrbench.planning.plan import PROTOCOL
 from clrbench.records import Json
 from clrbench.store.files import Stamp, file_stamp, read_sealed_json, to_sealed_json
+from clrbench.store.look import Look, is_look, look_from_json, look_to_json
 
 INDEX_FILE = "experiment.json"
 MAX_CACHED_INDEXES = 64
@@ -23,7 +24,7 @@ _TYPES: Mapping[str, type] = {
     "runs": dict,
     "runs_of": str,
     "evaluation_steps": dict,
-    "looks": dict,
+    "looks": list,
 }
 
 
@@ -38,7 +39,7 @@ class Index:
         runs: Ids of the runs that count, by backend, in the order of the spec.
         runs_of: SHA-256, in hex, of the spec that asked for these runs.
         evaluation_steps: The numbers of updates after which the runs of each arm are evaluated.
-        looks: The lists of seeds with which the verdict of each backend was looked at.
+        looks: What was ever shown of the verdicts, in the order of its first time.
     """
 
     protocol: int | None = None
@@ -49,7 +50,7 @@ class Index:
     runs: Mapping[str, list[str]] = field(default_factory=dict)
     runs_of: str | None = None
     evaluation_steps: Mapping[str, list[int]] = field(default_factory=dict)
-    looks: Mapping[str, list[list[int]]] = field(default_factory=dict)
+    looks: tuple[Look, ...] = ()
 
     def with_runs(
         self, spec: str, backend: str, run_ids: list[str], evaluation_steps: Mapping[str, list[int]]
@@ -64,14 +65,11 @@ class Index:
         points = {**self.evaluation_steps, **evaluation_steps}
         return replace(self, runs=runs, runs_of=spec, evaluation_steps=points)
 
-    def with_look(self, backend: str, seeds: list[int]) -> "Index":
-        """Return the index with a look at the verdict of a backend; a list of seeds is kept once."""
-        before = self.looks.get(backend, [])
-        return self if seeds in before else replace(self, looks={**self.looks, backend: [*before, seeds]})
-
     def to_json(self) -> bytes:
         """Return the content of the file."""
-        return to_sealed_json({key: value for key, value in asdict(self).items() if value not in (None, {})})
+        content = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        content["looks"] = [look_to_json(look) for look in self.looks] or None
+        return to_sealed_json({key: value for key, value in content.items() if value not in (None, {})})
 
 
 def read_index(root: Path) -> Index:
@@ -91,15 +89,17 @@ def _read_index(path: Path, _stamp: Stamp) -> Index:
         )
     if not _is_index(content):
         raise ResultsError(f"{path}: is not what clrbench writes; {_ADVICE}")
-    return Index(**content)
+    return Index(**{**content, "looks": tuple(map(look_from_json, content.get("looks", ())))})
 
 
 def _is_index(content: Mapping[str, Json]) -> bool:
-    runs = content.get("runs", {})
+    runs, looks = content.get("runs", {}), content.get("looks", [])
     return (
         all(key in _TYPES and isinstance(value, _TYPES[key]) for key, value in content.items())
         and isinstance(runs, dict)
         and all(isinstance(ids, list) and all(map(_is_run_id, ids)) for ids in runs.values())
+        and isinstance(looks, list)
+        and all(map(is_look, looks))
     )
 
 

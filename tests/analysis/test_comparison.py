@@ -25,7 +25,7 @@ from clrbench.analysis.comparison import (
     supported_verdict,
     verdict_word,
 )
-from clrbench.analysis.results import Results
+from clrbench.analysis.results import LookedAt, Results
 from clrbench.stats import compare_paired, crossed_interval, smallest_detectable_difference
 from clrbench.store import StoredRun
 
@@ -322,9 +322,7 @@ def test_the_seed_of_a_far_pair_is_its_own_where_a_pair_is_left_out() -> None:
 
 
 def test_a_look_with_other_seeds_costs_its_share_of_the_level() -> None:
-    results = Results(
-        against_constant(ENDS).spec, against_constant(ENDS).runs, against_constant(ENDS).search, {}, {"torch": 2}
-    )
+    results = against_constant(ENDS).with_looks({"torch": LookedAt(2)})
     (evidence,) = read_rows(Evidence, evidence_table(results))
     assert (evidence.looks, evidence.alpha) == (2, 0.025)
     assert row_of(results, "test_accuracy")["verdict"] == "cannot tell"

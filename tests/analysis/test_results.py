@@ -10,8 +10,7 @@ from runs_in_memory import NO_SEARCH, make_spec, results_of, stored_run
 from runs_on_disk import write_run
 from specs import CONSTANT
 
-from clrbench.analysis.comparison import Evidence, comparison_table, evidence_table, read_rows
-from clrbench.analysis.results import Results, compared_metrics, given_metrics, looked_at, own_metrics
+from clrbench.analysis.results import LookedAt, Results, compared_metrics, given_metrics, own_metrics
 from clrbench.analysis.search import Search
 from clrbench.errors import ResultsError
 from clrbench.store import ResultsFolder
@@ -106,8 +105,10 @@ def test_what_is_made_of_results_is_made_once() -> None:
     results, others = results_of([stored_run("clr")]), results_of([])
     assert [results.once(count_runs), results.once(count_runs), others.once(count_runs)] == [1, 1, 0]
     assert calls == [results, others]
-    looked = replace(results, looks={"torch": 2})
-    assert (looked.once(count_runs), calls[2:]) == (1, [looked])
+    looked = results.with_looks({"torch": LookedAt(2)})
+    assert (looked.looks, looked.once(count_runs), len(calls)) == ({"torch": LookedAt(2)}, 1, 2)
+    changed = replace(results, runs=())
+    assert (changed.once(count_runs), calls[2:]) == (0, [changed])
 
 
 def test_runs_at_the_rates_given_are_compared_beside_those_of_the_arms() -> None:
@@ -119,36 +120,5 @@ def test_runs_at_the_rates_given_are_compared_beside_those_of_the_arms() -> None
     assert compared_metrics(results)["arm"].tolist() == ["constant", "clr", "constant@0.01"]
     assert results.comparisons == [("clr", "constant@0.01"), ("clr", "constant")]
     assert results.schedules["constant@0.01"] == results.schedules["constant"]
-    assert results.num_missing_runs == 2
-
-
-def test_a_second_look_with_more_seeds_is_charged_and_the_same_look_again_is_not(folder: ResultsFolder) -> None:
-    write_pairs(folder, range(6))
-    first = looked_at(Results.read(folder, make_spec(seeds=6)), folder)
-    again = looked_at(Results.read(folder, make_spec(seeds=6)), folder)
-    assert first.looks == again.looks == {"torch": 1}
-    write_pairs(folder, range(6, 7))
-    second = looked_at(Results.read(folder, make_spec(seeds=7)), folder)
-    (evidence,) = read_rows(Evidence, evidence_table(second))
-    assert (evidence.looks, evidence.alpha) == (2, 0.025)
-    # 2 / 2**7 is below 0.025; with 6 pairs nothing is.
-    comparison = comparison_table(second).set_index("metric")
-    assert comparison.loc["test_accuracy", "verdict"] == "better"
-    assert folder.index().looks == {"torch": [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5, 6]]}
-
-
-def test_each_backend_is_looked_at_with_its_own_seeds(folder: ResultsFolder) -> None:
-    for backend, seeds in (("torch", 2), ("keras", 1)):
-        for seed in reversed(range(seeds)):
-            write_run(folder, "clr", seed, [0.1, 0.2, 0.3], backend=backend)
-    results = looked_at(Results.read(folder, make_spec(backends=("torch", "keras"))), folder)
-    assert results.looks == {"torch": 1, "keras": 1}
-    assert folder.index().looks == {"torch": [[0, 1]], "keras": [[0]]}
-
-
-def test_results_that_cannot_be_read_were_not_looked_at(folder: ResultsFolder) -> None:
-    tuned = {"constant": {"schedule": {"name": "constant", "lr": [0.01, 0.03]}}, "clr": CONSTANT}
-    write_pairs(folder, range(2))
-    with pytest.raises(ResultsError, match="the search for the rate of constant on torch is not finished"):
-        looked_at(Results.read(folder, make_spec(arms=tuned)), folder)
-    assert folder.index().looks == {}
+    # The runs with seed 1 of both arms, and of the one at the rate given.
+    assert results.num_missing_runs == 3

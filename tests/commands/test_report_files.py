@@ -121,7 +121,7 @@ def test_runs_that_the_spec_does_not_ask_for_stand_in_no_table(folder: ResultsFo
 def test_missing_runs_are_warned_about(folder: ResultsFolder) -> None:
     write_pairs(folder, ENDS)
     answer = report_experiment(folder, make_spec(seeds=8), [])
-    warning = "4 runs are not finished; run `clrbench compare` again to make them"
+    warning = "4 of 16 runs are not finished; run `clrbench compare` again to make them"
     assert answer.data["warnings"] == [warning]
     assert f"Warnings:\n  - {warning}" in answer.text
 
@@ -151,7 +151,9 @@ def test_a_second_look_with_more_seeds_is_charged_and_the_same_look_again_is_not
     second = report_experiment(folder, write_pairs(folder, ends), [])
     (verdict,) = second.data["verdicts"]
     assert (verdict["looks"], verdict["alpha"], verdict["verdict"]) == (2, 0.025, "better")
-    assert "This is look 2, with other seeds than before: the level is 0.05 / 2." in second.text
+    assert (
+        "torch: clr beats constant. This is look 2 at the verdict on torch: the level is 0.05 / 2, and " in second.text
+    )
     assert "97.5 % interval" in second.text
 
 

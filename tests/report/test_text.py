@@ -11,7 +11,7 @@ from runs_in_memory import NO_SEARCH, results_of, stored_run
 from specs import CONSTANT
 
 from clrbench.analysis.comparison import Comparison, read_rows
-from clrbench.analysis.results import Results
+from clrbench.analysis.results import LookedAt
 from clrbench.analysis.search import CHOSEN_COLUMNS, SEARCH_COLUMNS, Search
 from clrbench.analysis.tables import Findings, analyse
 from clrbench.report.text import (
@@ -124,12 +124,11 @@ def test_a_comparison_at_the_end_of_a_cycle_says_so() -> None:
     assert "Compared at epoch 2, the end of the last whole cycle, in both arms: training ends amid a cycle." in text
 
 
-def test_a_second_look_says_what_it_costs() -> None:
+def test_a_second_look_is_judged_at_its_own_level() -> None:
     first = results_of([*ending("constant", [0.7] * 7), *ending("clr", [*ENDS, 0.73])], seeds=7)
-    text = findings_text(analyse(Results(first.spec, first.runs, first.search, {}, {"torch": 2})))
-    assert "This is look 2, with other seeds than before: the level is 0.05 / 2." in text
+    text = findings_text(analyse(first.with_looks({"torch": LookedAt(2)})))
+    assert ". This is look 2 at the verdict on torch: the level is 0.05 / 2, and over all looks" in text.splitlines()[0]
     assert "97.5 % interval" in text
-    assert "This is look" not in findings_text(analyse(first))
 
 
 def test_scope_and_sampling_error_are_named() -> None:
@@ -261,7 +260,7 @@ def test_missing_runs_and_pairs_of_two_versions_are_warned_about() -> None:
     assert list(finding_warnings(analyse(results_of(runs, seeds=3)))) == [
         "mixed provenance: torch, seed 0: clr and constant were trained with different versions, so this pair is left out; "
         "run `clrbench compare --redo` to train both anew",
-        "4 runs are not finished; run `clrbench compare` again to make them",
+        "4 of 6 runs are not finished; run `clrbench compare` again to make them",
     ]
     assert list(finding_warnings(against_constant([0.8]))) == []
 
@@ -289,7 +288,9 @@ def tuned(scores: dict[float, list[float]], given: float = 0.01) -> Findings:
     best = float(means.idxmax())
     at_edge = best in {min(scores), max(scores)}
     chosen = [("torch", "constant", given, best, len(table), at_edge, 4 * len(table))]
-    search = Search((), table, pd.DataFrame(chosen, columns=list(CHOSEN_COLUMNS)), ())
+    search = Search(
+        (), table, pd.DataFrame(chosen, columns=list(CHOSEN_COLUMNS)), tuple(ending("constant@0.01", [0.6] * 2))
+    )
     arms = {"constant": {"schedule": {"name": "constant", "lr": [0.01, 0.03, 0.1]}}, "clr": CONSTANT}
     return analyse(results_of([*ending("constant", [0.7] * 2), *ending("clr", [0.8] * 2)], search, arms=arms))
 

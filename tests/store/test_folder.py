@@ -20,6 +20,7 @@ from store_samples import (
     empty,
     sample_checkpoint,
     sample_log,
+    sample_look,
     sample_record,
     stored_loss,
     truncate,
@@ -28,7 +29,8 @@ from store_samples import (
 
 from clrbench.errors import ResultsError
 from clrbench.planning.plan import PROTOCOL
-from clrbench.store import ResultsFolder
+from clrbench.store import ResultsFolder, RunKey
+from clrbench.store.index import INDEX_FILE
 
 KILLED = 9
 STORE_CALLS = [(os, "fsync"), (Path, "open"), (Path, "mkdir"), (Path, "replace"), (Path, "unlink"), (shutil, "rmtree")]
@@ -120,11 +122,40 @@ def test_settings_hold_from_their_first_mention_on(tmp_path: Path) -> None:
     assert (folder.index().threads, folder.index().devices) == (2, {"torch": "cpu", "keras": "cpu"})
 
 
-def test_looks_at_a_verdict_are_counted_by_their_seeds(tmp_path: Path) -> None:
+def test_looks_are_changed_under_the_lock_of_the_index_and_kept(tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path)
-    looks = [folder.record_look("torch", seeds) for seeds in ([0, 1], [0, 1], [0, 1, 2], [0, 1])]
-    assert looks == [1, 1, 2, 2]
-    assert folder.record_look("keras", [0, 1]) == 1
+    folder.settle_threads(1)
+    assert folder.record_looks(lambda earlier: (*earlier, sample_look(0, 1))) == (sample_look(0, 1),)
+    assert folder.record_looks(lambda earlier: (*earlier, sample_look(2))) == (sample_look(0, 1), sample_look(2))
+    assert (folder.index().threads, folder.index().looks) == (1, (sample_look(0, 1), sample_look(2)))
+
+
+def test_looks_that_stay_as_they_are_write_nothing(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    folder.record_looks(lambda _: (sample_look(0, 1),))
+    before = (tmp_path / INDEX_FILE).stat()
+    assert folder.record_looks(lambda earlier: earlier) == (sample_look(0, 1),)
+    assert (tmp_path / INDEX_FILE).stat() == before
+
+
+def test_the_keys_of_all_finished_runs_are_read_off_their_folders(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    assert folder.stored_keys() == frozenset()
+    names = [
+        "torch-clr-s0-0123abcd",
+        "keras-a-s1-00000000-s12-ffffffff",
+        "torch-nan-s3-00000000",
+        "torch-007-s0-00000000",
+    ]
+    others = [".locks", ".torch-clr-s1-00000000", "torch-clr-s2", "torch-clr-s2-000", "notes"]
+    for name in (*names, *others):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    assert folder.stored_keys() == {
+        RunKey("torch", "clr", 0),
+        RunKey("keras", "a-s1-00000000", 12),
+        RunKey("torch", "nan", 3),
+        RunKey("torch", "007", 0),
+    }
 
 
 def test_the_last_spec_that_was_begun_is_kept_with_its_warnings(tmp_path: Path) -> None:
@@ -312,7 +343,7 @@ def operations(folder: ResultsFolder) -> dict[str, Callable[[], object]]:
     return {
         "run": lambda: write_sample(folder, 2.0),
         "file": lambda: folder.write_bytes("metrics.csv", b"new"),
-        "index": lambda: folder.record_look("torch", [0, 1, 2]),
+        "index": lambda: folder.record_looks(lambda _: (sample_look(0, 1), sample_look(0, 1, 2))),
         "checkpoint": lambda: folder.checkpoints(RUN_ID, BELONGS_TO).write(sample_checkpoint(7)),
     }
 
@@ -321,7 +352,7 @@ def prepare(folder: ResultsFolder) -> None:
     folder.create()
     write_sample(folder, 1.0)
     folder.write_bytes("metrics.csv", b"old")
-    folder.record_look("torch", [0, 1])
+    folder.record_looks(lambda _: (sample_look(0, 1),))
     for updates_done in (3, 5):
         folder.checkpoints(RUN_ID, BELONGS_TO).write(sample_checkpoint(updates_done))
 
@@ -333,7 +364,7 @@ def check_complete(folder: ResultsFolder, operation: str) -> None:
         assert folder.is_finished(RUN_ID)
     assert stored_loss(folder) in {1.0, 2.0}
     assert (folder.root / "metrics.csv").read_text() in {"old", "new"}
-    assert folder.index().looks["torch"] in ([[0, 1]], [[0, 1], [0, 1, 2]])
+    assert folder.index().looks in ((sample_look(0, 1),), (sample_look(0, 1), sample_look(0, 1, 2)))
     found, _ = folder.checkpoints(RUN_ID, BELONGS_TO).read()
     assert found is not None
     check_same_checkpoint(found, sample_checkpoint(found.updates_done))

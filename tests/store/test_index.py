@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from reads import counted_reads
-from store_samples import RUN_ID, add_to_index, edit, empty, seal, truncate, write_sample
+from store_samples import RUN_ID, add_to_index, edit, empty, sample_look, seal, truncate, write_sample
 
 from clrbench.errors import ResultsError
 from clrbench.planning.plan import PROTOCOL
@@ -28,7 +28,7 @@ FULL = Index(
     runs={"torch": ["a", "b"]},
     runs_of="1" * 64,
     evaluation_steps={"a": [1, 2]},
-    looks={"torch": [[0, 1], [0, 1, 2]]},
+    looks=(sample_look(0, 1, status="free"), sample_look(0, 1, 2, index=2)),
 )
 
 
@@ -76,12 +76,6 @@ def test_a_shorter_list_of_runs_of_the_same_spec_takes_the_place_of_no_longer_on
     assert index.evaluation_steps == {"x": [1], "y": [2]}
 
 
-def test_each_list_of_seeds_is_one_look() -> None:
-    index = Index().with_look("torch", [0, 1]).with_look("keras", [0, 1]).with_look("torch", [0, 1, 2])
-    assert index.with_look("torch", [0, 1]) is index
-    assert index.looks == {"torch": [[0, 1], [0, 1, 2]], "keras": [[0, 1]]}
-
-
 @pytest.mark.parametrize("damage", [edit, truncate, empty])
 def test_a_damaged_index_is_named_and_costs_no_run(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     folder = ResultsFolder(tmp_path)
@@ -123,6 +117,9 @@ def test_an_index_that_was_edited_is_named(tmp_path: Path) -> None:
         {"devices": "cpu"},
         {"warnings": "one"},
         {"looks": 3},
+        {"looks": {"torch": [[0, 1]]}},
+        {"looks": [3]},
+        {"looks": [{}]},
         {"an unknown key": 3},
     ],
     ids=str,

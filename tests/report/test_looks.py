@@ -1,0 +1,94 @@
+"""Looks in words: why there is no verdict, and at which level it is judged."""
+
+from typing import Any
+
+import pytest
+from runs_in_memory import results_of, stored_run
+
+from clrbench.analysis.results import LookedAt, Results
+from clrbench.analysis.tables import Findings, analyse
+from clrbench.report.looks import look_warnings, unfinished_words
+from clrbench.report.text import finding_warnings, findings_data, findings_text
+from clrbench.store import RunKey
+
+
+def results(asked: Any, pairs: int = 7, **looked: Any) -> Results:
+    runs = [stored_run(arm, seed, {10: end}) for seed in range(pairs) for arm, end in (("constant", 0.7), ("clr", 0.8))]
+    return results_of(runs, seeds=asked).with_looks({"torch": LookedAt(**looked)})
+
+
+def findings(*arguments: Any, **looked: Any) -> Findings:
+    return analyse(results(*arguments, **looked))
+
+
+def first_line(found: Findings) -> str:
+    return findings_text(found).splitlines()[0]
+
+
+def test_a_first_look_at_a_finished_experiment_is_not_spoken_of() -> None:
+    found = findings(7)
+    assert first_line(found).startswith("torch: clr beats constant. Test accuracy: ")
+    assert list(look_warnings(found)) == []
+    (row,) = findings_data(found, [])["verdicts"]
+    assert (row["looks"], row["left_out_seeds"], row["num_missing_runs"], row["risk_over_looks"]) == (1, "", 0, 0.05)
+
+
+def test_another_look_says_its_level_and_what_all_looks_risk() -> None:
+    assert first_line(findings(7, index=2)).startswith(
+        "torch: clr beats constant. This is look 2 at the verdict on torch: the level is 0.05 / 2, and over all looks the risk "
+        "of a false better or worse is at most about 0.07. Test accuracy: "
+    )
+
+
+@pytest.mark.parametrize(
+    ("seeds", "missing"), [(8, "2 of 16 runs are"), (10, "6 of 20 runs are"), ((*range(6), 9), "2 of 14 runs are")]
+)
+def test_an_unfinished_experiment_has_no_verdict_and_says_why_first(seeds: Any, missing: str) -> None:
+    found = findings(seeds)
+    assert unfinished_words(found) == f"{missing} not finished"
+    assert first_line(found).startswith(
+        f"torch: cannot tell clr from constant. There is no verdict yet: {missing} not finished. Test accuracy: "
+    )
+    assert "It would take" not in findings_text(found)
+    assert "would decide it" not in findings_text(found)
+    assert f"{missing} not finished; run `clrbench compare` again to make them" in list(finding_warnings(found))
+
+
+def test_a_single_missing_run_is_one() -> None:
+    whole = results(7)
+    short = Results(whole.spec, whole.runs[1:], whole.search)
+    assert unfinished_words(analyse(short)) == "1 of 14 runs is not finished"
+
+
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [
+        ({7, 8, 9}, "seeds 7 to 9 were looked at before and are left out now"),
+        ({12}, "seed 12 was looked at before and is left out now"),
+        ({8, 3, 11}, "seeds 8, 11 were looked at before and are left out now"),
+    ],
+)
+def test_seeds_that_are_left_out_are_named_first_and_warned_about(shown: set[int], words: str) -> None:
+    found = findings(7, seeds=frozenset(shown))
+    assert first_line(found).startswith(
+        f"torch: no difference shown between clr and constant. There is no verdict while {words}: put them back, or give the "
+        "experiment a new name. Test accuracy: "
+    )
+    assert list(look_warnings(found)) == [f"torch: no verdict while {words}"]
+
+
+def test_too_few_pairs_beside_seeds_that_are_left_out_cannot_tell() -> None:
+    found = findings(5, pairs=5, seeds=frozenset({7}))
+    assert first_line(found).startswith("torch: cannot tell clr from constant. There is no verdict while seed 7 was ")
+    assert "It would take at least 6 seeds." in first_line(found)
+
+
+def test_finished_pairs_that_the_spec_does_not_ask_for_are_warned_about() -> None:
+    whole = results(7)
+    stored = frozenset(RunKey("torch", arm, seed) for arm in ("constant", "clr") for seed in range(10))
+    found = analyse(Results(whole.spec, whole.runs, whole.search, {}, stored))
+    assert list(finding_warnings(found)) == [
+        "torch: finished runs with seeds 7 to 9 lie here that the spec does not ask for; if their numbers were ever seen, the "
+        "verdict is worth nothing without them: put them back"
+    ]
+    assert first_line(found).startswith("torch: clr beats constant. Test accuracy")
