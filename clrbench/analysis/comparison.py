@@ -10,8 +10,9 @@ import pandas as pd
 from clrbench.analysis.metrics import is_accuracy, of_arm
 from clrbench.analysis.pairs import Contest, differences_table, moved_epochs, paired_seeds, runs_by_key
 from clrbench.analysis.results import Results, compared_metrics
+from clrbench.analysis.untuned import is_untuned
 from clrbench.records import DoubleArray
-from clrbench.spec import METRICS
+from clrbench.spec import METRICS, Clock
 from clrbench.stats import PairedComparison, compare_paired, holm, pairs_needed, smallest_detectable_difference
 from clrbench.store import RunKey
 
@@ -50,6 +51,9 @@ class Evidence:
         sd_difference: Standard deviation of the paired differences; nan below two pairs.
         detectable_difference: What so many pairs show four times in five; inf where they can show nothing.
         standard_error: Standard error of the accuracy of the baseline over its `rows`; nan for a loss.
+        untuned: Whether nobody looked for the rate of the baseline; see `untuned.is_untuned`.
+        candidate_mean_lr: Mean rate of the candidate over the updates of its first run; nan where it has none.
+        baseline_mean_lr: That of the baseline.
     """
 
     backend: str
@@ -66,6 +70,9 @@ class Evidence:
     detectable_difference: float
     rows: int
     standard_error: float
+    untuned: bool
+    candidate_mean_lr: float
+    baseline_mean_lr: float
 
 
 EVIDENCE_COLUMNS = tuple(field.name for field in fields(Evidence))
@@ -224,7 +231,18 @@ def _evidence(results: Results, test: _Test) -> Evidence:
         detectable_difference=smallest_detectable_difference(sd, pairs, alpha=question.alpha / question.comparisons),
         rows=rows,
         standard_error=error,
+        untuned=is_untuned(results, contest),
+        candidate_mean_lr=_mean_lr(results, contest.backend, contest.candidate),
+        baseline_mean_lr=_mean_lr(results, contest.backend, contest.baseline),
     )
+
+
+def _mean_lr(results: Results, backend: str, label: str) -> float:
+    """Return the mean rate that an arm was to train at, the same in all of its runs on a backend."""
+    run = next((run for run in results.compared_runs if run.key[:2] == (backend, label)), None)
+    if run is None:
+        return np.nan
+    return float(run.spec.schedule.table(Clock(run.spec.steps_per_epoch, run.spec.num_steps)).mean())
 
 
 def _sampling_error(results: Results, contest: Contest, metric: str) -> tuple[int, float]:

@@ -56,6 +56,11 @@ def given_label(spec: Spec, arm: str) -> str:
     return at_rate(arm, spec.resolved_arm(arm).schedule.rate)
 
 
+def labelled_arm(spec: Spec, label: str) -> str:
+    """Return the arm that a label stands for: its own name, or what `given_label` calls a tuned arm."""
+    return {given_label(spec, arm): arm for arm in spec.tuned_arms}.get(label, label)
+
+
 def baselines(spec: Spec, arm: str) -> list[str]:
     """Return what a baseline stands for: a tuned one for the rate given, and for the best rate tried."""
     return [given_label(spec, arm), arm] if arm in spec.tuned_arms else [arm]
