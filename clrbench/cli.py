@@ -179,17 +179,20 @@ def _job(spec: Path | None, out: Path, library: "Library", display: "Display", *
 @click.option(
     "--fail-if",
     type=click.Choice(["worse", "not-better"]),
-    help="Exit with 4 if any candidate is so, in the metric of the verdict.",
+    help="Exit with 4 if any candidate is so, in the metric of the verdict; better than an untuned baseline is not better.",
+)
+@click.option(
+    "--allow-untuned", is_flag=True, help="Let --fail-if not-better pass what is better than an untuned baseline."
 )
 @answering
-def compare(dry_run: bool, fail_if: Any, **options: Any) -> Answer:
+def compare(dry_run: bool, fail_if: Any, allow_untuned: bool, **options: Any) -> Answer:
     """Train every arm of SPEC, in pairs, and say which is better.
 
     Runs that are finished are not made again. Without SPEC: the packaged demo on MNIST.
     """
     from clrbench.commands.compare import compare
 
-    return compare(_job(**options), dry_run=dry_run, fail_if=fail_if)
+    return compare(_job(**options), dry_run=dry_run, fail_if=fail_if, allow_untuned=allow_untuned)
 
 
 @main.command("range-test")

@@ -9,12 +9,15 @@ import yaml
 
 from clrbench.analysis.collapse import COLLAPSE_COLUMNS
 from clrbench.analysis.comparison import EVIDENCE_COLUMNS
+from clrbench.analysis.costs import given_steps
 from clrbench.analysis.tables import TABLES, Findings
 from clrbench.cli import main
 from clrbench.data import FETCHED_FILES
+from clrbench.planning.advice import comparisons
 from clrbench.report.side_by_side import read_side, sides_text
 from clrbench.report.text import findings_text
-from clrbench.spec import load_spec
+from clrbench.spec import Spec, load_spec
+from clrbench.stats import pairs_needed
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -58,6 +61,24 @@ def test_the_effects_in_readme_are_those_of_the_committed_tables(monkeypatch: py
     (block,) = re.findall(r"<!-- side by side -->\n```text\n(.*?)```", README, flags=re.DOTALL)
     names = ("policies", "policies-street-digits", "optimizers", "optimizers-street-digits")
     assert block.strip() == sides_text([read_side(Path("results") / name) for name in names]).strip()
+
+
+def test_the_updates_that_found_the_bounds_of_policies_are_charged() -> None:
+    costs = {name: given_steps(EXPERIMENTS["policies"], name) for name in EXPERIMENTS["policies"].arms}
+    sweeps = EXPERIMENTS["mnist-fair"].range_test
+    per_epoch = (60_000 - 5000) // EXPERIMENTS["mnist-fair"].batch_size
+    assert costs.pop("fixed") == 0
+    assert set(costs.values()) == {int(sweeps.duration.amount) * per_epoch * len(sweeps.seeds)} == {8250}
+    table = pd.read_csv(ROOT / "results" / "street-digits-range-test" / "range-test" / "curve.csv")
+    made = int(table.loc[table["backend"] == "torch", "lr"].notna().sum())
+    assert given_steps(EXPERIMENTS["street-digits-bounds"], "clr") == made
+
+
+def test_the_demo_and_the_starter_have_a_tuned_baseline_that_their_seeds_can_judge() -> None:
+    for name in ("demo", "starter"):
+        spec = load_spec(ROOT / "clrbench" / f"{name}.yaml").spec
+        assert (spec.baseline or next(iter(spec.arms))) in spec.tuned_arms
+        assert len(spec.seeds) >= pairs_needed(spec.verdict.alpha, len(comparisons(spec)))
 
 
 def test_readme_counts_the_tuned_optimizers_right() -> None:
@@ -122,13 +143,21 @@ def test_the_svhn_experiments_are_as_published() -> None:
     }
 
 
+def without_steps(spec: Spec) -> Spec:
+    """Return a spec without what finding its rates took, which changes nothing that is trained."""
+    plain = {name: arm.model_copy(update={"schedule": arm.schedule.plain()}) for name, arm in spec.arms.items()}
+    return spec.model_copy(update={"arms": plain})
+
+
 @pytest.mark.parametrize("name", WITH_DATA_AT_HAND)
 def test_every_experiment_has_its_results_committed(name: str) -> None:
     spec = EXPERIMENTS[name]
     folder = ROOT / "results" / name
     if spec.arms:
         committed = load_spec(folder / "spec.yaml").spec
-        assert committed == spec.model_copy(update={"baseline": spec.baseline or next(iter(spec.arms))})
+        assert without_steps(committed) == without_steps(
+            spec.model_copy(update={"baseline": spec.baseline or next(iter(spec.arms))})
+        )
         summary = pd.read_csv(folder / "summary.csv")
         assert len(summary) == len(spec.backends) * len(spec.arms)
         assert (summary["runs"] == len(spec.seeds)).all()

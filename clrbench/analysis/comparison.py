@@ -12,8 +12,9 @@ from clrbench.analysis.looks import left_out_seeds, risk_over_looks, said_verdic
 from clrbench.analysis.metrics import is_accuracy, of_arm
 from clrbench.analysis.pairs import Contest, differences_table, moved_epochs, paired_seeds, runs_by_key
 from clrbench.analysis.results import LookedAt, Results, compared_metrics
+from clrbench.analysis.untuned import is_untuned
 from clrbench.records import DoubleArray
-from clrbench.spec import METRICS
+from clrbench.spec import METRICS, Clock
 from clrbench.stats import (
     PairedComparison,
     compare_paired,
@@ -65,6 +66,9 @@ class Evidence:
         rows_ci_low: Lower end of the interval over seeds and test rows; nan where there is none, see `row_sample.py`.
         far_seeds: The seeds of pairs that lie far from the rest, such as `3 7`; see `stats.far_pairs`.
         candidate_collapsed: Number of pairs in which the candidate's run collapsed; see `collapse.py`.
+        untuned: Whether nobody looked for the rate of the baseline; see `untuned.is_untuned`.
+        candidate_mean_lr: Mean rate of the candidate over the updates of its first run; nan where it has none.
+        baseline_mean_lr: That of the baseline.
         left_out_seeds: The seeds that were looked at before and are left out now, such as `3 8 9`.
         num_missing_runs: Number of runs of the whole experiment that are not finished.
         risk_over_looks: About the risk of a false "better" or "worse" over all looks so far.
@@ -89,6 +93,9 @@ class Evidence:
     far_seeds: str
     candidate_collapsed: int
     baseline_collapsed: int
+    untuned: bool
+    candidate_mean_lr: float
+    baseline_mean_lr: float
     left_out_seeds: str = ""
     num_missing_runs: int = 0
     risk_over_looks: float = np.nan
@@ -283,10 +290,21 @@ def _evidence(results: Results, test: _Test) -> Evidence:
         far_seeds=" ".join(str(seed) for seed, is_far in zip(test.seeds, far, strict=True) if is_far),
         candidate_collapsed=collapsed.candidate,
         baseline_collapsed=collapsed.baseline,
+        untuned=is_untuned(results, contest),
+        candidate_mean_lr=_mean_lr(results, contest.backend, contest.candidate),
+        baseline_mean_lr=_mean_lr(results, contest.backend, contest.baseline),
         left_out_seeds=" ".join(map(str, left_out_seeds(results, contest))),
         num_missing_runs=results.num_missing_runs,
         risk_over_looks=risk_over_looks(results.spec.verdict.alpha, index),
     )
+
+
+def _mean_lr(results: Results, backend: str, label: str) -> float:
+    """Return the mean rate that an arm was to train at, the same in all of its runs on a backend."""
+    run = next((run for run in results.compared_runs if run.key[:2] == (backend, label)), None)
+    if run is None:
+        return np.nan
+    return float(run.spec.schedule.table(Clock(run.spec.steps_per_epoch, run.spec.num_steps)).mean())
 
 
 def _rows(results: Results, contest: Contest, metric: str) -> int:

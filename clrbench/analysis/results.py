@@ -100,7 +100,7 @@ class Results:
     @property
     def schedules(self) -> dict[str, Schedule]:
         """The schedule of each arm in the spec, that of a tuned arm also under its label at the rate given."""
-        schedules = {name: arm.schedule for name, arm in self.spec.arms.items()}
+        schedules = {name: self.spec.resolved_arm(name).schedule for name in self.spec.arms}
         return schedules | {given_label(self.spec, name): schedules[name] for name in self.spec.tuned_arms}
 
     @property

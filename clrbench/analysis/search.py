@@ -63,6 +63,15 @@ def read_search_runs(folder: ResultsFolder, spec: Spec) -> list[StoredRun]:
     return [run for run in runs if run.key.backend in spec.backends and run.key.arm in _names(spec, run)]
 
 
+def tries_by_arm(spec: Spec, search: Search) -> dict[RateKey, list[StoredRun]]:
+    """Return the runs that tried rates, by backend and arm."""
+    found: dict[RateKey, list[StoredRun]] = {}
+    for run in search.runs:
+        if run.key.seed not in spec.seeds:
+            found.setdefault((run.spec.backend, _names(spec, run)[run.key.arm]), []).append(run)
+    return found
+
+
 def search_table(spec: Spec, runs: Sequence[StoredRun]) -> pd.DataFrame:
     """Return the tries, a row each: validation accuracy and loss at the end, and the updates made."""
     backends, arms = list(spec.backends), list(spec.arms)

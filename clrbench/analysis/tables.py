@@ -6,9 +6,10 @@ from functools import cached_property
 
 import pandas as pd
 
+from clrbench.analysis.bounds import bounds_table
 from clrbench.analysis.collapse import collapse_table
 from clrbench.analysis.comparison import comparison_table, evidence_table
-from clrbench.analysis.costs import cost_curve, costs_table
+from clrbench.analysis.costs import cost_curve, cost_seconds_table, costs_table
 from clrbench.analysis.curves import ArmCurves, bands_table, read_curves
 from clrbench.analysis.cycles import best_table, cycle_peaks_table, cycles_table
 from clrbench.analysis.looks import unasked_seeds
@@ -17,6 +18,7 @@ from clrbench.analysis.results import Results, own_metrics
 from clrbench.analysis.summary import given_table, published_table, schedule_table, summary_table, timing_table
 from clrbench.analysis.targets import targets_table
 from clrbench.analysis.time_to_target import seconds_table, time_to_target_table
+from clrbench.planning.runs import BoundsTable
 from clrbench.records import Provenance
 from clrbench.spec import Spec
 
@@ -60,6 +62,11 @@ TABLES = (
     ),
     Table("timing", "Where the time of every run went, in seconds", timing_table),
     Table("costs", "What each arm costs in updates: its training, and what found its rates", costs_table),
+    Table(
+        "costs/timing",
+        "The same in seconds, those of the evaluations that a choice rests on among them",
+        cost_seconds_table,
+    ),
     Table("cost_curve", "Metric of the verdict over all updates, those that found the rates included", cost_curve),
     Table("time_to_target", "How much sooner an arm reaches a target than its baseline", time_to_target_table),
     Table("time_to_target/timing", "The same in seconds, at equal device, threads and executor", seconds_table),
@@ -77,6 +84,7 @@ class Findings:
     Attributes:
         tables: The tables by name, in the order of `TABLES`.
         provenances: Provenance of each run of the arms.
+        bounds: What the range tests that arms take their rates from suggest, by backend and `RangeTestGroup.arm`.
         mixed_pairs: The pairs that no comparison counts, as their runs were made with different versions.
         num_runs: Number of runs that are compared, once all are finished.
         num_missing_runs: Number of them that are not finished.
@@ -86,6 +94,7 @@ class Findings:
     spec: Spec
     tables: Mapping[str, pd.DataFrame]
     provenances: tuple[Provenance, ...] = ()
+    bounds: BoundsTable = field(default_factory=dict)
     mixed_pairs: tuple[MixedPair, ...] = ()
     num_runs: int = 0
     num_missing_runs: int = 0
@@ -109,6 +118,7 @@ def analyse(results: Results) -> Findings:
         spec=results.spec,
         tables={name: table for name, table in tables.items() if table is not None},
         provenances=tuple(run.provenance for run in results.runs),
+        bounds=bounds_table(results.range_tests),
         mixed_pairs=tuple(mixed_pairs(results)),
         num_runs=len(results.wanted_keys),
         num_missing_runs=results.num_missing_runs,

@@ -10,7 +10,7 @@ from typing import NamedTuple, cast
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.costs import steps_before_training
+from clrbench.analysis.costs import seconds_before_training, steps_before_training
 from clrbench.analysis.metrics import RUN_KEYS
 from clrbench.analysis.pairs import Contest
 from clrbench.analysis.results import Results
@@ -36,7 +36,8 @@ class SpeedUp(NamedTuple):
     """The median of the paired ratios baseline / candidate, of which every miss makes a bound.
 
     Attributes:
-        speed_up_low: The least that the median can be; equal to `speed_up_high` unless misses leave it open.
+        speed_up_low: The least that the median can be; equal to `speed_up_high` unless misses leave it open. All are nan
+            where the cost of an arm is not known.
         ci_low: Lower end of its sign-test interval.
     """
 
@@ -56,7 +57,12 @@ TIME_TO_TARGET_COLUMNS = (
     "pairs",
     *(f"{unit}{name}" for unit in ("", "epochs_", "total_") for name in SpeedUp._fields),
 )
-SECONDS_COLUMNS = (*_KEYS, *_SAME_MACHINE, *(f"{role}_median_seconds" for role in ROLES), "pairs", *SpeedUp._fields)
+SECONDS_COLUMNS = (
+    *(*_KEYS, *_SAME_MACHINE),
+    *(f"{role}_{time}" for time in ("median_seconds", "search_seconds", "median_total_seconds") for role in ROLES),
+    "pairs",
+    *(f"{unit}{name}" for unit in ("", "total_") for name in SpeedUp._fields),
+)
 
 
 def speed_up(candidate: Times, baseline: Times, *, alpha: float) -> SpeedUp:
@@ -71,6 +77,8 @@ def speed_up(candidate: Times, baseline: Times, *, alpha: float) -> SpeedUp:
     highest = np.sort(baseline.taken / np.minimum(candidate.taken, candidate.given))
     if not len(lowest):
         return SpeedUp(0.0, math.inf, 0.0, math.inf)
+    if np.isnan(lowest).any():
+        return SpeedUp(math.nan, math.nan, math.nan, math.nan)
     ends = median_interval(lowest, alpha)[0], median_interval(highest, alpha)[1]
     return SpeedUp(_median_ratio(lowest), _median_ratio(highest), max(ends[0], 0.0), ends[1])
 
@@ -78,7 +86,8 @@ def speed_up(candidate: Times, baseline: Times, *, alpha: float) -> SpeedUp:
 def time_to_target_table(results: Results) -> pd.DataFrame:
     """Return how much sooner each candidate gets to each target than its baseline, in steps.
 
-    Pairs of runs of different versions are left out. The columns of the total count the steps that found the rates, too.
+    Pairs of runs of different versions are left out. The columns of the total count the steps that found the rates, too, and
+    are nan where these are not known.
     """
     before_training = results.once(steps_before_training)
     rows = []
@@ -107,18 +116,25 @@ def time_to_target_table(results: Results) -> pd.DataFrame:
 def seconds_table(results: Results) -> pd.DataFrame:
     """Return the same in seconds of training, over the pairs on the same device with equal threads and executor.
 
-    A run's seconds are its steps times what one of its steps took on average; neither evaluation nor compiling counts.
+    A run's seconds are its steps times what one of its steps took on average; neither evaluation nor compiling counts. The
+    seconds of the search are those of `seconds_before_training`, which hold its evaluations; the total is with them.
     """
+    before_training = results.once(seconds_before_training)
     rows = []
     for place, arms in _contests(results):
         candidate, baseline = _pairs(arms, ["versions", *_SAME_MACHINE])
+        costs = [before_training.get((str(place["backend"]), str(place[role])), math.nan) for role in ROLES]
         for machine, of_machine in candidate.groupby(list(_SAME_MACHINE), sort=False):
             pairs = (of_machine, baseline.loc[of_machine.index])
             for kind in KINDS:
-                times = [_times(arm, kind, arm["steps_per_second"]) for arm in pairs]
-                medians = [float(np.median(one.taken)) for one in times]
-                found = speed_up(*times, alpha=results.spec.verdict.alpha)
-                rows.append((*place.values(), kind, *machine, *medians, len(of_machine), *found))
+                pace = [(arm, kind, arm["steps_per_second"]) for arm in pairs]
+                alone = [_times(*one) for one in pace]
+                total = [_times(*one, cost) for one, cost in zip(pace, costs, strict=True)]
+                medians, totals = ([float(np.median(one.taken)) for one in times] for times in (alone, total))
+                found = [
+                    value for times in (alone, total) for value in speed_up(*times, alpha=results.spec.verdict.alpha)
+                ]
+                rows.append((*place.values(), kind, *machine, *medians, *costs, *totals, len(of_machine), *found))
     return pd.DataFrame(rows, columns=list(SECONDS_COLUMNS))
 
 

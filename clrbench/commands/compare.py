@@ -15,7 +15,7 @@ from clrbench.spec import RunSpec
 from clrbench.store import ResultsFolder
 
 
-def compare(job: Job, *, dry_run: bool = False, fail_if: FailIf | None = None) -> Answer:
+def compare(job: Job, *, dry_run: bool = False, fail_if: FailIf | None = None, allow_untuned: bool = False) -> Answer:
     """Make every run of an experiment that is not stored yet, and write its tables, plots and page; or estimate the cost only.
 
     The answer is the verdict; or the range tests without bounds, where arms take their rates from them; or how many runs
@@ -23,6 +23,8 @@ def compare(job: Job, *, dry_run: bool = False, fail_if: FailIf | None = None) -
     """
     if fail_if is not None and job.options.shard is not None:
         raise SpecError("--fail-if asks for a verdict, which --shard does not come to; leave one of them out")
+    if allow_untuned and fail_if is None:
+        raise SpecError("--allow-untuned says what --fail-if not-better lets pass; add that, or leave it out")
     experiment = job.open()
     if dry_run:
         return dry_run_answer(experiment, estimate(experiment, job.options))
@@ -40,7 +42,8 @@ def compare(job: Job, *, dry_run: bool = False, fail_if: FailIf | None = None) -
         return range_tests_answer(refusals, next_command(runner.experiment))
     if job.options.shard is not None:
         return _shard_answer(runner.folder, *job.options.shard, num_runs=len(runs))
-    return report_experiment(runner.folder, runner.experiment.spec, runner.experiment.warnings, fail_if)
+    experiment = runner.experiment
+    return report_experiment(runner.folder, experiment.spec, experiment.warnings, fail_if, allow_untuned=allow_untuned)
 
 
 def _make_arms(runner: Runner, bounds: BoundsTable) -> list[RunSpec]:

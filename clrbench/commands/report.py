@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+import pandas as pd
+
 from clrbench.analysis.bounds import RangeTest, curve_table, read_range_test
 from clrbench.analysis.looks import looked_at
 from clrbench.analysis.results import Results
+from clrbench.analysis.rulings import Ruling, rulings
 from clrbench.analysis.summary import has_answer
 from clrbench.analysis.tables import Findings, analyse
 from clrbench.answer import Answer, ExitCode
@@ -16,8 +19,8 @@ from clrbench.report.figures.registry import draw_figures
 from clrbench.report.figures.style import to_png
 from clrbench.report.page import page_content, render_page
 from clrbench.report.range_test import range_tests_data, range_tests_text
-from clrbench.report.side_by_side import read_side, sides_data, sides_text
-from clrbench.report.text import finding_warnings, findings_data, findings_text
+from clrbench.report.side_by_side import WARNING_COLUMN, WARNINGS_FILE, read_side, sides_data, sides_text
+from clrbench.report.text import finding_warnings, findings_data, findings_text, untuned_sentence
 from clrbench.spec import Spec
 from clrbench.store import SPEC_FILE, ResultsFolder
 
@@ -36,17 +39,24 @@ def report(roots: Sequence[Path]) -> Answer:
 
 
 def report_experiment(
-    folder: ResultsFolder, spec: Spec, warnings: Sequence[str], fail_if: FailIf | None = None
+    folder: ResultsFolder,
+    spec: Spec,
+    warnings: Sequence[str],
+    fail_if: FailIf | None = None,
+    *,
+    allow_untuned: bool = False,
 ) -> Answer:
     """Write every table, every plot and the page of an experiment from its runs, and return what they say.
 
-    `fail_if` is the condition that exit code 4 stands for; where there is no answer, 3 goes before it.
+    `fail_if` is the condition that exit code 4 stands for; where there is no answer, 3 goes before it. Better than an
+    untuned baseline is `not-better`, unless `allow_untuned`.
     """
     with folder.tables_lock():
         findings = analyse(looked_at(Results.read(folder, spec), folder))
         warnings = [*warnings, *finding_warnings(findings)]
         text = findings_text(findings)
         figures = draw_figures(findings)
+        folder.write_table(WARNINGS_FILE, pd.DataFrame({WARNING_COLUMN: warnings}, dtype=str))
         for name, table in findings.tables.items():
             folder.write_table(f"{name}.csv", table)
         for figure in figures:
@@ -55,8 +65,11 @@ def report_experiment(
     parts = [text, f"Tables, plots and page: {folder.root}"]
     if warnings:
         parts.insert(1, "\n".join(["Warnings:", *(f"  - {warning}" for warning in warnings)]))
+    found = rulings(findings.tables["comparison"], findings.tables["evidence"], spec, allow_untuned=allow_untuned)
+    if fail_if == "not-better" and (sentence := untuned_sentence(found)):
+        parts.append(sentence)
     data = {**findings_data(findings, warnings), "results": str(folder.root)}
-    return Answer("\n\n".join(parts), data, _exit_code(findings, fail_if))
+    return Answer("\n\n".join(parts), data, _exit_code(findings, found, fail_if))
 
 
 def write_range_test(test: RangeTest) -> None:
@@ -94,10 +107,12 @@ def _rebuild(folder: ResultsFolder) -> Answer:
     return range_tests_answer(tests, advice)
 
 
-def _exit_code(findings: Findings, fail_if: FailIf | None) -> ExitCode:
+def _exit_code(findings: Findings, found: Sequence[Ruling], fail_if: FailIf | None) -> ExitCode:
     if not has_answer(findings.tables["summary"]):
         return ExitCode.NO_ANSWER
-    comparison = findings.tables["comparison"]
-    verdicts = comparison.loc[comparison["metric"] == findings.spec.verdict.metric, "verdict"]
-    fails = {None: False, "worse": (verdicts == "worse").any(), "not-better": (verdicts != "better").any()}
+    fails = {
+        None: False,
+        "worse": any(ruling.verdict == "worse" for ruling in found),
+        "not-better": not all(ruling.is_better for ruling in found),
+    }
     return ExitCode.CONDITION_HOLDS if fails[fail_if] else ExitCode.DONE

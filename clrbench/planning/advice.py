@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from math import ceil, floor, log10
 
 from clrbench.data import STAND_INS, DatasetSizes
+from clrbench.planning.low_baselines import low_baseline_warnings, planned_mean_rates
 from clrbench.planning.runs import arm_clock, lr_table, split_sizes, with_bounds
 from clrbench.planning.tuning import baselines
 from clrbench.records import Bounds, SplitSizes
@@ -33,6 +34,7 @@ def warnings(spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...])
         for rate in (tune and tune.rates) or ():
             lr_table(replace(arm, schedule=arm.schedule.with_rate(rate)), clock)
         found += _confounding(spec, arm, clocks)
+    found += low_baseline_warnings(spec, planned_mean_rates(spec, comparisons(spec), clocks))
     found += [*_stand_in(spec), *_too_few_seeds(spec), *_fine_margin(spec, split_sizes(spec, sizes))]
     return [*found, *_different_update_rules(spec, backends)]
 

@@ -224,7 +224,7 @@ def _evaluation_epochs(spec: Spec, clocks: Mapping[str, Clock]) -> list[float]:
     longest = max((clock.num_steps / clock.steps_per_epoch for clock in clocks.values()), default=0.0)
     points = {float(epoch) for epoch in range(1, int(longest) + 1)}
     for name, clock in clocks.items():
-        schedule = spec.arms[name].schedule
+        schedule = spec.resolved_arm(name).schedule
         if isinstance(schedule, BaseCyclic):
             cycle_steps = 2 * schedule.step_size_steps(_after_warmup(schedule, clock))
             points.update(cycle_end_epochs(schedule, clock) if cycle_steps >= clock.steps_per_epoch else ())

@@ -51,7 +51,12 @@ def at_rate(arm: str, rate: float | str) -> str:
 
 def given_label(spec: Spec, arm: str) -> str:
     """Return what a tuned arm is called at the rate that the spec gives for it."""
-    return at_rate(arm, spec.arms[arm].schedule.rate)
+    return at_rate(arm, spec.resolved_arm(arm).schedule.rate)
+
+
+def labelled_arm(spec: Spec, label: str) -> str:
+    """Return the arm that a label stands for: its own name, or what `given_label` calls a tuned arm."""
+    return {given_label(spec, arm): arm for arm in spec.tuned_arms}.get(label, label)
 
 
 def baselines(spec: Spec, arm: str) -> list[str]:
@@ -61,7 +66,7 @@ def baselines(spec: Spec, arm: str) -> list[str]:
 
 def given_rate(spec: Spec, arm: str, backend: BackendName, bounds: BoundsTable) -> float:
     """Return the rate that the spec gives for an arm, which a range test may have found."""
-    schedule = spec.arms[arm].schedule
+    schedule = spec.resolved_arm(arm).schedule
     if schedule.needs_range_test:
         schedule = with_bounds(schedule, bounds[backend, range_test_group(spec, arm).arm])
     return float(schedule.rate)
@@ -83,7 +88,7 @@ def first_rates(spec: Spec, backends: Sequence[BackendName], bounds: BoundsTable
 def extended(spec: Spec, arm: str, rates: tuple[float, ...], best: float) -> tuple[float, ...]:
     """Return the rates of an arm with one more, where the best of them lies at an edge and the schedule allows one beyond."""
     beyond = rate_beyond(rates, best)
-    if beyond is None or not spec.arms[arm].schedule.lowest_rate <= beyond <= MAX_RATE:
+    if beyond is None or not spec.resolved_arm(arm).schedule.lowest_rate <= beyond <= MAX_RATE:
         return rates
     return (*rates, beyond)
 

@@ -20,7 +20,8 @@ def target_lines(table: pd.DataFrame) -> Iterator[str]:
         parts.append(f"{_speed_up_words(row, '')}, {counted(row['pairs'], 'pair')}")
         if not all(math.isclose(row[f"epochs_{key}"], row[key]) for key in ("speed_up_low", "speed_up_high")):
             parts.append(f"in epochs {_speed_up_words(row, 'epochs_')}")
-        if any(row[f"{role}_median_total_steps"] != row[f"{role}_median_steps"] for role in ROLES):
+        totals = [row[f"{role}_median_total_steps"] for role in ROLES]
+        if totals != [row[f"{role}_median_steps"] for role in ROLES] and not any(map(math.isnan, totals)):
             parts.append(f"with the search for the rates {_speed_up_words(row, 'total_')}")
         yield f"{'; '.join(parts)}; {misses} runs {missing}."
 

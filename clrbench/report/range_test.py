@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from clrbench.analysis.bounds import RangeTest, accuracy_column, curve_table
-from clrbench.records import Bounds, HalfLengthBounds, Json
+from clrbench.records import Bounds, Json
 from clrbench.report.figures.range_test import is_exponential
 from clrbench.report.text_curve import TextAxis, text_curve
-from clrbench.report.words import counted, metric_label
+from clrbench.report.words import counted, half_length_sentence, metric_label
 from clrbench.spec import BackendName
 
 
@@ -37,7 +37,7 @@ def _lines(test: RangeTest, next_command: str) -> Iterator[str]:
     for backend, bounds in test.bounds.items():
         yield _sentence(backend, bounds)
         if bounds.half_length is not None:
-            yield _half_length_sentence(bounds, bounds.half_length)
+            yield half_length_sentence(bounds, bounds.half_length)
     if not test.has_answer:
         yield f"Next: {next_command}"
     for backend in test.bounds:
@@ -53,19 +53,6 @@ def _sentence(backend: str, bounds: Bounds) -> str:
         f"{backend}: base_lr {base_lr:g}, max_lr {max_lr:g}; as a constant rate {bounds.constant_lr:g}. "
         f"From {counted(bounds.seeds, 'seed')}."
     )
-
-
-def _half_length_sentence(whole: Bounds, half: HalfLengthBounds) -> str:
-    if half.reason is not None:
-        what = half.reason.split(":")[0]
-        if whole.reason is not None:
-            return f"At half the length none can be named either ({what})."
-        return f"At half the length no bounds can be named ({what}): they depend on the length; trust the longer test."
-    found = f"At half the length: base_lr {half.base_lr:g}"
-    if whole.reason is not None:
-        return f"{found}, max_lr {half.max_lr:g}; trust the longer test, which names none."
-    judgement = "the bounds hold" if half.holds else "the bounds depend on the length; trust the longer test"
-    return f"{found} instead of {whole.base_lr:g}, max_lr {half.max_lr:g} instead of {whole.max_lr:g}: {judgement}."
 
 
 def _text_curve(test: RangeTest, backend: BackendName) -> str:

@@ -14,18 +14,33 @@ from clrbench.report.text import NOTHING_TO_COMPARE, json_rows
 from clrbench.spec import Spec
 from clrbench.store import ResultsFolder
 
+WARNINGS_FILE, WARNING_COLUMN = "warnings.csv", "warning"
+"""What a report warned of, before training and after it: a row a warning."""
+_KEYS = ("backend", "candidate", "baseline")
 _SUMMARY_COLUMNS = ("backend", "arm", "runs", "diverged")
 
 
 @dataclass(frozen=True)
 class Side:
-    """An experiment as its tables tell it; `comparison` has the rows in the metric of the verdict alone."""
+    """An experiment as its tables tell it.
+
+    Attributes:
+        comparison: The rows of comparison.csv in the metric of the verdict.
+        untuned: Of each of them, whether its baseline is untuned.
+        warnings: All that the report of the experiment warned of.
+    """
 
     folder: Path
     spec: Spec
     comparison: pd.DataFrame
+    untuned: list[bool]
     summary: pd.DataFrame
     warnings: list[str]
+
+    @property
+    def verdicts(self) -> Iterator[tuple[Comparison, bool]]:
+        """Each comparison, and whether its baseline is untuned."""
+        return zip(read_rows(Comparison, self.comparison), self.untuned, strict=True)
 
     @property
     def heading(self) -> str:
@@ -49,12 +64,15 @@ def read_side(root: Path) -> Side:
     comparison = folder.read_table("comparison.csv", COMPARISON_COLUMNS)
     summary = folder.read_table("summary.csv", (*_SUMMARY_COLUMNS, f"{spec.verdict.metric}_mean"))
     primary = comparison[comparison["metric"] == spec.verdict.metric].reset_index(drop=True)
-    return Side(root, spec, primary, summary, folder.index().warnings or [])
+    evidence = folder.read_table("evidence.csv", (*_KEYS, "untuned"))
+    untuned = primary.merge(evidence[[*_KEYS, "untuned"]], on=list(_KEYS), how="left")["untuned"]
+    warnings = folder.read_table(WARNINGS_FILE, (WARNING_COLUMN,))[WARNING_COLUMN]
+    return Side(root, spec, primary, untuned.eq(True).tolist(), summary, [str(warning) for warning in warnings])
 
 
 def sides_text(sides: Sequence[Side]) -> str:
     """Return a row for each experiment, backend, candidate and baseline, whatever came out, in the order given."""
-    rows = [[_cells(row) for row in read_rows(Comparison, side.comparison)] for side in sides]
+    rows = [[_cells(row, untuned=untuned) for row, untuned in side.verdicts] for side in sides]
     widths = [max(map(len, column)) for column in zip(*(cells for side in rows for cells in side), strict=True)]
     lines = ["Candidate - baseline, an experiment after the other; each stands for itself, nothing is pooled."]
     for side, found in zip(sides, rows, strict=True):
@@ -79,7 +97,7 @@ def sides_data(sides: Sequence[Side]) -> dict[str, Json]:
                 "metric": side.spec.verdict.metric,
                 "alpha": side.spec.verdict.alpha,
                 "margin": side.spec.verdict.margin,
-                "verdicts": json_rows(side.comparison),
+                "verdicts": json_rows(side.comparison.assign(untuned=side.untuned)),
                 "summary": json_rows(side.summary),
                 "warnings": list(side.warnings),
             }
@@ -88,10 +106,10 @@ def sides_data(sides: Sequence[Side]) -> dict[str, Json]:
     }
 
 
-def _cells(row: Comparison) -> list[str]:
+def _cells(row: Comparison, *, untuned: bool) -> list[str]:
     said = words.comparison_words(row)
     difference = said.difference if row.pairs else "no pair"
-    versus = f"{row.candidate} - {row.baseline}"
+    versus = f"{row.candidate} - {words.baseline_words(row.baseline, untuned=untuned)}"
     return [row.backend, versus, difference, said.ends, said.p_value, said.counts, row.verdict]
 
 

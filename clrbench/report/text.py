@@ -10,8 +10,12 @@ import pandas as pd
 
 from clrbench.analysis.collapse import ArmCollapse
 from clrbench.analysis.comparison import Comparison, Evidence, read_rows
+from clrbench.analysis.costs import given_steps
 from clrbench.analysis.pairs import Contest
+from clrbench.analysis.rulings import Ruling
 from clrbench.analysis.tables import Findings
+from clrbench.planning.advice import comparisons
+from clrbench.planning.low_baselines import MeanRates, is_known, low_baseline_warnings
 from clrbench.records import Json
 from clrbench.report import words
 from clrbench.report.exploratory import cycle_lines, target_lines
@@ -37,7 +41,8 @@ def findings_text(findings: Findings) -> str:
     """Return the verdict in words, the answer first, and what stands beside it, without the warnings."""
     exploratory = [*target_lines(findings.tables["time_to_target"]), *cycle_lines(findings.tables["cycle_peaks"])]
     beside = ["Beside the verdict (exploratory, each taken alone):", *exploratory] if exploratory else []
-    parts = ["\n".join(_verdict_lines(findings)), "\n".join(_search_lines(findings)), "\n".join(beside)]
+    searches = [*_search_lines(findings), *_cost_lines(findings)]
+    parts = ["\n".join(_verdict_lines(findings)), "\n".join(searches), "\n".join(beside)]
     return "\n\n".join(filter(None, parts))
 
 
@@ -79,10 +84,27 @@ def finding_warnings(findings: Findings) -> Iterator[str]:
             f"mixed provenance: {backend}, seed {seed}: {candidate} and {baseline} were trained with different versions, so "
             "this pair is left out; run `clrbench compare --redo` to train both anew"
         )
+    for (tested, arm), bounds in findings.bounds.items():
+        if bounds.half_length is not None and not bounds.half_length.holds:
+            of_arm = "" if arm is None else f" of {arm}"
+            yield f"{tested}, range test{of_arm}: {words.half_length_sentence(bounds, bounds.half_length)}"
     yield from _search_warnings(findings)
     yield from look_warnings(findings)
+    yield from _low_baseline_warnings(findings)
     if findings.num_missing_runs:
         yield f"{unfinished_words(findings)}; run `clrbench compare` again to make them"
+
+
+def untuned_sentence(found: Sequence[Ruling]) -> str:
+    """Return which verdicts count as not better for want of tuning, and what to do; empty where none does."""
+    wanting = [ruling for ruling in found if ruling.for_want_of_tuning]
+    if not wanting:
+        return ""
+    contests = ", ".join(f"{ruling.candidate} against {ruling.baseline} on {ruling.backend}" for ruling in wanting)
+    return (
+        f"--fail-if not-better: better than an untuned baseline counts as not better ({contests}); tune the baseline, or "
+        "give --allow-untuned."
+    )
 
 
 def pairs_left_out(row: Comparison, comparison: pd.DataFrame) -> int:
@@ -136,7 +158,8 @@ def _sentence(row: Comparison, evidence: Evidence, findings: Findings) -> str:
     ends = {(end.backend, end.arm): end for table in summaries for end in words.arm_ends(table, verdict.metric)}
     arms = {arm: ends.get((row.backend, arm)) for arm in (row.candidate, row.baseline)}
     means = ", ".join(f"{arm} {end.mean_words if end else '(no run)'}" for arm, end in arms.items())
-    answer = _ANSWER[row.verdict].format(candidate=row.candidate, baseline=row.baseline)
+    baseline = words.baseline_words(row.baseline, untuned=evidence.untuned)
+    answer = _ANSWER[row.verdict].format(candidate=row.candidate, baseline=baseline)
     first = " ".join([f"{row.backend}: {answer}.", *look_sentences(row, evidence, findings)])
     start = f"{first} {words.capitalised(verdict.metric)}: {means}; "
     left_out = _left_out_words(row, arms, findings.tables["comparison"])
@@ -219,6 +242,17 @@ def _search_lines(findings: Findings) -> Iterator[str]:
         )
 
 
+def _cost_lines(findings: Findings) -> Iterator[str]:
+    """Yield why there are no totals for the arms whose rates were found nobody knows how."""
+    spec = findings.spec
+    compared = [label for pair in comparisons(spec) for label in pair]
+    if unknown := [label for label in dict.fromkeys([*spec.arms, *compared]) if math.isnan(given_steps(spec, label))]:
+        yield (
+            f"The updates that found the rates of {words.listed(unknown)} are not known, so there are no totals with them: give "
+            "`steps`, as in bounds: {base_lr: 0.01, max_lr: 0.1, steps: 8250} or lr: {value: 0.03, steps: 40000}."
+        )
+
+
 def _search_warnings(findings: Findings) -> Iterator[str]:
     """Yield each arm some of whose tries diverged, then each whose best rate may lie beyond those tried."""
     for row in _searches(findings):
@@ -234,6 +268,17 @@ def _search_warnings(findings: Findings) -> Iterator[str]:
                 f"arm {row['arm']}: not fully tuned on {row['backend']}: {words.rate_words(row['lr'])} is the best rate "
                 f"and the {'highest' if row['is_highest'] else 'lowest'} of the {row['rates']} tried; list rates beyond it"
             )
+
+
+def _low_baseline_warnings(findings: Findings) -> Iterator[str]:
+    """Yield each baseline whose rate lies far below a candidate's, where this was not known before anything was trained."""
+    spec, means = findings.spec, dict[str, list[MeanRates]]()
+    for row in read_rows(Evidence, findings.tables["evidence"]):
+        if not (is_known(spec, row.candidate) and is_known(spec, row.baseline)):
+            mean = MeanRates(row.candidate, row.baseline, row.candidate_mean_lr, row.baseline_mean_lr)
+            means.setdefault(row.backend, []).append(mean)
+    for backend, found in means.items():
+        yield from (f"{backend}: {text}" for text in low_baseline_warnings(spec, found))
 
 
 def _searches(findings: Findings) -> Iterator[Mapping[Hashable, Any]]:

@@ -146,8 +146,8 @@ class Arm(Part):
     def _check_tune(self) -> Self:
         if self.tune is None:
             return self
-        lowest = self.schedule.lowest_rate
-        if isinstance(self.schedule, BaseCyclic) and self.schedule.bounds is not None:
+        lowest = self.schedule.plain().lowest_rate
+        if isinstance(self.schedule, BaseCyclic) and self.schedule.needs_range_test:
             raise at_key(("schedule", "bounds"), "base_lr and max_lr in an arm that is tuned")
         if isinstance(self.schedule, BaseCyclic) and self.tune.from_ is not None:
             raise at_key(("tune", "from"), "a list of rates, as this schedule has a base_lr of its own")
@@ -306,7 +306,7 @@ class Spec(Part):
         baseline = arm.baseline or (default_baseline if default_baseline != name else NO_BASELINE)
         return ResolvedArm(
             name=name,
-            schedule=arm.schedule,
+            schedule=arm.schedule.plain(),
             batch_size=arm.batch_size or self.batch_size,
             optimizer=arm.optimizer or self.optimizer,
             duration=cast(Length, arm.duration or self.duration),
@@ -316,7 +316,11 @@ class Spec(Part):
 
 @dataclass(frozen=True)
 class ResolvedArm:
-    """An arm with every default filled in; `baseline` is None where it is compared with no other."""
+    """An arm with every default filled in; `baseline` is None where it is compared with no other.
+
+    Attributes:
+        schedule: Without what finding its rates took, which changes nothing that is trained.
+    """
 
     name: str
     schedule: Schedule

@@ -1,17 +1,20 @@
-"""Learning rates in a spec: one, a list to tune by, or one that is taken from the range test."""
+"""Learning rates in a spec: one, a list to tune by, one that is taken from the range test, or one found elsewhere."""
 
-from typing import Annotated, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self, TypeAlias
 
 import numpy as np
-from pydantic import AfterValidator, Field, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainValidator, Tag, model_validator
 
 from clrbench.spec.messages import nearest
-from clrbench.spec.part import any_of, list_schema
-from clrbench.spec.quantities import Number, as_number
+from clrbench.spec.part import Part, any_of, at_key, list_schema
+from clrbench.spec.quantities import Number, Whole, as_number
 
 MIN_RATE, MAX_RATE = 1e-30, 1e30
 MAX_RATES = 50
 """Rates that an arm may be tuned by."""
+MAX_FOUND_STEPS = 10**12
+"""Updates that may have found a rate."""
 
 
 def _fits_float32(value: float) -> float:
@@ -50,6 +53,37 @@ RANGE_TEST_RATES = {"range_test": "suggestion", "range_test mean": "mean", "rang
 """How a spec asks for a rate of the range test: sqrt(base_lr * max_lr), the mean of the bounds, or the upper one."""
 
 
+FoundSteps: TypeAlias = Annotated[Whole, Field(ge=1, le=MAX_FOUND_STEPS)]
+
+
+class FoundRate(Part):
+    """A rate that was found elsewhere, and how many updates finding it took, where that is known."""
+
+    value: Rate
+    steps: FoundSteps | None = None
+
+
+class FoundBounds(Part):
+    """Bounds that were found elsewhere, and how many updates finding them took, where that is known."""
+
+    base_lr: Rate
+    max_lr: Rate
+    steps: FoundSteps | None = None
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.max_lr < self.base_lr:
+            raise at_key(("max_lr",), f"a rate of at least base_lr, which is {self.base_lr:g}")
+        return self
+
+
+_PLAIN, _FOUND = "[plain]", "[found]"
+
+
+def _form(value: object) -> str:
+    return _FOUND if isinstance(value, Mapping | FoundRate | FoundBounds) else _PLAIN
+
+
 def _parse_rate_or_test(value: object) -> float | str:
     if isinstance(value, str) and value in RANGE_TEST_RATES:
         return value
@@ -60,8 +94,24 @@ def _parse_rate_or_test(value: object) -> float | str:
     return _fits_float32(float(number))
 
 
-RateOrRangeTest: TypeAlias = Annotated[
+_PlainRate: TypeAlias = Annotated[
     float | str,
     PlainValidator(_parse_rate_or_test),
     any_of(_RATE_SCHEMA, {"enum": list(RANGE_TEST_RATES)}, _RATES_SCHEMA),
+]
+RateOrRangeTest: TypeAlias = Annotated[
+    Annotated[_PlainRate, Tag(_PLAIN)] | Annotated[FoundRate, Tag(_FOUND)], Discriminator(_form)
+]
+
+
+def _check_bounds_word(value: object) -> object:
+    if value != "range_test":
+        allowed = "range_test, or bounds found elsewhere, such as {base_lr: 0.01, max_lr: 0.1, steps: 8250}"
+        raise ValueError(f"{allowed}{nearest(value, ['range_test'])}")
+    return value
+
+
+_BoundsWord: TypeAlias = Annotated[Literal["range_test"], BeforeValidator(_check_bounds_word)]
+BoundsOrRangeTest: TypeAlias = Annotated[
+    Annotated[_BoundsWord, Tag(_PLAIN)] | Annotated[FoundBounds, Tag(_FOUND)], Discriminator(_form)
 ]

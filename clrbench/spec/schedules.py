@@ -1,8 +1,8 @@
 """Schedules as a spec names them: one model for each function of `clrbench.schedules`, made from its signature."""
 
 import inspect
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, Union, get_args, get_origin
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, Union, cast, get_args, get_origin
 
 from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
 
@@ -11,7 +11,17 @@ from clrbench.schedules import END_LR_DIVISOR, SCHEDULES, ramp, warmup
 from clrbench.schedules.registry import Kind
 from clrbench.spec.part import Part, at_key
 from clrbench.spec.quantities import Clock, Length, Number, Span, Whole
-from clrbench.spec.rates import MIN_RATE, RANGE_TEST_RATES, Rate, RateOrRangeTest, TunableRate, as_float32
+from clrbench.spec.rates import (
+    MIN_RATE,
+    RANGE_TEST_RATES,
+    BoundsOrRangeTest,
+    FoundBounds,
+    FoundRate,
+    Rate,
+    RateOrRangeTest,
+    TunableRate,
+    as_float32,
+)
 
 RATE_KEYS = {name: "lr" if "lr" in kind.parameters else "max_lr" for name, kind in SCHEDULES.items()}
 """The key of the rate that an arm may be tuned by, by the name of its schedule."""
@@ -47,6 +57,17 @@ class BaseSchedule(Part):
     def with_rate(self, rate: float) -> Self:
         """Return this schedule with another value of `rate`."""
         return self.model_copy(update={self.rate_key: rate})
+
+    @property
+    def found_steps(self) -> int | None:
+        """How many updates found the rates that stand in the spec; None where it does not say."""
+        rate = getattr(self, self.rate_key)
+        return rate.steps if isinstance(rate, FoundRate) else None
+
+    def plain(self) -> Self:
+        """Return this schedule with its rates as numbers alone, without what finding them took."""
+        rate = getattr(self, self.rate_key)
+        return self.model_copy(update={self.rate_key: rate.value}) if isinstance(rate, FoundRate) else self
 
     @property
     def needs_range_test(self) -> bool:
@@ -91,19 +112,28 @@ class BaseSchedule(Part):
 
 
 class BaseCyclic(BaseSchedule):
-    """A rate that cycles between two bounds; `bounds: range_test` takes both from the range test."""
+    """A rate that cycles between two bounds, given as numbers or, under `bounds`, with where they come from."""
 
     base_lr: Rate | None = None
     max_lr: TunableRate | None = None
-    bounds: Literal["range_test"] | None = None
+    bounds: BoundsOrRangeTest | None = None
     step_size: Span | None = None
     cycles: Annotated[Number, Field(gt=0, le=1e6)] | None = None
+
+    @field_validator("base_lr", "max_lr", mode="before")
+    @classmethod
+    def _refuse_found_rate(cls, value: object) -> object:
+        if isinstance(value, Mapping):
+            raise ValueError(
+                "a number, or both under bounds, such as bounds: {base_lr: 0.01, max_lr: 0.1, steps: 8250}"
+            )
+        return value
 
     @model_validator(mode="after")
     def _check_keys(self) -> Self:
         given = [key for key in ("base_lr", "max_lr") if getattr(self, key) is not None]
         if self.bounds is not None and given:
-            raise at_key((given[0],), "no such key beside bounds: range_test, which gives base_lr and max_lr")
+            raise at_key((given[0],), "no such key beside bounds, which give base_lr and max_lr")
         if self.bounds is None and len(given) < 2:
             missing = "base_lr" if self.base_lr is None else "max_lr"
             raise at_key((missing,), "both base_lr and max_lr, or bounds: range_test")
@@ -122,7 +152,17 @@ class BaseCyclic(BaseSchedule):
     @property
     def needs_range_test(self) -> bool:
         """Whether both bounds are to be taken from the range test."""
-        return self.bounds is not None
+        return self.bounds == "range_test"
+
+    @property
+    def found_steps(self) -> int | None:
+        """How many updates found the bounds that stand in the spec; None where it does not say."""
+        return self.bounds.steps if isinstance(self.bounds, FoundBounds) else None
+
+    def plain(self) -> Self:
+        """Return this schedule with its bounds as numbers alone, without what finding them took."""
+        found = self.bounds
+        return self.with_bounds(found.base_lr, found.max_lr) if isinstance(found, FoundBounds) else self
 
     def with_bounds(self, base_lr: float, max_lr: float) -> Self:
         """Return this schedule between the bounds given."""
@@ -143,6 +183,12 @@ def _default_end_lr(lr: float) -> float:
     return max(lr / END_LR_DIVISOR, MIN_RATE)
 
 
+def _known_rate(rate: object) -> float | None:
+    """Return a rate in a spec as a number; None where a range test has yet to find it, or it is no rate."""
+    value = rate.value if isinstance(rate, FoundRate) else rate
+    return value if isinstance(value, float) else None
+
+
 class BaseDecay(BaseSchedule):
     """A rate that falls to an end, by default a thousandth of where it starts."""
 
@@ -152,25 +198,28 @@ class BaseDecay(BaseSchedule):
     @field_validator("end_lr", mode="after")
     @classmethod
     def _fill_in_end(cls, end_lr: float | None, info: ValidationInfo) -> float | None:
-        lr = info.data.get("lr")
-        return _default_end_lr(lr) if end_lr is None and isinstance(lr, float) else end_lr
+        lr = _known_rate(info.data.get("lr"))
+        return _default_end_lr(lr) if end_lr is None and lr is not None else end_lr
 
     @model_validator(mode="after")
     def _check_end(self) -> Self:
-        if isinstance(self.lr, float) and self.end_lr is not None and self.end_lr > self.lr:
-            raise at_key(("end_lr",), f"a rate of at most lr, which is {self.lr:g}")
+        lr = _known_rate(self.lr)
+        if lr is not None and self.end_lr is not None and self.end_lr > lr:
+            raise at_key(("end_lr",), f"a rate of at most lr, which is {lr:g}")
         return self
 
     def with_rate(self, rate: float) -> Self:
         """Return this schedule from another rate on; an end that is the default moves along, another is at most the rate."""
-        default = None if isinstance(self.lr, str) else _default_end_lr(self.lr)
+        known = _known_rate(self.lr)
+        default = None if known is None else _default_end_lr(known)
         end_lr = _default_end_lr(rate) if self.end_lr in {None, default} else min(self.end_lr, rate)
         return self.model_copy(update={"lr": rate, "end_lr": end_lr})
 
     def with_bounds(self, base_lr: float, max_lr: float) -> Self:
         """Return this schedule with the rates that it takes from a range test."""
         found = super().with_bounds(base_lr, max_lr)
-        end_lr = _default_end_lr(float(found.lr)) if self.end_lr is None else min(self.end_lr, float(found.lr))
+        lr = cast(float, found.lr)
+        end_lr = _default_end_lr(lr) if self.end_lr is None else min(self.end_lr, lr)
         return found.model_copy(update={"end_lr": end_lr})
 
 

@@ -14,7 +14,7 @@ class LookPlan(NamedTuple):
 
     asked_seeds: tuple[int, ...]
     metric: str
-    margin: float
+    margin: float | None
     alpha: float
     comparisons: tuple[str, ...]
 
@@ -36,7 +36,7 @@ class Look:
 
     backend: str
     metric: str
-    margin: float
+    margin: float | None
     alpha: float
     asked_seeds: tuple[int, ...]
     comparisons: tuple[str, ...]
@@ -62,7 +62,7 @@ class Look:
 
 _COLUMNS = {field.name for field in fields(Look)}
 _TEXTS = ("backend", "metric", "runs")
-_NUMBERS = ("margin", "alpha", "num_pairs", "index")
+_NUMBERS = ("alpha", "num_pairs", "index")
 _LISTS: tuple[tuple[str, type], ...] = (("asked_seeds", int), ("comparisons", str), ("shown_seeds", int))
 
 
@@ -78,6 +78,7 @@ def is_look(content: Json) -> bool:
         and content.keys() == _COLUMNS
         and all(isinstance(content[name], str) for name in _TEXTS)
         and all(isinstance(content[name], int | float) for name in _NUMBERS)
+        and isinstance(content["margin"], int | float | None)
         and all(_is_list_of(content[name], kind) for name, kind in _LISTS)
         and content["status"] in get_args(LookStatus)
     )

@@ -28,6 +28,8 @@ from clrbench.store import StoredRun
 INF = math.inf
 STEPS = 1000
 TARGET = {"test_accuracy": (0.9,)}
+RANGED = {arm: {"schedule": {"name": "constant", "lr": "range_test"}} for arm in ("constant", "clr")}
+"""Arms whose rates are not typed in; their range test is not there, and so costs nothing."""
 
 
 def arriving(arm: str, seed: int, step: float, **changes: Any) -> StoredRun:
@@ -52,10 +54,16 @@ def rows_of(results: Results) -> list[Any]:
     return time_to_target_table(results).to_dict("records")
 
 
-def two_arms(clr: list[float], constant: list[float], search: Search = NO_SEARCH, **of_clr: Any) -> Any:
+def two_arms(
+    clr: list[float],
+    constant: list[float],
+    search: Search = NO_SEARCH,
+    arms: Mapping[str, Any] | None = None,
+    **of_clr: Any,
+) -> Any:
     """Return the row of the first crossing where the runs of two arms reach 0.9 after these steps."""
     runs = [*all_arriving({"constant": constant}), *all_arriving({"clr": clr}, **of_clr)]
-    first, sustained = rows_of(results_of(runs, search, targets=TARGET))
+    first, sustained = rows_of(results_of(runs, search, targets=TARGET, arms=arms or RANGED))
     assert (first["kind"], sustained["kind"]) == ("first", "sustained")
     return first
 
@@ -76,7 +84,8 @@ def test_the_columns_are_those_of_the_contract() -> None:
     )
     assert ",".join(SECONDS_COLUMNS) == (
         "backend,candidate,baseline,metric,target,kind,device,threads,executor,candidate_median_seconds,"
-        "baseline_median_seconds,pairs,speed_up_low,speed_up_high,ci_low,ci_high"
+        "baseline_median_seconds,candidate_search_seconds,baseline_search_seconds,candidate_median_total_seconds,"
+        f"baseline_median_total_seconds,pairs,{','.join([*bounds[:4], *bounds[8:]])}"
     )
 
 
@@ -173,6 +182,24 @@ def test_the_search_is_added_to_each_run_and_to_what_a_run_that_misses_was_given
     assert (missed["total_speed_up_high"], missed["candidate_median_total_steps"]) == (600 / 1300, INF)
 
 
+def test_the_updates_stated_with_the_rates_count_and_where_they_are_not_stated_there_is_no_total() -> None:
+    def given(**rate: Any) -> dict[str, Any]:
+        return {"schedule": {"name": "constant", "lr": {"value": 0.1, **rate}}}
+
+    # What `policies` says of triangular2: 25.7 times sooner, as long as the 8250 updates of its range test are left out.
+    search, runs = searched({("torch", "constant"): 19200}), ([800] * 6, [1000] * 6)
+    known = RANGED["constant"]
+    row = two_arms(*runs, search, arms={"constant": known, "clr": given(steps=8250)})
+    assert row["total_speed_up_low"] == pytest.approx((1000 + 19200) / (800 + 8250))
+    assert (row["candidate_median_total_steps"], row["baseline_median_total_steps"]) == (9050, 20200)
+    for arms in ({"constant": known, "clr": given()}, {"constant": given(), "clr": given(steps=9)}):
+        row = two_arms(*runs, arms=arms)
+        assert (row["speed_up_low"], row["speed_up_high"]) == (1.25, 1.25)
+        assert all(math.isnan(row[f"total_{name}"]) for name in ("speed_up_low", "speed_up_high", "ci_low", "ci_high"))
+        unknown = [math.isnan(row[f"{role}_median_total_steps"]) for role in ("candidate", "baseline")]
+        assert unknown == [name == given() for name in (arms["clr"], arms["constant"])]
+
+
 def test_seeds_without_a_partner_count_as_runs_and_not_as_pairs() -> None:
     row = two_arms([100] * 6, [200] * 7)
     assert (row["candidate_runs"], row["baseline_runs"], row["pairs"]) == (6, 7, 6)
@@ -255,6 +282,26 @@ def test_seconds_are_steps_at_the_pace_of_the_run() -> None:
     assert (first["speed_up_low"], first["speed_up_high"], first["ci_low"]) == pytest.approx((2, 2, 2))
     assert first["ci_high"] == INF
     assert sustained["candidate_median_seconds"] == pytest.approx(4)
+
+
+def test_seconds_of_a_search_are_those_of_its_training_and_its_evaluations() -> None:
+    arms = {"constant": {"schedule": {"name": "constant", "lr": [0.1, 0.2]}}, "clr": CONSTANT}
+    runs = [*all_arriving({"clr": [100] * 6, "constant": [400] * 6})]
+    tries = [
+        stored_run(
+            f"constant@{rate}", 1_000_000, {STEPS: 0.5}, schedule={"name": "constant", "lr": rate}, train_seconds=7.0
+        )
+        for rate in (0.1, 0.2)
+    ]
+    search = Search(tuple(tries), NO_SEARCH.tries, NO_SEARCH.chosen, ())
+    row = seconds_table(results_of(runs, search, targets=TARGET, arms=arms, seeds=6)).to_dict("records")[1]
+    assert (row["candidate"], row["baseline"]) == ("clr", "constant")
+    # Two tries, each 7 s of training and half a second of evaluation; a step of a run takes 10 ms.
+    assert row["baseline_search_seconds"] == 15
+    assert row["baseline_median_total_seconds"] == pytest.approx(19)
+    assert math.isnan(row["candidate_search_seconds"])
+    assert math.isnan(row["total_speed_up_low"])
+    assert row["speed_up_low"] == pytest.approx(4)
 
 
 def test_the_pace_of_a_run_that_diverged_is_that_of_the_updates_it_made() -> None:

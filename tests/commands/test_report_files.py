@@ -64,7 +64,7 @@ def test_report_writes_every_contract_file_and_the_same_bytes_again(folder: Resu
     assert {name: (folder.root / name).read_bytes() for name in first} == first
     assert again == answer
     assert answer.text.startswith(
-        "torch: clr beats constant. Test accuracy: clr 0.7350, constant 0.7000; difference +0.0350"
+        "torch: clr beats constant (untuned). Test accuracy: clr 0.7350, constant 0.7000; difference +0.0350"
     )
     assert answer.exit_code is ExitCode.DONE
     assert "\n\nWarnings:\n  - a warning\n\n" in answer.text
@@ -162,6 +162,7 @@ def test_a_second_look_with_more_seeds_is_charged_and_the_same_look_again_is_not
     ("end", "fail_if", "code"),
     [
         (0.8, "not-better", ExitCode.DONE),
+        (0.8, "worse", ExitCode.DONE),
         (0.7, "not-better", ExitCode.CONDITION_HOLDS),
         (0.7, "worse", ExitCode.DONE),
         (0.6, "worse", ExitCode.CONDITION_HOLDS),
@@ -175,7 +176,35 @@ def test_the_exit_code_says_what_was_asked(
     for seed in range(6):
         write_run(folder, "constant", seed, [0.4, 0.6, 0.7])
         write_run(folder, "clr", seed, [0.4, 0.6, end], status="diverged" if math.isnan(end) else "finished")
-    assert report_experiment(folder, make_spec(seeds=6), [], fail_if).exit_code is code
+    found = {"schedule": {"name": "constant", "lr": {"value": 0.1, "steps": 9}}}
+    spec = make_spec(seeds=6, arms={"constant": found, "clr": CONSTANT})
+    for allow_untuned in (False, True):
+        assert report_experiment(folder, spec, [], fail_if, allow_untuned=allow_untuned).exit_code is code
+    # The word in the table is that of the numbers; only what counts as not better depends on how the baseline was found.
+    untuned, condition = make_spec(seeds=6), fail_if == "not-better"
+    answer = report_experiment(folder, untuned, [], fail_if)
+    refused = condition and end == 0.8
+    assert answer.exit_code is (ExitCode.CONDITION_HOLDS if refused else code)
+    sentence = (
+        "--fail-if not-better: better than an untuned baseline counts as not better (clr against constant on torch); tune the "
+        "baseline, or give --allow-untuned."
+    )
+    assert (sentence in answer.text) is refused
+    allowed = report_experiment(folder, untuned, [], fail_if, allow_untuned=True)
+    assert allowed.exit_code is code
+    assert "allow-untuned" not in allowed.text
+    assert allowed.data == answer.data
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_warnings_of_the_spec_and_of_its_findings_are_written(folder: ResultsFolder) -> None:
+    write_pairs(folder, ENDS)
+    report_experiment(folder, make_spec(seeds=8), ['arm clr: confounded, "so" it is'])
+    missing = "4 runs are not finished; run `clrbench compare` again to make them"
+    table = folder.read_table("warnings.csv", ("warning",))
+    assert table["warning"].tolist() == ['arm clr: confounded, "so" it is', missing]
+    report_experiment(folder, make_spec(seeds=6), [])
+    assert (folder.root / "warnings.csv").read_text() == "warning\n"
 
 
 # Range tests.

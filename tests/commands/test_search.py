@@ -126,7 +126,7 @@ def test_candidate_beats_the_rate_given_and_loses_to_the_best_one_tried(workplac
         ["clr", "constant", 6, "worse"],
     ]
     stdout = (workplace / "stdout").read_text()
-    assert stdout.startswith("torch: clr beats constant@1e-05. Test accuracy: clr 0.")
+    assert stdout.startswith("torch: clr beats constant@1e-05 (untuned). Test accuracy: clr 0.")
     assert "\ntorch: constant beats clr. " in stdout
     assert "The verdict allows for 2 comparisons (Holm)." in stdout
 

@@ -484,3 +484,25 @@ def test_the_default_end_of_a_decay_from_the_lowest_rate_can_be_read_again(tmp_p
     spec = make(tmp_path, arms=arms)
     (tmp_path / "again.yaml").write_text(to_yaml(spec), encoding="utf-8")
     assert load_spec(tmp_path / "again.yaml").spec == spec
+
+
+def test_what_finding_the_rates_took_changes_no_run(tmp_path: Path) -> None:
+    found = {
+        "constant": {"schedule": {"name": "constant", "lr": {"value": 0.1, "steps": 40_000}}},
+        "clr": cyclic(bounds={"base_lr": 0.01, "max_lr": 0.1, "steps": 8250}, cycles=2),
+        "cosine": {"schedule": {"name": "cosine", "lr": {"value": 0.1, "steps": 1}}},
+    }
+    plain = {"constant": CONSTANT, "clr": cyclic(cycles=2), "cosine": {"schedule": {"name": "cosine", "lr": 0.1}}}
+    with_steps, without = (make(tmp_path, arms=arms) for arms in (found, plain))
+    assert needed_range_tests(with_steps) == []
+    runs = training_runs(with_steps, SIZES, ("torch",), {})
+    assert runs == training_runs(without, SIZES, ("torch",), {})
+    for run in runs:
+        # A run's own spec, of which its identity is made, holds numbers alone.
+        assert "steps" not in run.model_dump(mode="json")["schedule"]
+        assert isinstance(run.schedule.table(Clock(10, 50)), np.ndarray)
+
+
+def test_cycles_between_bounds_found_elsewhere_are_evaluated_where_they_end(tmp_path: Path) -> None:
+    arms = {"clr": cyclic(bounds={"base_lr": 0.01, "max_lr": 0.1, "steps": 9}, cycles=2)}
+    assert evaluations(make(tmp_path, arms=arms)) == evaluations(make(tmp_path, arms={"clr": cyclic(cycles=2)}))

@@ -72,7 +72,9 @@ def test_the_verdict_stands_first_then_numbers_plots_text_tables_spec_and_proven
     assert elements.texts("h1") == ["sample"]
     assert elements.texts("h2") == headings
     assert not [name for name, _, _ in elements.found if re.fullmatch("h[3-6]", name)]
-    assert elements.texts("p")[0].startswith("torch: clr beats constant. Test accuracy: clr 0.8250, constant 0.7000;")
+    assert elements.texts("p")[0].startswith(
+        "torch: clr beats constant (untuned). Test accuracy: clr 0.8250, constant 0.7000;"
+    )
 
 
 def test_every_word_of_the_verdict_is_on_the_page(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from page_samples import sample_spec
 from runs_on_disk import findings_of, write_run
@@ -22,7 +23,8 @@ def write_tables(folder: ResultsFolder, spec: Spec, warnings: list[str] | None =
     """Write what is committed of an experiment, and return its folder."""
     for name, table in findings_of(folder, spec).tables.items():
         folder.write_table(f"{name}.csv", table)
-    folder.begin(to_yaml(spec), warnings or [])
+    folder.write_table("warnings.csv", pd.DataFrame({"warning": warnings or []}, dtype=str))
+    folder.begin(to_yaml(spec), [])
     return folder.root
 
 
@@ -47,12 +49,12 @@ Candidate - baseline, an experiment after the other; each stands for itself, not
 
 lost ({lost}): mlp on mnist, batch size 100 or 500, 12 epochs, 6 seeds
   Test accuracy, 95 % intervals of each alone, verdicts by Holm's method, margin 0.001:
-  torch  clr - constant  -0.1250  -0.1500 to -0.1000  p = 0.0312  0 won, 0 tied, 6 lost  worse
+  torch  clr - constant (untuned)  -0.1250  -0.1500 to -0.1000  p = 0.0312  0 won, 0 tied, 6 lost  worse
   Warning: arm clr: confounded
 
 won ({won}): mlp on mnist, batch size 100, 12 epochs, 6 seeds
   Test accuracy, 95 % intervals of each alone, verdicts by Holm's method, margin 0.001:
-  torch  clr - constant  +0.1250  +0.1000 to +0.1500  p = 0.0312  6 won, 0 tied, 0 lost  better"""
+  torch  clr - constant (untuned)  +0.1250  +0.1000 to +0.1500  p = 0.0312  6 won, 0 tied, 0 lost  better"""
     )
 
 
@@ -75,6 +77,19 @@ def test_data_holds_the_tables_as_they_are_and_no_pooled_value(tmp_path: Path) -
     (verdict,) = few["verdicts"]
     assert (verdict["ci_low"], verdict["ci_high"], verdict["verdict"]) == (None, None, "cannot tell")
     assert [row["arm"] for row in few["summary"]] == ["constant", "clr"]
+
+
+def test_warnings_of_any_text_are_kept_as_they_are_and_a_tuned_baseline_is_not_called_untuned(tmp_path: Path) -> None:
+    said = ["nan", "7", 'a "quoted", one', "two\nlines", "arm a: not fully tuned on torch: 0.1 is the best rate"]
+    arms = {"constant": {"schedule": {"name": "constant", "lr": {"value": 0.1, "steps": 9}}}, "clr": CONSTANT}
+    side = read_side(experiment(tmp_path, "won", GAINS, said, arms=arms))
+    assert side.warnings == said
+    assert side.untuned == [False]
+    (found,) = sides_data([side])["experiments"]
+    assert found["warnings"] == said
+    assert found["verdicts"][0]["untuned"] is False
+    assert "torch  clr - constant  +0.1250" in sides_text([side])
+    assert read_side(experiment(tmp_path, "silent", GAINS)).warnings == []
 
 
 def test_only_the_metric_of_the_verdict_is_compared(tmp_path: Path) -> None:
@@ -111,7 +126,7 @@ def test_an_arm_that_only_diverged_leaves_no_answer(metric: str, remark: str, tm
     text = sides_text([won, wild])
     assert f"\n  {remark}" in text
     row = "-0.4500  unbounded" if metric == "test_accuracy" else "no pair  unbounded"
-    assert f"torch  clr - constant  {row} " in text
+    assert f"torch  clr - constant (untuned)  {row} " in text
     assert text.count(" runs of ") == 1
 
 
@@ -130,7 +145,7 @@ def test_names_that_look_like_numbers_or_gaps_stay_names(tmp_path: Path) -> None
     write_run(folder, "nan", 0, [0.4, 0.6, 0.7])
     write_run(folder, "007", 0, [0.4, 0.6, 0.8])
     sides = [read_side(write_tables(folder, spec))]
-    assert "torch  007 - nan  +0.1000" in sides_text(sides)
+    assert "torch  007 - nan (untuned)  +0.1000" in sides_text(sides)
     assert [row["arm"] for row in sides_data(sides)["experiments"][0]["summary"]] == ["nan", "007"]
 
 
@@ -138,6 +153,11 @@ def test_what_is_missing_or_damaged_is_named_with_what_to_do(tmp_path: Path) -> 
     with pytest.raises(ResultsError, match=r"nowhere: there is no spec\.yaml; name the folder of an experiment"):
         read_side(tmp_path / "nowhere")
     root = experiment(tmp_path, "won", GAINS)
+    (root / "warnings.csv").unlink()
+    with pytest.raises(
+        ResultsError, match=r"warnings\.csv: cannot be read .* run clrbench report .*won to write it anew"
+    ):
+        read_side(root)
     (root / "summary.csv").write_text("backend,arm\ntorch,clr\n")
     with pytest.raises(
         ResultsError, match=r"summary\.csv: got no column runs, diverged, test_accuracy_mean; run clrbench report"

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -14,6 +15,7 @@ from clrbench.analysis.comparison import Comparison, read_rows
 from clrbench.analysis.results import LookedAt
 from clrbench.analysis.search import CHOSEN_COLUMNS, SEARCH_COLUMNS, Search
 from clrbench.analysis.tables import Findings, analyse
+from clrbench.records import Bounds, HalfLengthBounds
 from clrbench.report.text import (
     NOTHING_TO_COMPARE,
     finding_warnings,
@@ -24,6 +26,7 @@ from clrbench.report.text import (
 from clrbench.store import StoredRun
 
 NAN = math.nan
+FOUND = {"schedule": {"name": "constant", "lr": {"value": 0.1, "steps": 9}}}
 ENDS = [0.72, 0.71, 0.74, 0.7, 0.71, 0.75]
 
 
@@ -46,7 +49,7 @@ def against_constant(clr: Sequence[float], constant: float = 0.7, **changes: Any
 def test_the_answer_comes_first_and_its_numbers_follow() -> None:
     text = findings_text(against_constant([0.71, 0.74, 0.72, 0.75, 0.73, 0.76]))
     assert text.startswith(
-        "torch: clr beats constant. Test accuracy: clr 0.7350, constant 0.7000; difference +0.0350 (median +0.0350), "
+        "torch: clr beats constant (untuned). Test accuracy: clr 0.7350, constant 0.7000; difference +0.0350 (median +0.0350), "
         "95 % interval +0.0100 to +0.0600 (over test rows too: +0.0102 to +0.0598), p = 0.0312, 6 pairs: "
     )
     assert "p = 0.0312, 6 pairs: 6 won, 0 tied, 0 lost." in text
@@ -57,15 +60,59 @@ def test_the_answer_comes_first_and_its_numbers_follow() -> None:
 @pytest.mark.parametrize(
     ("ends", "answer"),
     [
-        ([0.8] * 6, "clr beats constant"),
-        ([0.6] * 6, "constant beats clr"),
-        ([0.7] * 6, "clr and constant are equivalent"),
-        ([0.6, 0.8] * 3, "no difference shown between clr and constant"),
-        ([0.8] * 5, "cannot tell clr from constant"),
+        ([0.8] * 6, "clr beats {}"),
+        ([0.6] * 6, "{} beats clr"),
+        ([0.7] * 6, "clr and {} are equivalent"),
+        ([0.6, 0.8] * 3, "no difference shown between clr and {}"),
+        ([0.8] * 5, "cannot tell clr from {}"),
     ],
 )
-def test_every_verdict_has_its_answer(ends: list[float], answer: str) -> None:
-    assert findings_text(against_constant(ends, verdict={"margin": 0.01})).startswith(f"torch: {answer}. ")
+def test_every_verdict_has_its_answer_and_says_untuned_in_it(ends: list[float], answer: str) -> None:
+    verdict = {"margin": 0.01}
+    text = findings_text(against_constant(ends, verdict=verdict))
+    assert text.startswith(f"torch: {answer.format('constant (untuned)')}. ")
+    arms = {"constant": FOUND, "clr": CONSTANT}
+    text = findings_text(against_constant(ends, arms=arms, verdict=verdict))
+    assert text.startswith(f"torch: {answer.format('constant')}. ")
+
+
+def test_arms_whose_rates_were_found_at_a_cost_that_nobody_states_are_named_once() -> None:
+    line = "The updates that found the rates of {} are not known, so there are no totals with them: give `steps`"
+    assert findings_text(against_constant(ENDS)).count(line.format("constant and clr")) == 1
+    one = findings_text(against_constant(ENDS, arms={"constant": FOUND, "clr": CONSTANT}))
+    assert line.format("clr") in one
+    assert "are not known" not in findings_text(against_constant(ENDS, arms=dict.fromkeys(["constant", "clr"], FOUND)))
+
+
+def test_a_range_test_that_depends_on_its_length_is_warned_about() -> None:
+    half = HalfLengthBounds(0.01, 0.2, None, holds=False)
+    bounds = {("torch", None): Bounds(0.01, 0.1, half_length=half), ("torch", "own"): Bounds(0.01, 0.1)}
+    findings = replace(against_constant([0.8]), bounds=bounds)
+    assert list(finding_warnings(findings)) == [
+        "torch, range test: At half the length: base_lr 0.01 instead of 0.01, max_lr 0.2 instead of 0.1: the bounds depend on "
+        "the length; trust the longer test."
+    ]
+    holds = replace(bounds["torch", None], half_length=replace(half, holds=True))
+    assert list(finding_warnings(replace(findings, bounds={("torch", None): holds}))) == []
+
+
+def test_a_low_baseline_is_warned_about_after_training_only_where_it_was_not_known_before() -> None:
+    rates = {"constant": 0.01, "clr": 0.1}
+
+    def found(**arms: Any) -> list[str]:
+        runs = [
+            run for arm, rate in rates.items() for run in ending(arm, [0.7], schedule={"name": "constant", "lr": rate})
+        ]
+        spec = {"constant": CONSTANT, "clr": CONSTANT, **arms}
+        return list(finding_warnings(analyse(results_of(runs, arms=spec, seeds=1))))
+
+    assert found() == []
+    ranged = {"schedule": {"name": "constant", "lr": "range_test"}}
+    assert found(constant=ranged) == found(clr=ranged)
+    assert found(constant=ranged) == [
+        "torch: baseline constant trains at a mean rate of 0.01, more than half a decade below clr (0.1, 10 times as high): it "
+        "may lose by its rate alone; tune it (lr: [...]), or give it a higher rate"
+    ]
 
 
 def test_what_follows_from_a_verdict_is_said() -> None:

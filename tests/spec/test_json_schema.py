@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from clrbench.errors import SpecError
 from clrbench.spec import METRICS, Spec, json_schema, load_spec, to_yaml
 from clrbench.spec.model import Arm, Data, Model, Optimizer, RangeTest, Verdict
+from clrbench.spec.rates import FoundBounds, FoundRate
 from clrbench.spec.schedules import MODELS
 from clrbench.spec.tune import Tune
 
@@ -48,6 +49,8 @@ arms:
   tuned: {schedule: {name: cosine, lr: [0.3, 0.1]}, tune: {seeds: 5}}
   peak: {schedule: {name: triangular2, base_lr: 0.02, max_lr: [0.2, 0.4], cycles: 2}}
   once: {schedule: {name: one_cycle, max_lr: 0.5}, tune: {from: range_test, points: 7}}
+  typed: {schedule: {name: triangular, bounds: {base_lr: 0.03, max_lr: 0.7, steps: 8250}, cycles: 2}}
+  given: {schedule: {name: linear_decay, lr: {value: 0.06, steps: 40000}}}
 targets: {test_accuracy: [0.95, 0.97]}
 verdict: {metric: test_accuracy, at: end, margin: 0.001, alpha: 0.05}
 range_test: {start_lr: 0.001, end_lr: 1.0, ramp: linear, duration: 5 epochs, seeds: [0, 4]}
@@ -112,7 +115,9 @@ def subschemas(schema: Any) -> list[dict[str, Any]]:
     return [schema] * isinstance(schema, dict) + [found for part in parts for found in subschemas(part)]
 
 
-@pytest.mark.parametrize("part", [Arm, Data, RangeTest, Tune, Verdict, *PARTS], ids=lambda part: part.__name__)
+@pytest.mark.parametrize(
+    "part", [Arm, Data, FoundBounds, FoundRate, RangeTest, Tune, Verdict, *PARTS], ids=lambda part: part.__name__
+)
 def test_every_key_of_every_part_is_listed_and_no_other_is_allowed(part: type[BaseModel]) -> None:
     schema = SCHEMA["$defs"][part.__name__]
     assert list(schema["properties"]) == [field.alias or name for name, field in part.model_fields.items()]
@@ -200,6 +205,16 @@ def test_schema_allows_automatic_targets(targets: str, tmp_path: Path) -> None:
         ("lr: 0.03", "lr: found"),
         ("base_lr: 0.01", "base_lr: -1"),
         ("cycles: 3", "cycles: 0"),
+        ("steps: 8250", "steps: 0"),
+        ("steps: 8250", "steps: many"),
+        ("steps: 8250", "step: 8250"),
+        ("base_lr: 0.03, ", ""),
+        ("max_lr: 0.7", "max_lr: [0.7, 0.8]"),
+        ("{base_lr: 0.03, max_lr: 0.7, steps: 8250}", "[0.03, 0.7]"),
+        ("{base_lr: 0.03, max_lr: 0.7, steps: 8250}", "ranges"),
+        ("steps: 40000", "steps: 1.5"),
+        ("value: 0.06", "value: range_test"),
+        ("value: 0.06, ", ""),
         ("momentum: 0.9", "momentum: 1"),
         ("name: sgd", "name: adam"),
         ("hidden: [100, 50]", "hidden: [100, 0]"),

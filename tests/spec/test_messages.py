@@ -44,6 +44,8 @@ LR = "arms.constant.schedule.lr"
 TUNE = "arms.constant.tune"
 RATES = "2 to 50 different rates greater than 0, such as [0.01, 0.03, 0.1]"
 CLR = "arms.clr.schedule"
+BOUNDS = "base_lr: 0.01, max_lr: 0.1"
+FOUND = "range_test, or bounds found elsewhere, such as {base_lr: 0.01, max_lr: 0.1, steps: 8250}"
 SEEDS = "how many seeds (1 to 10000), or a list of them such as [0, 1, 2]"
 LENGTH = "a length greater than 0 and at most 1e+08, steps in whole numbers"
 UNITS = "a length with a unit (epochs, steps, cycles), such as '2 epochs'"
@@ -187,6 +189,58 @@ BROKEN = [
     Broken("base_lr: 0.01, ", "", 15, f"{CLR}.base_lr", "nothing", "both base_lr and max_lr, or bounds: range_test"),
     Broken("cycles: 3", "cycles: 3, bounds: range_test", 15, f"{CLR}.base_lr", "0.01", "no such key beside bounds"),
     Broken("start_lr: 1e-3", "start_lr: 1", 18, "range_test.start_lr", "1", "a rate below end_lr, which is 1"),
+    # Rates found elsewhere, with the updates that found them.
+    Broken("lr: 0.03", "lr: {value: 0.03, steps: 0}", 13, f"{LR}.steps", "0", "a number of at least 1"),
+    Broken("lr: 0.03", "lr: {value: 0.03, steps: -40000}", 13, f"{LR}.steps", "-40000", "a number of at least 1"),
+    Broken("lr: 0.03", "lr: {value: 0.03, steps: 1.5}", 13, f"{LR}.steps", "1.5", "a whole number"),
+    Broken("lr: 0.03", "lr: {value: 0.03, steps: 9 epochs}", 13, f"{LR}.steps", "'9 epochs'", "a whole number"),
+    Broken("lr: 0.03", "lr: {value: 0.03, steps: 1e13}", 13, f"{LR}.steps", "'1e13'", "a number of at most 1e+12"),
+    Broken("lr: 0.03", "lr: {value: 0.03, steps: true}", 13, f"{LR}.steps", "true", "a whole number"),
+    Broken("lr: 0.03", "lr: {value: 0, steps: 9}", 13, f"{LR}.value", "0", "a number greater than 0"),
+    Broken("lr: 0.03", "lr: {value: range_test, steps: 9}", 13, f"{LR}.value", "'range_test'", "a number"),
+    Broken("lr: 0.03", "lr: {value: [0.1, 0.2], steps: 9}", 13, f"{LR}.value", "[0.1, 0.2]", "a number"),
+    Broken(
+        "lr: 0.03",
+        "lr: [{value: 0.1, steps: 9}, 0.2]",
+        13,
+        LR,
+        "[{'value': 0.1, 'steps': 9}, 0.2]",
+        f"one rate, or {RATES}",
+    ),
+    Broken(
+        f"{BOUNDS}", "bounds: rangetest", 15, f"{CLR}.bounds", "'rangetest'", f"{FOUND}; did you mean 'range_test'?"
+    ),
+    Broken(f"{BOUNDS}", "bounds: 0.1", 15, f"{CLR}.bounds", "0.1", FOUND),
+    Broken(f"{BOUNDS}", "bounds: [0.01, 0.1]", 15, f"{CLR}.bounds", "[0.01, 0.1]", FOUND),
+    Broken(
+        f"{BOUNDS}",
+        "bounds: {base_lr: 0.1, max_lr: 0.01, steps: 9}",
+        15,
+        f"{CLR}.bounds.max_lr",
+        "0.01",
+        "a rate of at least base_lr, which is 0.1",
+    ),
+    Broken(f"{BOUNDS}", "bounds: {base_lr: 0.1, max_lr: [1, 2]}", 15, f"{CLR}.bounds.max_lr", "[1, 2]", "a number"),
+    Broken(f"{BOUNDS}", "bounds: {base_lr: 0.1, max_lr: 1, steps: 0}", 15, f"{CLR}.bounds.steps", "0", "at least 1"),
+    Broken(
+        f"{BOUNDS}", f"{BOUNDS}, bounds: {{base_lr: 1, max_lr: 2}}", 15, f"{CLR}.base_lr", "0.01", "no such key beside"
+    ),
+    Broken(
+        "max_lr: 0.1",
+        "max_lr: {value: 0.1, steps: 9}",
+        15,
+        f"{CLR}.max_lr",
+        "the keys 'value', 'steps'",
+        "a number, or both",
+    ),
+    Broken(
+        f"{BOUNDS}, cycles: 3}}",
+        "bounds: {base_lr: 0.1, max_lr: 1, steps: 9}, cycles: 3}\n    tune: {rates: [0.05, 0.5]}",
+        15,
+        f"{CLR}.max_lr",
+        "nothing",
+        "rates to try of at least base_lr, which is 0.1",
+    ),
     # Lengths.
     Broken("duration: 12 epochs", "duration: 12", 8, "duration", "12", UNITS),
     Broken("duration: 12 epochs", "duration: 12 minutes", 8, "duration", "'12 minutes'", UNITS),

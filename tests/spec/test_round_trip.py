@@ -57,13 +57,16 @@ models = st.one_of(
     st.sampled_from([{"name": "lenet5"}, {"name": "lenet5", "activation": "tanh"}, {"name": "resnet8"}]),
 )
 seed_lists = st.integers(1, 20) | st.lists(st.integers(0, 2**40), min_size=1, max_size=5, unique=True)
+costs = st.fixed_dictionaries({}, optional={"steps": st.integers(1, 10**12)})
+found_rates = st.builds(lambda rate, cost: {"value": rate, **cost}, rates, costs)
 
 
 @st.composite
 def cyclic_schedules(draw: st.DrawFn) -> dict[str, Any]:
     name = draw(st.sampled_from(["triangular", "triangular2", "exp_range", "exp_range_paper"]))
     base_lr, max_lr = draw(rate_pairs)
-    bounds = draw(st.sampled_from([{"bounds": "range_test"}, {"base_lr": base_lr, "max_lr": max_lr}]))
+    rates = {"base_lr": base_lr, "max_lr": max_lr}
+    bounds = draw(st.sampled_from([{"bounds": "range_test"}, rates, {"bounds": {**rates, **draw(costs)}}]))
     half = draw(st.fixed_dictionaries({"step_size": spans}) | st.fixed_dictionaries({"cycles": st.floats(0.1, 20.0)}))
     gamma = {"gamma": draw(gammas)} if name.startswith("exp_range") else {}
     return {"name": name, **bounds, **half, **gamma}
@@ -80,14 +83,14 @@ def decays(draw: st.DrawFn) -> dict[str, Any]:
         "exponential_decay": {"gamma": draw(gammas)},
         "cosine_restarts": {"end_lr": end_lr, "period": draw(spans), "multiplier": draw(st.integers(1, 3))},
     }
-    found = draw(st.just(lr) | from_test)
+    found = draw(st.just(lr) | from_test | st.just({"value": lr, **draw(costs)}))
     return {"name": name, "lr": found, **keys[name]}
 
 
 from_test = st.sampled_from(["range_test", "range_test mean", "range_test max_lr"])
-constants = st.fixed_dictionaries({"name": st.just("constant"), "lr": rates | from_test})
+constants = st.fixed_dictionaries({"name": st.just("constant"), "lr": rates | from_test | found_rates})
 one_cycles = st.fixed_dictionaries(
-    {"name": st.just("one_cycle"), "max_lr": rates | from_test},
+    {"name": st.just("one_cycle"), "max_lr": rates | from_test | found_rates},
     optional={
         "pct_start": st.floats(0.1, 0.9),
         "div_factor": st.floats(1, 100),

@@ -138,6 +138,55 @@ def test_another_rate_changes_nothing_else(keys: dict[str, Any], expected: dict[
     assert changed.model_dump() == PARSED.validate_python(keys | expected).model_dump()
 
 
+@pytest.mark.parametrize(
+    ("keys", "plain"),
+    [
+        ({"name": "constant", "lr": {"value": 0.1, "steps": 9}}, {"name": "constant", "lr": 0.1}),
+        ({"name": "one_cycle", "max_lr": {"value": 0.1, "steps": 9}}, {"name": "one_cycle", "max_lr": 0.1}),
+        ({"name": "cosine", "lr": {"value": 0.1, "steps": 9}}, {"name": "cosine", "lr": 0.1}),
+        (
+            {"name": "step_decay", "lr": {"value": "1e-1", "steps": "9"}, "factor": 0.5, "every": "1 epoch"},
+            {"name": "step_decay", "lr": 0.1, "factor": 0.5, "every": "1 epoch"},
+        ),
+        (
+            {"name": "linear_decay", "lr": {"value": 0.1, "steps": 9}, "end_lr": 0.01, "warmup": "3 steps"},
+            {"name": "linear_decay", "lr": 0.1, "end_lr": 0.01, "warmup": "3 steps"},
+        ),
+        (
+            {"name": "triangular2", "bounds": {**BOUNDS, "steps": 9}, "step_size": "2 epochs"},
+            {"name": "triangular2", **BOUNDS, "step_size": "2 epochs"},
+        ),
+    ],
+)
+def test_what_finding_a_rate_took_changes_nothing_but_what_is_known_of_its_cost(
+    keys: dict[str, Any], plain: dict[str, Any]
+) -> None:
+    found, expected = PARSED.validate_python(keys), PARSED.validate_python(plain)
+    assert (found.found_steps, expected.found_steps) == (9, None)
+    assert not found.needs_range_test
+    assert found.plain() == expected
+    assert found.plain().model_dump() == expected.model_dump()
+    assert expected.plain() is expected
+    assert PARSED.validate_python(found.model_dump(mode="json")) == found
+
+
+@pytest.mark.parametrize(
+    "keys", [{"name": "constant", "lr": {"value": 0.1}}, {"name": "triangular", "bounds": BOUNDS, "cycles": 2}]
+)
+def test_rates_found_elsewhere_at_a_cost_that_nobody_knows_are_rates_typed_in(keys: dict[str, Any]) -> None:
+    found = PARSED.validate_python(keys)
+    assert found.found_steps is None
+    assert found.plain().table(CLOCK).max() == pytest.approx(0.1)
+
+
+def test_a_schedule_that_waits_for_a_range_test_is_plain_already() -> None:
+    for keys in ({"name": "constant", "lr": "range_test"}, {"name": "triangular", "bounds": "range_test", "cycles": 2}):
+        schedule = PARSED.validate_python(keys)
+        assert schedule.needs_range_test
+        assert schedule.found_steps is None
+        assert schedule.plain() is schedule
+
+
 def test_constant_takes_the_geometric_mean_of_the_bounds() -> None:
     bounded = Constant(name="constant", lr="range_test").with_bounds(0.02, 0.5)
     assert bounded == Constant(name="constant", lr=0.1)

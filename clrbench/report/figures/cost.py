@@ -1,5 +1,6 @@
 """The figure of what accuracy costs: the metric of the verdict over all updates, those that found the rates among them."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,12 +8,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from clrbench.analysis.costs import given_steps
 from clrbench.analysis.metrics import is_accuracy
 from clrbench.analysis.tables import Findings
 from clrbench.report.figures import style
 from clrbench.report.figures.curves import arm_handle, divergence_note
 from clrbench.report.figures.plot import Plot, sentences
-from clrbench.report.words import capitalised, metric_label, plain
+from clrbench.report.words import capitalised, listed, metric_label, plain
 
 
 @style.house_style
@@ -43,8 +45,15 @@ def draw_cost(findings: Findings) -> Figure | None:
     n = len(findings.spec.seeds)
     shifted = f"line: mean over n = {n} seeds; an arm begins after the updates that found its rates"
     missing = "" if np.isfinite(curve["mean"]).all() else "a line ends where no run is left that did not diverge"
-    style.write_caption(figure, [shifted, divergence_note(findings.tables["summary"]), missing])
+    style.write_caption(figure, [shifted, _unknown(findings), divergence_note(findings.tables["summary"]), missing])
     return figure
+
+
+def _unknown(findings: Findings) -> str:
+    """Return which arms have no line, as nobody knows what finding their rates took; empty for none."""
+    drawn = set(findings.tables["cost_curve"]["arm"])
+    unknown = [arm for arm in findings.arms if arm not in drawn and math.isnan(given_steps(findings.spec, arm))]
+    return f"no line: {listed(unknown)}, as the updates that found the rates are not known" if unknown else ""
 
 
 def _clauses(curve: pd.DataFrame, metric: str) -> Iterator[str]:

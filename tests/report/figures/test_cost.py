@@ -53,7 +53,10 @@ def test_losses_of_several_decades_have_a_logarithmic_axis_and_a_lost_mean_a_not
 
 
 def test_the_caption_counts_seeds_and_diverged_runs() -> None:
-    start = "line: mean over n = 10 seeds; an arm begins after the updates that found its rates"
+    start = (
+        "line: mean over n = 10 seeds; an arm begins after the updates that found its rates; no line: missing, as the updates "
+        "that found the rates are not known"
+    )
     assert caption(draw_cost(findings_of_costs())) == start
     summary = summary_of(ARMS, ["torch"]).assign(diverged=[0, 3, 0])
     found = caption(draw_cost(findings_of_costs(summary=summary)))
