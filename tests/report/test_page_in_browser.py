@@ -130,7 +130,7 @@ def light(
 
 def test_the_browser_keeps_the_page_as_it_was_written(browser: str, page_text: str, tmp_path: Path) -> None:
     dom = dump_dom(browser, tmp_path, page_text, "1")
-    assert "<p>torch: clr beats constant. Test accuracy: clr 0.8250, constant 0.7000;" in dom
+    assert "<p>torch: clr beats constant (untuned). Test accuracy: clr 0.8250, constant 0.7000;" in dom
     assert len(re.findall("<[a-z]", dom)) == len(re.findall("<[a-z]", page_text))
 
 
