@@ -27,7 +27,7 @@ def first_line(found: Findings) -> str:
 
 def test_a_first_look_at_a_finished_experiment_is_not_spoken_of() -> None:
     found = findings(7)
-    assert first_line(found).startswith("torch: clr beats constant. Test accuracy: ")
+    assert first_line(found).startswith("torch: clr beats constant (untuned). Test accuracy: ")
     assert list(look_warnings(found)) == []
     (row,) = findings_data(found, [])["verdicts"]
     assert (row["looks"], row["left_out_seeds"], row["num_missing_runs"], row["risk_over_looks"]) == (1, "", 0, 0.05)
@@ -35,7 +35,7 @@ def test_a_first_look_at_a_finished_experiment_is_not_spoken_of() -> None:
 
 def test_another_look_says_its_level_and_what_all_looks_risk() -> None:
     assert first_line(findings(7, index=2)).startswith(
-        "torch: clr beats constant. This is look 2 at the verdict on torch: the level is 0.05 / 2, and over all looks the risk "
+        "torch: clr beats constant (untuned). This is look 2 at the verdict on torch: the level is 0.05 / 2, and over all looks the risk "
         "of a false better or worse is at most about 0.07. Test accuracy: "
     )
 
@@ -47,7 +47,7 @@ def test_an_unfinished_experiment_has_no_verdict_and_says_why_first(seeds: Any, 
     found = findings(seeds)
     assert unfinished_words(found) == f"{missing} not finished"
     assert first_line(found).startswith(
-        f"torch: cannot tell clr from constant. There is no verdict yet: {missing} not finished. Test accuracy: "
+        f"torch: cannot tell clr from constant (untuned). There is no verdict yet: {missing} not finished. Test accuracy: "
     )
     assert "It would take" not in findings_text(found)
     assert "would decide it" not in findings_text(found)
@@ -71,7 +71,7 @@ def test_a_single_missing_run_is_one() -> None:
 def test_seeds_that_are_left_out_are_named_first_and_warned_about(shown: set[int], words: str) -> None:
     found = findings(7, seeds=frozenset(shown))
     assert first_line(found).startswith(
-        f"torch: no difference shown between clr and constant. There is no verdict while {words}: put them back, or give the "
+        f"torch: no difference shown between clr and constant (untuned). There is no verdict while {words}: put them back, or give the "
         "experiment a new name. Test accuracy: "
     )
     assert list(look_warnings(found)) == [f"torch: no verdict while {words}"]
@@ -79,7 +79,7 @@ def test_seeds_that_are_left_out_are_named_first_and_warned_about(shown: set[int
 
 def test_too_few_pairs_beside_seeds_that_are_left_out_cannot_tell() -> None:
     found = findings(5, pairs=5, seeds=frozenset({7}))
-    assert first_line(found).startswith("torch: cannot tell clr from constant. There is no verdict while seed 7 was ")
+    assert first_line(found).startswith("torch: cannot tell clr from constant (untuned). There is no verdict while seed 7 was ")
     assert "It would take at least 6 seeds." in first_line(found)
 
 
@@ -91,4 +91,4 @@ def test_finished_pairs_that_the_spec_does_not_ask_for_are_warned_about() -> Non
         "torch: finished runs with seeds 7 to 9 lie here that the spec does not ask for; if their numbers were ever seen, the "
         "verdict is worth nothing without them: put them back"
     ]
-    assert first_line(found).startswith("torch: clr beats constant. Test accuracy")
+    assert first_line(found).startswith("torch: clr beats constant (untuned). Test accuracy")

@@ -283,7 +283,7 @@ def test_where_every_arm_collapsed_nothing_is_said_of_others() -> None:
 
 def test_arms_that_a_collapse_keeps_from_being_equivalent_say_why() -> None:
     text = findings_text(against_constant([0.2] * 6, constant=0.2, verdict={"margin": 0.01}))
-    assert text.startswith("torch: cannot tell clr from constant. ")
+    assert text.startswith("torch: cannot tell clr from constant (untuned). ")
     assert (
         "6 tied, 0 lost. The interval lies within the margin, but a run collapsed, so the arms are not called equivalent."
         in text
