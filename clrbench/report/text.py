@@ -88,6 +88,8 @@ def finding_warnings(findings: Findings) -> Iterator[str]:
         if bounds.half_length is not None and not bounds.half_length.holds:
             of_arm = "" if arm is None else f" of {arm}"
             yield f"{tested}, range test{of_arm}: {words.half_length_sentence(bounds, bounds.half_length)}"
+    for row in findings.tables["one_class"].itertuples(index=False, name=None):
+        yield words.OneClass(*row).sentence
     yield from _search_warnings(findings)
     yield from look_warnings(findings)
     yield from _low_baseline_warnings(findings)
