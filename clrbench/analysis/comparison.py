@@ -249,7 +249,7 @@ def _resolution(results: Results, metric: str, backend: str) -> float:
         return 0.0
     if metric == "test_balanced_accuracy":
         of_classes = [rows for rows in run.record.test_rows_by_class if rows]
-        return 1 / (len(of_classes) * min(of_classes))
+        return 1 / (len(of_classes) * min(of_classes)) if of_classes else 0.0
     rows: int = getattr(run.provenance.rows, metric.partition("_")[0])
     return 1 / rows if rows else 0.0
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from runs_on_disk import EVALUATION_STEPS, findings_of, write_run
 from specs import CONSTANT
 
+from clrbench.analysis.collapse import COLLAPSE_COLUMNS
 from clrbench.analysis.comparison import COMPARISON_COLUMNS, EVIDENCE_COLUMNS
 from clrbench.analysis.cycles import BEST_COLUMNS, CYCLE_COLUMNS, PEAK_COLUMNS
 from clrbench.analysis.metrics import METRIC_COLUMNS
@@ -36,6 +37,7 @@ COLUMNS = {
     "metrics": METRIC_COLUMNS,
     "comparison": COMPARISON_COLUMNS,
     "evidence": EVIDENCE_COLUMNS,
+    "collapse": COLLAPSE_COLUMNS,
     "differences": DIFFERENCE_COLUMNS,
     "targets": TARGET_COLUMNS,
     "time_to_target": TIME_TO_TARGET_COLUMNS,
@@ -84,7 +86,7 @@ def make_spec(backends: tuple[str, ...], arms: tuple[str, ...], seeds: int, metr
         backends=backends,
         arms={arm: TRIANGULAR if arm == "clr" else CONSTANT for arm in arms},
         targets={"test_accuracy": (0.5,), "test_loss": "auto"},
-        verdict={"metric": metric},
+        verdict={"metric": metric, "margin": 0.01},
     )
 
 
@@ -125,6 +127,10 @@ def check(findings: Findings, runs: dict[tuple[str, str, int], DrawnRun]) -> Non
         if row["metric"].endswith("loss") and any(of_both):
             flattered = {"better": of_both[0], "worse": of_both[1], "equivalent": sum(of_both)}
             assert not flattered.get(row["verdict"]) or not left_out(row, runs)
+    primary = tables["comparison"].merge(tables["evidence"], on=["backend", "metric", "candidate", "baseline"])
+    collapsed = primary["candidate_collapsed"] + primary["baseline_collapsed"] > 0
+    assert not (collapsed & (primary["verdict"] == "equivalent")).any()
+    assert (tables["collapse"]["diverged"] <= tables["collapse"]["collapsed"]).all()
     assert "nan" not in text.split(), text
 
 
@@ -242,10 +248,10 @@ def test_what_is_worse_without_its_diverged_runs_is_worse_with_them(tmp_path: Pa
 
 
 def test_arms_that_diverge_together_are_not_equivalent(tmp_path: Path) -> None:
-    runs = {("torch", arm, seed): AT_ONCE for seed in range(6) for arm in ("constant", "clr")}
-    runs |= {("torch", "third", seed): FINE for seed in range(6)}
+    runs = {("torch", arm, seed): AT_ONCE for seed in range(8) for arm in ("constant", "clr")}
+    runs |= {("torch", "third", seed): FINE for seed in range(8)}
     folder = ResultsFolder(tmp_path)
     write(folder, runs)
-    findings = findings_of(folder, make_spec(("torch",), ("constant", "clr", "third"), 6, "test_accuracy"))
-    assert verdicts(findings)["clr"] == "cannot tell"
+    findings = findings_of(folder, make_spec(("torch",), ("constant", "clr", "third"), 8, "test_accuracy"))
+    assert verdicts(findings) == {"clr": "cannot tell", "third": "better"}
     assert not has_answer(findings.tables["summary"])
