@@ -35,7 +35,8 @@ def committed_verdict(name: str) -> str:
     tables = {name: pd.read_csv(path, dtype=TEXTS) for name, path in paths.items() if path.is_file()}
     # The results were made before these columns and this table were; they are made anew with the next protocol.
     evidence = tables["evidence"].reindex(columns=EVIDENCE_COLUMNS)
-    tables["evidence"] = evidence.astype(dict.fromkeys(TEXTS, "object")).fillna({**dict.fromkeys(TEXTS, ""), "num_missing_runs": 0})
+    nothing = {**dict.fromkeys(TEXTS, ""), "num_missing_runs": 0}
+    tables["evidence"] = evidence.astype(dict.fromkeys(TEXTS, "object")).fillna(nothing)
     tables.setdefault("collapse", pd.DataFrame(columns=list(COLLAPSE_COLUMNS)))
     return findings_text(Findings(load_spec(folder / "spec.yaml").spec, tables))
 

@@ -35,8 +35,8 @@ def test_a_first_look_at_a_finished_experiment_is_not_spoken_of() -> None:
 
 def test_another_look_says_its_level_and_what_all_looks_risk() -> None:
     assert first_line(findings(7, index=2)).startswith(
-        "torch: clr beats constant (untuned). This is look 2 at the verdict on torch: the level is 0.05 / 2, and over all looks the risk "
-        "of a false better or worse is at most about 0.07. Test accuracy: "
+        "torch: clr beats constant (untuned). This is look 2 at the verdict on torch: the level is 0.05 / 2, and over all looks "
+        "the risk of a false better or worse is at most about 0.07. Test accuracy: "
     )
 
 
@@ -71,15 +71,17 @@ def test_a_single_missing_run_is_one() -> None:
 def test_seeds_that_are_left_out_are_named_first_and_warned_about(shown: set[int], words: str) -> None:
     found = findings(7, seeds=frozenset(shown))
     assert first_line(found).startswith(
-        f"torch: no difference shown between clr and constant (untuned). There is no verdict while {words}: put them back, or give the "
-        "experiment a new name. Test accuracy: "
+        f"torch: no difference shown between clr and constant (untuned). There is no verdict while {words}: put them back, "
+        "or give the experiment a new name. Test accuracy: "
     )
     assert list(look_warnings(found)) == [f"torch: no verdict while {words}"]
 
 
 def test_too_few_pairs_beside_seeds_that_are_left_out_cannot_tell() -> None:
     found = findings(5, pairs=5, seeds=frozenset({7}))
-    assert first_line(found).startswith("torch: cannot tell clr from constant (untuned). There is no verdict while seed 7 was ")
+    assert first_line(found).startswith(
+        "torch: cannot tell clr from constant (untuned). There is no verdict while seed 7 was "
+    )
     assert "It would take at least 6 seeds." in first_line(found)
 
 
