@@ -88,6 +88,8 @@ class Display:
         self._finished += 1
         self._skipped_work += work
         self._update()
+        if self._bar is None and self._work_done > 0 and self._finished == self._num_runs:
+            self.note(f"{self._what}: {self.count}; {self._time_left()}")
 
     def advance(self, work: float) -> None:
         """Count work that is done."""

@@ -22,7 +22,7 @@ MAX_POINTS = 60
 
 def make_spec(seeds: int = 2, backends: tuple[str, ...] = ("torch",)) -> Spec:
     """Return an experiment with a range test and no arms."""
-    return specs.make_spec(arms=None, duration=None, backends=backends, range_test={"seeds": seeds})
+    return specs.make_spec(arms=None, duration=None, backends=backends, range_test={"seeds": list(range(seeds))})
 
 
 def peak_at(rate: float, onset: float = 0.01) -> Curve:

@@ -43,15 +43,16 @@ def stored_run(
     updates_made: int | None = None,
     train_seconds: float = 10.0,
     made_with: Mapping[str, Any] | None = None,
+    balanced: Sequence[float] | None = None,
     hits: BoolArray | None = None,
     classes: IntArray | None = None,
     **spec: Any,
 ) -> StoredRun:
     """Return a run whose test accuracy after some numbers of updates is given; the loss is 1 - accuracy.
 
-    The balanced accuracy is the accuracy. `hits`, bool[rows], are the test rows that are right at the end, and `classes`,
-    int32[rows], those of the rows; unless they are given, there are 400 rows whose four classes take turns, and as many of
-    the first of them are right as the accuracy says.
+    The balanced accuracy is the accuracy unless it is given, too. `hits`, bool[rows], are the test rows that are right at
+    the end, and `classes`, int32[rows], those of the rows; unless they are given, there are 400 rows whose four classes
+    take turns, and as many of the first of them are right as the accuracy says.
 
     It has diverged where an accuracy is nan, has a constant rate of 0.1 unless one is given for each step, and is
     evaluated once, at its end, where no accuracy is given. Anything else goes to its spec.
@@ -83,7 +84,12 @@ def stored_run(
             {"step": np.arange(1, num_steps + 1), "lr": rates, "train_loss": 1.0, "train_accuracy": 0.5}
         ),
         evaluations=pd.DataFrame(
-            {**evaluations, "test_loss": 1 - values, "test_accuracy": values, "test_balanced_accuracy": values},
+            {
+                **evaluations,
+                "test_loss": 1 - values,
+                "test_accuracy": values,
+                "test_balanced_accuracy": values if balanced is None else balanced,
+            },
             columns=list(EVALUATION_COLUMNS),
         ),
         test_hits_by_class=None if diverged else hits_by_class(hits, classes),

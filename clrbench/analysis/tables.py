@@ -11,6 +11,7 @@ from clrbench.analysis.comparison import comparison_table, evidence_table
 from clrbench.analysis.costs import cost_curve, costs_table
 from clrbench.analysis.curves import ArmCurves, bands_table, read_curves
 from clrbench.analysis.cycles import best_table, cycle_peaks_table, cycles_table
+from clrbench.analysis.one_class import one_class_table
 from clrbench.analysis.pairs import MixedPair, differences_table, mixed_pairs
 from clrbench.analysis.results import Results, own_metrics
 from clrbench.analysis.summary import given_table, published_table, schedule_table, summary_table, timing_table
@@ -43,6 +44,7 @@ TABLES = (
     ),
     Table("evidence", "What each comparison rests on, and which difference it could have shown", evidence_table),
     Table("collapse", "How many runs of each arm collapsed: no better than a blind guess in the end", collapse_table),
+    Table("one_class", "Runs that end with one and the same class for every test row", one_class_table),
     Table("differences", "Candidate - baseline, a row a pair of runs", differences_table),
     Table("targets", "When each run first reached each target, and from when on it stayed there", targets_table),
     Table("published", "Where values published elsewhere lie among the runs of their arm", published_table),

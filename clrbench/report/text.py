@@ -78,6 +78,8 @@ def finding_warnings(findings: Findings) -> Iterator[str]:
             f"mixed provenance: {backend}, seed {seed}: {candidate} and {baseline} were trained with different versions, so "
             "this pair is left out; run `clrbench compare --redo` to train both anew"
         )
+    for row in findings.tables["one_class"].itertuples(index=False, name=None):
+        yield words.OneClass(*row).sentence
     yield from _search_warnings(findings)
     if findings.num_missing_runs:
         yield f"{findings.num_missing_runs} runs are not finished; run `clrbench compare` again to make them"

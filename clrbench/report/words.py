@@ -184,6 +184,31 @@ def divergence_caption(summary: pd.DataFrame, consequence: str) -> str:
 
 
 @dataclass(frozen=True)
+class OneClass:
+    """A row of one_class.csv: how many runs of an arm end with one class for every test row."""
+
+    backend: str
+    arm: str
+    answered: int
+    runs_of_one_class: int
+    runs: int
+    diverged: int
+    share: float
+
+    @property
+    def sentence(self) -> str:
+        """The same in words, such as `torch: every run of constant gives class 0 to every test row (...)`."""
+        which = f"{self.runs_of_one_class} of {self.runs} runs of {self.arm}"
+        if self.runs_of_one_class == self.runs - self.diverged:
+            which = f"every run of {self.arm}{' that did not diverge' if self.diverged else ''}"
+        verb = "give" if self.runs_of_one_class > 1 and not which.startswith("every") else "gives"
+        return (
+            f"{self.backend}: {which} {verb} class {self.answered} to every test row "
+            f"(test accuracy {self.share:.4f} is the share of that class)"
+        )
+
+
+@dataclass(frozen=True)
 class ArmEnd:
     """One metric of an arm at the end, over the runs that did not diverge; nan where all did, sd also below two runs."""
 

@@ -269,12 +269,20 @@ class Spec(Part):
         return [name for name, arm in self.arms.items() if arm.tune is not None]
 
     def _check_no_validation_metric(self) -> None:
-        used: list[tuple[tuple[str, ...], str]] = [(("verdict", "metric"), self.verdict.metric)]
-        used += [(("targets", metric), metric) for metric in self.targets_by_metric]
-        used += [(("arms", name, "published", m), m) for name, arm in self.arms.items() for m in arm.published]
-        for key, metric in used:
+        for key, metric in self._used_metrics():
             if metric.startswith("validation_"):
                 raise at_key(key, f"no validation metric while data.validation is '{self.data.validation}'")
+
+    def _used_metrics(self) -> list[tuple[tuple[str, ...], names.Metric]]:
+        """Return each metric that the spec names, with the path of its key."""
+        used: list[tuple[tuple[str, ...], names.Metric]] = [(("verdict", "metric"), self.verdict.metric)]
+        used += [(("targets", metric), metric) for metric in self.targets_by_metric]
+        return used + [(("arms", name, "published", m), m) for name, arm in self.arms.items() for m in arm.published]
+
+    @property
+    def named_metrics(self) -> set[names.Metric]:
+        """The metrics of the verdict, of targets and of values published elsewhere."""
+        return {metric for _, metric in self._used_metrics()}
 
     def _check_arm_name(self, key: tuple[str, ...], name: str) -> None:
         if name not in self.arms:

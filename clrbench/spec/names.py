@@ -18,7 +18,13 @@ from clrbench.spec.quantities import Number, Whole, as_number
 BackendName: TypeAlias = Literal["torch", "keras"]
 BACKEND_NAMES: tuple[BackendName, ...] = get_args(BackendName)
 Metric: TypeAlias = Literal[
-    "test_accuracy", "test_loss", "validation_accuracy", "validation_loss", "train_accuracy", "train_loss"
+    "test_accuracy",
+    "test_balanced_accuracy",
+    "test_loss",
+    "validation_accuracy",
+    "validation_loss",
+    "train_accuracy",
+    "train_loss",
 ]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 LOSSES = tuple(metric for metric in METRICS if metric.endswith("_loss"))

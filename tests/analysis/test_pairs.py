@@ -73,6 +73,18 @@ def test_a_diverged_run_counts_as_a_blind_guess_in_accuracy_and_drops_its_pair_i
     assert differences(results, "test_loss") == {1: -0.25}
 
 
+def test_balanced_accuracy_has_values_of_its_own_and_a_diverged_run_is_a_blind_guess_there_too() -> None:
+    runs = [
+        five_steps("constant", 0, [0.1, 0.2, 0.9], balanced=[0.1, 0.2, 0.5]),
+        five_steps("clr", 0, [0.1, 0.2, 0.7], balanced=[0.1, 0.2, 0.8]),
+        five_steps("constant", 1, [0.1, 0.2, 0.9], balanced=[0.1, 0.2, 0.75]),
+        five_steps("clr", 1, [0.1, NAN, NAN]),
+    ]
+    found = results_of(runs)
+    assert differences(found, "test_balanced_accuracy") == pytest.approx({0: 0.3, 1: 1 / 4 - 0.75})
+    assert differences(found, "test_accuracy") == pytest.approx({0: -0.2, 1: 1 / 4 - 0.9})
+
+
 def test_two_diverged_runs_are_equal_in_accuracy_and_no_pair_in_loss() -> None:
     runs = [stored_run(arm, 0, {2: 0.5, 5: NAN}) for arm in ("constant", "clr")]
     runs.append(stored_run("constant", 1, {5: 0.5}))

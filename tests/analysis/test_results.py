@@ -88,7 +88,7 @@ def test_no_finished_run_is_an_error(folder: ResultsFolder) -> None:
 def test_the_range_tests_that_arms_take_their_rates_from_are_read(folder: ResultsFolder) -> None:
     write_run(folder, "clr", 0, [0.1, 0.2, 0.3])
     found = {"schedule": {"name": "triangular", "bounds": "range_test", "cycles": 1}}
-    spec = make_spec(arms={"constant": CONSTANT, "clr": found}, range_test={"seeds": 1})
+    spec = make_spec(arms={"constant": CONSTANT, "clr": found}, range_test={"seeds": [0]})
     assert Results.read(folder, spec).range_tests == {}
     write_sweep(folder.range_test(None), 0, peak_at(0.2))
     (test,) = Results.read(folder, spec).range_tests.values()

@@ -101,7 +101,9 @@ def test_where_every_try_diverged_the_lowest_rate_stands(tmp_path: Path) -> None
     assert found.chosen[["lr", "at_edge"]].to_numpy().tolist() == [[0.01, True]]
 
 
-@pytest.mark.parametrize(("metric", "chosen"), [("test_accuracy", 0.1), ("test_loss", 0.03)])
+@pytest.mark.parametrize(
+    ("metric", "chosen"), [("test_accuracy", 0.1), ("test_balanced_accuracy", 0.1), ("test_loss", 0.03)]
+)
 def test_the_score_is_of_the_kind_of_the_verdicts_metric(metric: str, chosen: float, tmp_path: Path) -> None:
     accuracies = {"constant@0.01": [0.1, 0.2], "constant@0.03": [0.2, 0.2], "constant@0.1": [0.9, math.nan]}
     spec = make_spec(tmp_path, CONSTANT, verdict={"metric": metric})
@@ -109,7 +111,7 @@ def test_the_score_is_of_the_kind_of_the_verdicts_metric(metric: str, chosen: fl
     assert found.chosen["lr"].tolist() == [chosen]
     (by_rate,) = scores(spec, found.tries).values()
     assert by_rate == pytest.approx(
-        {0.01: 0.15, 0.03: 0.2, 0.1: 0.575} if metric == "test_accuracy" else {0.01: 0.85, 0.03: 0.8, 0.1: math.inf}
+        {0.01: 0.85, 0.03: 0.8, 0.1: math.inf} if metric == "test_loss" else {0.01: 0.15, 0.03: 0.2, 0.1: 0.575}
     )
     assert best_rate(spec, by_rate) == Choice(chosen, at_edge=chosen == 0.1)
 

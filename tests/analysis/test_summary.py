@@ -28,6 +28,7 @@ def ending(arm: str, ends: list[float]) -> list[StoredRun]:
 def test_summary_statistics() -> None:
     ends = [0.71, 0.74, 0.72, 0.75, 0.73, 0.76]
     summary = summary_table(results_of([*ending("constant", [0.7] * 6), *ending("clr", ends)]))
+    assert list(summary)[8:12] == [f"test_balanced_accuracy_{name}" for name in ("mean", "sd", "min", "max")]
     assert list(summary)[:8] == [
         "backend",
         "arm",

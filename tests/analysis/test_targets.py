@@ -26,6 +26,14 @@ def test_first_and_sustained_crossing_of_an_accuracy_and_of_a_loss() -> None:
     assert list(loss.values()) == ["torch", "clr", "test_loss", 0.06, 3, 3.0, 30, INF, INF]
 
 
+def test_balanced_accuracy_has_crossings_and_automatic_targets_of_its_own() -> None:
+    run = stored_run("constant", 0, {10: 0.9, 20: 0.9}, balanced=[0.4, 0.6])
+    targets = targets_table(results_of([run], targets={"test_balanced_accuracy": (0.5,), "test_accuracy": (0.5,)}))
+    assert targets["first_step"].tolist() == [20, 10]
+    automatic = results_of([run], verdict={"metric": "test_balanced_accuracy"}, targets="auto")
+    assert target_values(automatic) == {"torch": {"test_balanced_accuracy": (0.6,)}}
+
+
 def test_a_crossing_that_does_not_last_and_a_miss() -> None:
     run = stored_run("clr", 0, {2: 0.6, 4: 0.4, 5: 0.7}, steps_per_epoch=2)
     targets = targets_table(results_of([run], targets={"test_accuracy": (0.5, 0.9)})).set_index("target")

@@ -168,7 +168,7 @@ def test_provenance_names_what_is_mixed() -> None:
     assert provenance_entries(made_with) == {
         "versions: torch": "mixed: 2.0 (2 runs), 2.1 (1 run)",
         "versions: keras": "3.0",
-        "protocol": "2",
+        "protocol": "3",
         "python": "3.11",
         "machine": "x86_64",
         "system": "Linux",

@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from runs_in_memory import NO_SEARCH, results_of, stored_run
@@ -254,6 +255,34 @@ def test_a_pair_far_from_the_rest_is_named() -> None:
 
 
 # Warnings.
+
+
+def test_arms_that_give_one_class_to_every_row_are_warned_about() -> None:
+    ends = [*([0.113] * 6), *([0.113] * 3), *([0.9] * 3)]
+    classes = np.repeat(np.arange(3, dtype=np.int32), [113, 500, 387])
+    hits = [classes == 0 if end < 0.5 else np.arange(1000) % 10 > 0 for end in ends]
+    arms = ["constant"] * 6 + ["clr"] * 6
+    runs = [
+        stored_run(arm, number % 6, {5: end}, hits=right, classes=classes)
+        for number, (arm, end, right) in enumerate(zip(arms, ends, hits, strict=True))
+    ]
+    assert list(finding_warnings(analyse(results_of(runs, seeds=6)))) == [
+        "torch: every run of constant gives class 0 to every test row (test accuracy 0.1130 is the share of that class)",
+        "torch: 3 of 6 runs of clr give class 0 to every test row (test accuracy 0.1130 is the share of that class)",
+    ]
+
+
+def test_the_answer_may_be_in_balanced_accuracy() -> None:
+    runs = [stored_run("constant", seed, {5: 0.9}, balanced=[0.5]) for seed in range(6)]
+    runs += [stored_run("clr", seed, {5: 0.8}, balanced=[0.7 + seed / 100]) for seed in range(5)]
+    runs += [stored_run("clr", 5, {5: NAN})]
+    text = findings_text(analyse(results_of(runs, seeds=6, verdict={"metric": "test_balanced_accuracy"})))
+    # The diverged run is a blind guess among four classes.
+    assert text.startswith(
+        "torch: no difference shown between clr and constant. Test balanced accuracy: clr 0.7200 (5 of 6 runs), constant "
+        "0.5000; difference +0.1417 (median "
+    )
+    assert "Test balanced accuracy at the end:" in text
 
 
 def test_missing_runs_and_pairs_of_two_versions_are_warned_about() -> None:

@@ -178,3 +178,20 @@ def test_an_end_of_one_run_has_no_spread() -> None:
 def test_an_end_that_no_run_reached_has_no_number() -> None:
     (end,) = words.arm_ends(summary([6], mean=NAN, sd=NAN, low=NAN, high=NAN), "test_accuracy")
     assert (end.mean_words, end.spread_words) == ("(all runs diverged)", "(all runs diverged), 6 runs")
+
+
+@pytest.mark.parametrize(
+    ("of_one_class", "runs", "diverged", "expected"),
+    [
+        (6, 6, 0, "every run of clr gives"),
+        (1, 1, 0, "every run of clr gives"),
+        (4, 6, 2, "every run of clr that did not diverge gives"),
+        (2, 6, 0, "2 of 6 runs of clr give"),
+        (1, 6, 0, "1 of 6 runs of clr gives"),
+        (3, 6, 2, "3 of 6 runs of clr give"),
+    ],
+)
+def test_how_many_runs_give_one_class_is_said(of_one_class: int, runs: int, diverged: int, expected: str) -> None:
+    found = words.OneClass("keras", "clr", 7, of_one_class, runs, diverged, 0.25)
+    said = f"keras: {expected} class 7 to every test row (test accuracy 0.2500 is the share of that class)"
+    assert found.sentence == said

@@ -39,7 +39,9 @@ SCHEDULES = (
     "constant, triangular, triangular2, exp_range, exp_range_paper, one_cycle, linear_decay, cosine, step_decay, "
     "exponential_decay, cosine_restarts"
 )
-METRICS = "test_accuracy, test_loss, validation_accuracy, validation_loss, train_accuracy, train_loss"
+METRICS = (
+    "test_accuracy, test_balanced_accuracy, test_loss, validation_accuracy, validation_loss, train_accuracy, train_loss"
+)
 LR = "arms.constant.schedule.lr"
 TUNE = "arms.constant.tune"
 RATES = "2 to 50 different rates greater than 0, such as [0.01, 0.03, 0.1]"
@@ -250,7 +252,7 @@ BROKEN = [
     ),
     Broken("[0.95, 0.97]", "[0.9, auto]", 16, "targets.test_accuracy[1]", "'auto'", "a number"),
     Broken("{test_accuracy: [0.95, 0.97]}", "[auto]", 16, "targets", "['auto']", "targets by metric such as {test_acc"),
-    Broken("{test_accuracy: [0.95, 0.97]}", "{auto: auto}", 16, "targets.auto", "'auto'", "test_accuracy, test_loss"),
+    Broken("{test_accuracy: [0.95, 0.97]}", "{auto: auto}", 16, "targets.auto", "'auto'", METRICS),
     Broken("[0.95, 0.97]", "[]", 16, "targets.test_accuracy", "[]", "a list of at least one entry"),
     Broken("[0.95, 0.97]", "[0.9, 0.9]", 16, "targets.test_accuracy", "[0.9, 0.9]", "a list without duplicates"),
     Broken("[0.95, 0.97]", "[95]", 16, "targets.test_accuracy", "[95]", "fractions from 0 to 1, such as 0.95 for 95 %"),

@@ -12,13 +12,16 @@ from clrbench.analysis.tables import Findings
 from clrbench.report.figures import curves, style
 from clrbench.report.figures.plot import Plot, sentences
 from clrbench.report.words import capitalised, metric_label
+from clrbench.spec import Metric
 
 
-def metric_plot(metric: str) -> Plot:
-    """Return the figure of a metric over the epochs."""
+def metric_plot(metric: Metric, *, only_where_asked_for: bool = False) -> Plot:
+    """Return the figure of a metric over the epochs; perhaps only where the spec names it, as a target or the like."""
     return Plot(
         name=metric,
-        draw=lambda findings: draw_metric(findings, metric),
+        draw=lambda findings: (
+            draw_metric(findings, metric) if not only_where_asked_for or metric in findings.spec.named_metrics else None
+        ),
         caption=lambda _: f"{capitalised(metric)} over the epochs: mean, its 95 % interval, single seeds",
         alt=lambda findings: sentences([*metric_clauses(findings, metric), *_published_clauses(findings, metric)]),
     )

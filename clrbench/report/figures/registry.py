@@ -15,6 +15,7 @@ FIGURES = (
     DIFFERENCES,
     TIME_TO_TARGET,
     metric_plot("test_accuracy"),
+    metric_plot("test_balanced_accuracy", only_where_asked_for=True),
     metric_plot("test_loss"),
     metric_plot("train_loss"),
     LR_SCHEDULE,

@@ -30,7 +30,9 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
     """The findings of six pairs that have something to show in every figure."""
     found = sample_findings(tmp_path_factory.mktemp("results"))
     published = pd.DataFrame({"backend": "torch", "arm": ["clr"], "metric": "test_accuracy", "value": [0.77]})
-    return replace(found, tables={**found.tables, "cost_curve": pd.DataFrame(COST_CURVE), "published": published})
+    tables = {**found.tables, "cost_curve": pd.DataFrame(COST_CURVE), "published": published}
+    targets = {**found.spec.targets, "test_balanced_accuracy": (0.5,)}
+    return replace(found, spec=found.spec.model_copy(update={"targets": targets}), tables=tables)
 
 
 @pytest.fixture
@@ -60,6 +62,16 @@ def test_a_figure_in_the_registry_is_drawn_and_stands_on_the_page_with_its_words
 def test_a_figure_with_nothing_to_show_is_left_out(dummy: Plot, findings: Findings) -> None:
     nothing = {**findings.tables, "summary": findings.tables["summary"].iloc[:0]}
     assert dummy.name not in [figure.name for figure in draw_figures(replace(findings, tables=nothing))]
+
+
+def test_balanced_accuracy_is_drawn_where_the_spec_names_it(findings: Findings) -> None:
+    (plot,) = (plot for plot in FIGURES if plot.name == "test_balanced_accuracy")
+    verdict = findings.spec.verdict.model_copy(update={"metric": plot.name})
+    published = {"clr": findings.spec.arms["clr"].model_copy(update={"published": {plot.name: 0.5}})}
+    silent = findings.spec.model_copy(update={"targets": {}})
+    assert plot.draw(replace(findings, spec=silent)) is None
+    for change in ({"verdict": verdict}, {"arms": {**silent.arms, **published}}):
+        assert plot.draw(replace(findings, spec=silent.model_copy(update=change))) is not None
 
 
 def test_no_two_figures_share_a_name_and_the_overview_stands_first() -> None:
