@@ -256,6 +256,8 @@ def test_only_test_accuracy_has_an_interval_over_rows(metric: str, rows: int) ->
         ({"metric": "test_loss", "margin": 0.0}, []),
         ({"metric": "train_accuracy", "margin": 0.01}, ["train_accuracy"]),  # one of 100 training rows
         ({"metric": "train_accuracy", "margin": 0.009}, []),
+        ({"metric": "test_balanced_accuracy", "margin": 0.0025}, ["test_balanced_accuracy"]),  # one row of 4 x 100
+        ({"metric": "test_balanced_accuracy", "margin": 0.0024}, []),
     ],
 )
 def test_only_the_metric_of_the_verdict_is_equivalent_and_only_by_a_margin_that_its_rows_show(
@@ -265,6 +267,14 @@ def test_only_the_metric_of_the_verdict_is_equivalent_and_only_by_a_margin_that_
     assert comparison.loc[comparison["verdict"] == "equivalent", "metric"].tolist() == equivalent
     others = comparison.loc[~comparison["metric"].isin(equivalent), "verdict"]
     assert set(others) == {"no difference shown"}
+
+
+def test_in_balanced_accuracy_a_row_of_the_smallest_class_counts_most() -> None:
+    classes = np.repeat(np.arange(4, dtype=np.int32), (300, 60, 40, 0))
+    for margin, word in ((0.0083, "no difference shown"), (1 / (3 * 40), "equivalent")):
+        runs = [run for arm in ("constant", "clr") for run in ending(arm, [0.9] * 6, classes=classes)]
+        results = results_of(runs, verdict={"metric": "test_balanced_accuracy", "margin": margin})
+        assert row_of(results, "test_balanced_accuracy")["verdict"] == word
 
 
 # Collapse, and pairs far from the rest.

@@ -326,7 +326,7 @@ def test_the_answer_may_be_in_balanced_accuracy() -> None:
     # The diverged run is a blind guess among four classes.
     assert text.startswith(
         "torch: no difference shown between clr and constant (untuned). Test balanced accuracy: clr 0.7200 (5 of 6 runs), "
-        "constant 0.5000; difference +0.1417, "
+        "constant 0.5000; difference +0.1417 (median "
     )
     assert "Test balanced accuracy at the end:" in text
 
