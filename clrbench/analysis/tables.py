@@ -107,7 +107,7 @@ def analyse(results: Results) -> Findings:
         spec=results.spec,
         tables={name: table for name, table in tables.items() if table is not None},
         provenances=tuple(run.provenance for run in results.runs),
-        mixed_pairs=tuple(mixed_pairs(results)),
+        mixed_pairs=tuple(results.once(mixed_pairs)),
         num_runs=len(results.wanted_keys),
         num_missing_runs=results.num_missing_runs,
         unasked_seeds=unasked_seeds(results),
