@@ -112,7 +112,7 @@ class Results:
     @property
     def num_missing_runs(self) -> int:
         """Number of runs that are compared and not finished."""
-        return len(self.wanted_keys - {run.key for run in self.compared_runs})
+        return self.once(_count_missing_runs)
 
 
 def own_metrics(results: Results) -> pd.DataFrame:
@@ -129,3 +129,7 @@ def compared_metrics(results: Results) -> pd.DataFrame:
     """Return the evaluations of all runs that are compared."""
     own = results.once(own_metrics)
     return pd.concat([own, results.once(given_metrics)], ignore_index=True) if results.search.given_runs else own
+
+
+def _count_missing_runs(results: Results) -> int:
+    return len(results.wanted_keys - {run.key for run in results.compared_runs})

@@ -121,7 +121,7 @@ def analyse(results: Results) -> Findings:
         tables={name: table for name, table in tables.items() if table is not None},
         provenances=tuple(run.provenance for run in results.runs),
         bounds=bounds_table(results.range_tests),
-        mixed_pairs=tuple(mixed_pairs(results)),
+        mixed_pairs=tuple(results.once(mixed_pairs)),
         num_runs=len(results.wanted_keys),
         num_missing_runs=results.num_missing_runs,
         unasked_seeds=unasked_seeds(results),
