@@ -3,10 +3,10 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from ctypes import c_byte
 from dataclasses import dataclass
 from functools import cache, partial
@@ -85,9 +85,8 @@ class LocalWorkers:
 
     def _run(self, tasks: Sequence[Task], watch: Watch, *, wait_for_others: bool) -> list[Task]:
         """Return the runs that another process is making."""
-        asked_for = {self._submit(_execute, task, wait=wait_for_others): task for task in tasks}
+        asked_for: dict[Future[Outcome], Task] = {}
         busy: list[Task] = []
-        self._futures = set(asked_for)
 
         def tell(future: "Future[Outcome]") -> None:
             task = asked_for[future]
@@ -97,6 +96,10 @@ class LocalWorkers:
                 watch.finish(task.run_id)
 
         try:
+            # The first run may have to be stopped while the worker of the next one still starts.
+            with _signals_held_back():
+                asked_for |= {self._pool.submit(_execute, task, wait=wait_for_others): task for task in tasks}
+                self._futures = set(asked_for)
             while self._futures:
                 done, self._futures = wait(self._futures, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
                 self._pass_on_news(watch)
@@ -126,12 +129,8 @@ class LocalWorkers:
         return [future for future in stopped if future.exception() is None and future.result() in {"made", "there"}]
 
     def _submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
-        # A process that this starts inherits the mask, so no Ctrl-C hits it before it can ignore one.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, NOT_FOR_WORKERS)
-        try:
+        with _signals_held_back():
             return self._pool.submit(function, *args, **kwargs)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _pass_on_news(self, watch: Watch) -> None:
         with suppress(Empty):
@@ -141,6 +140,16 @@ class LocalWorkers:
                     watch.warn(news)
                 else:
                     watch.advance(run_id, news)
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back; a process that starts meanwhile inherits this, so none hits it before it can ignore them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, NOT_FOR_WORKERS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _result(future: "Future[T]") -> T:
