@@ -118,8 +118,8 @@ def test_all_runs_come_out_bit_equal_and_the_folder_is_not_touched(results: Path
     found = answer(done)
     assert done.returncode == 0, done.stdout
     assert found["outcomes"] == {"bit-equal": 4, "within tolerance": 0, "different": 0}
-    arms = ["constant", "shorter", "wild", "range-test"]
-    assert [run["run_id"].split("-s0-")[0] for run in found["runs"]] == [f"torch-{arm}" for arm in arms]
+    seeds = {"constant": 0, "shorter": 0, "wild": 0, "range-test": 1_000_000}
+    assert [run["run_id"][:-9] for run in found["runs"]] == [f"torch-{arm}-s{seed}" for arm, seed in seeds.items()]
     assert [run["status"] for run in found["runs"]][:3] == ["finished", "finished", "diverged"]
     assert [run["folder"].split("torch-")[0] for run in found["runs"]] == ["runs/"] * 3 + ["range-test/runs/"]
     assert {run["new_identity"] for run in found["runs"]} == {None}
