@@ -68,8 +68,15 @@ RIGHT = np.arange(20) % 3 == 0
 
 @pytest.mark.parametrize(
     ("then", "now", "apart"),
-    [(RIGHT, RIGHT.copy(), 0), (None, None, 0), (RIGHT, ~RIGHT, 20), (RIGHT, RIGHT ^ (np.arange(20) == 7), 1)]
-    + [(RIGHT, None, 20), (None, RIGHT, 20), (RIGHT, RIGHT[:10], 20)],
+    [
+        (RIGHT, RIGHT.copy(), 0),
+        (None, None, 0),
+        (RIGHT, ~RIGHT, 20),
+        (RIGHT, RIGHT ^ (np.arange(20) == 7), 1),
+        (RIGHT, None, 20),
+        (None, RIGHT, 20),
+        (RIGHT, RIGHT[:10], 20),
+    ],
     ids=["same", "none", "others", "one row", "gone", "new", "fewer"],
 )
 def test_other_test_rows_are_a_difference_even_where_every_number_is_the_same(
