@@ -211,6 +211,15 @@ def num_parameters(layers: tuple[Layer, ...], image_shape: Shape) -> int:
     return sum(math.prod(shape) for shape in weight_shapes(layers, image_shape).values())
 
 
+def largest_activation(layers: tuple[Layer, ...], image_shape: Shape) -> int:
+    """Return how many numbers the largest input or output of any layer holds, for one image."""
+    return max(
+        math.prod(values)
+        for _, layer, shape in _leaves(layers, image_shape)
+        for values in (shape, _layer_output_shape(layer, shape))
+    )
+
+
 def forward_multiply_adds(layers: tuple[Layer, ...], image_shape: Shape) -> int:
     """Return the multiply-adds of the dense layers and convolutions, for one image, forward only."""
     total = 0

@@ -12,6 +12,7 @@ from clrbench.models import (
     build_layers,
     forward_multiply_adds,
     initial_weights,
+    largest_activation,
     num_parameters,
     output_shape,
     weight_shapes,
@@ -85,6 +86,23 @@ def test_parameters_are_as_counted_by_hand(name, image_shape, parameters):
 )
 def test_multiply_adds_are_as_counted_by_hand(name, multiply_adds):
     assert forward_multiply_adds(build_layers(ModelSettings(name), MNIST, 10), MNIST) == multiply_adds
+
+
+@pytest.mark.parametrize(
+    ("layers", "largest"),
+    [
+        ((Flatten(), Dense(3)), 4 * 6 * 2),
+        ((Flatten(), Dense(300)), 300),
+        ((Conv(5, 3), Flatten(), Dense(3)), 4 * 6 * 5),
+        ((MaxPool(), Conv(9, 1), Flatten(), Dense(3)), 2 * 3 * 9),
+        ((Residual((Conv(7, 3), Conv(2, 3))), Flatten(), Dense(3)), 4 * 6 * 7),
+        ((Residual((Conv(2, 3),), (Conv(8, 1), Conv(2, 1))), Flatten(), Dense(3)), 4 * 6 * 8),
+        ((Conv(5, 3, stride=2), Flatten(), Dense(3)), 4 * 6 * 2),
+    ],
+    ids=["images", "logits", "first layer", "within", "body", "shortcut", "stride"],
+)
+def test_the_largest_activation_is_that_of_any_layer(layers, largest):
+    assert largest_activation(layers, (4, 6, 2)) == largest
 
 
 def test_weights_are_named_by_place_and_kind():

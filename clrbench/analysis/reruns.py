@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clrbench.records import DoubleArray
+from clrbench.records import BoolArray, DoubleArray
 
 TOLERANCE = 1e-3
 """Largest difference of a value that counts as rounding: absolute, plus as much of the value itself.
@@ -55,10 +55,11 @@ class Parting:
 
 @dataclass(frozen=True)
 class RunTables:
-    """What a run left behind: a row an update, and a row an evaluation."""
+    """What a run left behind: a row an update, a row an evaluation, and which test rows are right at the end, if any."""
 
     steps: pd.DataFrame
     evaluations: pd.DataFrame
+    test_hits: BoolArray | None = None
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,14 @@ class Likeness:
         updates: Of each column with a row an update.
         evaluations: Of each column with a row an evaluation.
         same_rows: Whether both runs have the same updates and evaluations.
+        hits_apart: How many test rows are right at the end of one of the two runs alone; all of them where one has no hits.
         last_evaluation: Each metric at the last evaluation that both have, as it was and as it is now.
     """
 
     updates: tuple[Parting, ...]
     evaluations: tuple[Parting, ...]
     same_rows: bool
+    hits_apart: int
     last_evaluation: dict[str, tuple[float, float]]
 
     @property
@@ -83,7 +86,10 @@ class Likeness:
         partings = (*self.updates, *self.evaluations)
         if not self.same_rows or not all(parting.within for parting in partings):
             return Outcome.DIFFERENT
-        return Outcome.WITHIN_TOLERANCE if any(parting.num_apart for parting in partings) else Outcome.BIT_EQUAL
+        if any(parting.num_apart for parting in partings):
+            return Outcome.WITHIN_TOLERANCE
+        # Rounding that leaves every loss as it was turns no row.
+        return Outcome.DIFFERENT if self.hits_apart else Outcome.BIT_EQUAL
 
     @property
     def begins_as_rounding(self) -> bool:
@@ -111,8 +117,15 @@ def compare(before: RunTables, after: RunTables) -> Likeness:
         evaluations=_partings(then, now),
         same_rows=before.steps["step"].equals(after.steps["step"])
         and before.evaluations["step"].equals(after.evaluations["step"]),
+        hits_apart=_hits_apart(before.test_hits, after.test_hits),
         last_evaluation=last,
     )
+
+
+def _hits_apart(before: BoolArray | None, after: BoolArray | None) -> int:
+    if before is None or after is None or len(before) != len(after):
+        return max(0 if hits is None else len(hits) for hits in (before, after))
+    return int((before != after).sum())
 
 
 def _shared(table: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:

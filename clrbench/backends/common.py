@@ -1,6 +1,10 @@
-"""What the backends have in common: the constants that a spec does not name, and how a device is chosen."""
+"""What the backends have in common: constants that a spec does not name, rows evaluated at once, how a device is chosen."""
+
+import numpy as np
 
 from clrbench.errors import BackendError
+from clrbench.layers import Layer
+from clrbench.models import largest_activation
 
 ADAM_BETAS = (0.9, 0.999)
 EPSILON = 1e-7
@@ -11,8 +15,19 @@ BATCH_NORM_MOMENTUM = 0.9
 """Share of the moving statistics that is kept at every step."""
 BATCH_NORM_EPSILON = 1e-3
 
-EVALUATION_ROWS = 200
-"""Evaluated at once: more costs memory (a convolution of 32 filters makes 26 MB of 200 32 x 32 images), not time."""
+ACTIVATION_BYTES = 12 * 2**20
+"""Of the largest float32 values between two layers, over all rows that are evaluated at once.
+
+Fewer rows leave a processor waiting for the next call; more no longer fit its caches, and memory that is asked for anew at
+every layer costs more than the layer (docs/decisions/0027).
+"""
+MIN_EVALUATION_ROWS, MAX_EVALUATION_ROWS = 50, 1000
+
+
+def evaluation_rows(layers: tuple[Layer, ...], image_shape: tuple[int, int, int]) -> int:
+    """Return how many rows to evaluate at once: as many as `ACTIVATION_BYTES` allows, within the bounds."""
+    row_bytes = np.dtype(np.float32).itemsize * largest_activation(layers, image_shape)
+    return min(max(ACTIVATION_BYTES // row_bytes, MIN_EVALUATION_ROWS), MAX_EVALUATION_ROWS)
 
 
 def choose_device(wanted: str, present: tuple[str, ...]) -> str:

@@ -137,7 +137,8 @@ class _Rerun:
 
     @cached_property
     def likeness(self) -> Likeness:
-        return compare(*(RunTables(run.steps, run.evaluations) for run in (self.before, self.after)))
+        runs = (self.before, self.after)
+        return compare(*(RunTables(run.steps, run.evaluations, run.test_hits) for run in runs))
 
     @cached_property
     def changes(self) -> dict[str, tuple[Json, Json]]:
@@ -161,6 +162,7 @@ class _Rerun:
             "first_evaluation_apart": likeness.first_evaluation and likeness.first_evaluation.first_step,
             "updates": {parting.column: _plain(parting) for parting in likeness.updates},
             "evaluations": {parting.column: _plain(parting) for parting in likeness.evaluations},
+            "test_rows_apart": likeness.hits_apart,
             "last_evaluation": {
                 column: {"before": _finite(before), "now": _finite(now)}
                 for column, (before, now) in likeness.last_evaluation.items()
@@ -228,6 +230,8 @@ def _parting_lines(likeness: Likeness) -> Iterator[str]:
         if likeness.begins_as_rounding:
             how = "as other arithmetic rounds, which training then lets grow"
         yield f"the first update that differs does so by {update.first_relative:.2g}, relatively: {how}"
+    if likeness.hits_apart:
+        yield f"{likeness.hits_apart} test rows are right at the end of one of the two alone"
     yield from (_parting_words(parting) for parting in (*likeness.updates, *likeness.evaluations) if parting.num_apart)
 
 

@@ -63,6 +63,32 @@ def test_one_last_bit_is_seen_and_is_within_the_tolerance() -> None:
     assert parting(found, "train_loss").largest_absolute == np.spacing(1.25)
 
 
+RIGHT = np.arange(20) % 3 == 0
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "apart"),
+    [
+        (RIGHT, RIGHT.copy(), 0),
+        (None, None, 0),
+        (RIGHT, ~RIGHT, 20),
+        (RIGHT, RIGHT ^ (np.arange(20) == 7), 1),
+        (RIGHT, None, 20),
+        (None, RIGHT, 20),
+        (RIGHT, RIGHT[:10], 20),
+    ],
+    ids=["same", "none", "others", "one row", "gone", "new", "fewer"],
+)
+def test_other_test_rows_are_a_difference_even_where_every_number_is_the_same(
+    then: np.ndarray | None, now: np.ndarray | None, apart: int
+) -> None:
+    before, after = replace(tables(), test_hits=then), replace(tables(), test_hits=now)
+    found = compare(before, after)
+    assert (found.hits_apart, found.outcome) == (apart, Outcome.DIFFERENT if apart else Outcome.BIT_EQUAL)
+    rounded = compare(before, replace(tables(train_loss=(4, np.nextafter(1.25, 2))), test_hits=now))
+    assert rounded.outcome is Outcome.WITHIN_TOLERANCE
+
+
 def test_the_sign_of_a_zero_is_a_bit_too() -> None:
     found = compare(tables(train_loss=(6, 0.0)), tables(train_loss=(6, -0.0)))
     assert found.outcome is Outcome.WITHIN_TOLERANCE

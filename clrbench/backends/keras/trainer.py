@@ -4,7 +4,7 @@ import weakref
 
 import numpy as np
 
-from clrbench.backends.common import EVALUATION_ROWS
+from clrbench.backends.common import evaluation_rows
 from clrbench.backends.keras.imports import tf
 from clrbench.backends.keras.input import make_input
 from clrbench.backends.keras.program import ImageType, Program, as_numbers
@@ -25,6 +25,7 @@ class KerasTrainer:
     def __init__(self, plan: TrainPlan, dataset: Dataset, device: str) -> None:
         """Put images and weights on the device; see `Backend.make_trainer`."""
         self._rows = plan.rows
+        self._rows_at_once = evaluation_rows(plan.layers, dataset.image_shape)
         place = _TF_DEVICES[device]
         self._train_set = make_input(dataset.x_train, dataset.y_train, place, plan.pipeline)
         self._test_set = make_input(dataset.x_test, dataset.y_test, place, plan.pipeline)
@@ -57,10 +58,11 @@ class KerasTrainer:
         if not len(rows):
             return Scores(float("nan"), np.empty(0, np.bool_))
         images_and_labels = self._test_set if split is Split.TEST else self._train_set
+        at_once = self._rows_at_once
         scores = [
             self._program.score(images, labels, chunk)
-            for images, labels, piece in images_and_labels.pieces(rows, EVALUATION_ROWS)
-            for chunk in np.split(piece, range(EVALUATION_ROWS, len(piece), EVALUATION_ROWS))
+            for images, labels, piece in images_and_labels.pieces(rows, at_once)
+            for chunk in np.split(piece, range(at_once, len(piece), at_once))
         ]
         losses, hits = ([value.numpy() for value in values] for values in zip(*scores, strict=True))
         return Scores(float(np.sum(losses) / len(rows)), np.concatenate(hits))

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from clrbench.backends.common import EVALUATION_ROWS
+from clrbench.backends.common import evaluation_rows
 from clrbench.backends.protocol import State
 from clrbench.backends.torch.input import Input
 from clrbench.backends.torch.network import Network, to_array, to_tensor
@@ -27,6 +27,7 @@ class TorchTrainer:
         """Put images and weights on the device; see `Backend.make_trainer`."""
         self._device = device
         self._rows = plan.rows
+        self._rows_at_once = evaluation_rows(plan.layers, dataset.image_shape)
         options = plan.standardisation, plan.pipeline, device
         self._train_set = Input(dataset.x_train, dataset.y_train, *options)
         self._test_set = Input(dataset.x_test, dataset.y_test, *options)
@@ -87,7 +88,7 @@ class TorchTrainer:
         losses = torch.empty(len(rows), device=self._device)
         hits = torch.empty(len(rows), device=self._device, dtype=torch.bool)
         done = 0
-        for images, labels in images_and_labels.chunks(rows, EVALUATION_ROWS):
+        for images, labels in images_and_labels.chunks(rows, self._rows_at_once):
             chunk = slice(done, done + len(labels))
             logits = self._network(images)
             losses[chunk] = F.cross_entropy(logits, labels, reduction="none")
