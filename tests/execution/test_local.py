@@ -43,7 +43,7 @@ def test_sigterm_stops_within_five_seconds_at_a_checkpoint_and_says_what_is_done
 
 
 def test_a_command_stopped_by_ctrl_c_is_continued_by_the_one_that_it_names(tmp_path: Path) -> None:
-    spec, out = write_spec(tmp_path, backends=["torch"], seeds=1, duration="40 epochs"), tmp_path / "out"
+    spec, out = write_spec(tmp_path, backends=["torch"], seeds=1, duration="200 epochs"), tmp_path / "out"
     killer = Killer(spec, out, command(HASTY), random.Random(0))
     process = killer.start()
     killer.wait_until(lambda: len(list(out.glob("quick/.checkpoints/*.json"))) > 0)
