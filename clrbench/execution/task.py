@@ -122,7 +122,7 @@ def _take_checkpoint_over(task: Task, checkpoints: Checkpoints) -> None:
         folder = ResultsFolder(root)
         with folder.run_lock(run_id, give_up=lambda: True) as held:
             other = folder.checkpoints(run_id, checkpoints.belongs_to)
-            last = other.read()[0] if held else None
+            last = other.find() if held else None
             if last is not None:
                 checkpoints.write(last)
                 other.remove()

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -63,6 +64,13 @@ class Checkpoints:
                 problems.append(str(err))
                 _remove_pair(path)
         return None, problems
+
+    def find(self) -> Checkpoint | None:
+        """Return the last checkpoint that can be used, if any, and leave all of them as they are."""
+        for path in self.paths():
+            with suppress(ResultsError):
+                return self._read(path)
+        return None
 
     def remove(self) -> None:
         """Remove all of them, and what a dead process left half-written."""

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from command_line import QUICK
 from fakes import FakeExecutor
+from reads import counted_reads
 from store_samples import edit, empty, seal, truncate
 
 from clrbench.commands.search import find_rates
@@ -23,6 +24,7 @@ from clrbench.planning.runs import range_test_group, range_test_runs, training_r
 from clrbench.planning.tuning import with_chosen
 from clrbench.progress import Display
 from clrbench.store import ResultsFolder, StoredRun
+from clrbench.store.run import _read_run
 
 AS_USUAL = Options()
 
@@ -281,6 +283,22 @@ def test_shards_of_renamed_arms_train_nothing(workplace: Workplace) -> None:
     assert sorted(workplace.runs()) == ["x s1", "y s1"]
     assert workplace.make(renamed) == []
     assert len(workplace.runs()) == 4
+
+
+def test_where_nothing_is_to_be_done_every_file_is_read_once_and_no_other_run_is_looked_for(
+    workplace: Workplace,
+) -> None:
+    workplace.make({"old": constant(0.1)})
+    arms = {"a": constant(0.1), "b": constant(0.1)}
+    workplace.make(arms)
+    _read_run.cache_clear()
+    with counted_reads(workplace.root) as reads:
+        assert workplace.make(arms) == []
+        folders = [run.folder for run in workplace.runs().values()]
+    names = ("run.json", "steps.csv", "evaluations.csv", "test_hits.npy")
+    expected = {f"runs/{folder.name}/{name}" for folder in folders for name in names}
+    assert len(expected) == 4 * 4
+    assert {name: count for name, count in reads.items() if name.startswith("runs/")} == dict.fromkeys(expected, 1)
 
 
 def test_what_is_counted_while_runs_are_made_is_every_run_once(

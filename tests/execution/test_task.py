@@ -213,6 +213,7 @@ def test_a_checkpoint_that_another_process_works_on_or_that_does_not_fit_is_left
     fewer = renamed(task, "third").run.model_copy(update={"evaluation_steps": (5, 10, NUM_STEPS)})
     assert execute(replace(task, run=fewer), FakeWatcher(), wait=True) == "made"
     assert sum(trainers[-1].stretches) == NUM_STEPS
+    assert folder.has_checkpoint(task.run_id)
 
 
 def test_a_run_has_its_own_checkpoint_rather_than_that_of_an_equal_arm(
