@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from clrbench.rates.chance import Floor
+from clrbench.chance import Floor
 from clrbench.rates.records import Outcome, Run, Tried
 
 LAST_PART = 0.25

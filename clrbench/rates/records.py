@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from clrbench.rates.chance import Floor
+from clrbench.chance import Floor
 from clrbench.records import DoubleArray
 
 Ramp: TypeAlias = Literal["linear", "exponential"]
