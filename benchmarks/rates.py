@@ -31,6 +31,8 @@ WAYS: Mapping[str, tuple[float | None, float | None, str]] = {
     "found, exponential": (None, None, "exponential"),
 }
 
+MEASURED = ("regret", "error", "ours", "sd", "regret_clr", "error_clr", "clr", "sd_clr")
+
 
 def problem_of(setting: Setting, way: str) -> Problem:
     """Return what the rules are told of a setting."""
@@ -49,10 +51,15 @@ def problem_of(setting: Setting, way: str) -> Problem:
     )
 
 
-def answer(trials: Trials, problem: Problem) -> Rates:
-    """Return what the rules come to, trainings made as they ask for them."""
+def answer(trials: Trials, problem: Problem, *, sweeps: bool) -> Rates:
+    """Return what the rules come to, trainings made as they ask for them; without sweeps these show a flat curve."""
     evidence: dict[Run, Outcome] = {}
     while isinstance(step := next_step(problem, evidence), Request):
+        if step.stage == "sweep" and not sweeps:
+            for run in step.runs:
+                level = np.full(run.num_steps, problem.floor.accuracy)
+                evidence[run] = Outcome(-np.log(level), np.arange(1.0, run.num_steps + 1), -np.log(level), level)
+            continue
         found = trials.get([_key(run, problem) for run in step.runs])
         evidence |= {run: _outcome(run, made, problem) for run, made in zip(step.runs, found, strict=True)}
     return step
@@ -87,7 +94,9 @@ def _outcome(run: Run, made: Mapping[str, DoubleArray], problem: Problem) -> Out
     train_loss = made["train_loss"]
     if len(train_loss) != run.num_steps:
         # Only the first is kept; what stands for the others ends where validation does.
-        alive = run.num_steps if np.isfinite(loss).all() else int(made["steps"][there][np.isfinite(loss)].max(initial=1))
+        alive = (
+            run.num_steps if np.isfinite(loss).all() else int(made["steps"][there][np.isfinite(loss)].max(initial=1))
+        )
         train_loss = np.where(np.arange(run.num_steps) < alive, train_loss[0], np.nan)
     return Outcome(train_loss, made["steps"][there], loss, accuracy)
 
@@ -109,11 +118,15 @@ class Truth:
 
 def best_constant(trials: Trials, metric: str) -> Truth:
     """Return the best constant rate of the lattice: chosen on some seeds, measured on others."""
-    decades = {place: _validation(trials, constants(trials, [place], CHOOSING_SEEDS[:1]), metric) for place in range(-20, 5, 4)}
+    decades = {
+        place: _validation(trials, constants(trials, [place], CHOOSING_SEEDS[:1]), metric) for place in range(-20, 5, 4)
+    }
     centre = max(decades, key=lambda place: decades[place])
     places = set(range(centre - 3, centre + 4))
     while True:
-        found = {place: _validation(trials, constants(trials, [place], CHOOSING_SEEDS), metric) for place in sorted(places)}
+        found = {
+            place: _validation(trials, constants(trials, [place], CHOOSING_SEEDS), metric) for place in sorted(places)
+        }
         best = max(found, key=lambda place: found[place])
         more = set(range(best - 2, best + 3)) - places
         if not more:
@@ -136,9 +149,9 @@ def best_triangles(trials: Trials, metric: str, centre: float) -> Truth:
         keys = triangle_keys(trials, lattice(high - 4, high - 4)[0], lattice(high, high)[0], CHOOSING_SEEDS)
         found[high] = _validation(trials, keys, metric)
     best = max(found, key=lambda high: found[high])
-    low, high = lattice(best - 4, best - 4)[0], lattice(best, best)[0]
-    values = measured(trials, triangle_keys(trials, low, high, MEASURING_SEEDS), metric)
-    return Truth(high, float(values.mean()), float(values.std(ddof=1)), values)
+    low_lr, high_lr = lattice(best - 4, best - 4)[0], lattice(best, best)[0]
+    values = measured(trials, triangle_keys(trials, low_lr, high_lr, MEASURING_SEEDS), metric)
+    return Truth(high_lr, float(values.mean()), float(values.std(ddof=1)), values)
 
 
 def _validation(trials: Trials, keys: Sequence[Key], metric: str) -> float:
@@ -151,7 +164,7 @@ def measured(trials: Trials, keys: Sequence[Key], metric: str) -> DoubleArray:
     return np.array([np.nan_to_num(made[f"test_{metric}"][-1]) for made in trials.get(keys)])
 
 
-def score(setting: Setting, folder: Path) -> list[dict[str, object]]:
+def score(setting: Setting, folder: Path, *, sweeps: bool) -> list[dict[str, object]]:
     """Return a row for each way of asking for a range test."""
     trials = Trials(setting, folder)
     metric = "balanced" if problem_of(setting, "linear").floor.balanced else "accuracy"
@@ -160,7 +173,7 @@ def score(setting: Setting, folder: Path) -> list[dict[str, object]]:
     cycles = None if truth is None else best_triangles(trials, metric, truth.lr)
     for way in WAYS:
         problem = problem_of(setting, way)
-        found = answer(trials, problem)
+        found = answer(trials, problem, sweeps=sweeps)
         row: dict[str, object] = {
             "setting": setting.name,
             "way": way,
@@ -193,17 +206,21 @@ def score(setting: Setting, folder: Path) -> list[dict[str, object]]:
 
 def summary(table: pd.DataFrame) -> str:
     """Return the figures of all settings, by way and together, as lines of a table."""
-    lines = [
-        "| way | answered | constant: median | 90 % | worst | past the limit | CLR: median | 90 % | worst | past the limit | updates / sweep |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    parts = [f"{name}: median | 90 % | worst | past the limit" for name in ("constant", "CLR")]
+    lines = [f"| way | answered | {' | '.join(parts)} | updates / sweep |", "|---" * 11 + "|"]
+    table = table.reindex(columns=list(dict.fromkeys([*table.columns, *MEASURED])))
     real = table[~table["hopeless"]]
     for way, rows in [*real.groupby("way", sort=False), ("all", real)]:
         cells = [str(way), f"{rows['constant_lr'].notna().sum()} of {len(rows)}"]
         for regret, spread, error in (("regret", "sd", "error"), ("regret_clr", "sd_clr", "error_clr")):
             values = rows[regret].dropna()
             limit = np.where(rows[spread] <= 0.01, 0.03, np.maximum(0.03, 2 * rows[error]))
-            cells += [f"{values.median():.4f}", f"{values.quantile(0.9):.4f}", f"{values.max():.4f}", str((rows[regret] > limit).sum())]
+            cells += [
+                f"{values.median():.4f}",
+                f"{values.quantile(0.9):.4f}",
+                f"{values.max():.4f}",
+                str((rows[regret] > limit).sum()),
+            ]
         cells.append(f"{rows['cost'].mean():.2f}, at most {rows['cost'].max():.2f}")
         lines.append("| " + " | ".join(cells) + " |")
     hopeless = table[table["hopeless"]]
@@ -231,6 +248,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(__file__).parents[1] / "build" / "rates")
     parser.add_argument("--only", help="settings whose name holds this text")
     parser.add_argument("--made", action="store_true", help="leave out settings of which nothing has been made yet")
+    parser.add_argument("--no-sweeps", action="store_true", help="take sweeps for flat: only base_lr comes from them")
     arguments = parser.parse_args()
     settings = (TOY,) if arguments.half == "toy" else HALVES[arguments.half]
     rows = []
@@ -239,7 +257,7 @@ def main() -> None:
             continue
         if arguments.made and not Trials(setting, arguments.folder).path.exists():
             continue
-        rows += score(setting, arguments.folder)
+        rows += score(setting, arguments.folder, sweeps=not arguments.no_sweeps)
     table = pd.DataFrame(rows)
     with pd.option_context("display.width", 250, "display.max_columns", 30, "display.max_rows", 200):
         print(table.drop(columns="hopeless").to_string(index=False, float_format=lambda value: f"{value:.4g}"))

@@ -14,9 +14,7 @@ from clrbench.data.content import content_checksum
 from clrbench.records import Dataset
 from clrbench.spec import RunSpec
 
-Floats = npt.NDArray[np.floating]
-Labels = npt.NDArray[np.integer]
-Rows = tuple[Floats, Labels]
+Rows = tuple[npt.NDArray[np.generic], npt.NDArray[np.generic]]
 
 TEST_ROWS = 2000
 VALIDATION_ROWS = 500
@@ -76,11 +74,11 @@ class Setting:
 
 @cache
 def _dataset(name: str, train_rows: int) -> Dataset:
-    x, y = _DATA[name](np.random.default_rng(20_240_613), train_rows + TEST_ROWS)
-    x = np.ascontiguousarray(x, np.float32)
-    y = y.astype(np.int32)
-    parts = x[:train_rows], y[:train_rows], x[train_rows:], y[train_rows:]
-    return Dataset(name, *parts, int(y.max()) + 1, content_checksum(*parts))
+    made_x, made_y = _DATA[name](np.random.default_rng(20_240_613), train_rows + TEST_ROWS)
+    x, y = np.ascontiguousarray(made_x, np.float32), np.ascontiguousarray(made_y, np.int32)
+    checksum = content_checksum(x, y)
+    split = train_rows
+    return Dataset(name, x[:split], y[:split], x[split:], y[split:], int(y.max()) + 1, checksum)
 
 
 def _digits(rng: np.random.Generator, rows: int, *, pool: int, scale: float = 1 / 255) -> Rows:
@@ -113,7 +111,7 @@ def _unequal(rng: np.random.Generator, rows: int) -> Rows:
     labels = (rng.uniform(size=rows) < 0.01).astype(int)
     centre = np.zeros(36)
     centre[:6] = 1.5
-    x = 0.3 * rng.normal(size=(rows, 36)) + 0.3 * labels[:, None] * centre + 0.5
+    x = 0.2 * rng.normal(size=(rows, 36)) + 0.3 * labels[:, None] * centre + 0.5
     return x.reshape(rows, 6, 6, 1), labels
 
 
@@ -194,7 +192,7 @@ _TUNED = (
     Setting("spirals adam", "spirals", 800, DEEP, ADAM, 32, 600),
     Setting("mixture rmsprop", "mixture", 1000, DROPPED, RMSPROP, 32, 600, 5 / 6),
     Setting("many nesterov", "many", 2000, DEEP, NESTEROV, 64, 500),
-    Setting("unequal momentum", "unequal", 2000, SMALL, MOMENTUM, 32, 400),
+    Setting("unequal momentum", "unequal", 2000, SMALL, MOMENTUM, 32, 800),
     Setting("few adamw", "digits", 120, DEEP, ADAMW, 20, 300),
     Setting("digits255 momentum", "digits255", 2000, SMALL, MOMENTUM, 32, 600),
     Setting("stripes sgd", "stripes", 2000, DEEP, SGD, 32, 1500),
@@ -215,7 +213,7 @@ _FINAL = (
     Setting("mixture sgd", "mixture", 1000, SMALL, SGD, 32, 500),
     Setting("many momentum", "many", 2000, NORMED, MOMENTUM, 64, 500),
     Setting("many adam", "many", 2000, SOFTMAX, ADAM, 32, 400),
-    Setting("unequal adam", "unequal", 2000, SMALL, ADAM, 32, 400),
+    Setting("unequal adam", "unequal", 2000, SMALL, ADAM, 32, 800),
     Setting("three unequal momentum", "three unequal", 1500, SMALL, MOMENTUM, 32, 500),
     Setting("few momentum", "digits", 120, SMALL, MOMENTUM, 20, 300),
     Setting("digits255 adam", "digits255", 2000, SMALL, ADAM, 32, 600),

@@ -83,8 +83,10 @@ class _Stack:
             share = 1 - BATCH_NORM_MOMENTUM
             mean.lerp_(batch_mean.detach(), share)
             variance.lerp_(batch_variance.detach() * rows / (rows - 1), share)
-            return (values - batch_mean) * torch.rsqrt(batch_variance + BATCH_NORM_EPSILON) * gamma + beta
-        return (values - mean) * torch.rsqrt(variance + BATCH_NORM_EPSILON) * gamma + beta
+        else:
+            batch_mean, batch_variance = mean, variance
+        normal: Tensor = (values - batch_mean) * torch.rsqrt(batch_variance + BATCH_NORM_EPSILON)
+        return normal * gamma + beta
 
 
 class _Optimizer:
@@ -151,11 +153,11 @@ def train(
     for step in range(rates.shape[1]):
         chosen = batches[:, step]
         logits = stack(images[chosen], training=True)
-        loss = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), labels[chosen].flatten(), reduction="none"
-        ).view(len(plans), -1)
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[chosen].flatten(), reduction="none").view(
+            len(plans), -1
+        )
         means = loss.mean(1)
-        means.sum().backward()
+        torch.autograd.backward(means.sum())
         losses.append(means.detach().numpy().copy())
         optimizer.step(rates[:, step])
         if step + 1 in evaluation_steps:
@@ -170,12 +172,12 @@ def _evaluate(stack: _Stack, images: Tensor, labels: npt.NDArray[np.int32]) -> t
     """Return loss, accuracy and balanced accuracy of every model."""
     number = len(next(iter(stack.weights.values())))
     # In parts: a stack makes much of one row.
-    parts = images.split(max(1, 40_000_000 // (number * images.shape[1] * 4)))
+    parts = torch.split(images, max(1, 40_000_000 // (number * images.shape[1] * 4)))
     logits = torch.cat([stack(part.expand(number, -1, -1), training=False) for part in parts], dim=1)
     truth = torch.tensor(labels, dtype=torch.long)
     right = logits.argmax(2) == truth
     log_odds = torch.log_softmax(logits, 2).gather(2, truth.view(1, -1, 1).expand(number, -1, 1))
-    classes = [right[:, truth == label].double().mean(1) for label in truth.unique()]
+    classes = [right[:, truth == label].double().mean(1) for label in torch.tensor(np.unique(labels))]
     loss, accuracy, balanced = -log_odds.mean((1, 2)).double(), right.double().mean(1), torch.stack(classes).mean(0)
     return loss.numpy(), accuracy.numpy(), balanced.numpy()
 

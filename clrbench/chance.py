@@ -12,6 +12,9 @@ MAX_EQUAL_RATIO = 4.0
 CLEAR_ERRORS = 3.0
 """Standard errors by which an accuracy must exceed that of guessing, once."""
 
+UNKNOWN_ROWS_MARGIN = 0.05
+"""Likewise where nobody said how many validation rows there are."""
+
 
 @dataclass(frozen=True)
 class Floor:
@@ -52,4 +55,5 @@ class Floor:
     def clears(self, accuracy: float, looks: int = 1) -> bool:
         """Return whether an accuracy, the best of so many looks, is more than guessing reaches by chance."""
         errors = CLEAR_ERRORS + math.sqrt(2 * math.log(max(looks, 1))) / 2
-        return accuracy > self.accuracy + errors * self.error(self.accuracy)
+        margin = errors * self.error(self.accuracy) if self.rows else UNKNOWN_ROWS_MARGIN
+        return accuracy > self.accuracy + margin

@@ -48,7 +48,9 @@ LOSS_TOO_HIGH = (
 
 BEFORE_FIRST = "base_lr is not known: accuracy has risen before the first rate tested"
 BASE_IN_DOUBT = "base_lr is not known: the seeds put it {decades:.1f} decades apart"
-ONLY_FALLS = "accuracy is level until max_lr and falls from there: it is an upper bound, and nothing was learned below it"
+ONLY_FALLS = (
+    "accuracy is level until max_lr and falls from there: it is an upper bound, and nothing was learned below it"
+)
 LOSS_ONLY = "read off the loss alone, without accuracy"
 ODD_SEED = "seed {seed} puts max_lr at {lr:.3g}, far from the others"
 NO_ANSWER_ALONE = "seed {seed} shows no bounds alone"

@@ -44,8 +44,13 @@ def test_at_most_one_good_curve_in_twenty_is_refused(ramp):
     lr, refused = RAMPS[ramp], []
     for _ in range(40):
         accuracy = trained(
-            rng, lr, 10 ** rng.uniform(-1.7, -0.9), top=rng.uniform(0.4, 0.98), rows=int(rng.choice([300, 600, 2000])),
-            seeds=int(rng.choice([1, 3, 5])), jitter=rng.uniform(0, 0.05),
+            rng,
+            lr,
+            10 ** rng.uniform(-1.7, -0.9),
+            top=rng.uniform(0.4, 0.98),
+            rows=int(rng.choice([300, 600, 2000])),
+            seeds=int(rng.choice([1, 3, 5])),
+            jitter=rng.uniform(0, 0.05),
         )
         refused.append(suggest_bounds(lr, losses(accuracy), accuracy, floor=EVEN).reason)
     assert sum(reason is not None for reason in refused) <= 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,16 +11,19 @@ from clrbench.rates.ledger import Course, Ledger
 from clrbench.rates.reading import tried, utilities
 from clrbench.rates.records import Run, Tried
 
-SCREEN_SHARE, SCREEN_TRIALS = 0.25, 5
+SCREEN_SHARE, SCREEN_TRIALS = 0.2, 4
 """Part of what is left that the first, short trials may cost, and how many of them that is planned for."""
 
-REFINE_SHARE, REFINE_TRIALS = 0.4, 4
+REFINE_SHARE, REFINE_TRIALS = 0.5, 3
 """Likewise of the longer ones."""
 
 HALF_DECADE = 2
 MIN_TRIAL_STEPS = 20
 LOSS_WEIGHT = 0.03
 """Accuracy that a loss e times as high is worth."""
+
+ROUNDED_UP = 0.25
+"""Places that a top may lie below the lattice and still be counted as on it."""
 
 NEAR = 3
 """Places on either side of the best that the parabola is fitted to."""
@@ -34,6 +36,17 @@ class Confirmed:
     place: int
     by_place: dict[int, Tried]
     screened: dict[int, Tried]
+
+    @property
+    def all_tried(self) -> tuple[Tried, ...]:
+        """All that was tried, the short trials first."""
+        return (*self.screened.values(), *self.by_place.values())
+
+    @property
+    def edge(self) -> str | None:
+        """Whether `place` is the lowest or the highest rate that was tried at any length, so that a better may lie beyond."""
+        tried_at = self.by_place.keys() | self.screened.keys()
+        return {min(tried_at): "lowest", max(tried_at): "highest"}.get(self.place)
 
 
 def confirm(ledger: Ledger, start: int) -> Course[Confirmed]:
@@ -82,17 +95,14 @@ def _top(found: dict[int, Tried]) -> int:
     places = np.array(sorted(found))
     values = utilities([found[place] for place in places.tolist()], LOSS_WEIGHT)
     best = int(places[values.argmax()])
-    alive = [not found[place].collapsed for place in places.tolist()]
+    alive = np.array([not found[place].collapsed for place in places.tolist()])
     near = (abs(places - best) <= NEAR) & alive
     if near.sum() < 3:
         return best
     curve = np.polyfit(places[near] - best, values[near], 2)
     if curve[0] >= 0:
         return best
-    top = best - curve[1] / (2 * curve[0])
-    return int(np.floor(np.clip(top, best - 1, best + 1) + 0.5 - 0.25))
-
-
-def rates(tried_at: Iterable[Tried]) -> Sequence[float]:
-    """Return the rates of what was tried."""
-    return [one.lr for one in tried_at]
+    top = best + np.clip(-curve[1] / (2 * curve[0]), -1, 1)
+    # Down to the lattice, but for a hair; never to a rate at which no training stood.
+    below = places[alive & (places <= top + ROUNDED_UP)]
+    return int(below[-1]) if below.size else best

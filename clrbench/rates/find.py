@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clrbench.rates.lattice import HIGHEST, LOWEST, PER_DECADE, rate_at
+from clrbench.rates.lattice import HIGHEST, LOWEST, PER_DECADE, nearest, rate_at
 from clrbench.rates.ledger import Course, Ledger
 from clrbench.rates.reading import end_of
-from clrbench.rates.records import Outcome, Run
+from clrbench.rates.records import Outcome, Run, Tried
 
 FIND_STEPS = 30
 MIN_FIND_STEPS = 10
@@ -32,6 +32,14 @@ class Found:
     best: int | None
     losses: dict[int, float]
     outcomes: dict[Run, Outcome]
+
+    @property
+    def tried(self) -> tuple[Tried, ...]:
+        """What each decade reached."""
+        return tuple(
+            Tried(run.high, (run.seed,), run.num_steps, self.losses[nearest(run.high)], np.nan, 0.0)
+            for run in self.outcomes
+        )
 
     @property
     def highest_alive(self) -> int:

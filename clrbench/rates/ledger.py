@@ -22,6 +22,7 @@ class Ledger:
 
     problem: Problem
     made: dict[Run, Outcome] = field(default_factory=dict)
+    withheld: int = 0
 
     def ask(self, stage: Stage, runs: Iterable[Run]) -> Course[dict[Run, Outcome]]:
         """Have runs made, each once, and return their outcomes."""
@@ -40,7 +41,21 @@ class Ledger:
     @property
     def left(self) -> int:
         """Updates that may still be made."""
-        return self.problem.max_updates - self.updates
+        return self.problem.max_updates - self.updates - self.withheld
+
+    @property
+    def training_share(self) -> int:
+        """Updates that are for training at rates, whatever the sweeps turn out to cost.
+
+        How soon a sweep diverges, and whether its limits are left, depends on the ramp; how long trials are must not.
+        """
+        found = sum(outcome.updates for run, outcome in self.made.items() if run.kind == "constant")
+        plain = self.problem.plain_updates
+        return max(self.problem.max_updates - plain - plain // 3 - found, 0)
+
+    def withhold(self) -> None:
+        """Leave no more than the training share."""
+        self.withheld = max(self.left - self.training_share, 0)
 
     def length(self, updates: float, at_least: int) -> int:
         """Return how long a trial may be that is to cost so much: at most as long as an arm, in whole parts of it."""

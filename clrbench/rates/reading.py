@@ -8,6 +8,7 @@ import numpy as np
 
 from clrbench.chance import Floor
 from clrbench.rates.records import Outcome, Run, Tried
+from clrbench.records import DoubleArray
 
 LAST_PART = 0.25
 """The evaluations in this last part of a training at a constant rate count, all alike."""
@@ -30,12 +31,9 @@ def tried(outcomes: Mapping[Run, Outcome], floor: Floor, *, part: float = LAST_P
     ends = np.array([end_of(outcomes[run], part=part) for run in runs])
     losses, accuracies = ends.T
     known = np.isfinite(losses)
-    if np.isfinite(accuracies).any() or not known.any():
-        collapsed = [run.seed for run, accuracy in zip(runs, accuracies, strict=True) if not floor.clears(accuracy)]
-        accuracy = float(np.where(known, accuracies, floor.accuracy).mean()) if floor.rows else np.nan
-    else:
-        collapsed = [run.seed for run, there in zip(runs, known, strict=True) if not there]
-        accuracy = np.nan
+    loss_only = not np.isfinite(np.concatenate([one.accuracy for one in outcomes.values()])).any()
+    stands = known if loss_only else np.array([floor.clears(accuracy) for accuracy in accuracies])
+    accuracy = np.nan if loss_only and known.any() else float(np.where(known, accuracies, floor.accuracy).mean())
     return Tried(
         lr=runs[0].high,
         seeds=tuple(run.seed for run in runs),
@@ -43,17 +41,18 @@ def tried(outcomes: Mapping[Run, Outcome], floor: Floor, *, part: float = LAST_P
         loss=float(losses.mean()) if known.all() else np.inf,
         accuracy=accuracy,
         error=0.0 if np.isnan(accuracy) else floor.error(accuracy),
-        collapsed=tuple(collapsed),
+        collapsed=tuple(run.seed for run, there in zip(runs, stands, strict=True) if not there),
     )
 
 
-def utilities(all_tried: Sequence[Tried], loss_weight: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def utilities(all_tried: Sequence[Tried], loss_weight: float) -> DoubleArray:
     """Return how good each rate is, in accuracy: the loss decides, by a little, where accuracies are alike.
 
     A loss that is a tenth higher than another costs a tenth of `loss_weight`. Where only losses are known they decide alone.
     """
     accuracy = np.array([one.accuracy for one in all_tried])
     loss = np.array([one.loss for one in all_tried])
-    least = max(float(loss[np.isfinite(loss)].min(initial=np.inf)), 1e-3)
-    penalty = np.log(np.clip(np.where(np.isfinite(loss), loss, np.inf), least, 20 * least) / least)
-    return -penalty if np.isnan(accuracy).all() else accuracy - loss_weight * penalty
+    least = float(np.clip(loss[np.isfinite(loss)].min(initial=1e9), 1e-3, 1e9))
+    penalty = np.log(np.clip(loss, least, 20 * least) / least)
+    values: DoubleArray = -penalty if np.isnan(accuracy).any() else accuracy - loss_weight * penalty
+    return values

@@ -28,13 +28,13 @@ class Problem:
     """What rates are wanted for.
 
     Attributes:
-        class_counts: Validation rows of each class; empty where there are none, and then the training loss counts.
+        class_counts: Validation rows of each class; empty where that is not known, or there are none.
         num_classes: How many classes there are.
         arm_steps: Updates of the trainings that the rates are for; None where none are planned.
         sweep_steps: Updates of one sweep.
         seeds: Of the sweeps, in this order.
         start_lr: Where the sweep starts; None to find it. Likewise `end_lr`.
-        confirm: Whether to train at rates, after the sweep.
+        confirm: Whether to train at rates, after the sweep; without validation rows there is nothing to confirm by.
     """
 
     class_counts: tuple[int, ...]

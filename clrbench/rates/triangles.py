@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from clrbench.rates.lattice import HIGHEST, LOWEST, rate_at
 from clrbench.rates.ledger import Course, Ledger
 from clrbench.rates.reading import tried, utilities
@@ -14,6 +16,7 @@ CYCLES = 4
 """An arm is taken to have so many; a trial is the first few of them."""
 
 TRIALS = 3
+MAX_TRIALS = 5
 MIN_CYCLE_STEPS = 20
 FIRST_MULTIPLES = (1, 3)
 """Places above the constant rate that are tried first."""
@@ -23,32 +26,41 @@ ERRORS = 1.0
 """The highest bound that is worse than the best by less than so many standard errors is taken."""
 
 
-def triangles(ledger: Ledger, constant: int) -> Course[dict[int, Tried]]:
-    """Try upper bounds above the constant rate, up and down from there, as long as that can be afforded."""
-    problem = ledger.problem
-    num_steps, cycles = _length(ledger)
-    seed = problem.seeds[-1]
+@dataclass(frozen=True)
+class Bounded:
+    """The upper bounds tried, by place, and the one chosen; None where all collapsed."""
+
+    place: int | None
+    by_place: dict[int, Tried]
+
+
+def triangles(ledger: Ledger, constant: int) -> Course[Bounded]:
+    """Try upper bounds above the constant rate, and up or down from there while the best lies at an end."""
     found: dict[int, Tried] = {}
+    num_steps, cycles = _length(ledger)
     wanted = [constant + multiple for multiple in FIRST_MULTIPLES]
-    while wanted:
+    while wanted and ledger.left >= num_steps * len(wanted) and len(found) < MAX_TRIALS:
         runs = {
-            place: Run("triangular", rate_at(place) / BASE_FACTOR, rate_at(place), seed, num_steps, cycles)
+            place: Run(
+                "triangular", rate_at(place) / BASE_FACTOR, rate_at(place), ledger.problem.seeds[-1], num_steps, cycles
+            )
             for place in wanted
             if LOWEST <= place <= HIGHEST
         }
         made = yield from ledger.ask("triangles", runs.values())
+        # The rate is low at the end of the last cycle only.
         part = 1 / (4 * cycles)
-        found |= {place: tried({run: made[run]}, problem.floor, part=part) for place, run in runs.items()}
-        best = _best(found)
-        if best == max(found):
-            wanted = [best + 2]
-        elif best == min(found):
-            wanted = [best - 1]
-        else:
-            wanted = [place for place in (best + 1, best - 1) if place not in found][:1]
-        if ledger.left < num_steps or len(found) >= TRIALS + 2 or found[best].collapsed == () and best not in (max(found), min(found)):
-            wanted = []
-    return dict(sorted(found.items()))
+        found |= {place: tried({run: made[run]}, ledger.problem.floor, part=part) for place, run in runs.items()}
+        wanted = _beyond(found) if found else []
+    return Bounded(chosen(found), dict(sorted(found.items())))
+
+
+def _beyond(found: dict[int, Tried]) -> list[int]:
+    """Return what to try next: beyond the end at which the best lies, or nothing."""
+    best = _best(found)
+    if best == min(found):
+        return [best - 1]
+    return [best + 2] if best == max(found) else []
 
 
 def chosen(found: dict[int, Tried]) -> int | None:
