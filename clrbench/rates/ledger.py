@@ -15,6 +15,9 @@ Course: TypeAlias = Generator[Request, Sequence[Outcome], Answer]
 LENGTH_PARTS = 20
 """A trial is a whole number of these parts of the arms' length, so that much the same budget asks for the same runs."""
 
+RESWEEP_PART = 6
+"""A sixth of the plain sweep is kept back for one more sweep beyond the limits given: half as long, of one seed in three."""
+
 
 @dataclass
 class Ledger:
@@ -51,7 +54,7 @@ class Ledger:
         """
         found = sum(outcome.updates for run, outcome in self.made.items() if run.kind == "constant")
         plain = self.problem.plain_updates
-        return max(self.problem.max_updates - plain - plain // 3 - found, 0)
+        return max(self.problem.max_updates - plain - plain // RESWEEP_PART - found, 0)
 
     def withhold(self) -> None:
         """Leave no more than the training share."""

@@ -12,7 +12,7 @@ from clrbench.range_test import BEFORE_FIRST, NEVER_STOPS, suggest_bounds
 from clrbench.rates.find import Found
 from clrbench.rates.lattice import PER_DECADE, rate_at
 from clrbench.rates.ledger import Course, Ledger
-from clrbench.rates.records import Outcome, Problem, Run
+from clrbench.rates.records import MIN_SWEEP_STEPS, Outcome, Problem, Run
 from clrbench.records import Bounds, DoubleArray
 
 BEYOND = 10.0
@@ -38,16 +38,17 @@ def sweep(ledger: Ledger, found: Found | None) -> Course[Swept]:
     """Sweep over the limits given, or found; once more, beyond those given, where the curve does not lie within them."""
     problem = ledger.problem
     given = limits(problem, found)
-    swept = Swept(given, (yield from _attempt(ledger, given, problem.seeds)), given)
+    swept = Swept(given, (yield from _attempt(ledger, given, problem.seeds, problem.sweep_steps)), given)
     if problem.start_lr is None or problem.end_lr is None:
         return swept
     wider, why = _left(given, swept.bounds)
-    # Where rates are confirmed by training the curve only has to show base_lr, and one seed is enough for that.
+    # Where rates are confirmed by training the curve only has to show base_lr, and half as much of one seed will do for that.
     seeds = problem.seeds[:1] if problem.confirm else problem.seeds
+    steps = max(problem.sweep_steps // 2, MIN_SWEEP_STEPS) if problem.confirm else problem.sweep_steps
     kept = ledger.training_share if problem.confirm else 0
-    if why is None or ledger.left - len(seeds) * problem.sweep_steps < kept:
+    if why is None or ledger.left - len(seeds) * steps < kept:
         return swept
-    again = yield from _attempt(ledger, wider, seeds)
+    again = yield from _attempt(ledger, wider, seeds, steps)
     better = again.max_lr is not None and (swept.bounds.max_lr is None or again.base_lr is not None)
     return Swept(wider, again, given, why) if better else swept
 
@@ -72,9 +73,9 @@ def limits(problem: Problem, found: Found | None) -> tuple[float, float]:
     return (low, low * 100) if problem.start_lr is not None else (high / 100, high)
 
 
-def _attempt(ledger: Ledger, over: tuple[float, float], seeds: tuple[int, ...]) -> Course[Bounds]:
+def _attempt(ledger: Ledger, over: tuple[float, float], seeds: tuple[int, ...], num_steps: int) -> Course[Bounds]:
     problem = ledger.problem
-    runs = [Run(problem.ramp, *over, seed, problem.sweep_steps) for seed in seeds]
+    runs = [Run(problem.ramp, *over, seed, num_steps) for seed in seeds]
     outcomes = yield from ledger.ask("sweep", runs)
     return read(problem, tuple(outcomes), tuple(outcomes.values()))
 
