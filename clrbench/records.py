@@ -314,16 +314,17 @@ class Bounds:
     """The rates that a range test suggests, and the evidence for them.
 
     Attributes:
-        base_lr: Rate at which accuracy starts to rise; None if the test refuses.
+        base_lr: Rate at which accuracy starts to rise; None if the test refuses, or where that is in doubt.
         max_lr: Rate at which accuracy peaks, then slows, turns ragged or falls; None if the test refuses.
         reason: None, or why there is no answer: a stable phrase, a colon and what to do.
-        constant_lr: Geometric mean of the bounds, as a constant rate to try; None if the test refuses.
+        constant_lr: A third of `max_lr`, not confirmed, as a constant rate to try; None if the test refuses.
         seeds: How many sweeps the bounds come from.
         accuracy: The column of `curve.csv` that they were read off.
         seed_base_lr: `base_lr` of each seed's own curve; None where that curve alone gives no answer.
         loss_rules: What the rules that read the loss say, each a rate or None: `steepest` (d loss / d log lr is smallest),
             `valley` (midway, in log lr, down to the minimum), `minimum_tenth` (a tenth of the rate of the minimum).
         half_length: None unless the test was made at half its length, too.
+        caveats: What to know before relying on the bounds, a sentence each.
     """
 
     base_lr: float | None
@@ -337,10 +338,11 @@ class Bounds:
     loss_rules: Mapping[str, float | None] = field(default_factory=dict)
     stopped: tuple[StoppedSweep, ...] = ()
     half_length: HalfLengthBounds | None = None
+    caveats: tuple[str, ...] = ()
 
     @property
     def rates(self) -> tuple[float, float]:
-        """`base_lr` and `max_lr` of a test that does not refuse."""
-        if self.base_lr is None or self.max_lr is None:
+        """`base_lr`, a tenth of `max_lr` where it is not known, and `max_lr` of a test that does not refuse."""
+        if self.max_lr is None:
             raise ValueError(f"the range test refuses: {self.reason}")
-        return self.base_lr, self.max_lr
+        return self.max_lr / 10 if self.base_lr is None else self.base_lr, self.max_lr
