@@ -6,9 +6,9 @@ from math import ceil, floor, log10
 
 from clrbench.data import STAND_INS, DatasetSizes
 from clrbench.planning.low_baselines import low_baseline_warnings, planned_mean_rates
-from clrbench.planning.runs import arm_clock, lr_table, split_sizes, with_bounds
+from clrbench.planning.runs import arm_clock, lr_table, split_sizes
 from clrbench.planning.tuning import baselines
-from clrbench.records import Bounds, SplitSizes
+from clrbench.records import SplitSizes
 from clrbench.spec import LOSSES, BackendName, BaseCyclic, Clock, ResolvedArm, Spec
 from clrbench.stats import pairs_needed, smallest_p_value
 
@@ -28,8 +28,11 @@ def warnings(spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...])
             found += (f"arm {name}: {text}" for text in _cycle_warnings(arm.schedule, clock))
         # Finds what no single key shows, such as a rate that sinks below what float32 can hold; no range test can find more
         # than the highest rate that it tries.
-        highest = spec.range_test.end_lr
-        lr_table(replace(arm, schedule=with_bounds(arm.schedule, Bounds(highest, highest))), clock)
+        highest = spec.range_test.schedule().end_lr
+        found_rates = (
+            arm.schedule.with_bounds(highest, highest, highest) if arm.schedule.needs_range_test else arm.schedule
+        )
+        lr_table(replace(arm, schedule=found_rates), clock)
         tune = spec.arms[name].tune
         for rate in (tune and tune.rates) or ():
             lr_table(replace(arm, schedule=arm.schedule.with_rate(rate)), clock)

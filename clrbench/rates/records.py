@@ -189,3 +189,17 @@ class Rates:
     triangles: tuple[Tried, ...] = ()
     seed_max_lr: Mapping[int, float | None] = field(default_factory=dict)
     loss_rules: Mapping[str, float | None] = field(default_factory=dict)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lower and the upper bound of cycles, where there is an answer."""
+        if self.triangle_base_lr is None or self.max_lr is None:
+            raise ValueError(f"the range test refuses: {self.reason}")
+        return self.triangle_base_lr, self.max_lr
+
+    @property
+    def constant(self) -> float:
+        """The constant rate, where there is an answer."""
+        if self.constant_lr is None:
+            raise ValueError(f"the range test refuses: {self.reason}")
+        return self.constant_lr
