@@ -3,7 +3,7 @@
 import numpy as np
 
 from clrbench.analysis.bounds import RangeTest
-from clrbench.analysis.course import Circumstances, follow
+from clrbench.analysis.course import Circumstances, Course, follow
 from clrbench.answer import Answer
 from clrbench.commands.dry_run import demo_line, dry_run_answer, estimate
 from clrbench.commands.report import range_tests_answer, write_range_test
@@ -12,7 +12,7 @@ from clrbench.execution.runner import Runner
 from clrbench.planning.experiment import Experiment
 from clrbench.planning.plan import split_rows
 from clrbench.planning.runs import RangeTestGroup, all_range_tests, needed_range_tests, range_test_clock, split_sizes
-from clrbench.spec import RunSpec
+from clrbench.spec import BackendName, RunSpec
 
 
 def range_test(job: Job, *, dry_run: bool = False) -> Answer:
@@ -57,22 +57,28 @@ def next_command(experiment: Experiment) -> str:
 
 
 def _make(runner: Runner, group: RangeTestGroup) -> RangeTest:
-    """Make the trainings of a range test, one request of every backend after the other, until each has its answer."""
+    """Make the trainings of a range test on every backend."""
     experiment = runner.experiment
-    spec, folder = experiment.spec, runner.folder.range_test(group.arm)
     with experiment.locating():
-        rows = split_sizes(spec, experiment.sizes)
+        rows = split_sizes(experiment.spec, experiment.sizes)
     by_class = _validation_rows_by_class(runner)
-    backends = {name: Circumstances(spec, group, name, rows, by_class) for name in experiment.backends}
-    courses = {name: follow(how, []) for name, how in backends.items()}
-    made: list[RunSpec] = []
-    while wanted := [run for course in courses.values() for run in course.missing]:
-        runs = [run for name in backends for run in [*made, *wanted] if run.backend == name]
-        runner.make(folder, runs, "range test", wanted=wanted, made=set(made))
+    courses: dict[BackendName, Course] = {}
+    for backend in experiment.backends:
+        with runner.keeping_workers() as keeping:
+            courses[backend] = _take(keeping, Circumstances(experiment.spec, group, backend, rows, by_class))
+    return RangeTest(runner.folder.range_test(group.arm), courses)
+
+
+def _take(runner: Runner, how: Circumstances) -> Course:
+    """Make what a range test asks for, one request after the other, until it has its answer."""
+    folder = runner.folder.range_test(how.group.arm)
+    course, made = follow(how, []), list[RunSpec]()
+    while course.missing:
+        runs = [*made, *course.missing]
+        runner.make(folder, runs, "range test", wanted=course.missing, made=set(made))
         made = runs
-        stored = folder.indexed_runs()
-        courses = {name: follow(how, stored) for name, how in backends.items()}
-    return RangeTest(folder, courses)
+        course = follow(how, folder.indexed_runs())
+    return course
 
 
 def _validation_rows_by_class(runner: Runner) -> tuple[int, ...]:
