@@ -12,9 +12,9 @@ from scipy import ndimage
 
 from clrbench.chance import Floor
 from clrbench.curve_fit import Curve, Place, is_noise, noise_of, onset, peak
-from clrbench.records import Bounds, DoubleArray
+from clrbench.records import MIN_CURVE_POINTS, Bounds, DoubleArray
 
-MIN_POINTS = 12
+MIN_POINTS = MIN_CURVE_POINTS
 """A curve of fewer is refused."""
 
 CONSTANT_SHARE = 3.0

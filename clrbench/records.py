@@ -293,6 +293,10 @@ class Provenance:
     standardisation: Mapping[str, list[float]] | None
 
 
+MIN_CURVE_POINTS = 12
+"""The curve of a range test that has fewer is refused."""
+
+
 @dataclass(frozen=True)
 class Bounds:
     """The rates that the curve of a range test suggests, and the evidence for them; `rates.Rates` is what arms take.

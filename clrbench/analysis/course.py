@@ -76,10 +76,16 @@ class Circumstances:
     validation_rows_by_class: tuple[int, ...]
 
 
-def follow(how: Circumstances, stored: Iterable[StoredRun]) -> Course:
-    """Return how far a range test has come with these finished runs; others among them change nothing."""
+def follow(how: Circumstances, stored: Iterable[StoredRun], *, among: Iterable[RunSpec] | None = None) -> Course:
+    """Return how far a range test has come with these finished runs; those that it does not ask for change nothing.
+
+    `among` are the only ones that count; None for all.
+    """
     problem = range_test_problem(how.spec, how.group, how.rows, how.validation_rows_by_class)
     by_spec = {_comparable(run.spec): run for run in stored if run.spec.backend == how.backend}
+    if among is not None:
+        counted = set(map(_comparable, among))
+        by_spec = {spec: run for spec, run in by_spec.items() if spec in counted}
     evidence: dict[Run, Outcome] = {}
     trials: list[Trial] = []
     attempts: Counter[Stage] = Counter()

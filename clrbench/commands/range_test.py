@@ -77,7 +77,8 @@ def _take(runner: Runner, how: Circumstances) -> Course:
         runs = [*made, *course.missing]
         runner.make(folder, runs, "range test", wanted=course.missing, made=set(made))
         made = runs
-        course = follow(how, folder.indexed_runs())
+        # What is to be made anew does not count before it is.
+        course = follow(how, folder.indexed_runs(), among=made if runner.options.redo else None)
     return course
 
 

@@ -25,6 +25,8 @@ from clrbench.spec import (
     Schedule,
     Spec,
 )
+from clrbench.spec.model import RANGE_TEST_SEEDS, RangeTest
+from clrbench.spec.names import own_seeds
 
 if TYPE_CHECKING:
     from clrbench.rates import Rates  # which loads scipy, and `clrbench validate` needs none
@@ -205,6 +207,13 @@ def needed_range_tests(spec: Spec) -> list[RangeTestGroup]:
     """Return the range tests that the arms of a spec take their rates from, each once."""
     groups = (range_test_group(spec, name) for name, arm in spec.arms.items() if arm.needs_range_test)
     return list(dict.fromkeys(groups))
+
+
+def asked_range_tests(spec: Spec) -> list[RangeTestGroup]:
+    """Return the range tests that arms take their rates from, and that of the spec itself where it describes one."""
+    untouched = RangeTest(seeds=own_seeds(RANGE_TEST_SEEDS, spec.seeds))
+    described = not spec.arms or spec.range_test != untouched
+    return all_range_tests(spec) if described else needed_range_tests(spec)
 
 
 def all_range_tests(spec: Spec) -> list[RangeTestGroup]:

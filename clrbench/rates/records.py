@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from clrbench.chance import Floor
-from clrbench.records import DoubleArray
+from clrbench.records import MIN_CURVE_POINTS, DoubleArray
 
 Ramp: TypeAlias = Literal["linear", "exponential"]
 Kind: TypeAlias = Literal["constant", "triangular", "linear", "exponential"]
@@ -19,7 +19,7 @@ Stage: TypeAlias = Literal["find", "sweep", "confirm", "triangles"]
 BUDGET = 3.0
 """All runs together make at most so many times the updates of the plain sweep."""
 
-MIN_SWEEP_STEPS = 12
+MIN_SWEEP_STEPS = MIN_CURVE_POINTS
 """A shorter sweep has too few points for a curve."""
 
 
