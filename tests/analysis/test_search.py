@@ -1,5 +1,7 @@
 """Tries on disk -> their table, and the rate chosen."""
 
+from __future__ import annotations
+
 import math
 from pathlib import Path
 from typing import Any
