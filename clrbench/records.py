@@ -284,8 +284,8 @@ class Bounds:
         seed_base_lr: `base_lr` of each seed's own curve; None where that curve alone gives no answer.
         loss_rules: What the rules that read the loss say, each a rate or None: `steepest` (d loss / d log lr is smallest),
             `valley` (midway, in log lr, down to the minimum), `minimum_tenth` (a tenth of the rate of the minimum).
-        half_length: None unless the test was made at half its length, too.
         caveats: What to know before relying on the bounds, a sentence each.
+        half_length: None unless the test was made at half its length, too.
     """
 
     base_lr: float | None
@@ -298,8 +298,8 @@ class Bounds:
     seed_max_lr: tuple[float | None, ...] = ()
     loss_rules: Mapping[str, float | None] = field(default_factory=dict)
     stopped: tuple[StoppedSweep, ...] = ()
-    half_length: HalfLengthBounds | None = None
     caveats: tuple[str, ...] = ()
+    half_length: HalfLengthBounds | None = None
 
     @property
     def rates(self) -> tuple[float, float]:

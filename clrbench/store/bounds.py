@@ -41,6 +41,7 @@ def _from_json(content: dict[str, Any]) -> Bounds:
             "seed_base_lr": tuple(content["seed_base_lr"]),
             "seed_max_lr": tuple(content["seed_max_lr"]),
             "stopped": tuple(StoppedSweep(**stopped) for stopped in content["stopped"]),
+            "caveats": tuple(content.get("caveats", ())),
             "half_length": half_length and HalfLengthBounds(**half_length),
         }
     )

@@ -38,6 +38,7 @@ KEYS = [
     "seed_max_lr",
     "loss_rules",
     "stopped",
+    "caveats",
 ]
 
 
