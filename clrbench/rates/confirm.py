@@ -34,6 +34,9 @@ LOSS_WEIGHT = 0.03
 PLACES_A_LENGTH = 2.0
 """Places by which the best rate of trainings ten times as long lies lower: a short one rewards speed."""
 
+MAX_LOSS = 0.1
+"""Accuracy in the trials that a lower rate may cost: where the slower ones are far behind, speed is what counts."""
+
 ROUNDED_UP = 0.25
 """Places that a top may lie below the lattice and still be counted as on it."""
 
@@ -144,5 +147,5 @@ def _top(found: dict[int, Tried], lower: float) -> int:
         if curve[0] < 0:
             top += float(np.clip(-curve[1] / (2 * curve[0]), -1, 1))
     # Down to the lattice, but for a hair; never to a rate at which no training stood.
-    below = places[alive & (places <= top - lower + ROUNDED_UP)]
-    return int(below[-1]) if below.size else int(places[alive][0]) if alive.any() else best
+    below = places[alive & (places <= top - lower + ROUNDED_UP) & (values >= values.max() - MAX_LOSS)]
+    return int(below[-1]) if below.size else best

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from clrbench.rates.confirm import PLACES_A_LENGTH, ROUNDED_UP
+from clrbench.rates import confirm
 from clrbench.rates.lattice import HIGHEST, LOWEST, rate_at
 from clrbench.rates.ledger import Course, Ledger
 from clrbench.rates.reading import tried, utilities
@@ -55,7 +55,7 @@ def triangles(ledger: Ledger, constant: int) -> Course[Bounded]:
         found |= {place: tried({run: made[run]}, ledger.problem.floor, part=part) for place, run in runs.items()}
         wanted = _beyond(found) if found else []
     arm_steps = ledger.problem.arm_steps or num_steps
-    lower = PLACES_A_LENGTH * math.log10(max(arm_steps / num_steps, 1))
+    lower = confirm.PLACES_A_LENGTH * math.log10(max(arm_steps / num_steps, 1))
     return Bounded(chosen(found, lower), dict(sorted(found.items())))
 
 
@@ -76,7 +76,8 @@ def chosen(found: dict[int, Tried], lower: float) -> int | None:
     values = utilities([alive[place] for place in places], LOSS_WEIGHT)
     error = ERRORS * max(one.error for one in alive.values())
     highest = max(place for place, value in zip(places, values, strict=True) if value >= values.max() - error)
-    return max((place for place in places if place <= highest - lower + ROUNDED_UP), default=places[0])
+    near = [place for place, value in zip(places, values, strict=True) if value >= values.max() - confirm.MAX_LOSS]
+    return max((place for place in near if place <= highest - lower + confirm.ROUNDED_UP), default=near[0])
 
 
 def _best(found: dict[int, Tried]) -> int:
