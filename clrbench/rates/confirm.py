@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -29,6 +30,12 @@ HALF_DECADE = 2
 MIN_TRIAL_STEPS = 20
 LOSS_WEIGHT = 0.03
 """Accuracy that a loss e times as high is worth."""
+
+PLACES_A_LENGTH = 2.0
+"""Places by which the best rate of trainings ten times as long lies lower: a short one rewards speed."""
+
+MAX_LOSS = 0.1
+"""Accuracy in the trials that a lower rate may cost: where the slower ones are far behind, speed is what counts."""
 
 ROUNDED_UP = 0.25
 """Places that a top may lie below the lattice and still be counted as on it."""
@@ -86,7 +93,10 @@ def confirm(ledger: Ledger, start: int) -> Course[Confirmed]:
             place: refined[place] | {run: made[run] for run in made if run.high == rate_at(place)} for place in near
         }
     found = _tried(refined, floor)
-    return Confirmed(_top(found), found, _tried(screened, floor))
+    arm_steps = ledger.problem.arm_steps or long
+    return Confirmed(
+        _top(found, PLACES_A_LENGTH * math.log10(max(arm_steps / long, 1))), found, _tried(screened, floor)
+    )
 
 
 def _climb(
@@ -124,19 +134,18 @@ def _best(found: dict[int, Tried]) -> int:
     return places[int(values.argmax())]
 
 
-def _top(found: dict[int, Tried]) -> int:
-    """Return the place at the top of a parabola through the best and those near it, rounded down."""
+def _top(found: dict[int, Tried], lower: float) -> int:
+    """Return the place at the top of a parabola through the best and those near it, so much lower, and rounded down."""
     places = np.array(sorted(found))
     values = utilities([found[place] for place in places.tolist()], LOSS_WEIGHT)
     best = int(places[values.argmax()])
     alive = np.array([not found[place].collapsed for place in places.tolist()])
     near = (abs(places - best) <= NEAR) & alive
-    if near.sum() < 3:
-        return best
-    curve = np.polyfit(places[near] - best, values[near], 2)
-    if curve[0] >= 0:
-        return best
-    top = best + np.clip(-curve[1] / (2 * curve[0]), -1, 1)
+    top = float(best)
+    if near.sum() >= 3:
+        curve = np.polyfit(places[near] - best, values[near], 2)
+        if curve[0] < 0:
+            top += float(np.clip(-curve[1] / (2 * curve[0]), -1, 1))
     # Down to the lattice, but for a hair; never to a rate at which no training stood.
-    below = places[alive & (places <= top + ROUNDED_UP)]
+    below = places[alive & (places <= top - lower + ROUNDED_UP) & (values >= values.max() - MAX_LOSS)]
     return int(below[-1]) if below.size else best

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from clrbench.rates import confirm
 from clrbench.rates.lattice import HIGHEST, LOWEST, rate_at
 from clrbench.rates.ledger import Course, Ledger
 from clrbench.rates.reading import tried, utilities
@@ -18,11 +20,11 @@ CYCLES = 4
 TRIALS = 3
 MAX_TRIALS = 5
 MIN_CYCLE_STEPS = 20
-FIRST_MULTIPLES = (1, 3)
+FIRST_MULTIPLES = (0, 1, 2)
 """Places above the constant rate that are tried first."""
 
 LOSS_WEIGHT = 0.03
-ERRORS = 1.0
+ERRORS = 0.3
 """The highest bound that is worse than the best by less than so many standard errors is taken."""
 
 
@@ -52,7 +54,9 @@ def triangles(ledger: Ledger, constant: int) -> Course[Bounded]:
         part = 1 / (4 * cycles)
         found |= {place: tried({run: made[run]}, ledger.problem.floor, part=part) for place, run in runs.items()}
         wanted = _beyond(found) if found else []
-    return Bounded(chosen(found), dict(sorted(found.items())))
+    arm_steps = ledger.problem.arm_steps or num_steps
+    lower = confirm.PLACES_A_LENGTH * math.log10(max(arm_steps / num_steps, 1))
+    return Bounded(chosen(found, lower), dict(sorted(found.items())))
 
 
 def _beyond(found: dict[int, Tried]) -> list[int]:
@@ -63,15 +67,17 @@ def _beyond(found: dict[int, Tried]) -> list[int]:
     return [best + 2] if best == max(found) else []
 
 
-def chosen(found: dict[int, Tried]) -> int | None:
-    """Return the highest upper bound that is not clearly worse than the best, and collapsed in no seed; None if all did."""
+def chosen(found: dict[int, Tried], lower: float) -> int | None:
+    """Return the highest bound that is not clearly worse than the best, so much lower; None if all collapsed."""
     alive = {place: one for place, one in found.items() if not one.collapsed}
     if not alive:
         return None
     places = sorted(alive)
     values = utilities([alive[place] for place in places], LOSS_WEIGHT)
     error = ERRORS * max(one.error for one in alive.values())
-    return max(place for place, value in zip(places, values, strict=True) if value >= values.max() - error)
+    highest = max(place for place, value in zip(places, values, strict=True) if value >= values.max() - error)
+    near = [place for place, value in zip(places, values, strict=True) if value >= values.max() - confirm.MAX_LOSS]
+    return max((place for place in near if place <= highest - lower + confirm.ROUNDED_UP), default=near[0])
 
 
 def _best(found: dict[int, Tried]) -> int:
