@@ -12,7 +12,6 @@ from clrbench.records import Json
 from clrbench.report.figures.range_test import is_exponential
 from clrbench.report.text_curve import TextAxis, text_curve
 from clrbench.report.words import counted, metric_label
-from clrbench.spec import BackendName
 from clrbench.store.bounds import rates_to_json
 
 
@@ -53,9 +52,8 @@ def _lines(test: RangeTest, next_command: str) -> Iterator[str]:
         yield from _evidence_lines(course)
     if not test.has_answer:
         yield f"Next: {next_command}"
-    for backend, course in test.courses.items():
-        if course.sweeps:
-            yield from ["", _text_curve(test, backend)]
+    for course in test.courses.values():
+        yield from _text_curve(course)
     yield from ["", f"Curve, rates and plot: {test.folder.root}"]
 
 
@@ -88,10 +86,14 @@ def _outcome_words(one: Tried) -> str:
     return f"{value} (collapsed)" if one.collapsed else value
 
 
-def _text_curve(test: RangeTest, backend: BackendName) -> str:
-    curve = curve_table(trial.stored for trial in test.courses[backend].sweeps)
+def _text_curve(course: Course) -> Iterator[str]:
+    """Yield the mean curve, where there is any."""
+    curve = curve_table(trial.stored for trial in course.sweeps)
     points = accuracy_column(curve)
     mean: pd.Series[float] = curve.dropna(subset=[points]).groupby("lr", sort=True)[points].mean()
+    if mean.empty:
+        return
     x_axis = TextAxis("learning rate", log=is_exponential(curve))
     y_axis = TextAxis(metric_label(points))
-    return text_curve(mean.index.to_numpy(), {backend: mean.to_numpy()}, x_axis=x_axis, y_axis=y_axis)
+    backend = course.sweeps[0].stored.key.backend
+    yield from ["", text_curve(mean.index.to_numpy(), {backend: mean.to_numpy()}, x_axis=x_axis, y_axis=y_axis)]
