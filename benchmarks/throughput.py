@@ -68,6 +68,7 @@ def clrbench_epoch(backend_name: str, threads: int, batch_size: int) -> Epoch:
         batches=batches,
         lr=triangular(len(batches)),
         rows=SplitRows(*(np.arange(0, dtype=np.int32) for _ in Split)),
+        validation_classes=np.empty(0, np.int32),
         test_classes=np.empty(0, np.int32),
         num_classes=mnist.num_classes,
         evaluation_steps=np.empty(0, np.int32),

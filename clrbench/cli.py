@@ -200,16 +200,15 @@ def compare(dry_run: bool, fail_if: Any, allow_untuned: bool, **options: Any) ->
 @_out
 @_data_dir
 @_running_options
-@click.option("--check-length", is_flag=True, help="Sweep again at half the length, and say whether the bounds hold.")
 @answering
-def range_test(dry_run: bool, check_length: bool, **options: Any) -> Answer:
-    """Find base_lr and max_lr for SPEC with the LR range test, or refuse and say why.
+def range_test(dry_run: bool, **options: Any) -> Answer:
+    """Find rates to train SPEC at with the LR range test, confirmed by training, or refuse and say why.
 
     Also known as LR finder or lr_find. Without SPEC: that of the packaged demo on MNIST.
     """
     from clrbench.commands.range_test import range_test
 
-    return range_test(_job(**options), dry_run=dry_run, check_length=check_length)
+    return range_test(_job(**options), dry_run=dry_run)
 
 
 @main.command()

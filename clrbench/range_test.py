@@ -3,63 +3,93 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage, optimize
+from scipy import ndimage
 
-from clrbench.records import Bounds, DoubleArray
+from clrbench.chance import Floor
+from clrbench.curve_fit import Curve, Place, is_noise, noise_of, onset, peak
+from clrbench.records import MIN_CURVE_POINTS, Bounds, DoubleArray
 
-MIN_POINTS = 12
+MIN_POINTS = MIN_CURVE_POINTS
 """A curve of fewer is refused."""
 
-_MAX_POINTS = 200
-_MAX_GAP_DECADES = 0.25
-_CAUTION_DECADES = 0.15
-# Of the distance to the peak: high powers make a plateau, low ones set in at once.
-_POWERS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 8.0, 16.0, 32.0)
-_LOW = 6  # the low ones among them
+CONSTANT_SHARE = 3.0
+"""Without trainings at them, `constant_lr` is `max_lr` over this; never anything of `base_lr`."""
+
+_CAUTION_DECADES, _LOSS_CAUTION_DECADES = 0.15, 0.3
+_MAX_ERROR_DECADES = 0.2
+_MAX_BASE_ERROR_DECADES = 0.35
+"""Standard errors of the median over the seeds, past which there is none."""
+_ODD_DECADES = 0.5
+_LEARNS_SHARE = 1 / 3
+_DIVERGED_AT_ONCE = 2
+_LEVEL_POINTS = 5
+_CLEAR_FALL = 9.0
+"""Standard errors of the running mean of the loss by which its deepest fall must exceed noise."""
 
 # What stands before the colon is stable.
-FLAT = "flat: accuracy never rises clearly above its start; raise end_lr, or lower start_lr if the loss is high"
+FLAT = "flat: accuracy never rises clearly above guessing; raise end_lr, or look at the labels if no rate changes that"
 STARTS_DIVERGED = "starts diverged: the first rates are already too high; lower start_lr"
 NEVER_STOPS = "never stops rising: accuracy still rises at the last rate; raise end_lr"
 SEEDS_DISAGREE = "seeds disagree: their bounds lie too far apart; use a longer range test or more seeds"
 TOO_FEW_POINTS = f"too few points: at least {MIN_POINTS} are needed; use more steps"
-NAN_FROM_START = "nan from the start: no finite value at the first rate; lower start_lr"
+NAN_FROM_START = (
+    "nan from the start: no finite loss at the first update, which no rate has touched yet; look at the data and the "
+    "initial weights"
+)
+LOSS_TOO_HIGH = (
+    "loss too high from the start: the loss of update 1 is {loss:.4g}, which no rate has touched yet; scale the inputs, or "
+    "look at the initial weights"
+)
 
-
-@dataclass(frozen=True)
-class _Place:
-    """Where on the log10 lr axis something lies: the median and the ends of the 90 % range of its posterior."""
-
-    low: float
-    median: float
-    high: float
+BEFORE_FIRST = "base_lr is not known: accuracy has risen before the first rate tested"
+BASE_IN_DOUBT = "base_lr is not known: the seeds put it {decades:.1f} decades apart"
+ONLY_FALLS = (
+    "accuracy is level until max_lr and falls from there: it is an upper bound, and nothing was learned below it"
+)
+LOSS_ONLY = "read off the loss alone, without accuracy"
+ODD_SEED = "seed {seed} puts max_lr at {lr:.3g}, far from the others"
+NO_ANSWER_ALONE = "seed {seed} shows no bounds alone"
 
 
 @dataclass(frozen=True)
 class _Answer:
-    base: _Place | None = None  # both are also there when accuracy never stops rising
-    peak: _Place | None = None
+    base: Place | None = None  # both are also there when accuracy never stops rising
+    peak: Place | None = None
     reason: str | None = None
+    rise: float = 0.0
+    caveats: tuple[str, ...] = ()
+    caution_decades: float = _CAUTION_DECADES
 
     @property
     def base_lr(self) -> float | None:
-        """The rate of the onset; None if the curve is refused."""
+        """The rate of the onset; None if the curve is refused, or does not show it."""
         return None if self.base is None or self.reason else float(10**self.base.median)
 
     @property
     def max_lr(self) -> float | None:
         """The rate of the peak, near its lower end where its range is wide; None if the curve is refused."""
-        if self.peak is None or self.reason:
-            return None
+        return None if self.peak is None or self.reason else float(10**self.max_place)
+
+    @property
+    def max_place(self) -> float:
+        """Likewise in log10 lr, also of a curve that never stops rising; nan without a peak."""
         # Too high a rate costs more than too low a one.
-        return float(10 ** min(self.peak.median, self.peak.low + _CAUTION_DECADES))
+        return math.nan if self.peak is None else min(self.peak.median, self.peak.low + self.caution_decades)
 
 
-def suggest_bounds(lr: npt.ArrayLike, loss: npt.ArrayLike, accuracy: npt.ArrayLike) -> Bounds:
+def suggest_bounds(
+    lr: npt.ArrayLike,
+    loss: npt.ArrayLike,
+    accuracy: npt.ArrayLike | None = None,
+    *,
+    floor: Floor | None = None,
+    seeds: Sequence[int] | None = None,
+) -> Bounds:
     """Suggest base_lr and max_lr from the curve of an LR range test, or refuse.
 
     The bounds come from the accuracy averaged over the seeds, and are also found for each seed's own curve. A seed that
@@ -69,11 +99,14 @@ def suggest_bounds(lr: npt.ArrayLike, loss: npt.ArrayLike, accuracy: npt.ArrayLi
         lr: float[points], ascending, > 0; the rate at each point of a linear or exponential ramp; nan is allowed where
             all seeds have diverged.
         loss: float[points] or float[seeds, points]; nan or inf from where a seed diverged.
-        accuracy: As `loss`, fractions; of validation rows, or of raw mini-batches.
+        accuracy: As `loss`, fractions; of validation rows, or of raw mini-batches. Without it the loss alone is read.
+        floor: What guessing reaches on the validation rows; without it the lowest accuracy of the curve stands for that.
+        seeds: Their names in caveats; 0, 1, ... without it.
 
     Returns:
-        The bounds, or None and the reason, with the evidence. Seeds disagree when the 90 % ranges of two of them lie
-        more than 0.25 decades apart in `max_lr` or 0.5 in `base_lr`, or when one of them has no answer alone.
+        The bounds, or None and the reason, with the evidence. Seeds disagree where the standard error of the median of
+        their own `max_lr` exceeds 0.2 decades, or where half of them do not learn; the same of `base_lr` alone (0.35
+        decades) withholds that alone. More seeds make either less likely.
 
     Raises:
         ValueError: If the shapes do not fit, or the rates do not ascend from above 0.
@@ -81,54 +114,92 @@ def suggest_bounds(lr: npt.ArrayLike, loss: npt.ArrayLike, accuracy: npt.ArrayLi
     Source: Smith 2017, section 3.3, arXiv:1506.01186.
     """
     lr = np.asarray(lr, np.float64)
-    losses, accuracies = np.atleast_2d(np.asarray(loss, np.float64)), np.atleast_2d(np.asarray(accuracy, np.float64))
+    losses = np.atleast_2d(np.asarray(loss, np.float64))
+    accuracies = losses * np.nan if accuracy is None else np.atleast_2d(np.asarray(accuracy, np.float64))
     if losses.ndim != 2 or losses.shape != accuracies.shape or accuracies.shape[1:] != lr.shape:
         raise ValueError(
             f"lr {lr.shape}, loss {losses.shape}, accuracy {accuracies.shape}: need [points], [seeds, points]"
         )
+    loss_only = bool(np.isfinite(losses).any() and not np.isfinite(accuracies).any())
+    if loss_only:
+        lr, losses, accuracies, floor = *_as_accuracy(lr, losses), None
     known = lr[(np.isfinite(losses) & np.isfinite(accuracies)).any(axis=0)]
     if not ((known > 0).all() and (np.diff(known) >= 0).all()):
         raise ValueError("lr: need rates above 0 in ascending order; leave out points at 0, and sort all three by lr")
-    answer = _answer(lr, losses, accuracies)
-    seeds = [_answer(lr, losses[[i]], accuracies[[i]]) for i in range(len(losses))] if len(losses) > 1 else [answer]
-    if answer.reason is None and _disagree(seeds):
-        answer = replace(answer, reason=SEEDS_DISAGREE)
-    base_lr, max_lr = answer.base_lr, answer.max_lr
-    borne_out = [seed.max_lr for seed in seeds if seed.max_lr is not None]
+
+    def read(rows: list[int]) -> _Answer:
+        found = _answer(lr, losses[rows], accuracies[rows], floor)
+        # A loss is seldom ragged before it diverges, and its minimum is easier to place.
+        return replace(found, caution_decades=_LOSS_CAUTION_DECADES if loss_only else _CAUTION_DECADES)
+
+    answer = read(list(range(len(losses))))
+    alone = [answer]
+    if len(losses) > 1:
+        alone = [read([i]) for i in range(len(losses))]
+        answer = _weighed(answer, alone, list(seeds or range(len(losses))))
+    borne_out = [seed.max_lr for seed in alone if seed.max_lr is not None]
+    max_lr = answer.max_lr
     if max_lr is not None and borne_out:
         # One seed that diverges early cuts a cliff into the mean curve; no rate beyond what single seeds bear out.
         max_lr = float(np.clip(max_lr, min(borne_out), max(borne_out)))
+    base_lr = answer.base_lr if max_lr is None or answer.base_lr is None or answer.base_lr < max_lr else None
     return Bounds(
         base_lr,
         max_lr,
         answer.reason,
-        constant_lr=None if base_lr is None or max_lr is None else math.sqrt(base_lr * max_lr),
-        seeds=len(seeds),
-        seed_base_lr=tuple(seed.base_lr for seed in seeds),
-        seed_max_lr=tuple(seed.max_lr for seed in seeds),
+        constant_lr=None if max_lr is None else max_lr / CONSTANT_SHARE,
+        seeds=len(alone),
+        seed_base_lr=tuple(seed.base_lr for seed in alone),
+        seed_max_lr=tuple(seed.max_lr for seed in alone),
         loss_rules=_loss_rules(lr, losses),
+        caveats=(*((LOSS_ONLY,) if loss_only else ()), *answer.caveats),
     )
 
 
-def _disagree(seeds: list[_Answer]) -> bool:
-    """Return whether a seed shows no bounds, or two show bounds that lie apart by more than their own doubt."""
-    onsets = [seed.base for seed in seeds if seed.base is not None]
-    peaks = [seed.peak for seed in seeds if seed.peak is not None]
-    return len(peaks) < len(seeds) or _gap(peaks) > _MAX_GAP_DECADES or _gap(onsets) > 2 * _MAX_GAP_DECADES
+def _weighed(answer: _Answer, alone: list[_Answer], names: list[int]) -> _Answer:
+    """Return the answer of the mean curve as far as the seeds bear it out, the odd ones named."""
+    if answer.peak is None:
+        return answer
+    learning = [seed for seed in alone if seed.rise > _LEARNS_SHARE * answer.rise]
+    if 2 * len(learning) <= len(alone):
+        return replace(answer, reason=answer.reason or SEEDS_DISAGREE)
+    peaks = np.array([seed.max_place for seed in alone])
+    caveats = list(answer.caveats)
+    spread = _error(peaks)
+    if spread > _MAX_ERROR_DECADES and answer.reason is None:
+        ends = f"{10 ** np.nanmin(peaks):.3g} to {10 ** np.nanmax(peaks):.3g}"
+        return replace(answer, reason=f"{SEEDS_DISAGREE} (max_lr {ends})")
+    middle = np.nanmedian(peaks) if np.isfinite(peaks).any() else np.nan
+    for name, seed, place in zip(names, alone, peaks, strict=True):
+        if seed.peak is None:
+            caveats.append(NO_ANSWER_ALONE.format(seed=name))
+        elif abs(place - middle) > _ODD_DECADES:
+            caveats.append(ODD_SEED.format(seed=name, lr=10**place))
+    onsets = np.array([np.nan if seed.base is None else seed.base.median for seed in alone])
+    if answer.base is not None and _error(onsets) > _MAX_BASE_ERROR_DECADES:
+        caveats.append(BASE_IN_DOUBT.format(decades=np.nanmax(onsets) - np.nanmin(onsets)))
+        answer = replace(answer, base=None)
+    return replace(answer, caveats=tuple(caveats))
 
 
-def _gap(places: list[_Place]) -> float:
-    return max(place.low for place in places) - min(place.high for place in places)
+def _error(places: DoubleArray) -> float:
+    """Return the standard error of the median of these places; 0 where fewer than two are known."""
+    known = places[np.isfinite(places)]
+    if len(known) < 2:
+        return 0.0
+    # Of two the deviation is hardly known, and the median of many is not moved by one of them.
+    deviation = known.std(ddof=1) if len(known) < 4 else 1.4826 * np.median(abs(known - np.median(known)))
+    return float(1.25 * deviation / math.sqrt(len(known)))
 
 
-def _answer(lr: DoubleArray, losses: DoubleArray, accuracies: DoubleArray) -> _Answer:
+def _answer(lr: DoubleArray, losses: DoubleArray, accuracies: DoubleArray, floor: Floor | None) -> _Answer:
     """Return the bounds of the mean curve of these seeds."""
     alive = np.logical_and.accumulate(np.isfinite(losses) & np.isfinite(accuracies), axis=1)
     points = int(alive.any(axis=0).sum())
     if len(lr) < MIN_POINTS:
         return _Answer(reason=TOO_FEW_POINTS)
     if points < MIN_POINTS:
-        return _Answer(reason=STARTS_DIVERGED if points else NAN_FROM_START)
+        return _Answer(reason=_cause(losses, points))
     lowest = np.where(alive, accuracies, np.inf).min(axis=1, keepdims=True)
     lowest[np.isinf(lowest)] = lowest.min()
     mean = np.where(alive, accuracies, lowest).mean(axis=0)[:points]
@@ -138,177 +209,62 @@ def _answer(lr: DoubleArray, losses: DoubleArray, accuracies: DoubleArray) -> _A
         past = np.arange(1, max(3, points // 20) + 1)
         mean = np.append(mean, np.full(len(past), lowest.mean()))
         log_lr = np.append(log_lr, log_lr[-1] + past * (log_lr[-1] - log_lr[-2]))
-    curve = _Curve(log_lr, mean)
+    curve = Curve(log_lr, mean)
+    top = float(curve.smooth[curve.top])
+    if floor is not None and floor.rows and not floor.clears(top, looks=len(curve.smooth)):
+        return _Answer(reason=FLAT)
     # Six standard errors: the range of the running mean of pure noise.
     clear = max(0.02, 6 * curve.noise / math.sqrt(curve.window))
-    if curve.rise < clear or _is_noise(curve.accuracy) or curve.top < 2:
-        # -log(accuracy) is about the loss of guessing.
-        guessing = -math.log(float(np.clip(curve.floor, 1e-3, 0.9)))
-        falls = curve.floor + curve.rise - curve.smooth[curve.top :].min() > clear
-        return _Answer(reason=STARTS_DIVERGED if falls or np.median(losses[alive]) > 2 * guessing else FLAT)
-    peak, stops = _peak(curve)
-    return _Answer(_onset(curve), peak, None if stops else NEVER_STOPS)
+    if curve.rise < clear or is_noise(curve.accuracy) or curve.top < 2:
+        return _no_rise(curve, clear, float(np.median(losses[alive])), floor)
+    place, stops = peak(curve)
+    base = onset(curve)
+    if base.median <= curve.log_lr[0]:
+        return _Answer(None, place, None if stops else NEVER_STOPS, curve.rise, (BEFORE_FIRST,))
+    return _Answer(base, place, None if stops else NEVER_STOPS, curve.rise)
 
 
-class _Curve:
-    """Accuracy against log10 lr in at most 200 points, and what is read off its running mean."""
-
-    def __init__(self, log_lr: DoubleArray, accuracy: DoubleArray) -> None:
-        size = -(-len(accuracy) // _MAX_POINTS)
-        rest = len(accuracy) % size
-        self.log_lr: DoubleArray = log_lr[rest:].reshape(-1, size).mean(axis=1)
-        self.accuracy: DoubleArray = accuracy[rest:].reshape(-1, size).mean(axis=1)
-        self.window = max(3, len(self.accuracy) // 20 | 1)
-        self.smooth: DoubleArray = ndimage.uniform_filter1d(self.accuracy, self.window, mode="nearest")
-        self.noise = _noise(self.accuracy)
-        self.top = int(self.smooth.argmax())
-        self.floor = float(self.smooth[: self.top + 1].min())
-        self.rise = float(self.smooth[self.top]) - self.floor
+def _cause(losses: DoubleArray, points: int) -> str:
+    """Return why there are hardly any points: the loss of update 1 tells nothing of the rate."""
+    first = losses[:, 0]
+    if not np.isfinite(first).any():
+        return NAN_FROM_START
+    return LOSS_TOO_HIGH.format(loss=np.nanmedian(first)) if points < _DIVERGED_AT_ONCE else STARTS_DIVERGED
 
 
-def _noise(values: DoubleArray) -> float:
-    """Return the standard deviation of the noise on a smooth curve, in spite of a few jumps."""
-    return float(1.4826 * np.median(np.abs(np.diff(values, 2))) / math.sqrt(6)) + 1e-4
+def _no_rise(curve: Curve, clear: float, loss: float, floor: Floor | None) -> _Answer:
+    """Return why a curve that does not rise has no answer, or that it has one: what a trained network can bear."""
+    high, low = float(curve.smooth[: curve.top + 1].max()), float(curve.smooth[curve.top :].min())
+    falls = high - low > clear
+    level = np.flatnonzero(curve.smooth < high - max(0.05 * (high - low), 3 * curve.noise / math.sqrt(curve.window)))
+    begins = curve.log_lr[0]
+    until = int(level[level > curve.top].min(initial=len(curve.smooth))) - 1
+    if falls and curve.log_lr[until] - begins > 0.3 and until >= _LEVEL_POINTS and until < len(curve.smooth) - 1:
+        known = float(curve.log_lr[until])
+        return _Answer(None, Place(known, known, known), None, high - low, (ONLY_FALLS,))
+    # -log(accuracy) is about the loss of guessing.
+    guess = curve.floor if floor is None else floor.accuracy
+    guessing = -math.log(float(np.clip(guess, 1e-3, 0.9)))
+    return _Answer(reason=STARTS_DIVERGED if falls or loss > 2 * guessing else FLAT)
 
 
-def _is_noise(values: DoubleArray) -> bool:
-    """Return whether neighbours differ as much as any two do: von Neumann's ratio, 2 +- 2 / sqrt(n) of pure noise."""
-    ratio = (np.diff(values) ** 2).sum() / ((values - values.mean()) ** 2).sum()
-    return bool(ratio > 2 - 3 * 2 / math.sqrt(len(values)))
+def _as_accuracy(lr: DoubleArray, losses: DoubleArray) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+    """Return rates and losses from where the mean loss begins its deepest fall, and in place of accuracy how far it fell.
 
-
-@dataclass(frozen=True)
-class _Top:
-    """The part of a curve around its top, and how well each candidate peak in it fits.
-
-    Attributes:
-        candidates: float64[candidates], indices of points and, where they are few, the middles between them.
-        fits: float64[candidates], log evidence.
-        noise: Standard deviation expected of the noise ahead of the peak.
+    What lies before is a start-up transient of a smoothed loss, whose first points are lower than any that training reaches.
     """
-
-    start: int
-    reaches_end: bool
-    candidates: DoubleArray
-    fits: DoubleArray
-    noise: float
-
-
-def _fit_top(curve: _Curve, ahead: float, behind: float) -> _Top:
-    """Fit the points that lie at most these fractions of the rise below the top."""
-    ahead_level, behind_level = (
-        curve.smooth[curve.top] - max(part * curve.rise, 4 * curve.noise) for part in (ahead, behind)
-    )
-    start = max(int((curve.smooth > ahead_level).argmax()) - 1, 0)
-    stop = int(np.flatnonzero(curve.smooth > behind_level)[-1])
-    while stop > start + 4 and curve.accuracy[stop] < behind_level:
-        stop -= 1
-    x = np.arange(start, stop + 1.0)
-    y = curve.accuracy[start : stop + 1].clip(min=behind_level - 2 * curve.noise)
-    noise = _noise(curve.accuracy[max(0, start - 10) : max(curve.top + 1, start + 5)])
-    candidates = np.arange(start, stop + 0.01, 0.5 if len(curve.accuracy) <= _MAX_POINTS // 2 else 1)
-    fits = np.array([_log_evidence(x, y, candidate, noise) for candidate in candidates])
-    return _Top(start, stop == len(curve.accuracy) - 1, candidates, fits, noise)
-
-
-def _peak(curve: _Curve) -> tuple[_Place, bool]:
-    """Return where accuracy peaks, and whether it does: false if it still rises at the end.
-
-    The top is fitted in a wide and in a narrow window, for every candidate peak, by nonnegative powers of the distance
-    that lead up to it and down from it, with a noise of their own behind it; both posteriors count alike. Where nothing
-    falls behind the peak, it is the first candidate that fits as well as the best: there accuracy stops improving, if
-    it then turns ragged or stays level for a tenth of a decade. The fractions were chosen on simulated curves.
-    """
-    wide, narrow = _fit_top(curve, 0.4, 0.6), _fit_top(curve, 0.2, 0.3)
-    place = _posterior(curve.log_lr, [wide, narrow])
-    best = int((wide.fits > wide.fits.max() - 0.75).argmax())
-    first = float(wide.candidates[best])
-    behind = curve.accuracy[int(first) :]
-    if not wide.reaches_end or _falls(behind, 0.02 * curve.rise):
-        return place, True
-    turns_ragged = len(behind) >= 8 and _noise(behind) > 2.5 * wide.noise
-    climb = 0.4 * curve.rise / max(first - wide.start, 1)
-    first_log_lr = float(np.interp(first, np.arange(len(curve.log_lr)), curve.log_lr))
-    stops = curve.log_lr[-1] - first_log_lr > 0.1 and (turns_ragged or _is_level(behind, 0.2 * climb))
-    return _Place(min(place.low, first_log_lr), first_log_lr, place.high if stops else math.inf), bool(stops)
-
-
-def _falls(accuracy: DoubleArray, least: float) -> bool:
-    """Return whether the last third lies clearly below the median, and by so much at least."""
-    tail = accuracy[-max(3, len(accuracy) // 3) :]
-    error = 1.25 * tail.std() / math.sqrt(len(tail))
-    return bool(np.median(accuracy) - tail.mean() > max(2 * error, least))
-
-
-def _is_level(accuracy: DoubleArray, steepest: float) -> bool:
-    """Return whether there are enough points to say that accuracy climbs by less than this from point to point."""
-    if len(accuracy) < 5:
-        return False
-    (slope, _), covariance = np.polyfit(np.arange(len(accuracy)), accuracy, 1, cov=True)
-    return bool(slope + 2 * math.sqrt(covariance[0, 0]) < steepest)
-
-
-def _onset(curve: _Curve) -> _Place:
-    """Return where accuracy leaves its floor: a constant, then a parabola up to half the rise; at least the first rate."""
-    risen = int((curve.smooth[: curve.top + 1] > curve.floor + curve.rise / 2).argmax())
-    if risen < 3:
-        return _Place(curve.log_lr[0], curve.log_lr[0], curve.log_lr[risen])
-    x, y = np.arange(risen + 1.0), curve.accuracy[: risen + 1]
-    candidates, noise = np.arange(0, risen - 0.4, 0.5), _noise(y)
-    distances = ((x - onset).clip(0) / (risen - onset) for onset in candidates)
-    fits = np.array([_log_marginal(_squares(y, distance, distance**2), 6, noise) for distance in distances])
-    return _posterior(curve.log_lr, [_Top(0, False, candidates, fits, noise)])
-
-
-def _log_evidence(x: DoubleArray, y: DoubleArray, peak: float, noise: float) -> float:
-    """Return the log evidence, up to a constant, for a peak of y at this place.
-
-    Either the fall sets in at once behind it, with or without a plateau before, or, less likely a priori, the rise
-    lasts right up to it. A place amid a plateau is neither.
-    """
-    up = (peak - x).clip(0) / max(peak - x[0], 1)
-    down = (x - peak).clip(0) / max(x[-1] - peak, 1)
-    behind = int((x <= peak).sum())
-    ups, downs = (-np.power.outer(part, _POWERS) for part in (up, down))
-    evidence = []
-    for prior, columns in ((0.0, (ups, downs[:, :_LOW])), (-2.0, (ups[:, :_LOW], downs))):
-        squares = _squares(y, *columns)
-        even = _log_marginal(squares, 6, noise)
-        ragged = _log_marginal(squares[:behind], 6, noise) + _log_marginal(squares[behind:], 2, 3 * noise)
-        evidence += [prior + even, prior + ragged]
-    return float(np.logaddexp.reduce(evidence))
-
-
-def _squares(y: DoubleArray, *columns: DoubleArray) -> DoubleArray:
-    """Return the squared residuals of the best nonnegative combination of a constant and the columns."""
-    design = np.column_stack([np.ones(len(y)), *columns])
-    squares: DoubleArray = (y - design @ optimize.nnls(design, y, maxiter=1000)[0]) ** 2
-    return squares
-
-
-def _log_marginal(squares: DoubleArray, weight: float, noise: float) -> float:
-    """Return the log likelihood of normal residuals, their variance integrated out.
-
-    The prior of the variance is worth `weight` earlier residuals of standard deviation `noise` (scaled inverse chi-squared).
-    """
-    prior, n = weight * noise**2, len(squares)
-    gammas = math.lgamma((n + weight) / 2) - math.lgamma(weight / 2) - n / 2 * math.log(math.pi)
-    return gammas + weight / 2 * math.log(prior) - (n + weight) / 2 * math.log(prior + squares.sum())
-
-
-def _posterior(log_lr: DoubleArray, tops: list[_Top]) -> _Place:
-    """Return the mean of the posteriors over rates, each under a prior that is even in log lr.
-
-    Half the evidence counts: the noise of neighbouring points of one run is related, which the fits do not know.
-    """
-    grid = np.interp(np.arange(2 * len(log_lr) - 1) / 2, np.arange(len(log_lr)), log_lr)
-    density = np.zeros(len(grid))
-    for top in tops:
-        places = (2 * top.candidates).astype(int)
-        weight = np.exp((top.fits - top.fits.max()) / 2) * np.gradient(grid[places])
-        density[places] += weight / weight.sum()
-    low, median, high = np.interp([0.05, 0.5, 0.95], density.cumsum() / density.sum(), grid)
-    return _Place(float(low), float(median), float(high))
+    points = max(int(np.logical_and.accumulate(np.isfinite(losses).all(axis=0)).sum()), 1)
+    mean = losses[:, :points].mean(axis=0)
+    scale = np.log(np.clip(mean, 1e-9, None)) if (mean > 0).all() else mean
+    smooth = ndimage.uniform_filter1d(scale, max(3, points // 20 | 1), mode="nearest")
+    highest = np.maximum.accumulate(smooth)
+    low = int((highest - smooth).argmax())
+    start = int(smooth[: low + 1].argmax())
+    every = np.log(np.clip(losses, 1e-9, None)) if (mean > 0).all() else losses
+    fallen = (smooth[start] - every) / max(smooth[start] - smooth[low], 1e-9)
+    # The deepest fall of pure noise is none.
+    clear = smooth[start] - smooth[low] > _CLEAR_FALL * noise_of(scale) / math.sqrt(max(3, points // 20 | 1))
+    return lr[start:], losses[:, start:], (fallen[:, start:] * clear).clip(0, 1.2)
 
 
 def _loss_rules(lr: DoubleArray, losses: DoubleArray) -> dict[str, float | None]:

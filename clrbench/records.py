@@ -112,7 +112,8 @@ class TrainPlan:
         weights: Initial value of every trainable weight, by name; see `models.initial_weights`.
         batches: int32[num_steps, batch_size], rows of `Dataset.x_train` of every update.
         lr: float32[num_steps], the rate of every update.
-        test_classes: int32[test rows], the class of every test row, in the order of `rows.test`.
+        validation_classes: int32[validation rows], the class of every row, in the order of `rows.validation`.
+        test_classes: Likewise of `rows.test`.
         evaluation_steps: int32[num_evaluations], after how many updates to evaluate, ascending.
         steps_per_epoch: Updates in one pass over the training rows.
         dropout_seed: Seed of the backend's own dropout draws.
@@ -126,6 +127,7 @@ class TrainPlan:
     batches: IntArray
     lr: FloatArray
     rows: SplitRows
+    validation_classes: IntArray
     test_classes: IntArray
     num_classes: int
     evaluation_steps: IntArray
@@ -179,7 +181,7 @@ class Evaluation:
     """Mean cross-entropy (nats) and accuracies (fractions) over the rows of a split.
 
     Attributes:
-        balanced_accuracy: Mean over the classes of the share of their rows that is right; of the test split alone, else nan.
+        balanced_accuracy: Mean over the classes of the share of their rows that is right.
     """
 
     loss: float
@@ -291,39 +293,24 @@ class Provenance:
     standardisation: Mapping[str, list[float]] | None
 
 
-@dataclass(frozen=True)
-class StoppedSweep:
-    """A sweep of a range test that diverged before the last rate."""
-
-    seed: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class HalfLengthBounds:
-    """What the same range test at half its length suggests; the bounds hold where they differ by no more than noise."""
-
-    base_lr: float | None
-    max_lr: float | None
-    reason: str | None
-    holds: bool
+MIN_CURVE_POINTS = 12
+"""The curve of a range test that has fewer is refused."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """The rates that a range test suggests, and the evidence for them.
+    """The rates that the curve of a range test suggests, and the evidence for them; `rates.Rates` is what arms take.
 
     Attributes:
-        base_lr: Rate at which accuracy starts to rise; None if the test refuses.
+        base_lr: Rate at which accuracy starts to rise; None if the test refuses, or where that is in doubt.
         max_lr: Rate at which accuracy peaks, then slows, turns ragged or falls; None if the test refuses.
         reason: None, or why there is no answer: a stable phrase, a colon and what to do.
-        constant_lr: Geometric mean of the bounds, as a constant rate to try; None if the test refuses.
+        constant_lr: A third of `max_lr`, not confirmed, as a constant rate to try; None if the test refuses.
         seeds: How many sweeps the bounds come from.
-        accuracy: The column of `curve.csv` that they were read off.
         seed_base_lr: `base_lr` of each seed's own curve; None where that curve alone gives no answer.
         loss_rules: What the rules that read the loss say, each a rate or None: `steepest` (d loss / d log lr is smallest),
             `valley` (midway, in log lr, down to the minimum), `minimum_tenth` (a tenth of the rate of the minimum).
-        half_length: None unless the test was made at half its length, too.
+        caveats: What to know before relying on the bounds, a sentence each.
     """
 
     base_lr: float | None
@@ -331,16 +318,14 @@ class Bounds:
     reason: str | None = None
     constant_lr: float | None = None
     seeds: int = 0
-    accuracy: str = "validation_accuracy"
     seed_base_lr: tuple[float | None, ...] = ()
     seed_max_lr: tuple[float | None, ...] = ()
     loss_rules: Mapping[str, float | None] = field(default_factory=dict)
-    stopped: tuple[StoppedSweep, ...] = ()
-    half_length: HalfLengthBounds | None = None
+    caveats: tuple[str, ...] = ()
 
     @property
     def rates(self) -> tuple[float, float]:
-        """`base_lr` and `max_lr` of a test that does not refuse."""
-        if self.base_lr is None or self.max_lr is None:
+        """`base_lr`, a tenth of `max_lr` where it is not known, and `max_lr` of a test that does not refuse."""
+        if self.max_lr is None:
             raise ValueError(f"the range test refuses: {self.reason}")
-        return self.base_lr, self.max_lr
+        return self.max_lr / 10 if self.base_lr is None else self.base_lr, self.max_lr

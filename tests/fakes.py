@@ -97,6 +97,7 @@ def make_plan(num_steps: int, evaluation_steps: list[int], **changes: Any) -> Tr
         batches=np.zeros((num_steps, 2), np.int32),
         lr=np.linspace(0.1, 1, num_steps, dtype=np.float32),
         rows=SplitRows(rows, rows, rows),
+        validation_classes=np.array([0, 1, 1, 1], np.int32),
         test_classes=np.array([0, 0, 0, 1], np.int32),
         num_classes=3,
         evaluation_steps=np.array(evaluation_steps, np.int32),
@@ -190,7 +191,9 @@ def write_run(task: Task, accuracy: float) -> None:
         Hits(hits, tuple(int(of_class.sum()) for of_class in hits.reshape(10, 10).T)) if Split.TEST in found else None,
     )
     provenance = replace(PROVENANCE, device=task.circumstances.device, threads=task.circumstances.threads)
-    ResultsFolder(task.root).write_run(RunRecord(task.run_id, task.identity, run, 10, (10,) * 10, provenance), log)
+    ResultsFolder(task.root).write_run(
+        RunRecord(task.run_id, task.identity, run, 10, (10,) * 10, (10,) * 10, provenance), log
+    )
 
 
 @dataclass

@@ -82,7 +82,9 @@ def run_record(
     """Return what is known of a run before it is made."""
     run_id = f"{spec.backend}-{spec.arm}-s{spec.seed}-00000000"
     made_with = made_with or provenance(spec.backend)
-    return RunRecord(run_id, "0" * 64, spec, len(test_rows_by_class), test_rows_by_class, made_with)
+    return RunRecord(
+        run_id, "0" * 64, spec, len(test_rows_by_class), (0,) * len(test_rows_by_class), test_rows_by_class, made_with
+    )
 
 
 def hits_by_class(hits: BoolArray, classes: IntArray, num_classes: int = NUM_CLASSES) -> tuple[int, ...]:

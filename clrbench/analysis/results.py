@@ -65,8 +65,10 @@ class Results:
         runs = tuple(run for backend in spec.backends for run in wanted if run.key.backend == backend)
         if not runs:
             raise ResultsError(f"{folder.root}: no run is finished; run `clrbench compare` again")
-        tests = {group.arm: folder.range_test(group.arm) for group in needed_range_tests(spec)}
-        range_tests = {arm: read_range_test(test, spec) for arm, test in tests.items() if test.has_runs()}
+        tests = {group: folder.range_test(group.arm) for group in needed_range_tests(spec)}
+        range_tests = {
+            group.arm: read_range_test(test, spec, group) for group, test in tests.items() if test.has_runs()
+        }
         search = read_search(folder, spec, runs, bounds_table(range_tests))
         return cls(spec, runs, search, range_tests, folder.stored_keys())
 

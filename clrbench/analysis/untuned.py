@@ -5,6 +5,7 @@ import numpy as np
 from clrbench.analysis.metrics import of_arm
 from clrbench.analysis.pairs import Contest
 from clrbench.analysis.results import Results
+from clrbench.planning.runs import range_test_group
 from clrbench.planning.tuning import labelled_arm
 
 
@@ -18,10 +19,15 @@ def is_untuned(results: Results, contest: Contest) -> bool:
         return False
     schedule = results.spec.arms[arm].schedule
     if schedule.needs_range_test:
-        # A range test names rates that it has not trained at. Where its bounds on this backend hold a confirmation of the
-        # rate, this is to return False.
-        return True
+        return not _is_confirmed(results, contest.backend, arm)
     return schedule.found_steps is None
+
+
+def _is_confirmed(results: Results, backend: str, arm: str) -> bool:
+    """Return whether a range test has trained at the rates of an arm, rather than read them off a curve."""
+    test = results.range_tests.get(range_test_group(results.spec, arm).arm)
+    found = None if test is None else {str(name): rates for name, rates in test.bounds.items()}.get(backend)
+    return found is not None and found.confirmed and results.spec.arms[arm].schedule.takes_tried_rates
 
 
 def _is_chosen(results: Results, backend: str, arm: str, *, given: bool) -> bool:

@@ -9,10 +9,18 @@ from clrbench.execution.executor import num_workers
 from clrbench.execution.runner import Options
 from clrbench.models import build_layers, forward_multiply_adds, num_parameters
 from clrbench.planning.experiment import Experiment
-from clrbench.planning.half_length import half_length_runs
-from clrbench.planning.runs import all_range_tests, needed_range_tests, range_test_runs, split_sizes, training_runs
+from clrbench.planning.runs import (
+    RangeTestGroup,
+    all_range_tests,
+    needed_range_tests,
+    range_test_runs,
+    split_sizes,
+    training_runs,
+)
+from clrbench.planning.trials import range_test_problem
 from clrbench.planning.tuning import first_rates, given_runs, search_runs
-from clrbench.records import Bounds
+from clrbench.rates import Rates
+from clrbench.rates.records import BUDGET
 from clrbench.spec import RunSpec
 from clrbench.stats import pairs_needed, smallest_detectable_difference
 
@@ -25,8 +33,11 @@ MULTIPLY_ADDS_PER_SECOND = 2e10
 FRAMEWORK_BYTES = {"torch": 3e8, "keras": 6e8}
 WORKER_START_SECONDS = 5.0
 
-ANY_BOUNDS = Bounds(0.01, 0.1)
-"""Stands in for the bounds that a range test has yet to find, which do not change the cost."""
+ANY_BOUNDS = Rates(base_lr=0.01, max_lr=0.1, constant_lr=0.03, triangle_base_lr=0.01)
+"""Stands in for the rates that a range test has yet to find, which do not change the cost."""
+
+RANGE_TEST_ROUNDS = 8
+"""Requests of a range test, one after the other, about."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,8 @@ class Cost:
 
     Attributes:
         num_tries: Runs, among `num_runs`, that try rates of tuned arms, without the one rate that a search may add.
+        range_test_steps: Updates, among `num_steps`, that all range tests together may make at most; of their runs only
+            those of the plain sweep are counted.
         memory_gigabytes: Of all workers together, in 1e9 bytes.
         detectable_sds: The smallest difference that this many pairs show four times in five, in standard deviations of
             the paired differences; None where no difference can be shown.
@@ -43,39 +56,38 @@ class Cost:
     num_runs: int
     num_tries: int
     num_steps: int
+    range_test_steps: int
     minutes: float
     memory_gigabytes: float
     workers: int
     detectable_sds: float | None
 
 
-def estimate(
-    experiment: Experiment, options: Options, *, range_test_only: bool = False, check_length: bool = False
-) -> Cost:
-    """Return what an experiment will cost where none of its runs is stored yet.
-
-    `range_test_only` leaves the arms out; `check_length` adds the range tests at half their length.
-    """
+def estimate(experiment: Experiment, options: Options, *, range_test_only: bool = False) -> Cost:
+    """Return what an experiment will cost at most where none of its runs is stored yet; `range_test_only`: without arms."""
     spec = experiment.spec
     groups = all_range_tests(spec) if range_test_only else needed_range_tests(spec)
     tries: list[RunSpec] = []
     with experiment.locating():
-        runs = [run for group in groups for run in range_test_runs(spec, group, experiment.sizes, experiment.backends)]
-        if check_length:
-            for group in groups:
-                runs += half_length_runs(spec, group, experiment.sizes, experiment.backends)
+        sweeps = {group: range_test_runs(spec, group, experiment.sizes, experiment.backends) for group in groups}
+        runs = [run for of_group in sweeps.values() for run in of_group]
+        times = {group: _times_the_plain_sweep(experiment, group) for group in groups}
         if not range_test_only:
             experiment.check_has_arms()
             tries, others = _tries_and_other_runs(experiment)
             runs += tries + others
     workers = num_workers(options.workers, options.threads or 1, len(runs))
-    seconds = sum(_seconds(experiment, run) for run in runs) / workers
-    rounds = 1 + (bool(groups) and not range_test_only) + check_length + 2 * bool(tries)
+    more = [(run, times[group] - 1) for group, of_group in sweeps.items() for run in of_group]
+    seconds = sum(_seconds(experiment, run) for run in runs)
+    seconds = (seconds + sum(factor * _seconds(experiment, run) for run, factor in more)) / workers
+    rounds = RANGE_TEST_ROUNDS * len(groups) + (not range_test_only) + 2 * bool(tries)
+    range_test_steps = round(sum((factor + 1) * run.num_steps for run, factor in more))
     starts = WORKER_START_SECONDS * len(experiment.backends) * rounds
     return Cost(
         num_runs=len(runs),
         num_tries=len(tries),
-        num_steps=sum(run.num_steps for run in runs),
+        num_steps=range_test_steps + sum(run.num_steps for run in runs) - sum(run.num_steps for run, _ in more),
+        range_test_steps=range_test_steps,
         minutes=(seconds + starts) / 60,
         memory_gigabytes=workers * max(_bytes(experiment, run) for run in runs) / 1e9,
         workers=workers,
@@ -93,6 +105,10 @@ def dry_run_answer(experiment: Experiment, cost: Cost) -> Answer:
     if cost.num_tries:
         lines.append(
             f"{cost.num_tries} of them try the rates of tuned arms; one more rate is tried where the best lies at an edge"
+        )
+    if cost.range_test_steps:
+        lines.append(
+            f"range tests make at most {cost.range_test_steps} of these steps, in more runs than those of their sweeps"
         )
     lines.append(_detectable_words(experiment, cost))
     lines += [f"Warning: {warning}" for warning in experiment.warnings]
@@ -114,6 +130,14 @@ def _tries_and_other_runs(experiment: Experiment) -> tuple[list[RunSpec], list[R
     rates = first_rates(spec, backends, bounds)
     given = given_runs(spec, sizes, bounds, dict.fromkeys(rates, ()))
     return search_runs(spec, sizes, bounds, rates), given + training_runs(spec, sizes, backends, bounds)
+
+
+def _times_the_plain_sweep(experiment: Experiment, group: RangeTestGroup) -> float:
+    """Return how many times the updates of its plain sweep a range test may make: with trainings at rates, or one more sweep."""
+    spec = experiment.spec
+    # How many rows each class has changes nothing here.
+    problem = range_test_problem(spec, group, split_sizes(spec, experiment.sizes), (0, 0))
+    return BUDGET if problem.confirm or spec.range_test.finds_limits else 2
 
 
 def _seconds(experiment: Experiment, run: RunSpec) -> float:

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 import pandas as pd
 
-from clrbench.analysis.bounds import RangeTest, curve_table, read_range_test
+from clrbench.analysis.bounds import RangeTest, confirmation_table, curve_table, read_range_test, sweeps_table
 from clrbench.analysis.looks import looked_at
 from clrbench.analysis.results import Results
 from clrbench.analysis.rulings import Ruling, rulings
@@ -14,6 +14,7 @@ from clrbench.analysis.summary import has_answer
 from clrbench.analysis.tables import Findings, analyse
 from clrbench.answer import Answer, ExitCode
 from clrbench.errors import ResultsError
+from clrbench.planning.runs import range_test_of
 from clrbench.report.figures.range_test import draw_range_test
 from clrbench.report.figures.registry import draw_figures
 from clrbench.report.figures.style import to_png
@@ -25,8 +26,6 @@ from clrbench.spec import Spec
 from clrbench.store import SPEC_FILE, ResultsFolder
 
 FailIf: TypeAlias = Literal["worse", "not-better"]
-
-HALF_CURVE = "curve-half.csv"
 
 
 def report(roots: Sequence[Path]) -> Answer:
@@ -73,16 +72,17 @@ def report_experiment(
 
 
 def write_range_test(test: RangeTest) -> None:
-    """Write curve, bounds and plot of a range test."""
-    folder, curve = test.folder, curve_table(test.runs)
+    """Write the tables, the rates and the plot of a range test; there is no plot where it has no sweep."""
+    folder, curve, confirmation = test.folder, curve_table(test.sweeps), confirmation_table(test)
     with folder.tables_lock():
         folder.write_table("curve.csv", curve)
-        if test.half_runs:
-            folder.write_table(HALF_CURVE, curve_table(test.half_runs))
-        else:
-            folder.remove(HALF_CURVE)
+        folder.write_table("sweeps.csv", sweeps_table(test))
+        folder.write_table("confirmation.csv", confirmation)
         folder.write_bounds(test.bounds)
-        folder.write_bytes("range_test.png", to_png(draw_range_test(curve, test.bounds)))
+        if len(curve):
+            folder.write_bytes("range_test.png", to_png(draw_range_test(curve, confirmation, test.bounds)))
+        else:
+            folder.remove("range_test.png")
 
 
 def range_tests_answer(tests: Sequence[RangeTest], next_command: str) -> Answer:
@@ -95,8 +95,8 @@ def _rebuild(folder: ResultsFolder) -> Answer:
     spec = folder.read_spec()
     if spec.arms and not folder.has_runs():
         raise ResultsError(f"{folder.root}: there is no folder runs/; run clrbench compare first")
-    tested = [folder.range_test(arm) for arm in (None, *spec.arms)]
-    tests = [read_range_test(test, spec) for test in tested if test.has_runs()]
+    tested = {range_test_of(spec, arm): folder.range_test(arm) for arm in (None, *spec.arms)}
+    tests = [read_range_test(test, spec, group) for group, test in tested.items() if test.has_runs()]
     for test in tests:
         write_range_test(test)
     if spec.arms:

@@ -13,7 +13,7 @@ from clrbench.backends import installed
 from clrbench.data import Library
 from clrbench.planning.experiment import Experiment, open_experiment
 from clrbench.planning.runs import arm_clock, lr_table, range_test_group, split_sizes, with_bounds
-from clrbench.records import Bounds
+from clrbench.rates import Rates
 from clrbench.report.figures.schedule import draw_schedules
 from clrbench.report.figures.style import to_png
 from clrbench.report.text_curve import TextAxis, text_curve
@@ -50,7 +50,7 @@ def _table(experiment: Experiment, name: str) -> pd.DataFrame | None:
     return pd.DataFrame({"arm": name, "step": step, "epoch": step / clock.steps_per_epoch, "lr": lr})
 
 
-def _known_bounds(experiment: Experiment, arm: str) -> Bounds | None:
+def _known_bounds(experiment: Experiment, arm: str) -> Rates | None:
     """Return the bounds that the range test of an arm found on the first backend that has any, or None."""
     folder = ResultsFolder(experiment.root).range_test(range_test_group(experiment.spec, arm).arm)
     return next((bounds for bounds in folder.bounds().values() if bounds.reason is None), None)

@@ -78,7 +78,6 @@ def _folders(root: Path) -> Iterator[ResultsFolder]:
     yield folder.search()
     for arm in (None, *folder.read_spec().arms):
         yield folder.range_test(arm)
-        yield folder.range_test(arm).half_length()
 
 
 def _circumstances(run: StoredRun) -> Circumstances:

@@ -1,7 +1,7 @@
 """Makes the runs of an experiment that are not stored yet."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
@@ -60,6 +60,20 @@ class Runner:
         found = self.folder.index().threads or self.options.threads or 1
         self._check_unchanged("threads", found, self.options.threads)
         return found
+
+    @contextmanager
+    def keeping_workers(self) -> Iterator["Runner"]:
+        """Yield a runner like this one whose workers stay from one `make` to the next, as starting them takes seconds."""
+        opened: dict[str, Executor] = {}
+        with ExitStack() as stack:
+
+            @contextmanager
+            def open_once(resources: Resources) -> Iterator[Executor]:
+                if resources.backend not in opened:
+                    opened[resources.backend] = stack.enter_context(self.open_executor(resources))
+                yield opened[resources.backend]
+
+            yield replace(self, open_executor=open_once)
 
     def begin(self) -> None:
         """Write down what is about to be done; raise SpecError if the experiment was started with other threads."""

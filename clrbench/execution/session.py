@@ -148,14 +148,12 @@ class Session:
         self.timing = replace(self.timing, evaluation_seconds=self.timing.evaluation_seconds + seconds)
 
     def _evaluation(self, split: Split, scores: Scores) -> Evaluation:
-        if split is not Split.TEST:
-            return Evaluation(scores.loss, scores.accuracy)
-        balanced = balanced_accuracy(self._test_count(scores.hits), self._test_count())
+        balanced = balanced_accuracy(self._count(split, scores.hits), self._count(split))
         return Evaluation(scores.loss, scores.accuracy, balanced)
 
-    def _test_count(self, hits: BoolArray | None = None) -> tuple[int, ...]:
-        """Return how many test rows each class has, or of those that are right."""
-        classes = self.plan.test_classes
+    def _count(self, split: Split, hits: BoolArray | None = None) -> tuple[int, ...]:
+        """Return how many rows of a split each class has, or of those that are right."""
+        classes = self.plan.test_classes if split is Split.TEST else self.plan.validation_classes
         return count_by_class(classes if hits is None else classes[hits], self.plan.num_classes)
 
     def _checkpoint_is_due(self) -> bool:
@@ -184,7 +182,7 @@ class Session:
             reason=None if self._diverged_step is None else self._reason(self._diverged_step, steps),
             timing=self.timing,
             # The last evaluation ends a run, so no checkpoint is ever taken between it and here.
-            test_hits=None if hits is None else Hits(hits, self._test_count(hits)),
+            test_hits=None if hits is None else Hits(hits, self._count(Split.TEST, hits)),
         )
 
     def _reason(self, diverged_step: int, steps: StepLog) -> str:

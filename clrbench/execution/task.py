@@ -157,6 +157,7 @@ def _make(task: Task, folder: ResultsFolder, checkpoints: Checkpoints, watcher: 
         identity=task.identity,
         spec=task.run,
         num_classes=plan.num_classes,
+        validation_rows_by_class=count_by_class(plan.validation_classes, plan.num_classes),
         test_rows_by_class=count_by_class(plan.test_classes, plan.num_classes),
         provenance=describe(task.circumstances, plan),
     )

@@ -6,9 +6,9 @@ from math import ceil, floor, log10
 
 from clrbench.data import STAND_INS, DatasetSizes
 from clrbench.planning.low_baselines import low_baseline_warnings, planned_mean_rates
-from clrbench.planning.runs import arm_clock, lr_table, split_sizes, with_bounds
+from clrbench.planning.runs import arm_clock, asked_range_tests, lr_table, range_test_clock, split_sizes
 from clrbench.planning.tuning import baselines
-from clrbench.records import Bounds, SplitSizes
+from clrbench.records import MIN_CURVE_POINTS, SplitSizes
 from clrbench.spec import LOSSES, BackendName, BaseCyclic, Clock, ResolvedArm, Spec
 from clrbench.stats import pairs_needed, smallest_p_value
 
@@ -28,14 +28,18 @@ def warnings(spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...])
             found += (f"arm {name}: {text}" for text in _cycle_warnings(arm.schedule, clock))
         # Finds what no single key shows, such as a rate that sinks below what float32 can hold; no range test can find more
         # than the highest rate that it tries.
-        highest = spec.range_test.end_lr
-        lr_table(replace(arm, schedule=with_bounds(arm.schedule, Bounds(highest, highest))), clock)
+        highest = spec.range_test.schedule().end_lr
+        found_rates = (
+            arm.schedule.with_bounds(highest, highest, highest) if arm.schedule.needs_range_test else arm.schedule
+        )
+        lr_table(replace(arm, schedule=found_rates), clock)
         tune = spec.arms[name].tune
         for rate in (tune and tune.rates) or ():
             lr_table(replace(arm, schedule=arm.schedule.with_rate(rate)), clock)
         found += _confounding(spec, arm, clocks)
     found += low_baseline_warnings(spec, planned_mean_rates(spec, comparisons(spec), clocks))
     found += [*_stand_in(spec), *_too_few_seeds(spec), *_fine_margin(spec, split_sizes(spec, sizes))]
+    found += _short_range_tests(spec, train_rows)
     return [*found, *_different_update_rules(spec, backends)]
 
 
@@ -125,6 +129,18 @@ def _rounded_up(value: float) -> str:
     unit = 10.0 ** (floor(log10(value)) - 2)
     rounded = f"{value:.3g}"
     return rounded if float(rounded) >= value else f"{value + unit / 2:.3g}"
+
+
+def _short_range_tests(spec: Spec, train_rows: int) -> Iterator[str]:
+    for group in asked_range_tests(spec):
+        num_steps = range_test_clock(spec, group, train_rows).num_steps
+        if num_steps < MIN_CURVE_POINTS:
+            of_arm = "" if group.arm is None else f" of arm {group.arm}"
+            yield (
+                f"range test{of_arm}: a sweep of {spec.range_test.duration} has {num_steps} steps at batch size "
+                f"{group.batch_size}, and no curve can be read off fewer than {MIN_CURVE_POINTS}; lengthen "
+                "range_test.duration, or take smaller batches"
+            )
 
 
 def _different_update_rules(spec: Spec, backends: tuple[BackendName, ...]) -> Iterator[str]:

@@ -10,11 +10,9 @@ from clrbench.data import DatasetSizes, Library, Show
 from clrbench.errors import BackendError, SpecError
 from clrbench.models import build_layers
 from clrbench.planning.advice import comparisons, warnings
-from clrbench.planning.runs import needed_range_tests, own_range_test, range_test_runs
+from clrbench.planning.runs import asked_range_tests, range_test_runs
 from clrbench.records import Dataset
 from clrbench.spec import BACKEND_NAMES, BackendName, Spec, SpecFile, load_spec
-from clrbench.spec.model import RANGE_TEST_SEEDS, RangeTest
-from clrbench.spec.names import own_seeds
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,5 @@ def _fitted(file: SpecFile, out: Path, library: Library, backends: tuple[Backend
 
 def _check_range_tests(spec: Spec, sizes: DatasetSizes) -> None:
     """Raise SpecError if a range test that arms need, or that the spec describes, does not fit the data."""
-    untouched = RangeTest(seeds=own_seeds(RANGE_TEST_SEEDS, spec.seeds))
-    described = [] if spec.arms and spec.range_test == untouched else [own_range_test(spec)]
-    for group in [*described, *needed_range_tests(spec)]:
+    for group in asked_range_tests(spec):
         range_test_runs(spec, group, sizes, backends=())

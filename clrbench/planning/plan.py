@@ -41,6 +41,7 @@ def make_plan(run: RunSpec, dataset: Dataset) -> TrainPlan:
         batches=batch_order(rows.train, run, _stream(run.seed, BATCHES_STREAM)),
         lr=run.schedule.table(clock).astype(np.float32),
         rows=rows,
+        validation_classes=dataset.y_train[rows.validation],
         test_classes=dataset.y_test[rows.test],
         num_classes=dataset.num_classes,
         evaluation_steps=np.array(run.evaluation_steps, dtype=np.int32),

@@ -5,13 +5,13 @@ Functions raise a `SpecError` where the data, or the length of a run, does not a
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from clrbench.data import DatasetSizes
 from clrbench.errors import ScheduleError, SpecError
-from clrbench.records import Bounds, Split, SplitSizes
+from clrbench.records import Split, SplitSizes
 from clrbench.schedules import cycle_end_steps
 from clrbench.spec import (
     OVERRIDES,
@@ -25,6 +25,11 @@ from clrbench.spec import (
     Schedule,
     Spec,
 )
+from clrbench.spec.model import RANGE_TEST_SEEDS, RangeTest
+from clrbench.spec.names import own_seeds
+
+if TYPE_CHECKING:
+    from clrbench.rates import Rates  # which loads scipy, and `clrbench validate` needs none
 
 MAX_STEPS = 20_000_000
 """A longer run is taken for a mistake: its tables alone would fill the memory."""
@@ -50,8 +55,8 @@ class RangeTestGroup:
     batch_size: int
 
 
-BoundsTable: TypeAlias = Mapping[tuple[BackendName, str | None], Bounds]
-"""Bounds by backend and `RangeTestGroup.arm`."""
+BoundsTable: TypeAlias = "Mapping[tuple[BackendName, str | None], Rates]"
+"""What range tests found, by backend and `RangeTestGroup.arm`."""
 
 
 def split_sizes(spec: Spec, sizes: DatasetSizes) -> SplitSizes:
@@ -137,17 +142,9 @@ def training_runs(
 def range_test_runs(
     spec: Spec, group: RangeTestGroup, sizes: DatasetSizes, backends: tuple[BackendName, ...]
 ) -> list[RunSpec]:
-    """Return every run of a range test: backend by backend, seed by seed."""
+    """Return the plain sweep of a range test: backend by backend, seed by seed; see `RangeTest.schedule` for its rates."""
     splits = split_sizes(spec, sizes)
-    key = ("batch_size",) if group.arm is None else _key_of(spec, group.arm, "batch_size")
-    steps_per_epoch = _steps_per_epoch(group.batch_size, splits.train, key)
-    duration = spec.range_test.duration
-    clock = Clock(steps_per_epoch, 0)
-    _check_at_least_a_step(duration, clock, ("range_test", "duration"))
-    num_steps = _checked_steps(clock.steps(duration), duration, ("range_test", "duration"))
-    if num_steps < 2:
-        raise SpecError(f"got {duration}; allowed: at least 2 steps", key=("range_test", "duration"))
-    points = np.linspace(0, num_steps, min(RANGE_TEST_POINTS, num_steps) + 1)[1:]
+    clock = range_test_clock(spec, group, splits.train)
     return [
         RunSpec(
             backend=backend,
@@ -158,15 +155,32 @@ def range_test_runs(
             optimizer=group.optimizer,
             batch_size=group.batch_size,
             schedule=spec.range_test.schedule(),
-            num_steps=num_steps,
-            steps_per_epoch=steps_per_epoch,
-            evaluation_steps=tuple(np.rint(points).astype(int).tolist()),
+            num_steps=clock.num_steps,
+            steps_per_epoch=clock.steps_per_epoch,
+            evaluation_steps=evenly_spaced(clock.num_steps, RANGE_TEST_POINTS),
             evaluated_splits=("validation",) if splits.validation else (),
             divergence_factor=RANGE_TEST_DIVERGENCE_FACTOR,
         )
         for backend in backends
         for seed in spec.range_test.seeds
     ]
+
+
+def range_test_clock(spec: Spec, group: RangeTestGroup, train_rows: int) -> Clock:
+    """Return the steps of an epoch and of a whole sweep of a range test."""
+    key = ("batch_size",) if group.arm is None else _key_of(spec, group.arm, "batch_size")
+    duration, clock = spec.range_test.duration, Clock(_steps_per_epoch(group.batch_size, train_rows, key), 0)
+    _check_at_least_a_step(duration, clock, ("range_test", "duration"))
+    num_steps = _checked_steps(clock.steps(duration), duration, ("range_test", "duration"))
+    if num_steps < 2:
+        raise SpecError(f"got {duration}; allowed: at least 2 steps", key=("range_test", "duration"))
+    return Clock(clock.steps_per_epoch, num_steps)
+
+
+def evenly_spaced(num_steps: int, points: int) -> tuple[int, ...]:
+    """Return that many numbers of updates, the last one `num_steps`; all of them where they are fewer."""
+    places = np.linspace(0, num_steps, min(points, num_steps) + 1)[1:]
+    return tuple(np.rint(places).astype(int).tolist())
 
 
 def range_test_group(spec: Spec, name: str) -> RangeTestGroup:
@@ -181,10 +195,25 @@ def own_range_test(spec: Spec) -> RangeTestGroup:
     return RangeTestGroup(None, spec.optimizer, spec.batch_size)
 
 
+def range_test_of(spec: Spec, name: str | None) -> RangeTestGroup:
+    """Return the range test of one arm alone, or of the spec itself (None)."""
+    if name is None:
+        return own_range_test(spec)
+    arm = spec.resolved_arm(name)
+    return RangeTestGroup(name, arm.optimizer, arm.batch_size)
+
+
 def needed_range_tests(spec: Spec) -> list[RangeTestGroup]:
     """Return the range tests that the arms of a spec take their rates from, each once."""
     groups = (range_test_group(spec, name) for name, arm in spec.arms.items() if arm.needs_range_test)
     return list(dict.fromkeys(groups))
+
+
+def asked_range_tests(spec: Spec) -> list[RangeTestGroup]:
+    """Return the range tests that arms take their rates from, and that of the spec itself where it describes one."""
+    untouched = RangeTest(seeds=own_seeds(RANGE_TEST_SEEDS, spec.seeds))
+    described = not spec.arms or spec.range_test != untouched
+    return all_range_tests(spec) if described else needed_range_tests(spec)
 
 
 def all_range_tests(spec: Spec) -> list[RangeTestGroup]:
@@ -192,9 +221,9 @@ def all_range_tests(spec: Spec) -> list[RangeTestGroup]:
     return list(dict.fromkeys([own_range_test(spec), *needed_range_tests(spec)]))
 
 
-def with_bounds(schedule: Schedule, bounds: Bounds) -> Schedule:
+def with_bounds(schedule: Schedule, found: "Rates") -> Schedule:
     """Return a schedule with the rates that a range test found, where it takes any from one."""
-    return schedule.with_bounds(*bounds.rates) if schedule.needs_range_test else schedule
+    return schedule.with_bounds(*found.bounds, found.constant) if schedule.needs_range_test else schedule
 
 
 def _resolved_schedule(spec: Spec, name: str, backend: BackendName, bounds: BoundsTable, clock: Clock) -> Schedule:

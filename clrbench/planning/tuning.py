@@ -80,7 +80,7 @@ def first_rates(spec: Spec, backends: Sequence[BackendName], bounds: BoundsTable
         if tune is not None and tune.rates is not None:
             found[backend, arm] = tune.rates
         elif tune is not None and tune.points is not None:
-            rates = np.geomspace(*bounds[backend, range_test_group(spec, arm).arm].rates, tune.points)
+            rates = np.geomspace(*bounds[backend, range_test_group(spec, arm).arm].bounds, tune.points)
             found[backend, arm] = tuple(dict.fromkeys(map(as_float32, rates.tolist())))
     return found
 

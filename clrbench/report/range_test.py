@@ -1,27 +1,31 @@
-"""What a range test suggests, in words and as plain data."""
+"""What a range test comes to, in words and as plain data."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
 
 from clrbench.analysis.bounds import RangeTest, accuracy_column, curve_table
-from clrbench.records import Bounds, Json
+from clrbench.analysis.course import Course
+from clrbench.rates import Rates, Tried
+from clrbench.records import Json
 from clrbench.report.figures.range_test import is_exponential
 from clrbench.report.text_curve import TextAxis, text_curve
-from clrbench.report.words import counted, half_length_sentence, metric_label
-from clrbench.spec import BackendName
+from clrbench.report.words import counted, metric_label
+from clrbench.store.bounds import rates_to_json
 
 
 def range_tests_text(tests: Sequence[RangeTest], next_command: str) -> str:
-    """Return the bounds or refusal of each backend, its curve, and what to try where a range test gives no answer."""
+    """Return the rates or the refusal of each backend, its curve, and what to try where a range test gives no answer."""
     return "\n\n".join("\n".join(_lines(test, next_command)) for test in tests)
 
 
 def range_tests_data(tests: Sequence[RangeTest]) -> dict[str, Json]:
-    """Return the bounds of each range test as plain data."""
+    """Return the rates of each range test as plain data."""
     return {
         "range_tests": [
             {
-                "backends": {name: _bounds_data(bounds) for name, bounds in test.bounds.items()},
+                "backends": {name: rates_to_json(found) for name, found in test.bounds.items()},
                 "results": str(test.folder.root),
             }
             for test in tests
@@ -29,36 +33,67 @@ def range_tests_data(tests: Sequence[RangeTest]) -> dict[str, Json]:
     }
 
 
-def _bounds_data(bounds: Bounds) -> dict[str, Json]:
-    return {name: value for name, value in asdict(bounds).items() if name != "half_length" or value is not None}
+def rates_sentence(backend: str, rates: Rates) -> str:
+    """Return what a range test suggests on a backend, or why it suggests nothing."""
+    if rates.reason is not None:
+        return f"{backend}: no rates can be named: {rates.reason}"
+    base_lr, max_lr = rates.bounds
+    base = f"base_lr {base_lr:g}" if rates.base_lr is not None else f"base_lr not known (cycles from {base_lr:g})"
+    how = "read off the curve"
+    if rates.confirmed:
+        how = f"confirmed by {counted(len(rates.constants) + len(rates.triangles), 'rate')} trained at"
+    seeds = counted(len(rates.seed_max_lr), "seed")
+    return f"{backend}: {base}, max_lr {max_lr:g}, constant {rates.constant:g}; {how}. Sweep: {seeds}."
 
 
 def _lines(test: RangeTest, next_command: str) -> Iterator[str]:
-    for backend, bounds in test.bounds.items():
-        yield _sentence(backend, bounds)
-        if bounds.half_length is not None:
-            yield half_length_sentence(bounds, bounds.half_length)
+    for backend, course in test.courses.items():
+        yield rates_sentence(backend, course.rates)
+        yield from _evidence_lines(course)
     if not test.has_answer:
         yield f"Next: {next_command}"
-    for backend in test.bounds:
-        yield from ["", _text_curve(test, backend)]
-    yield from ["", f"Curve, bounds and plot: {test.folder.root}"]
+    for course in test.courses.values():
+        yield from _text_curve(course)
+    yield from ["", f"Curve, rates and plot: {test.folder.root}"]
 
 
-def _sentence(backend: str, bounds: Bounds) -> str:
-    if bounds.reason is not None:
-        return f"{backend}: no bounds can be named: {bounds.reason}"
-    base_lr, max_lr = bounds.rates
-    return (
-        f"{backend}: base_lr {base_lr:g}, max_lr {max_lr:g}; as a constant rate {bounds.constant_lr:g}. "
-        f"From {counted(bounds.seeds, 'seed')}."
-    )
+def _evidence_lines(course: Course) -> Iterator[str]:
+    """Yield what the rates rest on: limits found, rates tried with what they reached, and what to know before relying on them."""
+    rates = course.rates
+    if rates.found and rates.limits is not None:
+        low, high = rates.limits
+        yield f"  swept from {low:g} to {high:g}, around the best of {counted(len(rates.finds), 'decade')} tried"
+    if rates.constants:
+        longest = [one for one in rates.constants if one.num_steps == rates.num_steps]
+        yield f"  constant, {rates.num_steps} updates: {_reached(longest, rates.constant_lr)}"
+    if rates.triangles:
+        steps = max(one.num_steps for one in rates.triangles)
+        yield f"  triangles up to, {steps} updates: {_reached(rates.triangles, rates.max_lr)}"
+    for caveat in rates.caveats:
+        yield f"  note: {caveat}"
 
 
-def _text_curve(test: RangeTest, backend: BackendName) -> str:
-    curve = curve_table([run for run in test.runs if run.spec.backend == backend])
+def _reached(tried: Sequence[Tried], chosen: float | None) -> str:
+    """Return what each rate reached, the one chosen marked: `0.01 .931, 0.0178 .942*`."""
+    ordered = sorted(tried, key=lambda one: one.lr)
+    return ", ".join(f"{one.lr:g} {_outcome_words(one)}{'*' * (one.lr == chosen)}" for one in ordered)
+
+
+def _outcome_words(one: Tried) -> str:
+    if not np.isfinite(one.loss):
+        return "diverged"
+    value = f"loss {one.loss:.3g}" if np.isnan(one.accuracy) else f"{one.accuracy:.3f}".removeprefix("0")
+    return f"{value} (collapsed)" if one.collapsed else value
+
+
+def _text_curve(course: Course) -> Iterator[str]:
+    """Yield the mean curve, where there is any."""
+    curve = curve_table(trial.stored for trial in course.sweeps)
     points = accuracy_column(curve)
-    mean = curve.dropna(subset=[points]).groupby("lr", sort=True)[points].mean()
+    mean: pd.Series[float] = curve.dropna(subset=[points]).groupby("lr", sort=True)[points].mean()
+    if mean.empty:
+        return
     x_axis = TextAxis("learning rate", log=is_exponential(curve))
     y_axis = TextAxis(metric_label(points))
-    return text_curve(mean.index.to_numpy(), {backend: mean.to_numpy()}, x_axis=x_axis, y_axis=y_axis)
+    backend = course.sweeps[0].stored.key.backend
+    yield from ["", text_curve(mean.index.to_numpy(), {backend: mean.to_numpy()}, x_axis=x_axis, y_axis=y_axis)]

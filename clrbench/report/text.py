@@ -84,10 +84,9 @@ def finding_warnings(findings: Findings) -> Iterator[str]:
             f"mixed provenance: {backend}, seed {seed}: {candidate} and {baseline} were trained with different versions, so "
             "this pair is left out; run `clrbench compare --redo` to train both anew"
         )
-    for (tested, arm), bounds in findings.bounds.items():
-        if bounds.half_length is not None and not bounds.half_length.holds:
-            of_arm = "" if arm is None else f" of {arm}"
-            yield f"{tested}, range test{of_arm}: {words.half_length_sentence(bounds, bounds.half_length)}"
+    for (tested, arm), rates in findings.bounds.items():
+        of_arm = "" if arm is None else f" of {arm}"
+        yield from (f"{tested}, range test{of_arm}: {caveat}" for caveat in rates.caveats)
     for row in findings.tables["one_class"].itertuples(index=False, name=None):
         yield words.OneClass(*row).sentence
     yield from _search_warnings(findings)

@@ -10,7 +10,6 @@ import pandas as pd
 from clrbench.analysis.collapse import ArmCollapse
 from clrbench.analysis.comparison import Comparison, Evidence
 from clrbench.analysis.metrics import is_accuracy
-from clrbench.records import Bounds, HalfLengthBounds
 
 MAX_LISTED_SEEDS = 8
 
@@ -80,20 +79,6 @@ def listed_seeds(seeds: Sequence[int]) -> str:
     if list(seeds) == list(range(first, last + 1)):
         return f"{first} to {last}"
     return f"between {first} and {last}" if len(seeds) > MAX_LISTED_SEEDS else ", ".join(map(str, seeds))
-
-
-def half_length_sentence(whole: Bounds, half: HalfLengthBounds) -> str:
-    """Return what a range test at half its length says of the bounds."""
-    if half.reason is not None:
-        what = half.reason.split(":")[0]
-        if whole.reason is not None:
-            return f"At half the length none can be named either ({what})."
-        return f"At half the length no bounds can be named ({what}): they depend on the length; trust the longer test."
-    found = f"At half the length: base_lr {half.base_lr:g}"
-    if whole.reason is not None:
-        return f"{found}, max_lr {half.max_lr:g}; trust the longer test, which names none."
-    judgement = "the bounds hold" if half.holds else "the bounds depend on the length; trust the longer test"
-    return f"{found} instead of {whole.base_lr:g}, max_lr {half.max_lr:g} instead of {whole.max_lr:g}: {judgement}."
 
 
 def target_words(metric: str, target: float) -> str:

@@ -50,7 +50,7 @@ _RATES_SCHEMA = list_schema(_RATE_SCHEMA) | {"minItems": 2, "maxItems": MAX_RATE
 TunableRate: TypeAlias = Annotated[Rate, any_of(_RATE_SCHEMA, _RATES_SCHEMA)]
 """A rate that an arm may list several of, to be tuned; a schedule itself holds the first of them."""
 RANGE_TEST_RATES = {"range_test": "suggestion", "range_test mean": "mean", "range_test max_lr": "max_lr"}
-"""How a spec asks for a rate of the range test: sqrt(base_lr * max_lr), the mean of the bounds, or the upper one."""
+"""How a spec asks for a rate of the range test: its constant_lr, the mean of the bounds, or the upper one."""
 
 
 FoundSteps: TypeAlias = Annotated[Whole, Field(ge=1, le=MAX_FOUND_STEPS)]

@@ -74,10 +74,15 @@ class BaseSchedule(Part):
         """Whether a rate is to be taken from the range test of the same spec."""
         return bool(self._rates_to_find())
 
-    def with_bounds(self, base_lr: float, max_lr: float) -> Self:
+    def with_bounds(self, base_lr: float, max_lr: float, constant_lr: float) -> Self:
         """Return this schedule with the rates that it takes from a range test."""
-        found = {"suggestion": (base_lr * max_lr) ** 0.5, "mean": (base_lr + max_lr) / 2, "max_lr": max_lr}
+        found = {"suggestion": constant_lr, "mean": (base_lr + max_lr) / 2, "max_lr": max_lr}
         return self.model_copy(update={key: found[which] for key, which in self._rates_to_find().items()})
+
+    @property
+    def takes_tried_rates(self) -> bool:
+        """Whether what it takes from a range test is what that trains at: a constant rate as such, bounds as bounds."""
+        return set(self._rates_to_find().values()) <= {"suggestion"}
 
     def _rates_to_find(self) -> dict[str, str]:
         """Return which rate of a range test each key takes."""
@@ -162,10 +167,13 @@ class BaseCyclic(BaseSchedule):
     def plain(self) -> Self:
         """Return this schedule with its bounds as numbers alone, without what finding them took."""
         found = self.bounds
-        return self.with_bounds(found.base_lr, found.max_lr) if isinstance(found, FoundBounds) else self
+        return self._between(found.base_lr, found.max_lr) if isinstance(found, FoundBounds) else self
 
-    def with_bounds(self, base_lr: float, max_lr: float) -> Self:
+    def with_bounds(self, base_lr: float, max_lr: float, constant_lr: float) -> Self:
         """Return this schedule between the bounds given."""
+        return self._between(base_lr, max_lr)
+
+    def _between(self, base_lr: float, max_lr: float) -> Self:
         return self.model_copy(update={"base_lr": base_lr, "max_lr": max_lr, "bounds": None})
 
     def step_size_steps(self, clock: Clock) -> float:
@@ -215,9 +223,9 @@ class BaseDecay(BaseSchedule):
         end_lr = _default_end_lr(rate) if self.end_lr in {None, default} else min(self.end_lr, rate)
         return self.model_copy(update={"lr": rate, "end_lr": end_lr})
 
-    def with_bounds(self, base_lr: float, max_lr: float) -> Self:
+    def with_bounds(self, base_lr: float, max_lr: float, constant_lr: float) -> Self:
         """Return this schedule with the rates that it takes from a range test."""
-        found = super().with_bounds(base_lr, max_lr)
+        found = super().with_bounds(base_lr, max_lr, constant_lr)
         lr = cast(float, found.lr)
         end_lr = _default_end_lr(lr) if self.end_lr is None else min(self.end_lr, lr)
         return found.model_copy(update={"end_lr": end_lr})

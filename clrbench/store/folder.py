@@ -18,7 +18,8 @@ import pandas as pd
 from clrbench.errors import ResultsError, SpecError
 from clrbench.files import checksum
 from clrbench.planning.plan import PROTOCOL
-from clrbench.records import Bounds, Json, RunLog
+from clrbench.rates import Rates
+from clrbench.records import Json, RunLog
 from clrbench.spec import BackendName, Spec, load_spec
 from clrbench.store import files
 from clrbench.store.bounds import BOUNDS_FILE, bounds_to_json, read_bounds
@@ -51,10 +52,6 @@ class ResultsFolder:
     def range_test(self, arm: str | None) -> "ResultsFolder":
         """Return the folder of the range test that all arms share (None), or of one arm's own."""
         return ResultsFolder(self._path("range-test" if arm is None else f"range-test/{arm}"))
-
-    def half_length(self) -> "ResultsFolder":
-        """Return the folder of the same range test at half its length."""
-        return ResultsFolder(self._path("half"))
 
     def search(self) -> "ResultsFolder":
         """Return the folder of the runs that tune arms: at the rates tried, and at the rates given."""
@@ -189,11 +186,11 @@ class ResultsFolder:
         found = (_RUN_ID.fullmatch(path.name) for path in (self.root / "runs").glob("[!.]*"))
         return frozenset(RunKey(match[1], match[2], int(match[3])) for match in found if match)
 
-    def bounds(self) -> dict[str, Bounds]:
-        """Return the bounds in `bounds.json` of a range test, by backend; empty where there is no such file."""
+    def bounds(self) -> dict[str, Rates]:
+        """Return the rates in `bounds.json` of a range test, by backend; empty where there is no such file."""
         return read_bounds(self.root / BOUNDS_FILE)
 
-    def write_bounds(self, bounds: Mapping[BackendName, Bounds]) -> None:
+    def write_bounds(self, bounds: Mapping[BackendName, Rates]) -> None:
         """Write `bounds.json` of a range test."""
         self.write_bytes(BOUNDS_FILE, bounds_to_json(bounds))
 

@@ -25,7 +25,8 @@ MAX_CACHED_RUNS = 20_000
 
 RUN_COLUMNS = ("step", "lr", "train_loss", "train_accuracy")
 TEST_COLUMNS = ("test_loss", "test_accuracy", "test_balanced_accuracy")
-EVALUATION_COLUMNS = ("epoch", "step", "validation_loss", "validation_accuracy", *TEST_COLUMNS)
+VALIDATION_COLUMNS = ("validation_loss", "validation_accuracy")
+EVALUATION_COLUMNS = ("epoch", "step", *VALIDATION_COLUMNS, *TEST_COLUMNS, "validation_balanced_accuracy")
 
 _FILES_KEY = "files"
 _ADVICE = "clrbench compare (or range-test) on its spec makes this run anew"
@@ -62,13 +63,15 @@ class RunRecord:
         run_id: Name of its folder.
         identity: SHA-256, in hex, of everything that decides its numbers.
         spec: The resolved spec of this run alone.
-        test_rows_by_class: How many rows of the test split each class has, a number for each of the `num_classes`.
+        validation_rows_by_class: How many rows of the validation split each of the `num_classes` has.
+        test_rows_by_class: Likewise of the test split.
     """
 
     run_id: str
     identity: str
     spec: RunSpec
     num_classes: int
+    validation_rows_by_class: tuple[int, ...]
     test_rows_by_class: tuple[int, ...]
     provenance: Provenance
 
@@ -203,6 +206,7 @@ def _to_json(record: RunRecord, log: RunLog) -> dict[str, Json]:
         "status": log.status,
         "reason": log.reason,
         "num_classes": record.num_classes,
+        "validation_rows_by_class": list(record.validation_rows_by_class),
         "test_rows_by_class": list(record.test_rows_by_class),
         "test_hits_by_class": None if log.test_hits is None else list(log.test_hits.by_class),
         "spec": record.spec.model_dump(mode="json", exclude_none=True),
@@ -220,6 +224,7 @@ def _from_json(folder: Path, content: dict[str, Any]) -> StoredRun:
         record=RunRecord(
             spec=spec,
             provenance=Provenance(**provenance),
+            validation_rows_by_class=tuple(content["validation_rows_by_class"]),
             test_rows_by_class=rows,
             **{name: content[name] for name in ("run_id", "identity", "num_classes")},
         ),

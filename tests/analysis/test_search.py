@@ -1,5 +1,7 @@
 """Tries on disk -> their table, and the rate chosen."""
 
+from __future__ import annotations
+
 import math
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,8 @@ from clrbench.analysis.search import Search, best_rate, read_search, scores
 from clrbench.errors import ResultsError
 from clrbench.planning.runs import BoundsTable
 from clrbench.planning.tuning import Choice
-from clrbench.records import Bounds, Evaluation, RunLog, Split, StepLog, Timing
+from clrbench.rates import Rates
+from clrbench.records import Evaluation, RunLog, Split, StepLog, Timing
 from clrbench.spec import Spec
 from clrbench.store import ResultsFolder
 
@@ -156,7 +159,12 @@ def test_an_arm_that_keeps_the_rate_given_repeats_its_own_runs(tmp_path: Path) -
 def test_the_rate_given_by_a_range_test_is_that_of_its_bounds(tmp_path: Path) -> None:
     spec = make_spec(tmp_path, FROM_RANGE_TEST)
     accuracies = {"constant@0.01": [0.5], "constant@0.03": [0.9], "constant@0.09": [0.5]}
-    found = search(tmp_path, spec, accuracies, {("torch", None): Bounds(base_lr=0.01, max_lr=0.09)})
+    found = search(
+        tmp_path,
+        spec,
+        accuracies,
+        {("torch", None): Rates(base_lr=0.01, max_lr=0.09, constant_lr=0.03, triangle_base_lr=0.01)},
+    )
     assert found.chosen[["given_lr", "lr"]].to_numpy().tolist() == [[0.03, 0.03]]
 
 

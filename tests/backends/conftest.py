@@ -95,6 +95,7 @@ def make_plan(dataset):
                 validation=np.arange(NUM_ROWS - 500, NUM_ROWS, dtype=np.int32),
                 test=np.arange(450, dtype=np.int32),
             ),
+            validation_classes=dataset.y_train[NUM_ROWS - 500 : NUM_ROWS],
             test_classes=dataset.y_test[:450],
             num_classes=dataset.num_classes,
             evaluation_steps=np.array([len(lr)], np.int32),

@@ -8,15 +8,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from range_test_runs import Curve, flat, peak_at, write_pair
-from range_test_runs import make_spec as range_test_spec
+from range_test_runs import Curve, flat, peak_at, read_test
 from runs_in_memory import make_spec
 from runs_on_disk import write_run
 from specs import CONSTANT
 
 from clrbench import stats
 from clrbench.analysis import tables
-from clrbench.analysis.bounds import read_range_test
 from clrbench.analysis.tables import TABLES, Table
 from clrbench.answer import ExitCode
 from clrbench.commands import report as report_command
@@ -212,30 +210,19 @@ def test_the_warnings_of_the_spec_and_of_its_findings_are_written(folder: Result
 
 
 @pytest.mark.usefixtures("undrawn")
-@pytest.mark.parametrize("half", [peak_at(0.2), None])
-def test_a_range_test_writes_its_curves_and_what_it_comes_to(folder: ResultsFolder, half: Curve | None) -> None:
-    write_pair(folder.root, peak_at(0.2), half)
-    (folder.root / "curve-half.csv").touch()
-    test = read_range_test(folder, range_test_spec())
-    write_range_test(test)
+def test_a_range_test_writes_its_tables_and_what_it_comes_to(folder: ResultsFolder) -> None:
+    write_range_test(test := read_test(folder.root, peak_at(0.2)))
     assert (folder.root / "bounds.json").read_bytes() == bounds_to_json(test.bounds)
-    written = json.loads((folder.root / "bounds.json").read_text())["torch"]
-    assert ("half_length" in written) is (half is not None)
-    assert folder.bounds() == test.bounds
-    assert (folder.root / "curve-half.csv").exists() is (half is not None)
     curve = pd.read_csv(folder.root / "curve.csv")
     assert curve.groupby("seed")["step"].max().tolist() == [120, 120]
-    if half is not None:
-        shorter = pd.read_csv(folder.root / "curve-half.csv")
-        assert list(shorter) == list(curve)
-        assert shorter.groupby("seed")["step"].max().tolist() == [60, 60]
+    sweeps = pd.read_csv(folder.root / "sweeps.csv")
+    pd.testing.assert_frame_equal(sweeps.drop(columns=["stage", "attempt"]), curve)
+    assert pd.read_csv(folder.root / "confirmation.csv").empty
 
 
 @pytest.mark.parametrize(("curve", "code"), [(peak_at(0.2), ExitCode.DONE), (flat, ExitCode.NO_ANSWER)])
 def test_a_range_test_without_bounds_is_no_answer(folder: ResultsFolder, curve: Curve, code: ExitCode) -> None:
-    write_pair(folder.root, curve, None)
-    test = read_range_test(folder, range_test_spec())
-    write_range_test(test)
+    write_range_test(test := read_test(folder.root, curve))
     assert (folder.root / "range_test.png").read_bytes().startswith(b"\x89PNG")
     answer = range_tests_answer([test], "a command")
     assert answer.exit_code is code

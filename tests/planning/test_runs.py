@@ -25,7 +25,7 @@ from clrbench.planning.runs import (
     split_sizes,
     training_runs,
 )
-from clrbench.records import Bounds
+from clrbench.rates import Rates
 from clrbench.spec import Clock, RunSpec, Spec, SpecFile, load_spec, to_yaml
 from clrbench.spec.model import Adaptive, Sgd
 from clrbench.spec.schedules import Constant, Ramp, Triangular
@@ -316,10 +316,10 @@ def test_bounds_found_replace_the_word_by_backend_and_group(tmp_path: Path) -> N
         },
     )
     bounds = {
-        ("torch", None): Bounds(0.02, 0.08),
-        ("torch", "large"): Bounds(0.1, 0.4),
-        ("keras", None): Bounds(0.03, 0.27),
-        ("keras", "large"): Bounds(0.5, 2.0),
+        ("torch", None): Rates(0.02, 0.08, 0.03, 0.02),
+        ("torch", "large"): Rates(None, 0.4, 0.2, 0.1),
+        ("keras", None): Rates(0.03, 0.27, 0.06, 0.03),
+        ("keras", "large"): Rates(0.5, 2.0, 1.0, 0.5),
     }
     runs = training_runs(spec, SIZES, ("torch", "keras"), bounds)  # type: ignore[arg-type]
     found = [
@@ -327,11 +327,11 @@ def test_bounds_found_replace_the_word_by_backend_and_group(tmp_path: Path) -> N
         for run in runs
     ]
     assert found == [
-        pytest.approx(0.04),
+        0.03,
         (0.02, 0.08),
         (0.1, 0.4),
         (0.01, 0.1),
-        pytest.approx(0.09),
+        0.06,
         (0.03, 0.27),
         (0.5, 2.0),
         (0.01, 0.1),
@@ -473,9 +473,9 @@ def test_a_length_below_a_step_is_refused_not_stretched(arm: dict[str, Any], key
 def test_rates_of_a_range_test_that_sink_below_float32_are_refused_at_the_schedule(tmp_path: Path) -> None:
     sinking = {"schedule": {"name": "exponential_decay", "lr": "range_test", "gamma": 1e-7}}
     spec = make(tmp_path, arms={"arm": sinking})
-    assert training_runs(spec, SIZES, ("torch",), {("torch", None): Bounds(0.5, 2.0)})
+    assert training_runs(spec, SIZES, ("torch",), {("torch", None): Rates(0.5, 2.0, 1.0, 0.5)})
     with pytest.raises(SpecError, match=r"allowed: 1\.18e-38 to") as caught:
-        training_runs(spec, SIZES, ("torch",), {("torch", None): Bounds(1e-5, 1e-5)})
+        training_runs(spec, SIZES, ("torch",), {("torch", None): Rates(1e-5, 1e-5, 1e-5, 1e-5)})
     assert caught.value.key == ("arms", "arm", "schedule")
 
 

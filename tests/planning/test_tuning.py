@@ -25,11 +25,11 @@ from clrbench.planning.tuning import (
     search_runs,
     with_chosen,
 )
-from clrbench.records import Bounds
+from clrbench.rates import Rates
 from clrbench.spec import RunSpec, Spec
 
 SIZES = DatasetSizes(train_rows=1_100, test_rows=300, image_shape=(2, 2, 1))
-BOUNDS: BoundsTable = {("torch", None): Bounds(0.01, 0.16)}
+BOUNDS: BoundsTable = {("torch", None): Rates(0.01, 0.16, 0.04, 0.01)}
 TUNED: dict[str, Any] = {"schedule": {"name": "constant", "lr": [1e-05, 0.03, 0.1]}}
 CLR: dict[str, Any] = {"schedule": {"name": "triangular", "base_lr": 0.01, "max_lr": 0.1, "cycles": 2}}
 FROM_RANGE_TEST: dict[str, Any] = {"schedule": {"name": "constant", "lr": 1e-05}, "tune": {"from": "range_test"}}

@@ -16,7 +16,7 @@ from clrbench.analysis.comparison import Comparison, read_rows
 from clrbench.analysis.results import LookedAt
 from clrbench.analysis.search import CHOSEN_COLUMNS, SEARCH_COLUMNS, Search
 from clrbench.analysis.tables import Findings, analyse
-from clrbench.records import Bounds, HalfLengthBounds
+from clrbench.rates import Rates
 from clrbench.report.text import (
     NOTHING_TO_COMPARE,
     finding_warnings,
@@ -85,16 +85,14 @@ def test_arms_whose_rates_were_found_at_a_cost_that_nobody_states_are_named_once
     assert "are not known" not in findings_text(against_constant(ENDS, arms=dict.fromkeys(["constant", "clr"], FOUND)))
 
 
-def test_a_range_test_that_depends_on_its_length_is_warned_about() -> None:
-    half = HalfLengthBounds(0.01, 0.2, None, holds=False)
-    bounds = {("torch", None): Bounds(0.01, 0.1, half_length=half), ("torch", "own"): Bounds(0.01, 0.1)}
+def test_caveats_of_a_range_test_are_warnings() -> None:
+    caveat = "confirmed over 80 updates; the arms make 200"
+    plain = Rates(0.01, 0.1, 0.03, 0.01)
+    bounds = {("torch", None): replace(plain, caveats=(caveat,)), ("torch", "own"): plain}
     findings = replace(against_constant([0.8]), bounds=bounds)
-    assert list(finding_warnings(findings)) == [
-        "torch, range test: At half the length: base_lr 0.01 instead of 0.01, max_lr 0.2 instead of 0.1: the bounds depend on "
-        "the length; trust the longer test."
-    ]
-    holds = replace(bounds["torch", None], half_length=replace(half, holds=True))
-    assert list(finding_warnings(replace(findings, bounds={("torch", None): holds}))) == []
+    assert list(finding_warnings(findings)) == [f"torch, range test: {caveat}"]
+    own = replace(findings, bounds={("keras", "own"): replace(plain, caveats=(caveat,))})
+    assert list(finding_warnings(own)) == [f"keras, range test of own: {caveat}"]
 
 
 def test_a_low_baseline_is_warned_about_after_training_only_where_it_was_not_known_before() -> None:

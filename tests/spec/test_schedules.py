@@ -92,7 +92,7 @@ def test_bounds_of_a_range_test_replace_the_word() -> None:
     unbounded = PARSED.validate_python({**keys, "bounds": "range_test"})
     assert isinstance(unbounded, BaseCyclic)
     assert unbounded.needs_range_test
-    bounded = unbounded.with_bounds(0.02, 0.5)
+    bounded = unbounded.with_bounds(0.02, 0.5, 0.1)
     assert bounded == PARSED.validate_python({**keys, "base_lr": 0.02, "max_lr": 0.5})
     assert not bounded.needs_range_test
 
@@ -113,7 +113,7 @@ def test_bounds_of_a_range_test_replace_the_word() -> None:
 def test_every_control_takes_its_rate_from_the_range_test(keys: dict[str, Any], expected: dict[str, Any]) -> None:
     unbounded = PARSED.validate_python(keys)
     assert unbounded.needs_range_test
-    bounded = unbounded.with_bounds(0.02, 0.5)
+    bounded = unbounded.with_bounds(0.02, 0.5, 0.1)
     assert not bounded.needs_range_test
     assert bounded.model_dump(exclude_none=True) == PARSED.validate_python(expected).model_dump(exclude_none=True)
 
@@ -187,8 +187,8 @@ def test_a_schedule_that_waits_for_a_range_test_is_plain_already() -> None:
         assert schedule.plain() is schedule
 
 
-def test_constant_takes_the_geometric_mean_of_the_bounds() -> None:
-    bounded = Constant(name="constant", lr="range_test").with_bounds(0.02, 0.5)
+def test_constant_takes_the_constant_rate_of_a_range_test() -> None:
+    bounded = Constant(name="constant", lr="range_test").with_bounds(0.02, 0.5, 0.1)
     assert bounded == Constant(name="constant", lr=0.1)
     assert not bounded.needs_range_test
 

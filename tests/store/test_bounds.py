@@ -1,6 +1,7 @@
 """Bounds read back from bounds.json as they were written, and a file of another shape is named."""
 
 import json
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -8,63 +9,88 @@ from pathlib import Path
 import pytest
 
 from clrbench.errors import ResultsError
-from clrbench.records import Bounds, HalfLengthBounds, StoppedSweep
+from clrbench.rates import Rates, Tried
 from clrbench.store import ResultsFolder
 from clrbench.store.bounds import BOUNDS_FILE, bounds_to_json, read_bounds
 
-ANSWER = Bounds(
+ANSWER = Rates(
     base_lr=0.0305,
     max_lr=0.827,
     constant_lr=0.159,
-    seeds=2,
-    accuracy="train_accuracy",
-    seed_base_lr=(0.03, None),
-    seed_max_lr=(0.854, 0.1 + 0.2),
+    triangle_base_lr=0.0305,
+    caveats=("read off a curve", "from few rows"),
+    sweep_max_lr=0.8,
+    limits=(0.001, 3.0),
+    updates=900,
+    seed_max_lr={1000000: 0.854, 1000001: None, 7: 0.1 + 0.2},
     loss_rules={"steepest": 0.0785, "valley": None, "minimum_tenth": 1e-07},
-    stopped=(StoppedSweep(1, "the loss of update 3 is nan"), StoppedSweep(0, "the loss of update 9 is 25, past 23.03")),
 )
-REFUSAL = Bounds(base_lr=None, max_lr=None, reason="no rise: sweep to a higher rate", seeds=1, seed_base_lr=(None,))
-HALF = HalfLengthBounds(base_lr=0.02, max_lr=0.4, reason=None, holds=False)
-REFUSED_HALF = HalfLengthBounds(base_lr=None, max_lr=None, reason="no rise: sweep to a higher rate", holds=False)
+TRIED = Tried(0.1, (1, 2), 300, 0.25, 0.91, 0.01)
+CONFIRMED = replace(
+    ANSWER,
+    confirmed=True,
+    num_steps=300,
+    found=True,
+    finds=(replace(TRIED, collapsed=(1,)),),
+    constants=(TRIED, replace(TRIED, lr=0.178, loss=math.inf, collapsed=(1, 2))),
+    triangles=(replace(TRIED, lr=0.3),),
+)
+REFUSAL = Rates(reason="no rise: sweep to a higher rate")
 
 KEYS = [
     "base_lr",
     "max_lr",
-    "reason",
     "constant_lr",
-    "seeds",
-    "accuracy",
-    "seed_base_lr",
+    "triangle_base_lr",
+    "reason",
+    "caveats",
+    "sweep_max_lr",
+    "confirmed",
+    "updates",
+    "limits",
+    "found",
+    "finds",
     "seed_max_lr",
     "loss_rules",
-    "stopped",
+    "confirmation",
 ]
 
 
-@pytest.mark.parametrize(
-    "bounds",
-    [ANSWER, REFUSAL, replace(ANSWER, half_length=HALF), replace(REFUSAL, half_length=REFUSED_HALF)],
-    ids=["answer", "refusal", "answer with half length", "refusal with half length"],
-)
-def test_bounds_read_back_as_they_were_written(tmp_path: Path, bounds: Bounds) -> None:
+@pytest.mark.parametrize("rates", [ANSWER, REFUSAL, CONFIRMED], ids=["answer", "refusal", "confirmed"])
+def test_rates_read_back_as_they_were_written(tmp_path: Path, rates: Rates) -> None:
     folder = ResultsFolder(tmp_path)
-    folder.write_bounds({"torch": bounds, "keras": REFUSAL})
+    folder.write_bounds({"torch": rates, "keras": REFUSAL})
     found = folder.bounds()
-    assert found == {"torch": bounds, "keras": REFUSAL}
+    assert found == {"torch": rates, "keras": REFUSAL}
     assert list(found) == ["torch", "keras"]
-    # As tuples, not lists: a record can be hashed and compared.
-    assert isinstance(found["torch"].seed_max_lr, tuple)
     assert read_bounds(tmp_path / BOUNDS_FILE) == found
 
 
-def test_keys_stand_in_their_order_and_half_length_only_where_it_was_measured() -> None:
-    written = json.loads(bounds_to_json({"torch": ANSWER, "keras": replace(ANSWER, half_length=HALF)}))
+def test_accuracies_that_nobody_knows_read_back_as_nan(tmp_path: Path) -> None:
+    folder = ResultsFolder(tmp_path)
+    folder.write_bounds({"torch": replace(CONFIRMED, constants=(replace(TRIED, accuracy=math.nan),))})
+    assert b"NaN" not in (tmp_path / BOUNDS_FILE).read_bytes()
+    (tried,) = folder.bounds()["torch"].constants
+    assert math.isnan(tried.accuracy)
+
+
+def test_keys_stand_in_their_order_and_trainings_under_confirmation() -> None:
+    written = json.loads(bounds_to_json({"torch": ANSWER, "keras": CONFIRMED}))
     assert list(written) == ["torch", "keras"]
-    assert list(written["torch"]) == KEYS
-    assert list(written["keras"]) == [*KEYS, "half_length"]
-    assert list(written["keras"]["half_length"]) == ["base_lr", "max_lr", "reason", "holds"]
-    assert list(written["torch"]["stopped"][0]) == ["seed", "reason"]
-    assert list(written["torch"]["loss_rules"]) == ["steepest", "valley", "minimum_tenth"]
+    assert [list(content) for content in written.values()] == [KEYS, KEYS]
+    assert written["torch"]["confirmation"] is None
+    confirmation = written["keras"]["confirmation"]
+    assert list(confirmation) == ["num_steps", "constants", "triangles"]
+    assert confirmation["constants"][1] == {
+        "lr": 0.178,
+        "seeds": [1, 2],
+        "num_steps": 300,
+        "loss": None,
+        "accuracy": 0.91,
+        "error": 0.01,
+        "collapsed": [1, 2],
+    }
+    assert written["torch"]["seed_max_lr"] == {"1000000": 0.854, "1000001": None, "7": 0.1 + 0.2}
 
 
 def test_what_is_refused_is_null_with_its_reason() -> None:
@@ -97,7 +123,7 @@ def test_a_file_of_another_shape_is_named(tmp_path: Path, content: str, message:
         ResultsFolder(tmp_path).bounds()
 
 
-@pytest.mark.parametrize("key", ["seed_base_lr", "seed_max_lr", "stopped", "half_length", "an unknown one"])
+@pytest.mark.parametrize("key", ["limits", "seed_max_lr", "finds", "confirmation", "an unknown one"])
 def test_an_entry_of_another_shape_is_named(tmp_path: Path, key: str) -> None:
     content = json.loads(bounds_to_json({"torch": ANSWER}))
     content["torch"][key] = 3

@@ -204,9 +204,7 @@ def test_a_table_without_a_column_is_named_with_it(tmp_path: Path) -> None:
         folder.read_table("summary.csv", ["a", "b", "c"])
 
 
-@pytest.mark.parametrize(
-    "link", ["runs", f"runs/{RUN_ID}", ".locks", ".checkpoints", "plots", "search", "range-test", "range-test/half"]
-)
+@pytest.mark.parametrize("link", ["runs", f"runs/{RUN_ID}", ".locks", ".checkpoints", "plots", "search", "range-test"])
 def test_no_symbolic_link_is_followed_inside_a_results_folder(tmp_path: Path, link: str) -> None:
     folder, elsewhere = ResultsFolder(tmp_path / "results"), tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -228,7 +226,7 @@ def use_everything(folder: ResultsFolder) -> None:
     with folder.tables_lock():
         folder.write_table("metrics.csv", pd.DataFrame({"a": [1]}))
         folder.write_bytes("plots/a.png", b"png")
-    for inner in (folder.range_test(None), folder.range_test(None).half_length(), folder.search()):
+    for inner in (folder.range_test(None), folder.search()):
         inner.create()
         write_sample(inner)
 

@@ -123,6 +123,7 @@ def test_run_json_has_its_keys_in_order(folder: ResultsFolder) -> None:
         "status",
         "reason",
         "num_classes",
+        "validation_rows_by_class",
         "test_rows_by_class",
         "test_hits_by_class",
         "spec",

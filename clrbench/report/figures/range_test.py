@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from clrbench.analysis.bounds import accuracy_column
-from clrbench.records import Bounds, DoubleArray
+from clrbench.rates import Rates
+from clrbench.records import DoubleArray
 from clrbench.report.figures import style
 from clrbench.report.words import metric_label
 from clrbench.spec import BackendName
@@ -21,12 +22,17 @@ _BOUND_COLOUR = "#00734F"
 _SMOOTHED_FRACTION = 0.03
 _HIGHEST_LOSS = 3.0
 _REASON_CHARACTERS = 108
+_TRIED_COLOUR = "#333333"
+_MARKERS = {"constant": "o", "triangular": "^"}
 
 
 @style.house_style
-def draw_range_test(curve: pd.DataFrame, bounds: Mapping[BackendName, Bounds]) -> Figure:
-    """Draw curve.csv, the range test of each backend: accuracy above, training loss below, bounds across both."""
-    backends = list(bounds)
+def draw_range_test(curve: pd.DataFrame, confirmation: pd.DataFrame, rates: Mapping[BackendName, Rates]) -> Figure:
+    """Draw curve.csv, the range test of each backend: accuracy above, training loss below, bounds across both.
+
+    What trainings at rates reached (confirmation.csv) stands on the accuracy as points.
+    """
+    backends = [backend for backend in rates if (curve["backend"] == backend).any()]
     metric = accuracy_column(curve)
     figure = style.new_figure(5.4)
     panels = figure.subplots(2, len(backends), sharex=True, sharey="row", squeeze=False)
@@ -35,13 +41,14 @@ def draw_range_test(curve: pd.DataFrame, bounds: Mapping[BackendName, Bounds]) -
         rows = curve[curve["backend"] == backend]
         _draw_curve(accuracy_panel, rows, metric, _ACCURACY_COLOUR)
         losses.append(_draw_curve(loss_panel, rows, "train_loss", _LOSS_COLOUR))
-        _write_title(accuracy_panel, backend, bounds[backend].reason, _REASON_CHARACTERS // len(backends))
+        _draw_tried(accuracy_panel, confirmation[confirmation["backend"] == backend], rates[backend])
+        _write_title(accuracy_panel, backend, rates[backend].reason, _REASON_CHARACTERS // len(backends))
         loss_panel.set_xlabel("learning rate")
     # The others share the axes of these two.
     top, bottom = panels[:, 0]
     if is_exponential(curve):
         style.log_scale(top, "x", style.decades(curve["lr"]))
-    top.set(xlim=(curve["lr"].min(), curve["lr"].max()), ylabel=metric_label(metric))
+    top.set(xlim=_limits(curve, confirmation), ylabel=metric_label(metric))
     bottom.set_ylabel(metric_label("train_loss"))
     outside = _scale_loss(bottom, np.concatenate(losses), curve)
     low, high = top.get_ylim()
@@ -49,15 +56,51 @@ def draw_range_test(curve: pd.DataFrame, bounds: Mapping[BackendName, Bounds]) -
     # Room for the label of base_lr above the curve.
     top.set_ylim(low, high + 0.15 * (high - low))
     for column, backend in zip(panels.T, backends, strict=True):
-        if bounds[backend].reason is None:
-            _draw_bounds(column, *bounds[backend].rates)
-    style.write_caption(figure, [*_captions(curve, metric), outside])
+        if rates[backend].reason is None:
+            _draw_bounds(column, *rates[backend].bounds)
+    style.write_caption(figure, [*_captions(curve, metric), outside, _tried_caption(confirmation)])
     return figure
+
+
+def _draw_tried(axes: Axes, reached: pd.DataFrame, rates: Rates) -> None:
+    """Draw the accuracy that trainings at a rate reached, in the mean over their seeds; what was chosen is filled."""
+    chosen = {"constant": rates.constant_lr, "triangular": rates.max_lr}
+    for kind, rows in _longest(reached).groupby("kind"):
+        mean = rows.groupby("lr")["validation_accuracy"].mean().dropna()
+        for lr, accuracy in zip(mean.index.to_numpy(np.float64), mean.to_numpy(np.float64), strict=True):
+            face = _TRIED_COLOUR if lr == chosen[str(kind)] else "white"
+            marker = _MARKERS[str(kind)]
+            axes.plot(lr, accuracy, marker, color=_TRIED_COLOUR, markerfacecolor=face, markersize=6, label="_tried")
+
+
+def _longest(reached: pd.DataFrame) -> pd.DataFrame:
+    """Return the longest trainings of each backend and kind, which alone can be compared."""
+    longest = reached.groupby(["backend", "kind"])["step"].transform("max")
+    return reached[reached["step"] == longest]
+
+
+def _limits(curve: pd.DataFrame, confirmation: pd.DataFrame) -> tuple[float, float]:
+    """Return the rates of the sweep, and those of all trainings shown, as the ends of an axis."""
+    tried = _longest(confirmation)["lr"]
+    low, high = curve["lr"].min(), curve["lr"].max()
+    if tried.empty:
+        return low, high
+    room = 1.15 if is_exponential(curve) else 1.0
+    return min(low, tried.min() / room), max(high, tried.max() * room)
+
+
+def _tried_caption(confirmation: pd.DataFrame) -> str:
+    if confirmation.empty:
+        return ""
+    steps = _longest(confirmation).groupby("kind")["step"].max().to_dict()
+    names = {"constant": "circles: constant rates", "triangular": "triangles: cycles up to a rate"}
+    shown = [f"{names[str(kind)]}, {count} updates" for kind, count in steps.items()]
+    return f"trained at ({'; '.join(shown)}; filled: chosen)"
 
 
 def _write_title(axes: Axes, backend: str, reason: str | None, characters: int) -> None:
     """Write the backend above the panel and, between them, why there are no bounds."""
-    lines = textwrap.wrap(f"no bounds: {reason}", characters) if reason else []
+    lines = textwrap.wrap(f"no rates: {reason}", characters) if reason else []
     axes.set_title(backend, pad=6 + 12 * len(lines))
     axes.annotate("\n".join(lines), (0, 1), xycoords="axes fraction", xytext=(0, 5), textcoords="offset points")
 

@@ -8,12 +8,26 @@ import pandas as pd
 import pytest
 from figure_samples import assert_texts_are_whole_and_apart, caption, labelled
 
-from clrbench.records import Bounds
+from clrbench.analysis.bounds import CONFIRMATION_COLUMNS
+from clrbench.rates import Rates
 from clrbench.report.figures.range_test import draw_range_test, is_exponential
 from clrbench.report.figures.style import to_png
 
-BOUNDS = Bounds(base_lr=0.012, max_lr=0.48)
-REFUSAL = Bounds(None, None, reason="the accuracy was still rising at the end of the ramp; raise end_lr")
+BOUNDS = Rates(base_lr=0.012, max_lr=0.48, constant_lr=0.1, triangle_base_lr=0.012)
+REFUSAL = Rates(reason="the accuracy was still rising at the end of the ramp; raise end_lr")
+
+NOTHING_TRIED = pd.DataFrame(columns=list(CONFIRMATION_COLUMNS))
+TRIED = pd.DataFrame(
+    [
+        ("torch", "constant", 0.01, 0, 50, 0.9, 0.5, False),
+        ("torch", "constant", 0.1, 0, 200, 0.3, 0.90, False),
+        ("torch", "constant", 0.1, 1, 200, 0.3, 0.94, False),
+        ("torch", "constant", 0.178, 0, 200, 0.3, 0.88, False),
+        ("torch", "constant", 5.0, 0, 200, np.nan, np.nan, True),
+        ("torch", "triangular", 0.48, 0, 300, 0.3, 0.95, False),
+    ],
+    columns=list(CONFIRMATION_COLUMNS),
+)
 
 
 def range_test_curve(
@@ -54,7 +68,7 @@ def range_test_curve(
 @pytest.mark.parametrize(("ramp", "scale"), [("linear", "linear"), ("exponential", "log")])
 def test_mean_accuracy_and_bounds_are_drawn_over_the_rate(ramp: str, scale: str) -> None:
     curve = range_test_curve(ramp=ramp)
-    figure = draw_range_test(curve, {"torch": BOUNDS, "keras": replace(BOUNDS, max_lr=0.52)})
+    figure = draw_range_test(curve, NOTHING_TRIED, {"torch": BOUNDS, "keras": replace(BOUNDS, max_lr=0.52)})
     panels = np.reshape(figure.axes, (2, 2))
     assert [axes.get_xscale() for axes in figure.axes] == [scale] * 4
     assert [axes.get_ylabel() for axes in panels[:, 0]] == ["validation accuracy (fraction)", "train loss (nats)"]
@@ -75,7 +89,7 @@ def test_mean_accuracy_and_bounds_are_drawn_over_the_rate(ramp: str, scale: str)
 
 def test_the_loss_is_smoothed_as_the_caption_says() -> None:
     curve = range_test_curve(["torch"])
-    figure = draw_range_test(curve, {"torch": BOUNDS})
+    figure = draw_range_test(curve, NOTHING_TRIED, {"torch": BOUNDS})
     mean = curve.groupby("step")["train_loss"].mean().to_numpy()
     line = labelled(figure.axes[1], "mean")[0].get_ydata()
     medians = np.median(np.lib.stride_tricks.sliding_window_view(mean, 83), axis=1)
@@ -84,7 +98,7 @@ def test_the_loss_is_smoothed_as_the_caption_says() -> None:
 
 def test_without_validation_the_train_accuracy_is_shown() -> None:
     curve = range_test_curve(["torch"], [0]).assign(validation_accuracy=np.nan, validation_loss=np.nan)
-    figure = draw_range_test(curve, {"torch": BOUNDS})
+    figure = draw_range_test(curve, NOTHING_TRIED, {"torch": BOUNDS})
     assert figure.axes[0].get_ylabel() == "train accuracy (fraction)"
     (raw,) = labelled(figure.axes[0], "_seed")
     np.testing.assert_array_equal(raw.get_ydata(), curve["train_accuracy"])
@@ -92,10 +106,10 @@ def test_without_validation_the_train_accuracy_is_shown() -> None:
 
 
 def test_a_refusal_says_why_and_marks_nothing() -> None:
-    figure = draw_range_test(range_test_curve(), {"torch": BOUNDS, "keras": REFUSAL})
+    figure = draw_range_test(range_test_curve(), NOTHING_TRIED, {"torch": BOUNDS, "keras": REFUSAL})
     panels = np.reshape(figure.axes, (2, 2))
     reason = " ".join(text.get_text().replace("\n", " ") for text in panels[0, 1].texts)
-    assert reason == f"no bounds: {REFUSAL.reason}"
+    assert reason == f"no rates: {REFUSAL.reason}"
     assert labelled(panels[0, 1], "_bound") == []
     assert len(labelled(panels[0, 0], "_bound")) == 2
 
@@ -105,7 +119,7 @@ def test_a_sweep_that_diverged_cuts_the_loss_and_says_so() -> None:
     curve["train_loss"] *= np.where(curve["lr"] > 1, 1e4, 1)
     gone = (curve["lr"] > 1.2) & (curve["seed"] == 1)
     curve.loc[gone, [name for name in curve if name.endswith(("loss", "accuracy", "lr"))]] = np.nan
-    figure = draw_range_test(curve, {"torch": BOUNDS})
+    figure = draw_range_test(curve, NOTHING_TRIED, {"torch": BOUNDS})
     low, high = figure.axes[1].get_ylim()
     assert high < 10
     outside = ((curve["train_loss"] < low) | (curve["train_loss"] > high)).sum()
@@ -116,7 +130,7 @@ def test_a_sweep_that_diverged_cuts_the_loss_and_says_so() -> None:
 def test_a_sweep_without_a_single_value_is_drawn() -> None:
     curve = range_test_curve(["torch"], [0], steps=200)
     curve[["train_loss", "train_accuracy", "validation_accuracy"]] = np.nan
-    assert len(to_png(draw_range_test(curve, {"torch": REFUSAL}))) > 0
+    assert len(to_png(draw_range_test(curve, NOTHING_TRIED, {"torch": REFUSAL}))) > 0
 
 
 @pytest.mark.parametrize(
@@ -130,10 +144,36 @@ def test_a_ramp_is_exponential_where_its_middle_is_the_geometric_mean(rates: lis
     ("ramp", "torch", "keras"),
     [
         ("linear", BOUNDS, REFUSAL),
-        ("exponential", replace(BOUNDS, base_lr=2e-5, max_lr=3e-5), replace(BOUNDS, base_lr=2.8, max_lr=2.9)),
+        (
+            "exponential",
+            replace(BOUNDS, triangle_base_lr=2e-5, max_lr=3e-5),
+            replace(BOUNDS, triangle_base_lr=2.8, max_lr=2.9),
+        ),
     ],
     ids=["refusal", "bounds at both edges"],
 )
-def test_texts_neither_overlap_nor_are_cut(ramp: str, torch: Bounds, keras: Bounds) -> None:
-    figure = draw_range_test(range_test_curve(ramp=ramp), {"torch": torch, "keras": keras})
+def test_texts_neither_overlap_nor_are_cut(ramp: str, torch: Rates, keras: Rates) -> None:
+    figure = draw_range_test(range_test_curve(ramp=ramp), NOTHING_TRIED, {"torch": torch, "keras": keras})
+    assert_texts_are_whole_and_apart(figure)
+
+
+def test_what_trainings_reached_stands_on_the_curve_and_what_was_chosen_is_filled() -> None:
+    figure = draw_range_test(range_test_curve(["torch"]), TRIED, {"torch": BOUNDS})
+    points = {
+        (line.get_marker(), *map(float, line.get_xydata()[0])): line.get_markerfacecolor()
+        for line in labelled(figure.axes[0], "_tried")
+    }
+    # The mean over the seeds, of the longest trainings of a kind; what diverged reached nothing.
+    assert points == {
+        ("o", 0.1, pytest.approx(0.92)): "#333333",
+        ("o", 0.178, 0.88): "white",
+        ("^", 0.48, 0.95): "#333333",
+    }
+    assert labelled(figure.axes[1], "_tried") == []
+    assert figure.axes[0].get_xlim()[1] == 5.0
+    assert (
+        "(circles: constant rates, 200 updates; triangles: cycles up to a rate, 300 updates; filled: chosen)"
+        in caption(figure)
+    )
+    assert "trained at" not in caption(draw_range_test(range_test_curve(["torch"]), NOTHING_TRIED, {"torch": BOUNDS}))
     assert_texts_are_whole_and_apart(figure)

@@ -1,0 +1,59 @@
+"""What guessing reaches, and what is more than that by more than the noise of so few validation rows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+MAX_EQUAL_RATIO = 4.0
+"""Where the largest class has more than so many times the rows of the smallest, accuracy is averaged over classes."""
+
+CLEAR_ERRORS = 3.0
+"""Standard errors by which an accuracy must exceed that of guessing, once."""
+
+UNKNOWN_ROWS_MARGIN = 0.05
+"""Likewise where nobody said how many validation rows there are."""
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The accuracy of guessing on validation rows of these classes; without any, chance over `num_classes`."""
+
+    class_counts: tuple[int, ...]
+    num_classes: int
+
+    @property
+    def rows(self) -> int:
+        """Validation rows."""
+        return sum(self.class_counts)
+
+    @cached_property
+    def balanced(self) -> bool:
+        """Whether accuracy is the mean over the classes of the share that is classified rightly."""
+        there = [count for count in self.class_counts if count]
+        return bool(there) and max(there) > MAX_EQUAL_RATIO * min(there)
+
+    @cached_property
+    def accuracy(self) -> float:
+        """Accuracy of guessing: the larger of chance and, where it is not balanced, the share of the largest class."""
+        chance = 1 / max(self.num_classes, 1)
+        if self.balanced or not self.rows:
+            return chance
+        return max(chance, max(self.class_counts) / self.rows)
+
+    def error(self, accuracy: float) -> float:
+        """Return the standard error of an accuracy over the validation rows; 0 without any."""
+        if not self.rows:
+            return 0.0
+        variance = max(accuracy * (1 - accuracy), 1 / self.rows)
+        if not self.balanced:
+            return math.sqrt(variance / self.rows)
+        there = [count for count in self.class_counts if count]
+        return math.sqrt(sum(variance / count for count in there)) / len(there)
+
+    def clears(self, accuracy: float, looks: int = 1) -> bool:
+        """Return whether an accuracy, the best of so many looks, is more than guessing reaches by chance."""
+        errors = CLEAR_ERRORS + math.sqrt(2 * math.log(max(looks, 1))) / 2
+        margin = errors * self.error(self.accuracy) if self.rows else UNKNOWN_ROWS_MARGIN
+        return accuracy > self.accuracy + margin

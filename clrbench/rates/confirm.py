@@ -1,0 +1,151 @@
+"""Trainings at constant rates, on the lattice: which one is best, as far as so many updates can tell."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from clrbench.chance import Floor
+from clrbench.rates.lattice import HIGHEST, LOWEST, rate_at
+from clrbench.rates.ledger import Course, Ledger
+from clrbench.rates.reading import tried, utilities
+from clrbench.rates.records import Outcome, Run, Tried
+
+SCREEN_SHARE, SCREEN_TRIALS = 0.2, 4
+"""Part of what is left that the first, short trials may cost, and how many of them that is planned for."""
+
+REFINE_SHARE, REFINE_TRIALS = 0.5, 3
+"""Likewise of the longer ones."""
+
+SLACK = 1.4
+"""By how much a stage may overrun its part while its best still lies at an end."""
+
+TRIANGLES_SHARE = 0.3
+"""Part that is kept for triangles."""
+
+HALF_DECADE = 2
+MIN_TRIAL_STEPS = 20
+LOSS_WEIGHT = 0.03
+"""Accuracy that a loss e times as high is worth."""
+
+PLACES_A_LENGTH = 2.0
+"""Places by which the best rate of trainings ten times as long lies lower: a short one rewards speed."""
+
+MAX_LOSS = 0.1
+"""Accuracy in the trials that a lower rate may cost: where the slower ones are far behind, speed is what counts."""
+
+ROUNDED_UP = 0.25
+"""Places that a top may lie below the lattice and still be counted as on it."""
+
+NEAR = 3
+"""Places on either side of the best that the parabola is fitted to."""
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """The constants tried at the longest length, by place, and the place chosen."""
+
+    place: int
+    by_place: dict[int, Tried]
+    screened: dict[int, Tried]
+
+    @property
+    def all_tried(self) -> tuple[Tried, ...]:
+        """All that was tried, the short trials first."""
+        return (*self.screened.values(), *self.by_place.values())
+
+    @property
+    def edge(self) -> str | None:
+        """Whether `place` is the lowest or the highest rate that was tried at any length, so that a better may lie beyond."""
+        tried_at = self.by_place.keys() | self.screened.keys()
+        return {min(tried_at): "lowest", max(tried_at): "highest"}.get(self.place)
+
+
+Made: TypeAlias = dict[int, dict[Run, Outcome]]
+"""Runs at each place and what they left behind, a seed each."""
+
+
+def confirm(ledger: Ledger, start: int) -> Course[Confirmed]:
+    """Go from a place to where the best one lies between two that are worse, first by half-decades, then by quarters.
+
+    The longer trials near the best are then repeated with other seeds, as long as enough is left for triangles.
+    """
+    share, seeds, floor = ledger.left, ledger.problem.seeds, ledger.problem.floor
+    short = ledger.length(SCREEN_SHARE * share / SCREEN_TRIALS, MIN_TRIAL_STEPS)
+    long = ledger.length(REFINE_SHARE * share / REFINE_TRIALS, MIN_TRIAL_STEPS)
+    screened = yield from _climb(
+        ledger, start, HALF_DECADE, (short, seeds[0]), ledger.left - SCREEN_SHARE * share * SLACK
+    )
+    best = _best(_tried(screened, floor))
+    second = seeds[1 % len(seeds)]
+    refined = yield from _climb(ledger, best, 1, (long, second), ledger.left - REFINE_SHARE * share * SLACK)
+    for seed in seeds[2:]:
+        found = _tried(refined, floor)
+        best = _best(found)
+        near = [place for place, one in found.items() if abs(place - best) <= 1 and not one.collapsed]
+        if len(near) < 2 or ledger.left - len(near) * long < TRIANGLES_SHARE * share:
+            break
+        made = yield from ledger.ask("confirm", [_run(place, seed, long) for place in near])
+        refined = {
+            place: refined[place] | {run: made[run] for run in made if run.high == rate_at(place)} for place in near
+        }
+    found = _tried(refined, floor)
+    arm_steps = ledger.problem.arm_steps or long
+    return Confirmed(
+        _top(found, PLACES_A_LENGTH * math.log10(max(arm_steps / long, 1))), found, _tried(screened, floor)
+    )
+
+
+def _climb(
+    ledger: Ledger, start: int, stride: int, length_and_seed: tuple[int, int], floor_left: float
+) -> Course[Made]:
+    """Try a place and its neighbours, and on from there until the best is interior or no more can be afforded."""
+    num_steps, seed = length_and_seed
+    found: Made = {}
+    wanted = [place for place in (start - stride, start, start + stride) if LOWEST <= place <= HIGHEST]
+    while wanted:
+        made = yield from ledger.ask("confirm", [_run(place, seed, num_steps) for place in wanted])
+        found |= {place: {run: made[run]} for place in wanted for run in [_run(place, seed, num_steps)]}
+        best = _best(_tried(found, ledger.problem.floor))
+        wanted = [
+            place
+            for place in (best - stride, best + stride)
+            if place not in found and LOWEST <= place <= HIGHEST and ledger.left - num_steps > floor_left
+        ]
+    return found
+
+
+def _run(place: int, seed: int, num_steps: int) -> Run:
+    return Run("constant", rate_at(place), rate_at(place), seed, num_steps)
+
+
+def _tried(made: Made, floor: Floor) -> dict[int, Tried]:
+    """Return what each place reached, from the lowest to the highest."""
+    return {place: tried(made[place], floor) for place in sorted(made)}
+
+
+def _best(found: dict[int, Tried]) -> int:
+    """Return the best place; of equal ones the lowest."""
+    places = sorted(found)
+    values = utilities([found[place] for place in places], LOSS_WEIGHT)
+    return places[int(values.argmax())]
+
+
+def _top(found: dict[int, Tried], lower: float) -> int:
+    """Return the place at the top of a parabola through the best and those near it, so much lower, and rounded down."""
+    places = np.array(sorted(found))
+    values = utilities([found[place] for place in places.tolist()], LOSS_WEIGHT)
+    best = int(places[values.argmax()])
+    alive = np.array([not found[place].collapsed for place in places.tolist()])
+    near = (abs(places - best) <= NEAR) & alive
+    top = float(best)
+    if near.sum() >= 3:
+        curve = np.polyfit(places[near] - best, values[near], 2)
+        if curve[0] < 0:
+            top += float(np.clip(-curve[1] / (2 * curve[0]), -1, 1))
+    # Down to the lattice, but for a hair; never to a rate at which no training stood.
+    below = places[alive & (places <= top - lower + ROUNDED_UP) & (values >= values.max() - MAX_LOSS)]
+    return int(below[-1]) if below.size else best

@@ -1,0 +1,97 @@
+"""Trainings in triangles: how high their upper bound may be."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from clrbench.rates import confirm
+from clrbench.rates.lattice import HIGHEST, LOWEST, rate_at
+from clrbench.rates.ledger import Course, Ledger
+from clrbench.rates.reading import tried, utilities
+from clrbench.rates.records import Run, Tried
+
+BASE_FACTOR = 10.0
+"""Trials go from a tenth of their upper bound, so that those of any sweep are the same ones."""
+
+CYCLES = 4
+"""An arm is taken to have so many; a trial is the first few of them."""
+
+TRIALS = 3
+MAX_TRIALS = 5
+MIN_CYCLE_STEPS = 20
+FIRST_MULTIPLES = (0, 1, 2)
+"""Places above the constant rate that are tried first."""
+
+LOSS_WEIGHT = 0.03
+ERRORS = 0.3
+"""The highest bound that is worse than the best by less than so many standard errors is taken."""
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """The upper bounds tried, by place, and the one chosen; None where all collapsed."""
+
+    place: int | None
+    by_place: dict[int, Tried]
+
+
+def triangles(ledger: Ledger, constant: int) -> Course[Bounded]:
+    """Try upper bounds above the constant rate, and up or down from there while the best lies at an end."""
+    found: dict[int, Tried] = {}
+    num_steps, cycles = _length(ledger)
+    wanted = [constant + multiple for multiple in FIRST_MULTIPLES]
+    while wanted and ledger.left >= num_steps * len(wanted) and len(found) < MAX_TRIALS:
+        runs = {
+            place: Run(
+                "triangular", rate_at(place) / BASE_FACTOR, rate_at(place), ledger.problem.seeds[-1], num_steps, cycles
+            )
+            for place in wanted
+            if LOWEST <= place <= HIGHEST
+        }
+        made = yield from ledger.ask("triangles", runs.values())
+        # The rate is low at the end of the last cycle only.
+        part = 1 / (4 * cycles)
+        found |= {place: tried({run: made[run]}, ledger.problem.floor, part=part) for place, run in runs.items()}
+        wanted = _beyond(found) if found else []
+    arm_steps = ledger.problem.arm_steps or num_steps
+    lower = confirm.PLACES_A_LENGTH * math.log10(max(arm_steps / num_steps, 1))
+    return Bounded(chosen(found, lower), dict(sorted(found.items())))
+
+
+def _beyond(found: dict[int, Tried]) -> list[int]:
+    """Return what to try next: beyond the end at which the best lies, or nothing."""
+    best = _best(found)
+    if best == min(found):
+        return [best - 1]
+    return [best + 2] if best == max(found) else []
+
+
+def chosen(found: dict[int, Tried], lower: float) -> int | None:
+    """Return the highest bound that is not clearly worse than the best, so much lower; None if all collapsed."""
+    alive = {place: one for place, one in found.items() if not one.collapsed}
+    if not alive:
+        return None
+    places = sorted(alive)
+    values = utilities([alive[place] for place in places], LOSS_WEIGHT)
+    error = ERRORS * max(one.error for one in alive.values())
+    highest = max(place for place, value in zip(places, values, strict=True) if value >= values.max() - error)
+    near = [place for place, value in zip(places, values, strict=True) if value >= values.max() - confirm.MAX_LOSS]
+    return max((place for place in near if place <= highest - lower + confirm.ROUNDED_UP), default=near[0])
+
+
+def _best(found: dict[int, Tried]) -> int:
+    places = sorted(found)
+    values = utilities([found[place] for place in places], LOSS_WEIGHT)
+    return places[int(values.argmax())]
+
+
+def _length(ledger: Ledger) -> tuple[int, int]:
+    """Return updates and cycles of a trial."""
+    affordable = ledger.left / TRIALS
+    arm_steps = ledger.problem.arm_steps or int(affordable)
+    cycle = arm_steps / CYCLES
+    cycles = min(int(affordable / cycle + 1e-9), CYCLES)
+    if cycles >= 1:
+        return round(arm_steps * cycles / CYCLES), cycles
+    return max(int(affordable), MIN_CYCLE_STEPS), 1
