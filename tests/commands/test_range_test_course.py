@@ -147,16 +147,16 @@ def test_a_range_test_goes_on_where_it_was_stopped(found: tuple[Path, Job, Answe
     rounds = executor(found[1]).rounds
     stopped = job(tmp_path, World())
 
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     def stop_after_two(tasks: Any, watch: Any) -> None:
         if len(executor(stopped).rounds) == 2:
-            raise Stop
+            raise StopError
         WorldExecutor.run(executor(stopped), tasks, watch)
 
     executor(stopped).run = stop_after_two  # type: ignore[method-assign]
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         range_test(stopped)
     resumed = job(tmp_path, World())
     range_test(resumed)

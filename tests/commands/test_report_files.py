@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from range_test_runs import Curve, flat, peak_at, read_test
+from range_test_runs import Curve, flat, peak_at, read_test, write_test
+from range_test_runs import make_spec as make_range_test_spec
 from runs_in_memory import make_spec
 from runs_on_disk import write_run
 from specs import CONSTANT
@@ -249,10 +250,10 @@ def test_a_report_on_a_folder_takes_spec_and_warnings_from_it(folder: ResultsFol
 @pytest.mark.usefixtures("undrawn")
 def test_a_report_on_a_range_test_names_what_to_change(folder: ResultsFolder) -> None:
     folder.create()
-    begin(folder, range_test_spec(), [])
+    begin(folder, make_range_test_spec(), [])
     with pytest.raises(ResultsError, match="there are no run files; run clrbench range-test first"):
         report([folder.root])
-    write_pair(folder.range_test(None).root, flat, None)
+    write_test(folder.range_test(None).root, flat)
     answer = report([folder.root])
     assert answer.exit_code is ExitCode.NO_ANSWER
     assert f"Next: change range_test in {folder.root / 'spec.yaml'}, then run clrbench range-test on it" in answer.text
