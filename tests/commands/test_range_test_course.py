@@ -120,7 +120,10 @@ def test_tables_hold_every_training(found: tuple[Path, Job, Answer]) -> None:
         for one in bounds["confirmation"]["constants"]
         if one["num_steps"] == longest["step"].max()
     }
-    assert longest.groupby("lr")["validation_accuracy"].mean().to_dict() == pytest.approx(shown)
+    # What diverged reached nothing, and is judged as if it guessed.
+    reached = longest[~longest["diverged"]].groupby("lr")["validation_accuracy"].mean().to_dict()
+    assert reached == pytest.approx({lr: shown[lr] for lr in reached})
+    assert set(longest["lr"]) == set(shown)
     assert (folder / "range_test.png").read_bytes().startswith(b"\x89PNG")
 
 
