@@ -231,7 +231,8 @@ def _parting_lines(likeness: Likeness) -> Iterator[str]:
             how = "as other arithmetic rounds, which training then lets grow"
         yield f"the first update that differs does so by {update.first_relative:.2g}, relatively: {how}"
     if likeness.hits_apart:
-        yield f"{likeness.hits_apart} test rows are right at the end of one of the two alone"
+        which = "1 test row is" if likeness.hits_apart == 1 else f"{likeness.hits_apart} test rows are"
+        yield f"{which} right at the end of one of the two alone"
     yield from (_parting_words(parting) for parting in (*likeness.updates, *likeness.evaluations) if parting.num_apart)
 
 

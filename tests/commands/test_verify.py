@@ -85,8 +85,10 @@ def run_of(root: Path, arm: str) -> StoredRun:
     return found
 
 
-def rewrite(root: Path, arm: str, change: Callable[[StepLog], StepLog], **changes: Any) -> None:
-    """Write the run of an arm anew, with other values of its updates, or another record."""
+def rewrite(
+    root: Path, arm: str, change: Callable[[StepLog], StepLog], *, wrong_row: int | None = None, **changes: Any
+) -> None:
+    """Write the run of an arm anew, with other values of its updates, another record, or one of its hits turned."""
     run = run_of(root, arm)
     columns = run.steps[["lr", "train_loss", "train_accuracy"]].to_numpy(np.float32).T
     found = run.evaluations
@@ -95,6 +97,8 @@ def rewrite(root: Path, arm: str, change: Callable[[StepLog], StepLog], **change
         Split.TEST: tuple(map(Evaluation, *(found[column] for column in TEST_COLUMNS))),
     }
     hits = None if run.test_hits is None else Hits(run.test_hits, run.test_hits_by_class)
+    if hits is not None and wrong_row is not None:
+        hits.rows[wrong_row] ^= True
     points = found["step"].to_numpy(np.int32)
     timing = Timing(1.0, 0.0, 0.0, 0.0, num_images=1)
     log = RunLog(change(StepLog(*columns)), points, evaluations, run.status, None, timing, hits)
@@ -186,6 +190,18 @@ def test_runs_that_come_out_otherwise_are_named_with_where_they_part(results: Pa
     assert "test_accuracy 0." in shorter.partition("last evaluation: ")[2]
     assert "versions.torch 0.1 then, " in shorter.partition("made with other things: ")[2]
     assert every_byte(root) == before
+
+
+def test_a_run_whose_test_rows_are_others_is_different_even_where_its_losses_are_the_same(
+    results: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "quick"
+    shutil.copytree(results, root)
+    rewrite(root, "shorter", lambda log: log, wrong_row=3)
+    found = quietly(root, run_of(root, "shorter").folder.name)
+    assert found.exit_code == ExitCode.FAILED
+    assert found.data["runs"][0]["test_rows_apart"] == 1
+    assert "  1 test row is right at the end of one of the two alone" in found.text.splitlines()
 
 
 @pytest.mark.parametrize("code", [ExitCode.FAILED, ExitCode.DONE])
