@@ -32,10 +32,12 @@ def answers(found: Found) -> list[tuple[Curve, float, float]]:
     ]
 
 
+@pytest.mark.acceptance
 def test_at_most_one_good_curve_in_twenty_is_refused(found: Found) -> None:
     assert len(answers(found)) >= 0.95 * len(found)
 
 
+@pytest.mark.acceptance
 def test_max_lr_lies_at_the_peak_where_there_is_one(found: Found) -> None:
     errors = np.array(
         [
@@ -49,6 +51,7 @@ def test_max_lr_lies_at_the_peak_where_there_is_one(found: Found) -> None:
     assert (errors <= 0.15).mean() >= 0.95
 
 
+@pytest.mark.acceptance
 def test_max_lr_on_a_level_top_lies_in_it_or_close_by(found: Found) -> None:
     wide = [(curve, max_lr) for curve, _, max_lr in answers(found) if curve.plateau_decades > NARROW_DECADES]
     assert len(wide) >= 20
@@ -57,11 +60,13 @@ def test_max_lr_on_a_level_top_lies_in_it_or_close_by(found: Found) -> None:
     assert off.max() <= 0.2
 
 
+@pytest.mark.acceptance
 def test_max_lr_errs_downwards(found: Found) -> None:
     errors = np.array([math.log10(max_lr / curve.max_lr) for curve, _, max_lr in answers(found)])
     assert (errors <= 0.1).mean() >= 0.98
 
 
+@pytest.mark.acceptance
 def test_base_lr_on_an_exponential_ramp_lies_at_the_onset_or_a_little_before(found: Found) -> None:
     errors = np.array(
         [
@@ -74,6 +79,7 @@ def test_base_lr_on_an_exponential_ramp_lies_at_the_onset_or_a_little_before(fou
     assert (abs(errors) <= 0.3).mean() >= 0.9
 
 
+@pytest.mark.acceptance
 def test_base_lr_on_a_linear_ramp_is_off_by_a_small_part_of_max_lr(found: Found) -> None:
     # A linear ramp from 0.001 to 1 has its first points a decade apart.
     errors = np.array(

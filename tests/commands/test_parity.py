@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 from command_line import Clrbench, answer, write_spec
 
 
+@pytest.mark.acceptance
 def test_parity_sets_both_backends_side_by_side(clrbench: Clrbench, tmp_path: Path) -> None:
     found = answer(clrbench("parity", write_spec(tmp_path), "--steps", "40", "--json"))
     assert [arm["arm"] for arm in found["arms"]] == ["constant", "clr"]

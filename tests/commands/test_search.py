@@ -118,6 +118,7 @@ def results(workplace: Path) -> Path:
     return workplace / "results" / "quick"
 
 
+@pytest.mark.acceptance
 def test_candidate_beats_the_rate_given_and_loses_to_the_best_one_tried(workplace: Path, results: Path) -> None:
     table = pd.read_csv(results / "comparison.csv")
     rows = table[table["metric"] == "test_accuracy"]
@@ -131,6 +132,7 @@ def test_candidate_beats_the_rate_given_and_loses_to_the_best_one_tried(workplac
     assert "The verdict allows for 2 comparisons (Holm)." in stdout
 
 
+@pytest.mark.acceptance
 def test_search_keeps_the_best_rate_and_tries_one_beyond_the_edge(results: Path) -> None:
     search = pd.read_csv(results / "search.csv")
     assert list(search.columns[:6]) == ["backend", "arm", "lr", "seed", "validation_accuracy", "steps"]
@@ -145,6 +147,7 @@ def test_search_keeps_the_best_rate_and_tries_one_beyond_the_edge(results: Path)
     assert chosen.loc["clr", ["lr", "at_edge"]].tolist() == [0.018, True]
 
 
+@pytest.mark.acceptance
 def test_metrics_hold_the_chosen_rate_alone(results: Path) -> None:
     metrics = pd.read_csv(results / "metrics.csv")
     chosen = pd.read_csv(results / "chosen.csv").set_index("arm")["lr"]
@@ -155,6 +158,7 @@ def test_metrics_hold_the_chosen_rate_alone(results: Path) -> None:
     assert given[["arm", "runs"]].to_numpy().tolist() == [["constant@1e-05", 6]]
 
 
+@pytest.mark.acceptance
 def test_tries_see_no_test_row_and_runs_at_the_given_rate_pair_with_the_others(results: Path) -> None:
     infos = [json.loads(path.read_text()) for path in (results / "search" / "runs").glob("*/run.json")]
     splits = {info["spec"]["seed"] < 6: info["spec"]["evaluated_splits"] for info in infos}
@@ -166,6 +170,7 @@ def test_tries_see_no_test_row_and_runs_at_the_given_rate_pair_with_the_others(r
     np.testing.assert_allclose(first, first[0], rtol=1e-6, atol=0)
 
 
+@pytest.mark.acceptance
 def test_costs_charge_the_search_and_timing_has_its_runs(results: Path) -> None:
     costs = pd.read_csv(results / "costs.csv").set_index("arm")
     assert costs.loc["constant", ["train_steps", "search_steps", "total_steps"]].tolist() == [80, 480, 560]
@@ -176,6 +181,7 @@ def test_costs_charge_the_search_and_timing_has_its_runs(results: Path) -> None:
     assert timing["purpose"].value_counts().to_dict() == {"run": 12, "search": 18}
 
 
+@pytest.mark.acceptance
 def test_an_arm_that_is_not_fully_tuned_is_named_by_compare_and_by_report(workplace: Path, results: Path) -> None:
     warning = "arm clr: not fully tuned on torch: 0.018 is the best rate and the highest of the 3 tried"
     assert warning in (workplace / "stdout").read_text().partition("Warnings:")[2]
@@ -188,6 +194,7 @@ def test_an_arm_that_is_not_fully_tuned_is_named_by_compare_and_by_report(workpl
     assert {name: (results / name).read_bytes() for name in TABLES} == before
 
 
+@pytest.mark.acceptance
 def test_a_second_call_trains_nothing_and_changes_no_byte(workplace: Path, results: Path) -> None:
     before = {name: (results / name).read_bytes() for name in TABLES}
     times = {path: path.stat().st_mtime_ns for path in results.rglob("run.json")}
@@ -198,6 +205,7 @@ def test_a_second_call_trains_nothing_and_changes_no_byte(workplace: Path, resul
     assert {path: path.stat().st_mtime_ns for path in results.rglob("run.json")} == times
 
 
+@pytest.mark.acceptance
 def test_dry_run_counts_the_tries(workplace: Path) -> None:
     cost = answer(run_clrbench("compare", "quick.yaml", "--dry-run", "--json", folder=workplace))
     assert cost["num_tries"] == 10

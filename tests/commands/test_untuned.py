@@ -36,6 +36,7 @@ def run_folders(folder: Path) -> dict[str, int]:
     return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("results/quick/runs/*/run.json")}
 
 
+@pytest.mark.acceptance
 def test_better_than_an_untuned_baseline_is_said_to_be_so_and_fails_unless_allowed(workplace: Path) -> None:
     found = json.loads((workplace / "answer.json").read_text())
     (verdict,) = found["verdicts"]
@@ -51,6 +52,7 @@ def test_better_than_an_untuned_baseline_is_said_to_be_so_and_fails_unless_allow
     assert done.returncode == 0
 
 
+@pytest.mark.acceptance
 def test_what_finding_the_rates_took_trains_nothing_anew_and_is_charged(workplace: Path) -> None:
     results = workplace / "results" / "quick"
     before, metrics = run_folders(workplace), (results / "metrics.csv").read_bytes()
