@@ -23,7 +23,7 @@ from clrbench.stats import (
     pairs_needed,
     smallest_detectable_difference,
 )
-from clrbench.store import RunKey
+from clrbench.store import RunKey, StoredRun
 
 R = TypeVar("R")
 
@@ -301,7 +301,7 @@ def _evidence(results: Results, test: _Test) -> Evidence:
 
 def _mean_lr(results: Results, backend: str, label: str) -> float:
     """Return the mean rate that an arm was to train at, the same in all of its runs on a backend."""
-    run = next((run for run in results.compared_runs if run.key[:2] == (backend, label)), None)
+    run = _first_run(results, backend, label)
     if run is None:
         return np.nan
     return float(run.spec.schedule.table(Clock(run.spec.steps_per_epoch, run.spec.num_steps)).mean())
@@ -309,9 +309,13 @@ def _mean_lr(results: Results, backend: str, label: str) -> float:
 
 def _rows(results: Results, contest: Contest, metric: str) -> int:
     """Return how many rows a metric is measured on; 0 in training."""
-    arm = (contest.backend, contest.baseline)
-    run = next((run for run in results.compared_runs if run.key[:2] == arm), None)
+    run = _first_run(results, contest.backend, contest.baseline)
     if run is None:
         return 0
     rows = run.provenance.rows
     return {"validation": rows.validation, "test": rows.test}.get(metric.partition("_")[0], 0)
+
+
+def _first_run(results: Results, backend: str, arm: str) -> StoredRun | None:
+    """Return a run that stands for all of an arm in what they have in common; None where it has none."""
+    return next((run for run in results.compared_runs if run.key[:2] == (backend, arm)), None)

@@ -13,7 +13,7 @@ from clrbench.analysis.results import Results, own_metrics
 from clrbench.analysis.search import tries_by_arm
 from clrbench.analysis.summary import summary_table
 from clrbench.planning.runs import range_test_group
-from clrbench.planning.tuning import RateKey, labelled_arm
+from clrbench.planning.tuning import labelled_arm
 from clrbench.spec import Spec
 from clrbench.store import StoredRun
 
@@ -132,10 +132,10 @@ def _sweeps(results: Results, backend: str, label: str) -> list[StoredRun]:
 
 def _tries(results: Results, backend: str, label: str) -> list[StoredRun]:
     """Return the runs that tried rates for an arm; none for a tuned one at the rate given."""
-    return [run for key, runs in results.once(_all_tries).items() if key == (backend, label) for run in runs]
+    return results.once(_all_tries).get((backend, label), [])
 
 
-def _all_tries(results: Results) -> Mapping[RateKey, list[StoredRun]]:
+def _all_tries(results: Results) -> Mapping[ArmKey, list[StoredRun]]:
     return tries_by_arm(results.spec, results.search)
 
 

@@ -63,9 +63,9 @@ def read_search_runs(folder: ResultsFolder, spec: Spec) -> list[StoredRun]:
     return [run for run in runs if run.key.backend in spec.backends and run.key.arm in _names(spec, run)]
 
 
-def tries_by_arm(spec: Spec, search: Search) -> dict[RateKey, list[StoredRun]]:
+def tries_by_arm(spec: Spec, search: Search) -> dict[tuple[str, str], list[StoredRun]]:
     """Return the runs that tried rates, by backend and arm."""
-    found: dict[RateKey, list[StoredRun]] = {}
+    found: dict[tuple[str, str], list[StoredRun]] = {}
     for run in search.runs:
         if run.key.seed not in spec.seeds:
             found.setdefault((run.spec.backend, _names(spec, run)[run.key.arm]), []).append(run)

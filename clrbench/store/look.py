@@ -86,6 +86,7 @@ def is_look(content: Json) -> bool:
 
 def look_from_json(content: Mapping[str, Json]) -> Look:
     """Return a look from what `experiment.json` holds; see `is_look`."""
+    # `is_look` has seen that each value is of the type of its field.
     return Look(**{name: tuple(value) if isinstance(value, list) else value for name, value in content.items()})  # type: ignore[arg-type]
 
 

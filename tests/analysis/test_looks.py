@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, reduce
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ from clrbench.analysis.pairs import Contest
 from clrbench.analysis.results import LookedAt, Results
 from clrbench.records import DoubleArray
 from clrbench.stats import compare_paired, pairs_needed
-from clrbench.store import Look, RunKey
+from clrbench.store import Look, ResultsFolder, RunKey
 
 CLR = Contest("torch", "clr", "constant")
 
@@ -216,8 +216,13 @@ class Folder:
         return self.looks
 
 
+def looked(results: Results, folder: Folder) -> Results:
+    # Of a folder, `looked_at` takes nothing but `record_looks`.
+    return looked_at(results, cast(ResultsFolder, folder))
+
+
 def look_at(folder: Folder, results: Results) -> LookedAt:
-    return looked_at(results, folder).looks["torch"]  # type: ignore[arg-type]
+    return looked(results, folder).looks["torch"]
 
 
 def test_a_look_holds_what_was_asked_and_what_was_shown() -> None:
@@ -414,9 +419,9 @@ def test_dropping_the_seeds_that_do_not_suit_says_nothing(number: int) -> None:
             for arm, end in (("constant", 0.7), ("clr", value))
         ]
         folder = Folder()
-        looked_at(results_of(runs, seeds=number), folder)  # type: ignore[arg-type]
+        looked(results_of(runs, seeds=number), folder)
         fewer = results_of([run for run in runs if run.key.seed in kept], seeds=kept)
-        table = comparison_table(looked_at(fewer, folder))  # type: ignore[arg-type]
+        table = comparison_table(looked(fewer, folder))
         assert set(table["verdict"]) <= {"no difference shown", "cannot tell"}
 
 

@@ -55,6 +55,11 @@ class Experiment:
         asked = make_spec(seeds=seeds, **spec)
         return report_experiment(self.folder, asked, [], fail_if, allow_untuned=True)
 
+    @staticmethod
+    def part(answer: Answer, name: str) -> Any:
+        """Return a part of what an answer tells programs."""
+        return answer.data[name]
+
     def verdicts(self, seeds: Any, **spec: Any) -> list[Evidence]:
         """Look at the verdicts, as a report does, and return what stands behind them; `words` has the words."""
         results = looked_at(Results.read(self.folder, make_spec(seeds=seeds, **spec)), self.folder)
@@ -79,7 +84,7 @@ def test_ten_seeds_that_show_nothing_are_no_better_as_the_seven_that_suit(experi
     experiment.train(TEN)
     assert experiment.said(10) == ("no difference shown", 1, "")
     answer = experiment.report(SUITABLE)
-    (row,) = answer.data["verdicts"]  # type: ignore[misc]
+    (row,) = experiment.part(answer, "verdicts")
     # The numbers alone would be "clr beats constant, p = 0.0156".
     assert (row["p_value"], row["wins"], row["verdict"]) == (2 / 2**7, 7, "no difference shown")
     assert row["left_out_seeds"] == "7 8 9"
@@ -239,8 +244,8 @@ def test_without_its_index_the_folder_still_names_the_pairs_that_lie_in_it(exper
     experiment.said(10)
     (experiment.folder.root / INDEX_FILE).unlink()
     answer = experiment.report(SUITABLE)
-    assert any("finished runs with seeds 7 to 9 lie here" in warning for warning in answer.data["warnings"])  # type: ignore[attr-defined]
-    assert not any("lie here" in warning for warning in experiment.report(10).data["warnings"])  # type: ignore[attr-defined]
+    assert any("finished runs with seeds 7 to 9 lie here" in warning for warning in experiment.part(answer, "warnings"))
+    assert not any("lie here" in warning for warning in experiment.part(experiment.report(10), "warnings"))
 
 
 def test_side_by_side_says_what_each_experiment_said_last(experiment: Experiment, tmp_path: Path) -> None:
@@ -251,7 +256,7 @@ def test_side_by_side_says_what_each_experiment_said_last(experiment: Experiment
             one.report(seeds)
         one.folder.begin(to_yaml(make_spec(seeds=asked[-1])), [])
     answer = report([experiment.folder.root, others.folder.root])
-    rows = [row for side in answer.data["experiments"] for row in side["verdicts"]]  # type: ignore[attr-defined]
+    rows = [row for side in Experiment.part(answer, "experiments") for row in side["verdicts"]]
     assert [row["verdict"] for row in rows] == ["no difference shown", "cannot tell"]
 
 
