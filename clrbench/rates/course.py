@@ -118,7 +118,8 @@ def _confirmed(answer: Rates, ledger: Ledger, constants: Confirmed, bounded: Bou
         caveats.append(BASE_TOO_HIGH.format(lr=base_lr))
         base_lr = None
     if base_lr is not None:
-        base_lr = float(np.clip(base_lr, *(share * max_lr for share in BASE_SHARES)))
+        lowest, highest = (share * max_lr for share in BASE_SHARES)
+        base_lr = min(max(base_lr, lowest), highest)
     num_steps = max(one.num_steps for one in constants.by_place.values())
     if problem.arm_steps is not None and num_steps < problem.arm_steps:
         caveats.append(SHORTER.format(steps=num_steps, arms=problem.arm_steps))
