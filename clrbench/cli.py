@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from clrbench.progress import Display
 
 SPEC = click.Path(path_type=Path, dir_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 DEVICE = click.Choice(["auto", "cpu", "cuda", "mps"])
 
@@ -231,6 +232,28 @@ def schedule(spec: Path, out: Path, library: "Library") -> Answer:
     from clrbench.commands.schedule import schedule
 
     return schedule(spec, out, library)
+
+
+@main.command()
+@click.argument("path", metavar="DIR|SPEC", type=click.Path(path_type=Path, exists=True))
+@click.option("--arm", metavar="NAME", help="Which arm.  [default: the one that won]")
+@click.option("--to", type=click.Choice(["torch", "keras", "csv"]), required=True, help="Code, or a table of rates.")
+@click.option(
+    "--backend", type=click.Choice(["torch", "keras"]), help="Whose rates.  [default: torch; keras --to keras]"
+)
+@click.option("--out", type=FILE, metavar="FILE", help="Write this file.  [default: print it]")
+@_data_dir
+@_quiet
+@answering
+def export(path: Path, arm: str | None, to: Any, backend: Any, out: Path | None, **options: Any) -> Answer:
+    """Print the schedule of an arm as code that needs no clrbench, for a script of your own.
+
+    It defines NUM_STEPS and lr(step), from step 0, the first update, on. DIR is the results folder of an experiment; of a SPEC
+    nothing is trained.
+    """
+    from clrbench.commands.export import Wanted, export
+
+    return export(path, Wanted(arm, to, backend), out, **options)
 
 
 @main.command()

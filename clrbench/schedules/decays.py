@@ -168,7 +168,7 @@ def wsd(
     check("shape", shape, "linear, cosine or sqrt", holds=shape in ("linear", "cosine", "sqrt"))
     step = steps(num_steps)
     decay_steps = max(1, min(round(decay_share * num_steps), num_steps - 1))
-    elapsed = np.maximum(step - (num_steps - 1 - decay_steps), 0) / decay_steps if num_steps > 1 else np.zeros(1)
+    elapsed = np.maximum(step - max(num_steps - 1 - decay_steps, 0), 0) / decay_steps
     if shape == "cosine":
         return checked(_cosine_between(end_lr, lr, elapsed))
     return checked(between(end_lr, lr, 1 - (elapsed if shape == "linear" else np.sqrt(elapsed))))
