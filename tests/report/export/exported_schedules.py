@@ -12,6 +12,7 @@ from clrbench.spec import Clock, Length, Optimizer, Schedule
 from clrbench.spec.rate_file import packed
 
 CLOCK = Clock(steps_per_epoch=19, num_steps=95)
+FIVE_EPOCHS = Length(5, "epochs")
 BOUNDS = {"base_lr": 0.001, "max_lr": 0.6}
 RATES = np.geomspace(0.3, 0.01, 95)
 
@@ -53,9 +54,7 @@ EVERY_KIND = SCHEDULES + [
 ]
 
 
-def exported(
-    keys: dict[str, Any], clock: Clock = CLOCK, duration: Length = Length(5, "epochs"), **changes: Any
-) -> Exported:
+def exported(keys: dict[str, Any], clock: Clock = CLOCK, duration: Length = FIVE_EPOCHS, **changes: Any) -> Exported:
     """Return a schedule as the command would hand it on."""
     content: dict[str, Any] = {
         "experiment": "mnist-mlp",
