@@ -235,6 +235,29 @@ def schedule(spec: Path, out: Path, library: "Library") -> Answer:
 
 
 @main.command()
+@click.argument("curves", type=FILE, nargs=-1, required=True)
+@click.option("--lr", metavar="COLUMN", help="The learning rate.  [default: guessed, and said]")
+@click.option("--loss", metavar="COLUMN", help="The loss.  [default: that of validation rows, else of mini-batches]")
+@click.option("--accuracy", metavar="COLUMN", help="The accuracy.  [default: likewise; the loss alone is enough]")
+@click.option(
+    "--seed", metavar="COLUMN", help="Which sweep a row belongs to.  [default: a column seed or run, or each file]"
+)
+@click.option(
+    "--out", type=FOLDER, default=Path("bounds"), show_default=True, help="The folder for rates, curve and plot."
+)
+@answering
+def bounds(curves: tuple[Path, ...], out: Path, **columns: str | None) -> Answer:
+    """Find rates in the curves of a range test that any trainer wrote.
+
+    CURVES are CSV, TSV or JSON files with a learning rate that rises, and a loss; accuracy makes them better.
+    """
+    from clrbench.analysis.own_curves import CurveColumns
+    from clrbench.commands.bounds import bounds
+
+    return bounds(curves, CurveColumns.of(columns), out)
+
+
+@main.command()
 @click.argument("path", metavar="DIR|SPEC", type=click.Path(path_type=Path, exists=True))
 @click.option("--arm", metavar="NAME", help="Which arm.  [default: the one that won]")
 @click.option("--to", type=click.Choice(["torch", "keras", "csv"]), required=True, help="Code, or a table of rates.")
