@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from clrbench.progress import Display
 
 SPEC = click.Path(path_type=Path, dir_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 DEVICE = click.Choice(["auto", "cpu", "cuda", "mps"])
 
@@ -231,6 +232,51 @@ def schedule(spec: Path, out: Path, library: "Library") -> Answer:
     from clrbench.commands.schedule import schedule
 
     return schedule(spec, out, library)
+
+
+@main.command()
+@click.argument("curves", type=FILE, nargs=-1, required=True)
+@click.option("--lr", metavar="COLUMN", help="The learning rate.  [default: guessed, and said]")
+@click.option("--loss", metavar="COLUMN", help="The loss.  [default: that of validation rows, else of mini-batches]")
+@click.option("--accuracy", metavar="COLUMN", help="The accuracy.  [default: likewise; the loss alone is enough]")
+@click.option(
+    "--seed", metavar="COLUMN", help="Which sweep a row belongs to.  [default: a column seed or run, or each file]"
+)
+@click.option(
+    "--out", type=FOLDER, default=Path("bounds"), show_default=True, help="The folder for rates, curve and plot."
+)
+@answering
+def bounds(curves: tuple[Path, ...], out: Path, **columns: str | None) -> Answer:
+    """Find rates in the curves of a range test that any trainer wrote.
+
+    CURVES are CSV, TSV or JSON files with a learning rate that rises, and a loss; accuracy makes them better.
+    """
+    from clrbench.analysis.own_curves import CurveColumns
+    from clrbench.commands.bounds import bounds
+
+    return bounds(curves, CurveColumns.of(columns), out)
+
+
+@main.command()
+@click.argument("path", metavar="DIR|SPEC", type=click.Path(path_type=Path, exists=True))
+@click.option("--arm", metavar="NAME", help="Which arm.  [default: the one that won]")
+@click.option("--to", type=click.Choice(["torch", "keras", "csv"]), required=True, help="Code, or a table of rates.")
+@click.option(
+    "--backend", type=click.Choice(["torch", "keras"]), help="Whose rates.  [default: torch; keras --to keras]"
+)
+@click.option("--out", type=FILE, metavar="FILE", help="Write this file.  [default: print it]")
+@_data_dir
+@_quiet
+@answering
+def export(path: Path, arm: str | None, to: Any, backend: Any, out: Path | None, **options: Any) -> Answer:
+    """Print the schedule of an arm as code that needs no clrbench, for a script of your own.
+
+    It defines NUM_STEPS and lr(step), from step 0, the first update, on. DIR is the results folder of an experiment; of a SPEC
+    nothing is trained.
+    """
+    from clrbench.commands.export import Wanted, export
+
+    return export(path, Wanted(arm, to, backend), out, **options)
 
 
 @main.command()

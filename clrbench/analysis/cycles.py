@@ -46,7 +46,7 @@ def _cycles_by_step(schedule: Schedule, run: StoredRun) -> dict[int, int]:
     if not isinstance(schedule, BaseCyclic):
         return {}
     main = Clock(clock.steps_per_epoch, clock.num_steps - schedule.warmup_steps(clock))
-    if 2 * schedule.step_size_steps(main) < clock.steps_per_epoch:
+    if schedule.cycle_steps(main) < clock.steps_per_epoch:
         return {}
     ends = cycle_end_epochs(schedule, clock)
     return {round(epoch * clock.steps_per_epoch): number for number, epoch in enumerate(ends, 1)}

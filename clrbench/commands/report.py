@@ -15,6 +15,7 @@ from clrbench.analysis.tables import Findings, analyse
 from clrbench.answer import Answer, ExitCode
 from clrbench.errors import ResultsError
 from clrbench.planning.runs import range_test_of
+from clrbench.report.export.command import export_line
 from clrbench.report.figures.range_test import draw_range_test
 from clrbench.report.figures.registry import draw_figures
 from clrbench.report.figures.style import to_png
@@ -61,7 +62,7 @@ def report_experiment(
         for figure in figures:
             folder.write_bytes(f"plots/{figure.name}.png", figure.png)
         folder.write_bytes("report.html", render_page(page_content(findings, text, warnings, figures)).encode())
-    parts = [text, f"Tables, plots and page: {folder.root}"]
+    parts = [text, export_line(folder.root, findings), f"Tables, plots and page: {folder.root}"]
     if warnings:
         parts.insert(1, "\n".join(["Warnings:", *(f"  - {warning}" for warning in warnings)]))
     found = rulings(findings.tables["comparison"], findings.tables["evidence"], spec, allow_untuned=allow_untuned)

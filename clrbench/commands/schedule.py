@@ -41,7 +41,7 @@ def _table(experiment: Experiment, name: str) -> pd.DataFrame | None:
     spec = experiment.spec
     arm, clock = spec.resolved_arm(name), arm_clock(spec, name, split_sizes(spec, experiment.sizes).train)
     if arm.schedule.needs_range_test:
-        found = _known_bounds(experiment, name)
+        found = known_bounds(experiment, name)
         if found is None:
             return None
         arm = replace(arm, schedule=with_bounds(arm.schedule, found))
@@ -50,10 +50,11 @@ def _table(experiment: Experiment, name: str) -> pd.DataFrame | None:
     return pd.DataFrame({"arm": name, "step": step, "epoch": step / clock.steps_per_epoch, "lr": lr})
 
 
-def _known_bounds(experiment: Experiment, arm: str) -> Rates | None:
-    """Return the bounds that the range test of an arm found on the first backend that has any, or None."""
+def known_bounds(experiment: Experiment, arm: str, backend: str | None = None) -> Rates | None:
+    """Return the bounds that the range test of an arm found on a backend, or on the first one that has any; or None."""
     folder = ResultsFolder(experiment.root).range_test(range_test_group(experiment.spec, arm).arm)
-    return next((bounds for bounds in folder.bounds().values() if bounds.reason is None), None)
+    found = folder.bounds().items()
+    return next((rates for name, rates in found if rates.reason is None and backend in {None, name}), None)
 
 
 def _write(experiment: Experiment, tables: Mapping[str, pd.DataFrame]) -> None:

@@ -9,7 +9,7 @@ from clrbench.planning.low_baselines import low_baseline_warnings, planned_mean_
 from clrbench.planning.runs import arm_clock, asked_range_tests, lr_table, range_test_clock, split_sizes
 from clrbench.planning.tuning import baselines
 from clrbench.records import MIN_CURVE_POINTS, SplitSizes
-from clrbench.spec import LOSSES, BackendName, BaseCyclic, Clock, ResolvedArm, Spec
+from clrbench.spec import LOSSES, BackendName, BaseCyclic, Clock, ResolvedArm, Schedule, Spec
 from clrbench.stats import pairs_needed, smallest_p_value
 
 MIN_CYCLES = 3
@@ -26,6 +26,7 @@ def warnings(spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...])
         arm = spec.resolved_arm(name)
         if isinstance(arm.schedule, BaseCyclic):
             found += (f"arm {name}: {text}" for text in _cycle_warnings(arm.schedule, clock))
+        found += (f"arm {name}: {text}" for text in _late_milestones(arm.schedule, clock))
         # Finds what no single key shows, such as a rate that sinks below what float32 can hold; no range test can find more
         # than the highest rate that it tries.
         highest = spec.range_test.schedule().end_lr
@@ -51,8 +52,9 @@ def comparisons(spec: Spec) -> list[tuple[str, str]]:
 
 def _cycle_warnings(schedule: BaseCyclic, clock: Clock) -> Iterator[str]:
     num_steps = clock.num_steps - schedule.warmup_steps(clock)
-    step_size = schedule.step_size_steps(Clock(clock.steps_per_epoch, num_steps))
-    epochs = step_size / clock.steps_per_epoch
+    main = Clock(clock.steps_per_epoch, num_steps)
+    step_size, cycle_steps = schedule.step_size_steps(main), schedule.cycle_steps(main)
+    epochs = cycle_steps / 2 / clock.steps_per_epoch
     low, high = STEP_SIZE_EPOCHS
     if num_steps - 1 < step_size:
         yield (
@@ -60,12 +62,20 @@ def _cycle_warnings(schedule: BaseCyclic, clock: Clock) -> Iterator[str]:
             f"to {(num_steps - 1) / step_size:.0%} of the way from base_lr to max_lr; lengthen the run or shorten the step size"
         )
     if not low <= epochs <= high:
-        yield f"step size is {epochs:.3g} epochs; the paper's advice is {low} to {high} epochs"
-    cycles = num_steps / (2 * step_size)
+        half = "step size" if schedule.step_size_down is None else "half a cycle"
+        yield f"{half} is {epochs:.3g} epochs; the paper's advice is {low} to {high} epochs"
+    cycles = num_steps / cycle_steps
     if cycles < MIN_CYCLES:
         yield f"the run holds {cycles:.3g} cycles; the paper's advice is at least {MIN_CYCLES}"
-    if abs(cycles - round(cycles)) * 2 * step_size > 1 or round(cycles) == 0:
+    if abs(cycles - round(cycles)) * cycle_steps > 1 or round(cycles) == 0:
         yield f"training ends mid-cycle, after {cycles:.3g} cycles; the rate is lowest, and the model best, at the end of one"
+
+
+def _late_milestones(schedule: Schedule, clock: Clock) -> Iterator[str]:
+    left = clock.num_steps - schedule.warmup_steps(clock)
+    for key, length in schedule.lengths.items():
+        if key[0] == "milestones" and clock.steps(length) >= left:
+            yield f"the milestone {length} is never reached: the schedule has {left} steps of {clock.steps_per_epoch} an epoch"
 
 
 def _confounding(spec: Spec, arm: ResolvedArm, clocks: Mapping[str, Clock]) -> Iterator[str]:

@@ -69,4 +69,5 @@ def _advice(spec: Spec, baseline: str) -> str:
         return f"go by the verdict against {arm}, which is tuned"
     if arm in spec.tuned_arms:
         return "list higher rates for it, unless search.csv shows that such were tried"
-    return f"tune it ({spec.arms[arm].schedule.rate_key}: [...]), or give it a higher rate"
+    key = spec.arms[arm].schedule.rate_key
+    return f"tune it ({key}: [...]), or give it a higher rate" if key else "give it higher rates"

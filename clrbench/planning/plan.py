@@ -56,10 +56,13 @@ def make_plan(run: RunSpec, dataset: Dataset) -> TrainPlan:
 def run_identity(run: RunSpec, dataset: Dataset, device: str, threads: int) -> str:
     """Return the sha256, in hex, of everything that decides the numbers of a run.
 
-    Where the data set lies is left out: its checksum stands for it. So is the name of the arm. So are the evaluations,
+    Where the data set lies is left out: its checksum stands for it. So is the file of a table of rates, which the spec holds
+    itself, and so is the name of the arm. So are the evaluations,
     which change no number of the training: a run that was evaluated at more points than asked for serves as it is.
     """
-    spec = run.model_dump(mode="json", exclude={"arm": True, "data": {"dataset"}, "evaluation_steps": True})
+    spec = run.model_dump(
+        mode="json", exclude={"arm": True, "data": {"dataset"}, "evaluation_steps": True, "schedule": {"file"}}
+    )
     everything = {
         "protocol": PROTOCOL,
         "run": spec,

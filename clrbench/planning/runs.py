@@ -85,9 +85,9 @@ def arm_clock(spec: Spec, name: str, train_rows: int) -> Clock:
     clock = Clock(steps_per_epoch, num_steps=0)
     _check_at_least_a_step(arm.duration, clock, _key_of(spec, name, "duration"))
     for key, length in arm.schedule.lengths.items():
-        _check_at_least_a_step(length, clock, ("arms", name, "schedule", key))
+        _check_at_least_a_step(length, clock, ("arms", name, "schedule", *key))
     if arm.duration.unit == "cycles" and isinstance(arm.schedule, BaseCyclic):
-        cycle_steps = 2 * arm.schedule.step_size_steps(clock)
+        cycle_steps = arm.schedule.cycle_steps(clock)
         num_steps = max(1, round(arm.duration.amount * cycle_steps)) + arm.schedule.warmup_steps(clock)
     else:
         num_steps = clock.steps(arm.duration)
@@ -240,7 +240,8 @@ def cycle_end_epochs(schedule: Schedule, clock: Clock) -> Iterator[float]:
     """Yield where the cycles of a schedule end, in epochs; nothing for a schedule without cycles."""
     if isinstance(schedule, BaseCyclic):
         main = _after_warmup(schedule, clock)
-        for step in cycle_end_steps(main.num_steps, schedule.step_size_steps(main)):
+        halves = schedule.step_size_steps(main), schedule.step_size_down_steps(main)
+        for step in cycle_end_steps(main.num_steps, *halves):
             yield (clock.num_steps - main.num_steps + int(step)) / clock.steps_per_epoch
 
 
@@ -255,7 +256,7 @@ def _evaluation_epochs(spec: Spec, clocks: Mapping[str, Clock]) -> list[float]:
     for name, clock in clocks.items():
         schedule = spec.resolved_arm(name).schedule
         if isinstance(schedule, BaseCyclic):
-            cycle_steps = 2 * schedule.step_size_steps(_after_warmup(schedule, clock))
+            cycle_steps = schedule.cycle_steps(_after_warmup(schedule, clock))
             points.update(cycle_end_epochs(schedule, clock) if cycle_steps >= clock.steps_per_epoch else ())
     return sorted(points)
 

@@ -6,7 +6,9 @@ A schedule is a function under `@register` in a module of this package, and the 
 """
 
 from clrbench.schedules.basic import constant as constant
+from clrbench.schedules.basic import piecewise as piecewise
 from clrbench.schedules.basic import ramp as ramp
+from clrbench.schedules.basic import table as table
 from clrbench.schedules.basic import warmup as warmup
 from clrbench.schedules.cyclic import cycle_end_steps as cycle_end_steps
 from clrbench.schedules.cyclic import exp_range as exp_range
@@ -19,5 +21,7 @@ from clrbench.schedules.decays import cosine as cosine
 from clrbench.schedules.decays import cosine_restarts as cosine_restarts
 from clrbench.schedules.decays import exponential_decay as exponential_decay
 from clrbench.schedules.decays import linear_decay as linear_decay
+from clrbench.schedules.decays import polynomial as polynomial
 from clrbench.schedules.decays import step_decay as step_decay
+from clrbench.schedules.decays import wsd as wsd
 from clrbench.schedules.registry import SCHEDULES as SCHEDULES

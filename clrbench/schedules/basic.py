@@ -1,13 +1,13 @@
-"""A constant rate, the warm-up that any schedule may have, and the ramp of a range test."""
+"""A constant rate, one that changes at given steps, rates from a table, the warm-up, and the ramp of a range test."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 
 from clrbench.records import DoubleArray
-from clrbench.schedules.checks import check, check_rate, check_steps, checked
+from clrbench.schedules.checks import check, check_rate, check_steps, checked, steps
 from clrbench.schedules.registry import register
 
 
@@ -21,6 +21,45 @@ def constant(num_steps: int, *, lr: float) -> DoubleArray:
     check_steps("num_steps", num_steps)
     check_rate("lr", lr)
     return checked(np.full(num_steps, lr))
+
+
+@register("Times a factor from each milestone on.")
+def piecewise(num_steps: int, *, lr: float, milestones: Mapping[int, float]) -> DoubleArray:
+    """Return a rate that changes at milestones: from step m on it is lr * milestones[m], before the first it is `lr`.
+
+    Args:
+        num_steps: Length of the table, in steps (>= 1).
+        lr: Rate at the start (> 0).
+        milestones: Factors of `lr` (> 0), not of the rate before, by steps (>= 1); those past the end change nothing.
+
+    Source: torch's MultiStepLR, whose gamma is a factor of the rate before.
+
+    >>> piecewise(5, lr=1.0, milestones={2: 0.5, 4: 0.25}).tolist()
+    [1.0, 1.0, 0.5, 0.5, 0.25]
+    """
+    check_rate("lr", lr)
+    check("milestones", dict(milestones), "at least one step and its factor", holds=bool(milestones))
+    for start, factor in milestones.items():
+        check_steps("milestones", start)
+        check_rate(f"milestones at step {start}", factor)
+    starts = np.array(sorted(milestones))
+    factors = np.array([1.0, *(milestones[start] for start in starts)])
+    return checked(lr * factors[np.searchsorted(starts, steps(num_steps), side="right")])
+
+
+@register("The rates of a CSV file with columns step and lr, a row an update.")
+def table(num_steps: int, *, rates: Sequence[float]) -> DoubleArray:
+    """Return rates as they are: rates[i] (> 0) at step i; exactly num_steps of them.
+
+    >>> table(3, rates=(0.5, 0.25, 0.5)).tolist()
+    [0.5, 0.25, 0.5]
+    """
+    check_steps("num_steps", num_steps)
+    check("rates", f"{len(rates)} rates", f"{num_steps}, one for each update", holds=len(rates) == num_steps)
+    found = np.asarray(rates, np.float64)
+    lowest = float(found[np.argmin(np.where(np.isfinite(found), found, -np.inf))])
+    check_rate("rates", lowest)
+    return checked(found)
 
 
 def warmup(num_steps: int, *, warmup_steps: int, schedule: Callable[[int], DoubleArray]) -> DoubleArray:

@@ -2,8 +2,8 @@
 
 The policies cycle between `base_lr` (> 0), the rate at steps 0, 2 * step_size, 4 * step_size, ..., and `max_lr`
 (>= base_lr), the rate at steps step_size, 3 * step_size, ..., as far as these bounds do not decay. `step_size` is half a
-cycle, in steps (>= 1); num_steps / (2 * n), whole or not, makes n full cycles. In the formulas `cycle` counts from 0, and
-`height` runs 0, 1, 0 over a cycle.
+cycle, in steps (>= 1); num_steps / (2 * n), whole or not, makes n full cycles. With `step_size_down` (>= 1) it is the rising
+part of one, and that the falling part. In the formulas `cycle` counts from 0, and `height` runs 0, 1, 0 over a cycle.
 """
 
 import math
@@ -18,8 +18,10 @@ from clrbench.schedules.registry import Factor, register
 
 
 @register("Linear up and down between the bounds, every cycle alike.")
-def triangular(num_steps: int, *, base_lr: float, max_lr: float, step_size: float) -> DoubleArray:
-    """Return the triangular policy: linear up for `step_size` steps, linear down for as many, repeated.
+def triangular(
+    num_steps: int, *, base_lr: float, max_lr: float, step_size: float, step_size_down: float | None = None
+) -> DoubleArray:
+    """Return the triangular policy: linear up for `step_size` steps, linear down for `step_size_down` or as many, repeated.
 
     The rate is base_lr + (max_lr - base_lr) * height.
 
@@ -27,14 +29,18 @@ def triangular(num_steps: int, *, base_lr: float, max_lr: float, step_size: floa
 
     >>> triangular(6, base_lr=0.25, max_lr=1.0, step_size=2).tolist()
     [0.25, 0.625, 1.0, 0.625, 0.25, 0.625]
+    >>> triangular(6, base_lr=0.25, max_lr=1.0, step_size=1, step_size_down=3).tolist()
+    [0.25, 1.0, 0.75, 0.5, 0.25, 1.0]
     """
     _check_bounds(base_lr, max_lr)
-    _, height = _wave(num_steps, step_size)
+    _, height = _wave(num_steps, step_size, step_size_down)
     return checked(between(base_lr, max_lr, height))
 
 
 @register("As triangular, the amplitude halved at the end of each cycle.")
-def triangular2(num_steps: int, *, base_lr: float, max_lr: float, step_size: float) -> DoubleArray:
+def triangular2(
+    num_steps: int, *, base_lr: float, max_lr: float, step_size: float, step_size_down: float | None = None
+) -> DoubleArray:
     """Return the triangular policy whose amplitude is halved at the end of each cycle.
 
     The rate is base_lr + (max_lr - base_lr) * height / 2**cycle.
@@ -45,12 +51,20 @@ def triangular2(num_steps: int, *, base_lr: float, max_lr: float, step_size: flo
     [0.25, 0.75, 1.25, 0.75, 0.25, 0.5, 0.75]
     """
     _check_bounds(base_lr, max_lr)
-    cycle, height = _wave(num_steps, step_size)
+    cycle, height = _wave(num_steps, step_size, step_size_down)
     return checked(between(base_lr, max_lr, height * 0.5**cycle))
 
 
 @register("As triangular, the amplitude times `gamma` each step, as the widespread implementations do.")
-def exp_range(num_steps: int, *, base_lr: float, max_lr: float, step_size: float, gamma: Factor) -> DoubleArray:
+def exp_range(
+    num_steps: int,
+    *,
+    base_lr: float,
+    max_lr: float,
+    step_size: float,
+    step_size_down: float | None = None,
+    gamma: Factor,
+) -> DoubleArray:
     """Return the triangular policy whose amplitude decays every step, as the widespread implementations do.
 
     The rate is base_lr + (max_lr - base_lr) * height * gamma**step, with gamma in (0, 1].
@@ -62,12 +76,20 @@ def exp_range(num_steps: int, *, base_lr: float, max_lr: float, step_size: float
     """
     _check_bounds(base_lr, max_lr)
     check_factor("gamma", gamma)
-    _, height = _wave(num_steps, step_size)
+    _, height = _wave(num_steps, step_size, step_size_down)
     return checked(between(base_lr, max_lr, height * gamma ** steps(num_steps)))
 
 
 @register("As triangular, both bounds times `gamma` each step, as the paper's text says.")
-def exp_range_paper(num_steps: int, *, base_lr: float, max_lr: float, step_size: float, gamma: Factor) -> DoubleArray:
+def exp_range_paper(
+    num_steps: int,
+    *,
+    base_lr: float,
+    max_lr: float,
+    step_size: float,
+    step_size_down: float | None = None,
+    gamma: Factor,
+) -> DoubleArray:
     """Return the triangular policy both of whose boundaries decay every step, as the paper's text says.
 
     The rate is (base_lr + (max_lr - base_lr) * height) * gamma**step, with gamma in (0, 1].
@@ -78,8 +100,9 @@ def exp_range_paper(num_steps: int, *, base_lr: float, max_lr: float, step_size:
     [0.25, 0.5, 0.0625, 0.125, 0.015625]
     """
     check_factor("gamma", gamma)
-    boundaries_at_start = triangular(num_steps, base_lr=base_lr, max_lr=max_lr, step_size=step_size)
-    return checked(boundaries_at_start * gamma ** steps(num_steps))
+    _check_bounds(base_lr, max_lr)
+    _, height = _wave(num_steps, step_size, step_size_down)
+    return checked(between(base_lr, max_lr, height) * gamma ** steps(num_steps))
 
 
 @register("One rise and one long fall, as torch's `OneCycleLR`.")
@@ -124,11 +147,11 @@ def one_cycle(
     return checked(between(np.where(step <= peak, first, first / final_div_factor), max_lr, height))
 
 
-def cycle_end_steps(num_steps: int, step_size: float) -> IntArray:
+def cycle_end_steps(num_steps: int, step_size: float, step_size_down: float | None = None) -> IntArray:
     """Return after how many steps each cycle of a triangular policy has ended.
 
-    int32[num_cycles], n * 2 * step_size rounded to whole steps, ascending; the last is `num_steps` (without a warm-up)
-    exactly where training ends at the end of a cycle, give or take half a step.
+    int32[num_cycles], n * 2 * step_size, or n * (step_size + step_size_down), rounded to whole steps, ascending; the last is
+    `num_steps` (without a warm-up) exactly where training ends at the end of a cycle, give or take half a step.
 
     Source: Smith 2017, arXiv:1506.01186, section 3.2: it is best to stop training at the end of a cycle.
 
@@ -136,16 +159,26 @@ def cycle_end_steps(num_steps: int, step_size: float) -> IntArray:
     ([4, 8], [3, 7, 10])
     """
     check_steps("num_steps", num_steps)
-    check_steps("step_size", step_size)
-    ends: DoubleArray = np.rint(np.arange(1, num_steps / (2 * step_size) + 1) * 2 * step_size)
+    cycle_steps = _cycle_steps(step_size, step_size_down)
+    ends: DoubleArray = np.rint(np.arange(1, num_steps / cycle_steps + 1) * cycle_steps)
     return ends[ends <= num_steps].astype(np.int32)
 
 
-def _wave(num_steps: int, step_size: float) -> tuple[DoubleArray, DoubleArray]:
-    """Return the cycle (from 0) and the height (0 to 1 and back, over a cycle) of every step."""
+def _cycle_steps(step_size: float, step_size_down: float | None) -> float:
     check_steps("step_size", step_size)
-    cycle, position = np.divmod(steps(num_steps), 2.0 * step_size)
-    return cycle, 1 - np.abs(position / step_size - 1)
+    if step_size_down is None:
+        return 2.0 * step_size
+    check_steps("step_size_down", step_size_down)
+    return float(step_size + step_size_down)
+
+
+def _wave(num_steps: int, step_size: float, step_size_down: float | None) -> tuple[DoubleArray, DoubleArray]:
+    """Return the cycle (from 0) and the height (0 to 1 and back, over a cycle) of every step."""
+    cycle_steps = _cycle_steps(step_size, step_size_down)
+    cycle, position = np.divmod(steps(num_steps), cycle_steps)
+    if step_size_down is None:
+        return cycle, 1 - np.abs(position / step_size - 1)
+    return cycle, np.minimum(position / step_size, (cycle_steps - position) / step_size_down)
 
 
 def _check_bounds(base_lr: float, max_lr: float) -> None:

@@ -6,11 +6,11 @@ table of one step is `lr` alone. `factor` and `gamma` are in (0, 1].
 
 from itertools import accumulate, repeat, takewhile
 from operator import mul
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 
 from clrbench.records import DoubleArray
 from clrbench.schedules.checks import between, check, check_factor, check_rate, check_ratio, check_steps, checked, steps
@@ -18,6 +18,8 @@ from clrbench.schedules.registry import Factor, register
 
 END_LR_DIVISOR = 1000.0
 """A decay that is given no end_lr ends at lr / END_LR_DIVISOR, since no rate may be 0."""
+MAX_POWER = 100
+"""Of a polynomial; a higher one is a jump."""
 
 
 @register("Linear from `lr` to `end_lr`.")
@@ -119,6 +121,57 @@ def cosine_restarts(
     restarts = np.array([*takewhile(lambda start: start < num_steps, accumulate(periods, initial=0))])
     index = np.searchsorted(restarts, step, side="right") - 1
     return checked(_cosine_between(end_lr, lr, (step - restarts[index]) / (period_steps * float(multiplier) ** index)))
+
+
+@register("From `lr` to `end_lr`, what is left of the way to the power of `power`.")
+def polynomial(
+    num_steps: int, *, lr: float, end_lr: float | None = None, power: Annotated[float, Gt(0), Le(100)] = 1.0
+) -> DoubleArray:
+    """Return a polynomial decay from `lr` to `end_lr`; a power of 1 is a straight line, a higher one falls sooner.
+
+    The rate is end_lr + (lr - end_lr) * (1 - step / (num_steps - 1))**power, with power in (0, 100].
+
+    Source: torch's PolynomialLR(total_iters=num_steps - 1), which ends at 0; Keras's PolynomialDecay(decay_steps=num_steps - 1).
+
+    >>> polynomial(5, lr=1.0, end_lr=0.5, power=2).tolist()
+    [1.0, 0.78125, 0.625, 0.53125, 0.5]
+    """
+    end_lr = _end_lr(lr, end_lr)
+    check("power", power, "a number > 0 and <= 100", holds=0 < power <= MAX_POWER)
+    left = 1 - steps(num_steps) / max(num_steps - 1, 1)
+    return checked(between(end_lr, lr, left**power))
+
+
+@register("`lr`, and over the last part of the steps a fall to `end_lr` (warmup, stable, decay).")
+def wsd(
+    num_steps: int,
+    *,
+    lr: float,
+    end_lr: float | None = None,
+    decay_share: Annotated[float, Gt(0), Le(1)] = 0.2,
+    shape: Literal["linear", "cosine", "sqrt"] = "linear",
+) -> DoubleArray:
+    """Return warmup-stable-decay without its warm-up, which any schedule may have: level, then a fall to `end_lr`.
+
+    The fall takes the last round(decay_share * num_steps) steps, at least 1 and at most num_steps - 1. With t from 0, at the
+    last step before it, to 1, at the last step, the rate is end_lr + (lr - end_lr) * left, where left is 1 - t (linear),
+    (1 + cos(pi * t)) / 2 (cosine) or 1 - sqrt(t) (sqrt).
+
+    Source: Hu et al. 2024, arXiv:2404.06395, section 4; sqrt: Haegele et al. 2024, arXiv:2405.18392, section 4; the
+    get_wsd_schedule of Hugging Face transformers with num_stable_steps=num_steps - 1 - num_decay_steps.
+
+    >>> wsd(6, lr=1.0, end_lr=0.25, decay_share=0.5).tolist()
+    [1.0, 1.0, 1.0, 0.75, 0.5, 0.25]
+    """
+    end_lr = _end_lr(lr, end_lr)
+    check("decay_share", decay_share, "a number > 0 and <= 1", holds=0 < decay_share <= 1)
+    check("shape", shape, "linear, cosine or sqrt", holds=shape in ("linear", "cosine", "sqrt"))
+    step = steps(num_steps)
+    decay_steps = max(1, min(round(decay_share * num_steps), num_steps - 1))
+    elapsed = np.maximum(step - max(num_steps - 1 - decay_steps, 0), 0) / decay_steps
+    if shape == "cosine":
+        return checked(_cosine_between(end_lr, lr, elapsed))
+    return checked(between(end_lr, lr, 1 - (elapsed if shape == "linear" else np.sqrt(elapsed))))
 
 
 def _cosine_between(low: float, high: float, elapsed: npt.NDArray[np.floating]) -> DoubleArray:

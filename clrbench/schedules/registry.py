@@ -46,7 +46,8 @@ def register(summary: str) -> Callable[[Make], Make]:
 
     - `lr`, or else `max_lr`, is the rate that an arm may be tuned by or take from a range test; other `*_lr` are rates.
     - `base_lr`, `max_lr` and `step_size` together, or `lr` and `end_lr`, are the keys of a cyclic schedule or a decay.
-    - `*_steps` is a length with a unit, under the name without `_steps`.
+    - `*_steps` is a length with a unit, under the name without `_steps`, and `*_share` a percentage, likewise.
+    - `milestones` are factors by length, and `rates` are read from the CSV file that the key `file` names.
     - `steps_per_epoch` is no key; it is filled in.
     - Any other `float` or `int` is a number within the bounds of its annotation, and a `Literal` is one of its words.
     """

@@ -146,6 +146,11 @@ class Arm(Part):
     def _check_tune(self) -> Self:
         if self.tune is None:
             return self
+        key = self.schedule.rate_key
+        if key is None:
+            raise at_key(
+                ("tune",), f"no search in an arm whose schedule is a {self.schedule.name}, as it has no rate to try"
+            )
         lowest = self.schedule.plain().lowest_rate
         if isinstance(self.schedule, BaseCyclic) and self.schedule.needs_range_test:
             raise at_key(("schedule", "bounds"), "base_lr and max_lr in an arm that is tuned")
@@ -153,7 +158,7 @@ class Arm(Part):
             raise at_key(("tune", "from"), "a list of rates, as this schedule has a base_lr of its own")
         if self.tune.rates is not None and min(self.tune.rates) < lowest:
             allowed = f"rates to try of at least base_lr, which is {lowest:g} ({min(self.tune.rates):g} is below it)"
-            raise at_key(("schedule", self.schedule.rate_key), allowed)
+            raise at_key(("schedule", key), allowed)
         return self
 
     @property

@@ -89,8 +89,12 @@ def _parse_length(value: object, units: tuple[Unit, ...]) -> Length:
     return Length(amount, cast(Unit, unit))
 
 
+def _length_pattern(*units: Unit) -> str:
+    return rf"^{_NUMBER}({'|'.join(f'{unit[:-1]}s?' for unit in units)})\s*$"
+
+
 def _length_schema(*units: Unit) -> WithJsonSchema:
-    pattern = rf"^{_NUMBER}({'|'.join(f'{unit[:-1]}s?' for unit in units)})\s*$"
+    pattern = _length_pattern(*units)
     return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [f"2 {unit}" for unit in units]})
 
 
@@ -100,9 +104,12 @@ Duration: TypeAlias = Annotated[
     PlainSerializer(str, return_type=str),
     _length_schema("epochs", "steps", "cycles"),
 ]
+parse_span = partial(_parse_length, units=("epochs", "steps"))
+"""Return a text such as `2 epochs` as a length; a ValueError says what is allowed."""
+LENGTH_PATTERN = _length_pattern("epochs", "steps")
 Span: TypeAlias = Annotated[
     Length,
-    PlainValidator(partial(_parse_length, units=("epochs", "steps"))),
+    PlainValidator(parse_span),
     PlainSerializer(str, return_type=str),
     _length_schema("epochs", "steps"),
 ]
@@ -110,7 +117,7 @@ Span: TypeAlias = Annotated[
 
 @dataclass(frozen=True)
 class Share:
-    """A part of the training rows: so many rows, or so many per cent of them."""
+    """A part of a whole: so many rows, or so many per cent."""
 
     amount: float
     unit: Literal["rows", "%"]
@@ -140,4 +147,22 @@ ShareOfRows: TypeAlias = Annotated[
     PlainValidator(_parse_share),
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"type": "string", "pattern": rf"^{_NUMBER}(rows?|%)\s*$", "examples": ["5000 rows", "10 %"]}),
+]
+
+
+def _parse_percentage(value: object) -> Share:
+    allowed = "a percentage greater than 0 and at most 100, such as '20 %'"
+    if isinstance(value, Share):
+        return value
+    amount, _ = _parse(value, ("%",), allowed)
+    if not 0 < amount <= 100:
+        raise ValueError(allowed)
+    return Share(amount, "%")
+
+
+Percentage: TypeAlias = Annotated[
+    Share,
+    PlainValidator(_parse_percentage),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": rf"^{_NUMBER}%\s*$", "examples": ["20 %"]}),
 ]

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, Union, cast, get_args, get_origin
 
 from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
@@ -9,8 +10,10 @@ from pydantic import Field, ValidationInfo, create_model, field_validator, model
 from clrbench.records import DoubleArray
 from clrbench.schedules import END_LR_DIVISOR, SCHEDULES, ramp, warmup
 from clrbench.schedules.registry import Kind
+from clrbench.spec.milestones import Milestones
 from clrbench.spec.part import Part, at_key
-from clrbench.spec.quantities import Clock, Length, Number, Span, Whole
+from clrbench.spec.quantities import Clock, Length, Number, Percentage, Share, Span, Whole
+from clrbench.spec.rate_file import MAX_PATH, PackedRates, packed, read_rate_file, unpacked
 from clrbench.spec.rates import (
     MIN_RATE,
     RANGE_TEST_RATES,
@@ -23,8 +26,12 @@ from clrbench.spec.rates import (
     as_float32,
 )
 
-RATE_KEYS = {name: "lr" if "lr" in kind.parameters else "max_lr" for name, kind in SCHEDULES.items()}
-"""The key of the rate that an arm may be tuned by, by the name of its schedule."""
+RATE_KEYS = {
+    name: next(key for key in ("lr", "max_lr") if key in kind.parameters)
+    for name, kind in SCHEDULES.items()
+    if {"lr", "max_lr"} & set(kind.parameters)
+}
+"""The key of the rate that an arm may be tuned by, by the name of its schedule; a table of rates has none."""
 
 
 class BaseSchedule(Part):
@@ -34,20 +41,28 @@ class BaseSchedule(Part):
     warmup: Span | None = None
 
     @property
-    def rate_key(self) -> str:
-        """The key of the rate that an arm may be tuned by."""
-        return RATE_KEYS[self.name]
+    def rate_key(self) -> str | None:
+        """The key of the rate that an arm may be tuned by; None where there is none."""
+        return RATE_KEYS.get(self.name)
 
     @property
-    def lengths(self) -> dict[str, Length]:
-        """The lengths that were given, by key."""
-        return {key: value for key, value in self if isinstance(value, Length)}
+    def lengths(self) -> dict[tuple[str, ...], Length]:
+        """The lengths that were given, by the path of their key from here."""
+        milestones: Milestones = getattr(self, "milestones", ())
+        return {
+            **{(key,): value for key, value in self if isinstance(value, Length)},
+            **{("milestones", str(length)): length for length, _ in milestones},
+        }
 
     @property
     def rate(self) -> float | str:
         """The rate that an arm may be tuned by: a number, or how it is taken from the range test."""
-        rate = getattr(self, self.rate_key)
+        rate = self._tunable_rate
         return rate if isinstance(rate, str) else as_float32(rate)
+
+    @property
+    def _tunable_rate(self) -> Any:
+        return None if self.rate_key is None else getattr(self, self.rate_key)
 
     @property
     def lowest_rate(self) -> float:
@@ -56,18 +71,18 @@ class BaseSchedule(Part):
 
     def with_rate(self, rate: float) -> Self:
         """Return this schedule with another value of `rate`."""
-        return self.model_copy(update={self.rate_key: rate})
+        return self.model_copy(update={str(self.rate_key): rate})
 
     @property
     def found_steps(self) -> int | None:
         """How many updates found the rates that stand in the spec; None where it does not say."""
-        rate = getattr(self, self.rate_key)
+        rate = self._tunable_rate
         return rate.steps if isinstance(rate, FoundRate) else None
 
     def plain(self) -> Self:
         """Return this schedule with its rates as numbers alone, without what finding them took."""
-        rate = getattr(self, self.rate_key)
-        return self.model_copy(update={self.rate_key: rate.value}) if isinstance(rate, FoundRate) else self
+        rate = self._tunable_rate
+        return self.model_copy(update={str(self.rate_key): rate.value}) if isinstance(rate, FoundRate) else self
 
     @property
     def needs_range_test(self) -> bool:
@@ -96,7 +111,14 @@ class BaseSchedule(Part):
     def _argument(self, name: str, clock: Clock) -> object:
         if name == "steps_per_epoch":
             return clock.steps_per_epoch
-        value = getattr(self, name.removesuffix("_steps"))
+        value = getattr(self, _key(name))
+        match name:
+            case "milestones":
+                return {clock.steps(length): factor for length, factor in value}
+            case "rates":
+                return unpacked(value)
+            case _ if isinstance(value, Share):
+                return value.amount / 100
         return clock.steps(value) if isinstance(value, Length) else value
 
     def warmup_steps(self, clock: Clock) -> int:
@@ -123,6 +145,7 @@ class BaseCyclic(BaseSchedule):
     max_lr: TunableRate | None = None
     bounds: BoundsOrRangeTest | None = None
     step_size: Span | None = None
+    step_size_down: Span | None = Field(default=None, exclude_if=lambda value: value is None)
     cycles: Annotated[Number, Field(gt=0, le=1e6)] | None = None
 
     @field_validator("base_lr", "max_lr", mode="before")
@@ -147,6 +170,10 @@ class BaseCyclic(BaseSchedule):
         if (self.step_size is None) == (self.cycles is None):
             allowed = "either step_size (half a cycle, such as '2 epochs') or cycles (how many), exactly one of them"
             raise at_key(("step_size",), allowed)
+        if self.step_size_down is not None and self.step_size is None:
+            raise at_key(
+                ("step_size_down",), "no such key beside cycles; give step_size (the rising part) in its place"
+            )
         return self
 
     @property
@@ -181,6 +208,15 @@ class BaseCyclic(BaseSchedule):
         if self.cycles is not None:
             return clock.num_steps / (2 * self.cycles)
         return clock.steps(self.step_size or Length(1, "steps"))
+
+    def step_size_down_steps(self, clock: Clock) -> float | None:
+        """Return the falling part of a cycle in steps; None where it is as long as the rising one."""
+        return None if self.step_size_down is None else clock.steps(self.step_size_down)
+
+    def cycle_steps(self, clock: Clock) -> float:
+        """Return a whole cycle in steps of the part after the warm-up."""
+        up, down = self.step_size_steps(clock), self.step_size_down_steps(clock)
+        return up + (up if down is None else down)
 
     def _argument(self, name: str, clock: Clock) -> object:
         return self.step_size_steps(clock) if name == "step_size" else super()._argument(name, clock)
@@ -231,6 +267,30 @@ class BaseDecay(BaseSchedule):
         return found.model_copy(update={"end_lr": end_lr})
 
 
+class BaseTable(BaseSchedule):
+    """Rates from a file, which the schedule holds packed once it is read, so that what is trained needs the file no more.
+
+    Attributes:
+        file: A CSV file with columns step and lr; see `rate_file.read_rate_file`.
+        rates: Its rates; filled in.
+    """
+
+    file: Annotated[str, Field(max_length=MAX_PATH)]
+    rates: PackedRates = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_file(cls, value: object, info: ValidationInfo) -> object:
+        file = value.get("file") if isinstance(value, dict) and "rates" not in value else None
+        if not isinstance(value, dict) or not isinstance(file, str) or not file.isprintable() or len(file) > MAX_PATH:
+            return value
+        folder: Path = (info.context or {}).get("folder", Path())
+        try:
+            return {**value, "rates": packed(read_rate_file(folder / file))}
+        except ValueError as err:
+            raise at_key(("file",), str(err)) from err
+
+
 class Ramp(Part):
     """The rising rate of a range test; no arm can name it."""
 
@@ -252,13 +312,33 @@ def _type(parameter: inspect.Parameter) -> object:
         return Rate
     if parameter.name.endswith("_steps"):
         return Span
+    if parameter.name.endswith("_share"):
+        return Percentage
+    if parameter.name == "milestones":
+        return Milestones
     annotation = parameter.annotation
     kind, *bounds = get_args(annotation) if get_origin(annotation) is Annotated else [annotation]
     plain = {float: Number, int: Whole}.get(kind)
     return annotation if plain is None else Annotated[plain, *bounds]
 
 
+def _key(name: str) -> str:
+    """Return the key that a parameter stands under; see `schedules.registry.register`."""
+    return name.removesuffix("_steps").removesuffix("_share")
+
+
+def _default(parameter: inspect.Parameter) -> object:
+    """Return the default of the key that a parameter stands for; ... for none."""
+    if parameter.default is parameter.empty:
+        return ...
+    if parameter.name.endswith("_share"):
+        return Field(default=str(Share(parameter.default * 100, "%")), validate_default=True)
+    return parameter.default
+
+
 def _base(parameters: Collection[str]) -> type[BaseSchedule]:
+    if "rates" in parameters:
+        return BaseTable
     if {"base_lr", "max_lr", "step_size"} <= set(parameters):
         return BaseCyclic
     return BaseDecay if {"lr", "end_lr"} <= set(parameters) else BaseSchedule
@@ -268,10 +348,7 @@ def _model(name: str, kind: Kind) -> type[BaseSchedule]:
     """Return the model of a schedule."""
     base = _base(kind.parameters)
     fields: dict[str, Any] = {
-        key.removesuffix("_steps"): (
-            _type(parameter),
-            ... if parameter.default is parameter.empty else parameter.default,
-        )
+        _key(key): (_type(parameter), _default(parameter))
         for key, parameter in kind.parameters.items()
         if key not in {*base.model_fields, "steps_per_epoch"}
     }

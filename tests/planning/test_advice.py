@@ -30,6 +30,23 @@ def test_a_fair_comparison_has_no_warning(tmp_path: Path) -> None:
     assert warnings(spec, SIZES, ("torch", "keras")) == []
 
 
+@pytest.mark.parametrize(
+    ("milestones", "late"),
+    [
+        ({"6 epochs": 0.1, "9 epochs": 0.01}, []),
+        ({"6 epochs": 0.1, "11.9 epochs": 0.01}, []),
+        ({"6 epochs": 0.1, "12 epochs": 0.01}, ["12 epochs"]),
+        ({"1000 steps": 0.1, "30000 steps": 0.01, "60000 steps": 0.001}, ["30000 steps", "60000 steps"]),
+    ],
+)
+def test_milestones_past_the_end_are_warned_about(
+    tmp_path: Path, milestones: dict[str, float], late: list[str]
+) -> None:
+    spec = make_spec(tmp_path, {"a": {"schedule": {"name": "piecewise", "lr": 0.1, "milestones": milestones}}})
+    found = warnings(spec, SIZES, ("torch",))
+    assert [text.partition(" is never")[0] for text in found] == [f"arm a: the milestone {length}" for length in late]
+
+
 def test_a_stand_in_is_called_one(tmp_path: Path) -> None:
     data = {"dataset": "street_digits", "validation": "0 rows"}
     (found,) = warnings(make_spec(tmp_path, {"a": CONSTANT}, data=data), SIZES, ("torch",))
@@ -54,6 +71,9 @@ def test_the_published_article_is_warned_about_both_of_its_flaws(tmp_path: Path)
             ["max_lr is never", "step size is 12 epochs", "0.5 cycles", "mid-cycle, after 0.5"],
         ),
         ({"step_size": "2 epochs"}, []),
+        ({"step_size": "1 epochs", "step_size_down": "3 epochs"}, []),
+        ({"step_size": "0.5 epochs", "step_size_down": "1 epochs"}, ["half a cycle is 0.75 epochs"]),
+        ({"step_size": "1 epochs", "step_size_down": "4 epochs"}, ["2.4 cycles", "mid-cycle, after 2.4"]),
         ({"step_size": "2.5 epochs"}, ["2.4 cycles", "mid-cycle, after 2.4"]),
         ({"cycles": 2}, ["holds 2 cycles"]),
         ({"cycles": 2.5}, ["2.5 cycles", "mid-cycle"]),

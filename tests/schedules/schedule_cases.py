@@ -25,6 +25,8 @@ BOUNDS = {"base_lr": 0.001, "max_lr": 0.6}
 # The last entry of each decay stays well above what float32 can hold.
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "constant": {"lr": 0.03},
+    "piecewise": {"lr": 0.1, "milestones": {4000: 0.5, 9000: 0.1}},
+    "table": {"rates": tuple(np.geomspace(0.5, 0.001, NUM_STEPS).tolist())},
     "triangular": {**BOUNDS, "step_size": 700},
     "triangular2": {**BOUNDS, "step_size": 700},
     "exp_range": {**BOUNDS, "step_size": 700, "gamma": 0.9994},
@@ -35,6 +37,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "step_decay": {"lr": 0.1, "factor": 0.5, "every_steps": 900},
     "exponential_decay": {"lr": 0.1, "gamma": 0.9, "steps_per_epoch": 300},
     "cosine_restarts": {"lr": 0.1, "period_steps": 300, "multiplier": 2},
+    "polynomial": {"lr": 0.1, "power": 2.0},
+    "wsd": {"lr": 0.1},
 }
 
 property_test = settings(deadline=None, derandomize=True, database=None, max_examples=100)

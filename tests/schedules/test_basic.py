@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from schedule_cases import (
     INFINITY,
     NAN,
+    NUM_STEPS,
+    TorchRates,
     equal,
     lengths,
     property_test,
@@ -23,7 +25,9 @@ from clrbench.schedules import (
     constant,
     cosine,
     linear_decay,
+    piecewise,
     ramp,
+    table,
     triangular,
     warmup,
 )
@@ -35,6 +39,53 @@ from clrbench.schedules import (
 )
 def test_ramp_equals_its_golden_table(kind: Any, expected: list[float]) -> None:
     equal(ramp(5, start_lr=0.01, end_lr=10.0, kind=kind), expected)
+
+
+@pytest.mark.parametrize(("milestones", "gamma"), [([1], 0.1), ([300, 5000], 0.5), ([7, 8, 9, 20_000], 3.0)])
+def test_piecewise_equals_torch(torch_rates: TorchRates, milestones: list[int], gamma: float) -> None:
+    expected = torch_rates(
+        0.5, lambda schedulers, optimizer: schedulers.MultiStepLR(optimizer, milestones=milestones, gamma=gamma)
+    )
+    factors = {step: gamma ** (index + 1) for index, step in enumerate(milestones)}
+    equal(piecewise(NUM_STEPS, lr=0.5, milestones=factors), expected)
+
+
+def test_milestones_may_stand_in_any_order() -> None:
+    expected = piecewise(9, lr=0.5, milestones={2: 0.5, 6: 0.1})
+    np.testing.assert_array_equal(piecewise(9, lr=0.5, milestones={6: 0.1, 2: 0.5}), expected)
+
+
+@pytest.mark.parametrize(
+    ("milestones", "message"),
+    [
+        ({0: 0.5}, "milestones: got 0; allowed: a finite number of steps >= 1"),
+        ({3: 0.0}, "milestones at step 3: got 0.0; allowed: a finite number > 0"),
+        ({3: 1.0, 4: NAN}, "milestones at step 4: got nan; allowed: a finite number > 0"),
+    ],
+)
+def test_a_milestone_out_of_range_is_refused(milestones: dict[int, float], message: str) -> None:
+    refuses(message, lambda: piecewise(9, lr=0.1, milestones=milestones))
+
+
+def test_a_table_is_what_it_lists() -> None:
+    rates = np.geomspace(1e-3, 3.0, 50)
+    np.testing.assert_array_equal(table(50, rates=rates), rates)
+    np.testing.assert_array_equal(table(50, rates=tuple(rates)), rates)
+
+
+@pytest.mark.parametrize(
+    ("rates", "message"),
+    [
+        ((0.1, 0.2), "rates: got 2 rates; allowed: 3, one for each update"),
+        ((0.1, 0.2, 0.3, 0.4), "rates: got 4 rates; allowed: 3, one for each update"),
+        ((0.1, 0.0, 0.3), "rates: got 0.0; allowed: a finite number > 0"),
+        ((0.1, -0.2, 0.3), "rates: got -0.2; allowed: a finite number > 0"),
+        ((0.1, NAN, 0.3), "rates: got nan; allowed: a finite number > 0"),
+        ((0.1, INFINITY, 0.3), "rates: got inf; allowed: a finite number > 0"),
+    ],
+)
+def test_a_table_of_another_length_or_of_no_rates_is_refused(rates: tuple[float, ...], message: str) -> None:
+    refuses(message, lambda: table(3, rates=rates))
 
 
 def test_warmup_rises_to_the_first_rate_and_then_starts_the_schedule_at_its_step_zero() -> None:

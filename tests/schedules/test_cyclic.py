@@ -56,17 +56,43 @@ def test_cycles_end_at_whole_steps(num_steps: int, step_size: float, expected: l
 half_cycle_cases = pytest.mark.parametrize("step_size", [17, NUM_STEPS / 6, 333.3, 20_000])
 
 
-@half_cycle_cases
+@pytest.mark.parametrize(
+    ("step_size", "down"),
+    [(17, None), (NUM_STEPS / 6, None), (333.3, None), (20_000, None), (17, 40), (700, 1), (1, 333.3), (2000, 20_000)],
+)
 @pytest.mark.parametrize("mode", ["triangular", "triangular2", "exp_range"])
-def test_cyclic_policies_equal_torch(torch_rates: TorchRates, mode: str, step_size: float) -> None:
+def test_cyclic_policies_equal_torch(torch_rates: TorchRates, mode: str, step_size: float, down: float | None) -> None:
     decay = {"gamma": 0.9994} if mode == "exp_range" else {}
     expected = torch_rates(
         0.1,
         lambda schedulers, optimizer: schedulers.CyclicLR(
-            optimizer, **BOUNDS, step_size_up=step_size, mode=mode, cycle_momentum=False, **decay
+            optimizer,
+            **BOUNDS,
+            step_size_up=step_size,
+            step_size_down=down,
+            mode=mode,
+            cycle_momentum=False,
+            **decay,
         ),
     )
-    equal(SCHEDULES[mode].make(NUM_STEPS, **BOUNDS, step_size=step_size, **decay), expected)
+    equal(SCHEDULES[mode].make(NUM_STEPS, **BOUNDS, step_size=step_size, step_size_down=down, **decay), expected)
+
+
+@pytest.mark.parametrize("name", ["triangular", "triangular2", "exp_range", "exp_range_paper"])
+@property_test
+@given(step_size=half_cycles)
+def test_falling_as_long_as_rising_is_the_same_cycle(name: str, step_size: float) -> None:
+    decay = {"gamma": 0.99} if name.startswith("exp_range") else {}
+    make = SCHEDULES[name].make
+    both = make(300, **BOUNDS, step_size=step_size, step_size_down=step_size, **decay)
+    equal(both, make(300, **BOUNDS, step_size=step_size, **decay))
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "expected"), [(2, 6, [8, 16]), (6, 2, [8, 16]), (1.5, 4, [6, 11, 16]), (9, 12, [])]
+)
+def test_lopsided_cycles_end_where_the_rate_is_lowest(up: float, down: float, expected: list[int]) -> None:
+    assert cycle_end_steps(17, up, down).tolist() == expected
 
 
 def bckenstler(step: DoubleArray, step_size: float, scale: DoubleArray | float, bounds: tuple[Any, Any]) -> DoubleArray:

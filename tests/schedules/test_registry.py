@@ -94,6 +94,34 @@ GOLDEN: list[tuple[str, int, dict[str, Any], list[float]]] = [
         [1.0, 1.0, 0.8, 0.4, 1.0, 0.975877048314363, 0.9064177772475912, 0.8, 0.669459271066772],
     ),
     ("cosine_restarts", 3, {"lr": 1.0, "period_steps": 2}, [1.0, 0.5005, 1.0]),
+    (
+        "triangular",
+        9,
+        {"base_lr": 0.1, "max_lr": 0.5, "step_size": 1, "step_size_down": 4},
+        [0.1, 0.5, 0.4, 0.3, 0.2, 0.1, 0.5, 0.4, 0.3],
+    ),
+    (
+        "triangular2",
+        7,
+        {"base_lr": 0.1, "max_lr": 0.5, "step_size": 2, "step_size_down": 1},
+        [0.1, 0.3, 0.5, 0.1, 0.2, 0.3, 0.1],
+    ),
+    ("piecewise", 6, {"lr": 0.4, "milestones": {2: 0.5, 5: 2.0}}, [0.4, 0.4, 0.2, 0.2, 0.2, 0.8]),
+    ("piecewise", 3, {"lr": 0.4, "milestones": {1: 0.5, 3: 0.1}}, [0.4, 0.2, 0.2]),
+    ("table", 3, {"rates": (0.5, 0.1, 0.3)}, [0.5, 0.1, 0.3]),
+    ("polynomial", 5, {"lr": 1.0, "end_lr": 0.2, "power": 2}, [1.0, 0.65, 0.4, 0.25, 0.2]),
+    ("polynomial", 3, {"lr": 1.0}, [1.0, 0.5005, 0.001]),
+    ("polynomial", 1, {"lr": 1.0, "power": 3}, [1.0]),
+    ("wsd", 6, {"lr": 1.0, "end_lr": 0.2, "decay_share": 0.35}, [1.0, 1.0, 1.0, 1.0, 0.6, 0.2]),
+    (
+        "wsd",
+        5,
+        {"lr": 1.0, "end_lr": 0.2, "decay_share": 1.0, "shape": "sqrt"},
+        [1.0, 0.6, 0.434314575050762, 0.307179676972449, 0.2],
+    ),
+    ("wsd", 4, {"lr": 1.0, "end_lr": 0.2, "decay_share": 0.5, "shape": "cosine"}, [1.0, 1.0, 0.6, 0.2]),
+    ("wsd", 4, {"lr": 1.0, "decay_share": 0.01}, [1.0, 1.0, 1.0, 0.001]),
+    ("wsd", 1, {"lr": 1.0}, [1.0]),
 ]
 
 
@@ -117,7 +145,7 @@ def test_every_kind_makes_float64_rates_that_are_normal_as_float32(name: str) ->
     assert table.astype(np.float32).min() >= np.finfo(np.float32).tiny
 
 
-@pytest.mark.parametrize("name", [name for name in ARGUMENTS if "max_lr" not in ARGUMENTS[name]])
+@pytest.mark.parametrize("name", [name for name in ARGUMENTS if "lr" in ARGUMENTS[name]])
 def test_whole_numbers_as_rates_still_make_float64(name: str) -> None:
     table = SCHEDULES[name].make(7, **{**ARGUMENTS[name], "lr": 1})
     assert table.dtype == np.float64
@@ -135,14 +163,20 @@ NO_RATES = (0.0, -0.1, NAN, INFINITY)
 NO_LENGTHS = (0, -3, NAN, INFINITY)
 NO_FACTORS = (0.0, -0.5, 1.0001, NAN, INFINITY)
 CYCLIC = ("triangular", "triangular2", "exp_range", "exp_range_paper")
-DECAYS = ("linear_decay", "cosine", "cosine_restarts")
+DECAYS = ("linear_decay", "cosine", "cosine_restarts", "polynomial", "wsd")
 
 # Kinds, an argument of theirs, values that it cannot have, and what the message calls allowed.
 OUT_OF_RANGE: list[tuple[tuple[str, ...], str, tuple[Any, ...], str]] = [
-    (("constant", *DECAYS, "step_decay", "exponential_decay"), "lr", NO_RATES, "a finite number > 0"),
+    (("constant", "piecewise", *DECAYS, "step_decay", "exponential_decay"), "lr", NO_RATES, "a finite number > 0"),
     (CYCLIC, "base_lr", NO_RATES, "a finite number > 0"),
     (CYCLIC, "max_lr", (0.00099, -1.0, NAN, INFINITY), "a finite number >= base_lr (0.001)"),
     (CYCLIC, "step_size", (0, -3, 0.99, NAN, INFINITY), "a finite number of steps >= 1"),
+    (CYCLIC, "step_size_down", (0, -3, 0.99, NAN, INFINITY), "a finite number of steps >= 1"),
+    (("polynomial",), "power", (0, -1, 101, NAN, INFINITY), "a number > 0 and <= 100"),
+    (("wsd",), "decay_share", NO_FACTORS, "a number > 0 and <= 1"),
+    (("wsd",), "shape", ("root",), "linear, cosine or sqrt"),
+    (("piecewise",), "milestones", ({},), "at least one step and its factor"),
+    (("table",), "rates", (), "any"),
     (("exp_range", "exp_range_paper", "exponential_decay"), "gamma", NO_FACTORS, "a number > 0 and <= 1"),
     (("one_cycle",), "max_lr", NO_RATES, "a finite number > 0"),
     (("one_cycle",), "pct_start", (0.0, 1.0, -0.3, NAN), "in (0, 1), both excluded"),
@@ -173,6 +207,7 @@ def test_an_argument_out_of_range_is_refused_by_name(name: str, argument: str, v
 
 
 def test_every_argument_of_every_kind_is_tried_out_of_range() -> None:
+    # What is wrong within a table or with one milestone is tried in test_basic.py.
     tried = {(name, argument) for names, argument, _, _ in OUT_OF_RANGE for name in names}
     arguments = {
         (name, argument) for name in SCHEDULES for argument in inspect.signature(SCHEDULES[name].make).parameters

@@ -51,6 +51,10 @@ arms:
   once: {schedule: {name: one_cycle, max_lr: 0.5}, tune: {from: range_test, points: 7}}
   typed: {schedule: {name: triangular, bounds: {base_lr: 0.03, max_lr: 0.7, steps: 8250}, cycles: 2}}
   given: {schedule: {name: linear_decay, lr: {value: 0.06, steps: 40000}}}
+  stairs: {schedule: {name: piecewise, lr: 0.1, milestones: {6 epochs: 0.1, 9 epochs: 0.01}}}
+  stable: {schedule: {name: wsd, lr: 0.1, decay: 30 %, shape: sqrt}}
+  bent: {schedule: {name: polynomial, lr: 0.1, power: 2}}
+  lopsided: {schedule: {name: exp_range, base_lr: 0.01, max_lr: 0.2, step_size: 1 epochs, step_size_down: 3 epochs, gamma: 0.9}}
 targets: {test_accuracy: [0.95, 0.97]}
 verdict: {metric: test_accuracy, at: end, margin: 0.001, alpha: 0.05}
 range_test: {start_lr: 0.001, end_lr: 1.0, ramp: linear, duration: 5 epochs, seeds: [0, 4]}
@@ -75,6 +79,8 @@ def fits(value: Any, schema: dict[str, Any]) -> bool:
         "minItems": lambda count: not isinstance(value, list) or len(value) >= count,
         "maxItems": lambda count: not isinstance(value, list) or len(value) <= count,
         "uniqueItems": lambda _: not isinstance(value, list) or len(set(map(str, value))) == len(value),
+        "minProperties": lambda count: not isinstance(value, dict) or len(value) >= count,
+        "maxProperties": lambda count: not isinstance(value, dict) or len(value) <= count,
         "required": lambda keys: not isinstance(value, dict) or set(keys) <= set(value),
         "properties": lambda parts: (
             not isinstance(value, dict) or all(fits(value[key], part) for key, part in parts.items() if key in value)
@@ -215,6 +221,18 @@ def test_schema_allows_automatic_targets(targets: str, tmp_path: Path) -> None:
         ("steps: 40000", "steps: 1.5"),
         ("value: 0.06", "value: range_test"),
         ("value: 0.06, ", ""),
+        ("6 epochs: 0.1", "'6': 0.1"),
+        ("6 epochs: 0.1", "6 cycles: 0.1"),
+        ("6 epochs: 0.1", "6 epochs: 0"),
+        ("6 epochs: 0.1", "6 epochs: fast"),
+        ("{6 epochs: 0.1, 9 epochs: 0.01}", "{}"),
+        ("{6 epochs: 0.1, 9 epochs: 0.01}", "[6, 9]"),
+        ("30 %", "30"),
+        ("30 %", "30 epochs"),
+        ("shape: sqrt", "shape: root"),
+        ("power: 2", "power: 0"),
+        ("step_size_down: 3 epochs", "step_size_down: 3"),
+        ("name: polynomial, lr: 0.1, power: 2", "name: table"),
         ("momentum: 0.9", "momentum: 1"),
         ("name: sgd", "name: adam"),
         ("hidden: [100, 50]", "hidden: [100, 0]"),

@@ -36,13 +36,14 @@ INTERNALS = ("function-", "[key]", "tagged", "union", "literal[", "Input should"
 """What pydantic or Python call things, and no user does."""
 
 SCHEDULES = (
-    "constant, triangular, triangular2, exp_range, exp_range_paper, one_cycle, linear_decay, cosine, step_decay, "
-    "exponential_decay, cosine_restarts"
+    "constant, piecewise, table, triangular, triangular2, exp_range, exp_range_paper, one_cycle, linear_decay, cosine, "
+    "step_decay, exponential_decay, cosine_restarts, polynomial, wsd"
 )
 METRICS = (
     "test_accuracy, test_balanced_accuracy, test_loss, validation_accuracy, validation_loss, train_accuracy, train_loss"
 )
 LR = "arms.constant.schedule.lr"
+MILESTONES = "arms.constant.schedule.milestones"
 TUNE = "arms.constant.tune"
 RATES = "2 to 50 different rates greater than 0, such as [0.01, 0.03, 0.1]"
 CLR = "arms.clr.schedule"
@@ -257,6 +258,53 @@ BROKEN = [
     Broken("duration: 5 epochs", "duration: 5 cycles", 18, "range_test.duration", "'5 cycles'", SPAN_UNITS),
     Broken("cycles: 3", "step_size: 2", 15, f"{CLR}.step_size", "2", SPAN_UNITS),
     Broken("cycles: 3", "cycles: 3, warmup: 1 cycle", 15, f"{CLR}.warmup", "'1 cycle'", SPAN_UNITS),
+    Broken(
+        "cycles: 3", "cycles: 3, step_size_down: 1 epoch", 15, f"{CLR}.step_size_down", "'1 epoch'", "beside cycles"
+    ),
+    Broken(
+        "cycles: 3", "step_size: 1 epoch, step_size_down: 2", 15, f"{CLR}.step_size_down", "2", "a length with a unit"
+    ),
+    *(
+        Broken(
+            "name: constant, lr: 0.03",
+            f"name: piecewise, lr: 0.1, milestones: {text}",
+            13,
+            f"{MILESTONES}{key}",
+            got,
+            allowed,
+        )
+        for text, key, got, allowed in (
+            ("{}", "", "no keys", "1 to 100 lengths and factors"),
+            ("[6, 9]", "", "[6, 9]", "1 to 100 lengths and factors"),
+            ("{6 cycles: 0.1}", "['6 cycles']", "0.1", "a length with a unit (epochs, steps)"),
+            ("{'6': 0.1}", ".6", "0.1", "a length with a unit (epochs, steps)"),
+            ("{6 epochs: 0}", "['6 epochs']", "0", "a factor of lr greater than 0"),
+            ("{6 epochs: fast}", "['6 epochs']", "'fast'", "a factor of lr greater than 0"),
+            ("{6 epochs: .nan}", "['6 epochs']", "nan", "a factor of lr greater than 0"),
+            (
+                "{9 epochs: 0.1, 6 epochs: 0.01}",
+                "['6 epochs']",
+                "0.01",
+                "grow from each to the next; 6 epochs comes after 9",
+            ),
+            ("{6 epochs: 0.1, 6.0 epochs: 0.01}", "['6.0 epochs']", "0.01", "grow from each to the next"),
+            ("{6 epochs: 0.1, 900 steps: 0.01}", "['900 steps']", "0.01", "lengths in one unit"),
+        )
+    ),
+    *(
+        Broken("name: constant, lr: 0.03", f"name: wsd, lr: 0.1, {text}", 13, f"{LR[:-3]}.{key}", got, allowed)
+        for text, key, got, allowed in (
+            ("decay: 20", "decay", "20", "a percentage greater than 0 and at most 100, such as '20 %'"),
+            ("decay: 0 %", "decay", "'0 %'", "a percentage greater than 0"),
+            ("decay: 101 %", "decay", "'101 %'", "a percentage greater than 0"),
+            ("decay: 2 epochs", "decay", "'2 epochs'", "a percentage greater than 0"),
+            ("shape: exp", "shape", "'exp'", "linear, cosine, sqrt"),
+            ("end_lr: 0.2", "end_lr", "0.2", "a rate of at most lr, which is 0.1"),
+        )
+    ),
+    Broken(
+        "name: constant, lr: 0.03", "name: polynomial, lr: 0.1, power: 0", 13, f"{LR[:-3]}.power", "0", "greater than 0"
+    ),
     Broken("cycles: 3", "cycles: 3, step_size: 1 epoch", 15, f"{CLR}.step_size", "'1 epoch'", "exactly one of them"),
     Broken(", cycles: 3", "", 15, f"{CLR}.step_size", "nothing", "either step_size"),
     Broken("cycles: 3", "cycles: 0", 15, f"{CLR}.cycles", "0", "a number greater than 0"),

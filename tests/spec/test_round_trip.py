@@ -61,26 +61,38 @@ costs = st.fixed_dictionaries({}, optional={"steps": st.integers(1, 10**12)})
 found_rates = st.builds(lambda rate, cost: {"value": rate, **cost}, rates, costs)
 
 
+DECAYS = (
+    *("linear_decay", "cosine", "step_decay", "exponential_decay", "cosine_restarts"),
+    *("polynomial", "wsd", "piecewise"),
+)
+
+
 @st.composite
 def cyclic_schedules(draw: st.DrawFn) -> dict[str, Any]:
     name = draw(st.sampled_from(["triangular", "triangular2", "exp_range", "exp_range_paper"]))
     base_lr, max_lr = draw(rate_pairs)
     rates = {"base_lr": base_lr, "max_lr": max_lr}
     bounds = draw(st.sampled_from([{"bounds": "range_test"}, rates, {"bounds": {**rates, **draw(costs)}}]))
-    half = draw(st.fixed_dictionaries({"step_size": spans}) | st.fixed_dictionaries({"cycles": st.floats(0.1, 20.0)}))
+    half = draw(
+        st.fixed_dictionaries({"step_size": spans}, optional={"step_size_down": spans})
+        | st.fixed_dictionaries({"cycles": st.floats(0.1, 20.0)})
+    )
     gamma = {"gamma": draw(gammas)} if name.startswith("exp_range") else {}
     return {"name": name, **bounds, **half, **gamma}
 
 
 @st.composite
 def decays(draw: st.DrawFn) -> dict[str, Any]:
-    name = draw(st.sampled_from(["linear_decay", "cosine", "step_decay", "exponential_decay", "cosine_restarts"]))
+    name = draw(st.sampled_from(DECAYS))
     end_lr, lr = draw(rate_pairs)
     keys = {
         "linear_decay": {"end_lr": end_lr},
         "cosine": {},
         "step_decay": {"factor": draw(gammas), "every": draw(spans)},
         "exponential_decay": {"gamma": draw(gammas)},
+        "polynomial": {"power": draw(st.floats(0.1, 9))},
+        "wsd": {"end_lr": end_lr, "decay": draw(st.floats(0.1, 100).map("{!r} %".format))},
+        "piecewise": {"milestones": {"3 steps": draw(gammas), "41.0 steps": draw(gammas)}},
         "cosine_restarts": {"end_lr": end_lr, "period": draw(spans), "multiplier": draw(st.integers(1, 3))},
     }
     found = draw(st.just(lr) | from_test | st.just({"value": lr, **draw(costs)}))

@@ -11,12 +11,14 @@ from pydantic import TypeAdapter
 from clrbench import schedules
 from clrbench.errors import ScheduleError
 from clrbench.spec import BaseCyclic, Clock, Ramp, Schedule
+from clrbench.spec.rate_file import packed
 from clrbench.spec.schedules import Constant
 
 PARSED: TypeAdapter[Any] = TypeAdapter(Schedule)
 CLOCK = Clock(steps_per_epoch=20, num_steps=100)
 WARMUP_STEPS = 15
 BOUNDS = {"base_lr": 0.01, "max_lr": 0.1}
+RATES = np.geomspace(0.3, 0.01, 85)
 
 # Keys in the spec, and the arguments they become for the 85 steps after a warm-up of 15.
 EVERY_KIND: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
@@ -26,6 +28,20 @@ EVERY_KIND: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("triangular2", {**BOUNDS, "step_size": "30 steps"}, {**BOUNDS, "step_size": 30}),
     ("exp_range", {**BOUNDS, "step_size": "0.5 epochs", "gamma": 0.99}, {**BOUNDS, "step_size": 10, "gamma": 0.99}),
     ("exp_range_paper", {**BOUNDS, "cycles": 1, "gamma": 0.99}, {**BOUNDS, "step_size": 42.5, "gamma": 0.99}),
+    (
+        "triangular2",
+        {**BOUNDS, "step_size": "0.5 epochs", "step_size_down": "25 steps"},
+        {**BOUNDS, "step_size": 10, "step_size_down": 25},
+    ),
+    (
+        "piecewise",
+        {"lr": 0.1, "milestones": {"1 epoch": 0.5, "3.5 epochs": "1e-1"}},
+        {"lr": 0.1, "milestones": {20: 0.5, 70: 0.1}},
+    ),
+    ("table", {"file": "rates.csv", "rates": packed(RATES)}, {"rates": RATES.astype(np.float32)}),
+    ("polynomial", {"lr": 0.1, "power": 2}, {"lr": 0.1, "end_lr": 0.0001, "power": 2.0}),
+    ("wsd", {"lr": 0.1}, {"lr": 0.1, "end_lr": 0.0001, "decay_share": 0.2, "shape": "linear"}),
+    ("wsd", {"lr": 0.1, "decay": "35 %", "shape": "sqrt"}, {"lr": 0.1, "decay_share": 0.35, "shape": "sqrt"}),
     (
         "one_cycle",
         {"max_lr": 0.3},
@@ -50,7 +66,7 @@ EVERY_KIND: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 def test_every_schedule_can_be_named_in_a_spec() -> None:
     assert {name for name, _, _ in EVERY_KIND} == set(schedules.SCHEDULES)
-    assert len(schedules.SCHEDULES) == 11
+    assert len(schedules.SCHEDULES) == 15
 
 
 @pytest.mark.parametrize(("name", "keys", "arguments"), EVERY_KIND)
@@ -191,6 +207,45 @@ def test_constant_takes_the_constant_rate_of_a_range_test() -> None:
     bounded = Constant(name="constant", lr="range_test").with_bounds(0.02, 0.5, 0.1)
     assert bounded == Constant(name="constant", lr=0.1)
     assert not bounded.needs_range_test
+
+
+@pytest.mark.parametrize(("name", "keys", "arguments"), EVERY_KIND)
+def test_every_kind_is_written_and_read_back_and_can_be_a_key(
+    name: str, keys: dict[str, Any], arguments: dict[str, Any]
+) -> None:
+    del arguments
+    schedule = PARSED.validate_python({"name": name, **keys})
+    again = PARSED.validate_python(schedule.model_dump(mode="json"))
+    assert again == schedule
+    assert hash(again) == hash(schedule)
+
+
+def test_a_key_that_is_not_used_stands_in_no_run_so_that_older_runs_stay_what_they_are() -> None:
+    plain = PARSED.validate_python({"name": "triangular", **BOUNDS, "step_size": "2 epochs"})
+    assert set(plain.model_dump(mode="json")) == {
+        "name",
+        "warmup",
+        "base_lr",
+        "max_lr",
+        "bounds",
+        "step_size",
+        "cycles",
+    }
+
+
+def test_a_cycle_is_both_of_its_parts() -> None:
+    lopsided = PARSED.validate_python(
+        {"name": "triangular", **BOUNDS, "step_size": "1 epoch", "step_size_down": "30 steps"}
+    )
+    assert (lopsided.step_size_steps(CLOCK), lopsided.step_size_down_steps(CLOCK)) == (20, 30)
+    assert lopsided.cycle_steps(CLOCK) == 50
+    assert set(lopsided.lengths) == {("step_size",), ("step_size_down",)}
+
+
+def test_milestones_are_lengths_with_a_key_each() -> None:
+    stairs = PARSED.validate_python({"name": "piecewise", "lr": 0.1, "milestones": {"2 epoch": 0.5, "90 epochs": 2}})
+    assert list(stairs.lengths) == [("milestones", "2 epochs"), ("milestones", "90 epochs")]
+    assert stairs.with_rate(0.4).rate == 0.4
 
 
 @pytest.mark.parametrize("kind", ["linear", "exponential"])
