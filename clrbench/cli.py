@@ -277,17 +277,22 @@ def parity(steps: int, **options: Any) -> Answer:
 @click.argument("folder", type=FOLDER)
 @click.option("--run", "run_id", metavar="RUN_ID", help="Which run.  [default: the one that takes the least training]")
 @click.option("--all", "every", is_flag=True, help="All runs, those of searches and range tests too.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Where its data lies now.  [default: where the spec says]"
+)
 @_data_dir
 @_quiet
 @answering
-def verify(folder: Path, run_id: str | None, every: bool, library: "Library", display: "Display") -> Answer:
+def verify(
+    folder: Path, run_id: str | None, every: bool, data: Path | None, library: "Library", display: "Display"
+) -> Answer:
     """Make a finished run of FOLDER once more, elsewhere, and say whether it comes out the same, and if not, where it parts.
 
     Nothing in FOLDER changes. Exits with 1 where a run comes out different.
     """
-    from clrbench.commands.verify import verify
+    from clrbench.commands.verify import Wanted, verify
 
-    return verify(folder, run_id=run_id, every=every, library=library, display=display, setup=_setup())
+    return verify(folder, Wanted(run_id, every, data), library=library, display=display, setup=_setup())
 
 
 @main.group()

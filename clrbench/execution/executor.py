@@ -1,6 +1,5 @@
 """What makes many runs at once, and how to open one by its name in `EXECUTORS`."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from importlib import import_module
 from typing import ParamSpec, Protocol, TypeAlias, TypeVar
 
 from clrbench.execution.task import Task
+from clrbench.machine import available_cpus
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -75,5 +75,4 @@ def open_executor(name: str, resources: Resources) -> Iterator[Executor]:
 
 def num_workers(wanted: int | None, threads: int, num_runs: int) -> int:
     """Return how many of `num_runs` runs to make at a time, at most `wanted`; None for what the processors allow."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(wanted or max(1, cpus // threads), num_runs)
+    return min(wanted or max(1, available_cpus() // threads), num_runs)

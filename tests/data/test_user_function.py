@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clrbench.data import DatasetSizes, user_function
+from clrbench.data import AS_IT_IS, Reading, DatasetSizes, user_function
 from clrbench.errors import DataError, MisfitError
 
 ARRAYS = """
@@ -90,9 +90,9 @@ def test_mapped_arrays_stay_mapped(tmp_path: Path) -> None:
 def test_measuring_and_reading_call_the_function_once(tmp_path: Path) -> None:
     calls = tmp_path / "calls"
     reference = written(tmp_path, f"with open({str(calls)!r}, 'a') as file: file.write('.')\n    return {PAIRS}")
-    user_function.measure(reference)
-    first = user_function.read(reference)
-    assert user_function.read(reference)["x_train"] is first["x_train"]
+    user_function.measure(reference, tmp_path)
+    first = user_function.read(reference, tmp_path, AS_IT_IS)
+    assert user_function.read(reference, tmp_path, AS_IT_IS)["x_train"] is first["x_train"]
     assert calls.read_text() == "."
 
 
@@ -225,7 +225,6 @@ def test_function_that_wants_arguments(tmp_path: Path) -> None:
     [
         ("None", "NoneType"),
         ("x_train", "ndarray"),
-        ("(x_train, y_train)", "tuple"),
         ("(x_train, y_train, x_test, y_test)", "tuple"),
         ("((x_train, y_train), (x_test, y_test), (x_test, y_test))", "tuple"),
         ("iter(())", "tuple_iterator"),
@@ -240,9 +239,16 @@ def test_result_of_another_form(result: str, got: str, tmp_path: Path) -> None:
     assert message.endswith("x_train, y_train, x_test, y_test, or ((x_train, y_train), (x_test, y_test)) of them")
 
 
+def test_a_pair_lacks_test_rows_and_can_be_split(tmp_path: Path) -> None:
+    reference = written(tmp_path, "return x_train, y_train")
+    assert "test: 20 %" in misfit(reference)
+    sizes = user_function.measure(reference, tmp_path, Reading(test_percent=50))
+    assert (sizes.train_rows, sizes.test_rows) == (3, 3)
+
+
 def test_mapping_without_an_array(tmp_path: Path) -> None:
     reference = written(tmp_path, "return dict(x_train=x_train, y_train=y_train, x_test=x_test, labels=y_test)")
-    assert misfit(reference).startswith(f"{reference}: returned a mapping without y_test; allowed: a mapping with")
+    assert misfit(reference).startswith(f"{reference}: returned a mapping without y_test; return {{'x_train': data['x_train'],")
 
 
 @pytest.mark.parametrize("value", ["[0, 1, 2]", "memoryview(b'012')", "np.int64(3)"])
