@@ -94,9 +94,13 @@ def make(
 
 
 def _render_all(blocks: list[tuple[str, range]], num_processes: int | None) -> Generator[Block]:
-    pool = ProcessPoolExecutor(
-        num_processes or available_cpus(), multiprocessing.get_context("spawn"), initializer=_end_with_parent
-    )
+    try:
+        pool = ProcessPoolExecutor(
+            num_processes or available_cpus(), multiprocessing.get_context("spawn"), initializer=_end_with_parent
+        )
+    except OSError:  # such as a /dev/shm that cannot be written
+        yield from map(render, *zip(*blocks, strict=True))
+        return
     try:
         # Workers inherit the signal mask of the thread that starts them, so Ctrl-C reaches the parent alone; and since that
         # thread is not the main one, Ctrl-C cannot break off the start of a worker half-way.

@@ -16,6 +16,10 @@ EXECUTORS = {"local": "clrbench.execution.local:LocalWorkers"}
 """The class of each executor, by name; imported when it is opened, and made from `Resources`."""
 
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Environment variables by which libraries that backends use learn how many threads they may start."""
+
+
 @dataclass(frozen=True)
 class Resources:
     """What an executor may use: runs made at a time, and CPU threads of each of them (both >= 1)."""
@@ -64,9 +68,16 @@ OpenExecutor: TypeAlias = Callable[[Resources], AbstractContextManager[Executor]
 
 @contextmanager
 def open_executor(name: str, resources: Resources) -> Iterator[Executor]:
-    """Open an executor by its name in `EXECUTORS`, and close it whatever happens."""
+    """Open an executor by its name in `EXECUTORS`, and close it whatever happens.
+
+    Where the system does not let it start, the runs are made in this process, one at a time.
+    """
     module, _, factory = EXECUTORS[name].partition(":")
-    executor: Executor = getattr(import_module(module), factory)(resources)
+    executor: Executor
+    try:
+        executor = getattr(import_module(module), factory)(resources)
+    except OSError as err:  # such as a /dev/shm that cannot be written: without it there are no semaphores
+        executor = import_module("clrbench.execution.this_process").ThisProcess(resources, err.strerror or str(err))
     try:
         yield executor
     finally:

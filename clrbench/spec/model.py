@@ -273,7 +273,7 @@ class Spec(Part):
         for name, arm in self.arms.items():
             if name in RESERVED_ARM_NAMES:
                 allowed = f"any name but {', '.join(RESERVED_ARM_NAMES)}, which range-test/ holds itself"
-                raise at_key(("arms", name), allowed)
+                raise at_name(("arms", name), allowed)
             self._check_arm(name, arm)
         if self.data.validation.amount == 0:
             self._check_no_validation_metric()
