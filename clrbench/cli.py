@@ -65,6 +65,11 @@ class _Group(click.Group):
         except MemoryError as err:
             _print_error(f"not enough memory ({err}); clrbench compare --dry-run says how much is needed")
             ctx.exit(ExitCode.FAILED)
+        except OSError as err:
+            what = f"{err.filename}: " if err.filename else ""
+            more = "; raise the limit of open files (ulimit -n)" if err.errno in {errno.EMFILE, errno.ENFILE} else ""
+            _print_error(f"{what}the system refuses it ({err.strerror or err}){more}; what was finished is kept")
+            ctx.exit(ExitCode.FAILED)
         except (KeyboardInterrupt, _Terminated) as stop:
             interrupted, notes = isinstance(stop, KeyboardInterrupt), _notes(stop)
             again = "This continues from there" if notes else "To start it again"

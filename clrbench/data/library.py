@@ -11,7 +11,7 @@ from clrbench import __version__, files
 from clrbench.data import decode, image_folder, npy_folder, npz, prepared, user_function
 from clrbench.data.cache import default_folder
 from clrbench.data.catalogue import CATALOGUE, NAMES, Bundled, Entry, Fetched, Installed, Made
-from clrbench.data.content import Arrays, Content, DatasetSizes, make_dataset
+from clrbench.data.content import Arrays, Content, DatasetSizes, make_dataset, measure_arrays
 from clrbench.data.description import VERSION, Description, describe, read_description
 from clrbench.data.download import RemoteFile, Replacement, fetch, verify
 from clrbench.data.foreign import refuse_foreign
@@ -21,7 +21,7 @@ from clrbench.data.reading import AS_IT_IS, Reading
 from clrbench.data.refusal import decoding
 from clrbench.data.split import split_off
 from clrbench.data.user_function import is_reference
-from clrbench.errors import DataError, SpecError
+from clrbench.errors import DataError, MisfitError, SpecError
 from clrbench.files import checksum
 from clrbench.records import NO_REMARKS, Dataset, Remarks
 
@@ -242,7 +242,13 @@ class Library:
             return make_dataset(entry.name, entry.name, entry.read())
 
         def make() -> Content:
-            return Content(entry.make(show) if isinstance(entry, Made) else self._fetch(entry, show))
+            content = Content(entry.make(show) if isinstance(entry, Made) else self._fetch(entry, show))
+            measure_arrays(entry.name, content.arrays)
+            try:
+                make_dataset(entry.name, entry.name, content.arrays, checksum="")
+            except MisfitError as err:  # labels that are damaged, of which nothing stands in the spec
+                raise DataError(str(err)) from err
+            return content
 
         return prepared.load_or_make(self._arrays(entry), entry.name, make, show)
 

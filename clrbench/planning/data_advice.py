@@ -36,7 +36,7 @@ def _axes(found: Description) -> Iterator[str]:
 
 def _values(found: Description, data: Data) -> Iterator[str]:
     smallest, largest = found.train.smallest, found.train.largest
-    where = f"x_train goes from {smallest:g} to {largest:g}"
+    where = f"x_train goes from {smallest:.4g} to {largest:.4g}"
     if found.is_one_image or data.preprocessing == "standardise":
         return
     if found.pixel_type == "uint8" and largest <= MAX_DIM_BYTE:
@@ -49,7 +49,7 @@ def _values(found: Description, data: Data) -> Iterator[str]:
     if found.pixel_type != "uint8" and size > MAX_SCALED:
         yield (
             f"{where}, outside the -{MAX_SCALED:g} to {MAX_SCALED:g} that networks are made for; preprocessing: scale divides it "
-            f"by about {size:g}, the largest of the training rows; to do so yourself: x_train = x_train / {size:g}, x_test "
+            f"by about {size:.4g}, the largest of the training rows; to do so yourself: x_train = x_train / {size:.6g}, x_test "
             "likewise, or say preprocessing: standardise"
         )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clrbench.data import AS_IT_IS, Reading, DatasetSizes, user_function
+from clrbench.data import AS_IT_IS, DatasetSizes, Reading, user_function
 from clrbench.errors import DataError, MisfitError
 
 ARRAYS = """
@@ -248,7 +248,9 @@ def test_a_pair_lacks_test_rows_and_can_be_split(tmp_path: Path) -> None:
 
 def test_mapping_without_an_array(tmp_path: Path) -> None:
     reference = written(tmp_path, "return dict(x_train=x_train, y_train=y_train, x_test=x_test, labels=y_test)")
-    assert misfit(reference).startswith(f"{reference}: returned a mapping without y_test; return {{'x_train': data['x_train'],")
+    assert misfit(reference).startswith(
+        f"{reference}: returned a mapping without y_test; return {{'x_train': data['x_train'],"
+    )
 
 
 @pytest.mark.parametrize("value", ["[0, 1, 2]", "memoryview(b'012')", "np.int64(3)"])
