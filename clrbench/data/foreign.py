@@ -35,7 +35,7 @@ def missing_arrays(place: str, names: Iterable[str], missing: Collection[str]) -
     there = sorted(name.removesuffix(".npy") for name in names)
     start = f"got the arrays {shown(', '.join(there)) or 'none'}; {', '.join(missing)} missing; "
     found = guess_names(there)
-    if set(missing) == {"x_test", "y_test"}:
+    if set(missing) == {"x_test", "y_test"} and "x_test" not in found:
         return f"{start}have rows split off for testing: data: {{dataset: {place}, test: 20 %}}; or add them"
     if not {"x_train", "y_train"} <= found.keys():
         return f"{start}save them with numpy.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)"
@@ -67,7 +67,7 @@ def _key_of(name: str) -> str | None:
     if lower in _WHOLE:
         return f"{_WHOLE[lower]}_"
     split = next((split for split in ("train", "test", "val") if split in lower), "")
-    rest = re.sub("[^a-z]", "", lower.replace("valid", "val").replace("validation", "val").replace(split, "", 1))
+    rest = re.sub("[^a-z]", "", lower.replace("validation", "val").replace("valid", "val").replace(split, "", 1))
     if rest in _LABEL_NAMES:
         return f"y_{split}"
     return f"x_{split}" if rest in _IMAGE_NAMES and (rest or split) else None
@@ -183,9 +183,10 @@ def _pickle(dataset: str, _path: Path) -> MisfitError:
 
 def _mat(dataset: str, path: Path) -> MisfitError:
     from scipy.io import whosmat
+    from scipy.io.matlab import MatReadError
 
     shapes: dict[str, tuple[int, ...]] = {}
-    with suppress(*DECODING_ERRORS):
+    with suppress(*DECODING_ERRORS, MatReadError, NotImplementedError):
         shapes = {
             name: shape for name, shape, kind in whosmat(path) if kind not in {"cell", "struct", "object", "char"}
         }

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clrbench.data import AS_IT_IS, DatasetSizes, Reading, user_function
+from clrbench.data import AS_IT_IS, DatasetSizes, Library, Reading, user_function
 from clrbench.errors import DataError, MisfitError
 
 ARRAYS = """
@@ -287,3 +287,43 @@ def test_whatever_goes_wrong_is_said_in_a_short_line(body: str, said: str, tmp_p
     assert message.endswith("; run it by itself to see where")
     assert len(message) < len(reference) + 2_200
     assert "\n" not in message
+
+
+HELPED = "from helper import {name}\nimport numpy\ndef load():\n    from later import rows\n    return {body}\n"
+BODY = "dict(numpy.load({name})) | {{'x_test': numpy.full((rows, 2, 2), 3, 'uint8'), 'y_test': numpy.arange(rows) % 2}}"
+
+
+def at_home(folder: Path, rows: int) -> str:
+    """Write a function with modules beside it, of which one is imported in the call, and a file that it reads."""
+    folder.mkdir(parents=True)
+    (folder / "helper.py").write_text("name = 'own.npz'\n")
+    (folder / "later.py").write_text(f"rows = {rows}\n")
+    (folder / "own.py").write_text(HELPED.format(name="name", body=BODY.format(name="name")))
+    np.savez(folder / "own.npz", x_train=np.ones((6, 2, 2), np.uint8), y_train=np.arange(6) % 2)
+    return f"{folder / 'own.py'}:load"
+
+
+def test_modules_and_files_beside_a_function_are_found_while_it_is_called(tmp_path: Path) -> None:
+    path, place = sys.path.copy(), Path.cwd()
+    for rows in (2, 4):  # of two folders, each has its own modules
+        reference = at_home(tmp_path / str(rows), rows)
+        assert user_function.measure(reference, tmp_path / str(rows)).test_rows == rows
+        assert not list((tmp_path / str(rows)).glob("__pycache__"))
+    assert (sys.path, Path.cwd()) == (path, place)
+    assert not {"helper", "later"} & set(sys.modules)
+
+
+def test_paths_start_from_the_folder_of_the_spec(tmp_path: Path) -> None:
+    at_home(tmp_path / "code", 3)
+    (tmp_path / "code/own.npz").rename(tmp_path / "own.npz")
+    library = Library(tmp_path / "data", base=tmp_path)
+    assert library.measure("./code/own.py:load").test_rows == 3
+    assert library.load("code/own.py:load").y_test.tolist() == [0, 1, 0]
+
+
+def test_the_folder_is_left_even_where_the_function_fails(tmp_path: Path) -> None:
+    path, place = sys.path.copy(), Path.cwd()
+    reference = written(tmp_path, "raise ValueError")
+    with pytest.raises(DataError):
+        user_function.measure(reference, tmp_path)
+    assert (sys.path, Path.cwd()) == (path, place)
