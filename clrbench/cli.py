@@ -1,12 +1,15 @@
 """The command line: each command parses its options, makes one call and prints the answer; `--help` imports nothing heavy."""
 
+import errno
 import json
 import os
 import shlex
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +17,7 @@ import click
 
 from clrbench import __version__
 from clrbench.answer import Answer, ExitCode
-from clrbench.errors import ClrbenchError, SpecError
+from clrbench.errors import ClrbenchError, OutputError, SpecError
 
 if TYPE_CHECKING:
     from clrbench.commands.setup import Job, Setup
@@ -30,7 +33,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 class _Terminated(BaseException):
-    """SIGTERM came; not an Exception, so that nothing on the way up takes it for an error."""
+    """SIGTERM or SIGHUP came; not an Exception, so that nothing on the way up takes it for an error."""
 
 
 def _terminate(_signal: int, _frame: object) -> None:
@@ -44,8 +47,17 @@ class _Group(click.Group):
         ctx.meta["clrbench.command_line"] = shlex.join(["clrbench", *args])
         return super().parse_args(ctx, args)
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            # A name may hold what a terminal of few characters cannot show, or half a character.
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        return super().main(*args, **options)
+
     def invoke(self, ctx: click.Context) -> object:
         signal.signal(signal.SIGTERM, _terminate)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as it is under nohup
+            signal.signal(signal.SIGHUP, _terminate)
         try:
             return super().invoke(ctx)
         except ClrbenchError as err:
@@ -54,18 +66,45 @@ class _Group(click.Group):
         except MemoryError as err:
             _print_error(f"not enough memory ({err}); clrbench compare --dry-run says how much is needed")
             ctx.exit(ExitCode.FAILED)
+        except OSError as err:
+            what = f"{err.filename}: " if err.filename else ""
+            more = "; raise the limit of open files (ulimit -n)" if err.errno in {errno.EMFILE, errno.ENFILE} else ""
+            _print_error(f"{what}the system refuses it ({err.strerror or err}){more}; what was finished is kept")
+            ctx.exit(ExitCode.FAILED)
         except (KeyboardInterrupt, _Terminated) as stop:
             interrupted, notes = isinstance(stop, KeyboardInterrupt), _notes(stop)
             again = "This continues from there" if notes else "To start it again"
             said = "Stopped." if interrupted else "Terminated."
-            click.echo(" ".join([said, *notes, f"{again}: {ctx.meta['clrbench.command_line']}"]), err=True)
+            _say(" ".join([said, *notes, f"{again}: {ctx.meta['clrbench.command_line']}"]))
             ctx.exit(ExitCode.INTERRUPTED if interrupted else ExitCode.TERMINATED)
 
 
 def _print_error(text: str) -> None:
     """Print an error, without anything that a terminal acts on: paths may hold any character."""
     shown = "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
-    click.echo(f"Error: {shown}", err=True)
+    _say(f"Error: {shown}")
+
+
+def _say(text: str) -> None:
+    """Print a line on stderr, if there is anybody left to read it."""
+    with suppress(OSError):
+        click.echo(text, err=True)
+
+
+def _print_answer(text: str) -> None:
+    """Print on stdout; raise OutputError where that cannot be written, unless its reader has merely gone."""
+    try:
+        click.echo(text, nl=bool(text))
+    except OSError as err:
+        # What is left in the buffer must not be tried again when the interpreter ends.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if err.errno == errno.EPIPE:
+            sys.exit(ExitCode.FAILED)
+        raise OutputError(
+            f"stdout: the answer cannot be written ({err.strerror}); what was made is kept; free the place, or print elsewhere, "
+            "and run the same command again"
+        ) from err
 
 
 def _notes(error: BaseException) -> list[str]:
@@ -140,7 +179,7 @@ def _printing(command: Callable[..., Answer]) -> Callable[..., None]:
     def printing(*, as_json: bool = False, **arguments: object) -> None:
         answer = command(**arguments)
         text = json.dumps(answer.data, indent=2) if as_json else answer.text
-        click.echo(text, nl=bool(text))
+        _print_answer(text)
         sys.exit(answer.exit_code)
 
     return printing
@@ -322,17 +361,22 @@ def parity(steps: int, **options: Any) -> Answer:
 @click.argument("folder", type=FOLDER)
 @click.option("--run", "run_id", metavar="RUN_ID", help="Which run.  [default: the one that takes the least training]")
 @click.option("--all", "every", is_flag=True, help="All runs, those of searches and range tests too.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Where its data lies now.  [default: where the spec says]"
+)
 @_data_dir
 @_quiet
 @answering
-def verify(folder: Path, run_id: str | None, every: bool, library: "Library", display: "Display") -> Answer:
+def verify(
+    folder: Path, run_id: str | None, every: bool, data: Path | None, library: "Library", display: "Display"
+) -> Answer:
     """Make a finished run of FOLDER once more, elsewhere, and say whether it comes out the same, and if not, where it parts.
 
     Nothing in FOLDER changes. Exits with 1 where a run comes out different.
     """
-    from clrbench.commands.verify import verify
+    from clrbench.commands.verify import Wanted, verify
 
-    return verify(folder, run_id=run_id, every=every, library=library, display=display, setup=_setup())
+    return verify(folder, Wanted(run_id, every, data), library=library, display=display, setup=_setup())
 
 
 @main.group()

@@ -37,5 +37,9 @@ class BackendError(ClrbenchError):
     """A framework is missing, has no such device, or failed while training (exit code 1)."""
 
 
+class OutputError(ClrbenchError):
+    """The answer cannot be printed (exit code 1)."""
+
+
 class ResultsError(ClrbenchError):
     """What lies in the results folder cannot be read, written or used (exit code 1)."""

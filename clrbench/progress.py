@@ -1,10 +1,13 @@
 """Live progress on stderr: a bar with the time left on a terminal, plain lines elsewhere, or nothing."""
 
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -13,12 +16,39 @@ PLAIN_LINES_SECONDS = 10.0
 """Least time between two lines where there is no terminal; the last run has its line anyway."""
 
 
+class _Stderr:
+    """The standard error of this moment; where nobody reads it any more, what goes there is lost, and nothing else is."""
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        self._try(lambda stream: stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what was written."""
+        self._try(lambda stream: stream.flush())
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(sys.stderr, name)
+
+    def _try(self, use: Callable[[TextIO], object]) -> None:
+        if sys.stderr is None:
+            return
+        try:
+            use(sys.stderr)
+        except (OSError, ValueError):
+            # What is left in the buffer must not be tried again, neither now nor when the interpreter ends.
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 class Display:
     """Shows the progress of runs; if `quiet`, only warnings."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self._console = Console(stderr=True, quiet=quiet, highlight=False)
-        self._warnings = Console(stderr=True, highlight=False)
+        stderr = cast(TextIO, _Stderr())
+        self._console = Console(file=stderr, stderr=True, quiet=quiet, highlight=False)
+        self._warnings = Console(file=stderr, stderr=True, highlight=False)
         self._bar: Progress | None = None
         self._task = TaskID(0)
         self._last_line = 0.0

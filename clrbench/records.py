@@ -32,6 +32,24 @@ class Split(StrEnum):
     TEST = "test"
 
 
+@dataclass(frozen=True)
+class Remarks:
+    """What the owner of a data set may want to know of how it was read.
+
+    Attributes:
+        class_names: What its owner calls each class; empty where they are called 0, 1, 2 and so on.
+        said: What was done to it, in words: images converted, labels counted anew, files left out.
+        warned: What looks as if it were not meant, with what mends it.
+    """
+
+    class_names: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
+    warned: tuple[str, ...] = ()
+
+
+NO_REMARKS = Remarks()
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images and labels, whole, as they were read; the arrays may be memory-mapped.
@@ -39,8 +57,9 @@ class Dataset:
     Attributes:
         name: What the spec calls it: `mnist`, or a path.
         x_train: uint8[rows, height, width, channels] in 0..255, or float32 of the same shape, used as it is.
-        y_train: int32[rows], classes 0..num_classes-1.
+        y_train: int32[rows], classes 0..num_classes-1, each of them there.
         checksum: SHA-256 of the content, in hex; part of the identity of every run that used it.
+        remarks: No part of its content.
     """
 
     name: str
@@ -50,6 +69,7 @@ class Dataset:
     y_test: IntArray
     num_classes: int
     checksum: str
+    remarks: Remarks = NO_REMARKS
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -5,12 +5,14 @@ from functools import partial
 from pathlib import Path
 
 from clrbench.backends import installed
+from clrbench.commands.data_summary import data_lines
 from clrbench.data import Library
 from clrbench.execution.executor import OpenExecutor, open_executor
 from clrbench.execution.runner import Options, Runner
 from clrbench.execution.session import Pace
-from clrbench.planning.experiment import Experiment, check_installed, load_data, open_experiment
+from clrbench.planning.experiment import Experiment, check_installed, described, load_data, open_experiment
 from clrbench.progress import Display
+from clrbench.store.folder import spec_folder
 
 LOCAL: OpenExecutor = partial(open_executor, "local")
 
@@ -36,7 +38,8 @@ class Job:
 
     def open(self) -> Experiment:
         """Return the experiment of the spec; its warnings are shown."""
-        experiment = open_experiment(self.path, self.out, self.library, installed=installed())
+        library = self.library if self.path is None else self.library.beside(spec_folder(self.path))
+        experiment = open_experiment(self.path, self.out, library, installed=installed())
         for warning in experiment.warnings:
             self.display.note(f"Warning: {warning}")
         return experiment
@@ -45,4 +48,10 @@ class Job:
         """Return what makes the runs of an experiment, once its backends and data are here."""
         check_installed(experiment.backends, installed())
         experiment, dataset = load_data(experiment, self.display.counting)
+        before = experiment.warnings
+        experiment, found = described(experiment)
+        for line in data_lines(found) if found else ():
+            self.display.note(f"Data: {line}")
+        for warning in experiment.warnings[len(before) :]:
+            self.display.warn(warning)
         return Runner(experiment, dataset, self.options, self.display, self.setup.open_executor, self.setup.pace)

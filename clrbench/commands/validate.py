@@ -6,25 +6,31 @@ from pathlib import Path
 
 from clrbench.answer import Answer, ExitCode
 from clrbench.backends import installed
+from clrbench.commands.data_summary import data_lines
 from clrbench.data import Library
 from clrbench.errors import ClrbenchError, SpecError
-from clrbench.planning.experiment import open_experiment
+from clrbench.planning.experiment import described, open_experiment
 from clrbench.spec import json_schema
+from clrbench.store.folder import spec_folder
+
+NOT_HERE = ("its data is not here yet: clrbench data fetch (or the first compare) fetches or makes it",)
 
 
 def validate(paths: Sequence[Path], library: Library, refuse: Callable[[str], None]) -> Answer:
-    """Check specs; return which are good, with their warnings, and tell `refuse` what is wrong with the others."""
+    """Check specs; return which are good, what their data is, and their warnings; tell `refuse` what is wrong with the others."""
     if not paths:
         raise SpecError("got no spec; name at least one, or --schema")
     lines: list[str] = []
     errors: list[ClrbenchError] = []
     for path in paths:
         try:
-            experiment = open_experiment(path, Path(), library, installed=installed())
+            experiment = open_experiment(path, Path(), library.beside(spec_folder(path)), installed=installed())
+            experiment, found = described(experiment)
         except ClrbenchError as err:
             errors.append(err)
             continue
-        lines += [f"{path}: good", *(f"{path}: warning: {warning}" for warning in experiment.warnings)]
+        lines += [f"{path}: good", *(f"  {line}" for line in (data_lines(found) if found else NOT_HERE))]
+        lines += [f"{path}: warning: {warning}" for warning in experiment.warnings]
     if not errors:
         return Answer("\n".join(lines), {})
     refuse("\n".join(map(str, errors)))

@@ -3,7 +3,7 @@
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from math import isfinite
@@ -29,16 +29,31 @@ from clrbench.store import ResultsFolder, StoredRun
 MAX_SHOWN_NAMES = 10
 
 
-def verify(root: Path, *, run_id: str | None, every: bool, library: Library, display: Display, setup: Setup) -> Answer:
+@dataclass(frozen=True)
+class Wanted:
+    """Which runs are to be made again: the one that is named, `every` one, or the one that takes the least training.
+
+    Attributes:
+        data: Where their data set lies now; None for where the spec says, seen from where its file lay back then.
+    """
+
+    run_id: str | None = None
+    every: bool = False
+    data: Path | None = None
+
+
+def verify(root: Path, wanted: Wanted, *, library: Library, display: Display, setup: Setup) -> Answer:
     """Make runs of an experiment once more, in a temporary folder, and say whether they come out the same.
 
-    They are the run that is named, `every` run, or the one that takes the least training; device and threads are those of
-    then. Nothing is written into the folder of the experiment.
+    Device and threads are those of then. Nothing is written into the folder of the experiment.
     """
-    if run_id is not None and every:
+    if wanted.run_id is not None and wanted.every:
         raise SpecError("--run and --all exclude each other; leave one of them out")
-    chosen = _choose(root, run_id, every=every)
+    chosen = _choose(root, wanted.run_id, every=wanted.every)
     check_installed(dict.fromkeys(run.spec.backend for run in chosen), installed())
+    library = library.beside(ResultsFolder(root).spec_folder or Path().resolve())
+    if wanted.data is not None:
+        chosen = [_on_data(run, wanted.data) for run in chosen]
     datasets = _load_datasets(chosen, library, display)
     with tempfile.TemporaryDirectory(prefix="clrbench-verify-") as place:
         tasks = []
@@ -85,15 +100,23 @@ def _circumstances(run: StoredRun) -> Circumstances:
     return Circumstances(run.spec.backend, then.device, then.threads, then.executor, None, then.data_checksum)
 
 
+def _on_data(run: StoredRun, place: Path) -> StoredRun:
+    """Return a run with its data at another place, which is no part of its identity."""
+    data = run.spec.data.model_copy(update={"dataset": str(place.resolve())})
+    return replace(run, record=replace(run.record, spec=run.spec.model_copy(update={"data": data})))
+
+
 def _load_datasets(runs: Sequence[StoredRun], library: Library, display: Display) -> dict[str, Dataset]:
     """Return the data set of every run, by its name in the spec, once it is known to be the one of then."""
     found: dict[str, Dataset] = {}
-    advice = "put the data that it was trained on back into its place, and verify again"
+    advice = (
+        "put the data that it was trained on back into its place, or say where it lies with --data, and verify again"
+    )
     for run in runs:
         name, wanted = run.spec.data.dataset, run.provenance.data_checksum
         if name not in found:
             try:
-                found[name] = library.load(name, display.counting)
+                found[name] = library.load(name, display.counting, run.spec.data.reading())
             except SpecError as err:
                 raise DataError(f"{run.folder.name}: its data set is not here: {err}; {advice}") from err
         if found[name].checksum != wanted:

@@ -6,17 +6,19 @@ Sizes and types that are not allowed, or do not fit together, are a MisfitError,
 
 import hashlib
 import math
-import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from clrbench.data.foreign import image_line, label_line
+from clrbench.data.reading import AS_IT_IS, Reading
 from clrbench.data.refusal import misfit
 from clrbench.errors import DataError
-from clrbench.records import Dataset, Images, IntArray
+from clrbench.machine import memory_bytes
+from clrbench.records import NO_REMARKS, Dataset, Images, IntArray, Remarks
 
 ARRAY_NAMES = ("x_train", "y_train", "x_test", "y_test")
 
@@ -24,7 +26,9 @@ MAX_ROWS = 2**31 - 1
 """The rows of a batch are int32."""
 
 MAX_CLASSES = 100_000
-"""A larger label is taken for a mistake: the last layer would hold a column of weights for each."""
+"""More are taken for a mistake: the last layer would hold a column of weights for each."""
+
+MAX_SHOWN_LABELS = 11
 
 PART_BYTES = 2**26
 """How much is read at once of an array that may be larger than memory."""
@@ -39,6 +43,14 @@ Header: TypeAlias = tuple[tuple[int, ...], np.dtype[np.generic]]
 
 
 @dataclass(frozen=True)
+class Content:
+    """The arrays of a data set, as they were read, and what is to be said of that."""
+
+    arrays: Arrays
+    remarks: Remarks = NO_REMARKS
+
+
+@dataclass(frozen=True)
 class DatasetSizes:
     """How large a data set is: rows of each split, and height, width and channels of an image."""
 
@@ -47,21 +59,30 @@ class DatasetSizes:
     image_shape: tuple[int, int, int]
 
 
-def measure_arrays(where: str, arrays: Arrays) -> DatasetSizes:
+def array_names(how: Reading) -> tuple[str, ...]:
+    """Return the arrays that a data set must have: those of training alone, where test rows are split off them."""
+    return ARRAY_NAMES[:2] if how.splits else ARRAY_NAMES
+
+
+def measure_arrays(where: str, arrays: Arrays, how: Reading = AS_IT_IS) -> DatasetSizes:
     """Return how large a data set is; see `check_layout`."""
-    return check_layout(where, {key: (array.shape, array.dtype) for key, array in arrays.items()})
+    return check_layout(where, {key: (array.shape, array.dtype) for key, array in arrays.items()}, how)
 
 
-def check_layout(where: str, layout: Mapping[str, Header]) -> DatasetSizes:
+def check_layout(where: str, layout: Mapping[str, Header], how: Reading = AS_IT_IS) -> DatasetSizes:
     """Return how large a data set is, once shapes and types of its arrays are known to fit together.
 
     Images may have any size and any number of channels, and floats any range: they are taken as they are.
     """
     shapes = {}
-    for split in ("train", "test"):
+    for split in ("train",) if how.splits else ("train", "test"):
         images, labels = (layout[f"{axis}_{split}"] for axis in "xy")
         shapes[split] = _image_shape(f"{where}: x_{split}", *images)
         _check_labels(f"{where}: y_{split}", *labels, num_rows=images[0][0])
+    if how.splits:
+        num_rows = layout["x_train"][0][0]
+        num_test = check_test_rows(where, num_rows, how)
+        return DatasetSizes(num_rows - num_test, num_test, shapes["train"])
     train_type, test_type = layout["x_train"][1], layout["x_test"][1]
     if shapes["train"] != shapes["test"] or (train_type == np.uint8) != (test_type == np.uint8):
         raise misfit(
@@ -71,9 +92,35 @@ def check_layout(where: str, layout: Mapping[str, Header]) -> DatasetSizes:
     return DatasetSizes(layout["x_train"][0][0], layout["x_test"][0][0], shapes["train"])
 
 
+def check_test_rows(where: str, num_rows: int, how: Reading) -> int:
+    """Return how many of the rows there are to split off; raise MisfitError unless they leave some on both sides."""
+    num_test = how.test_rows(num_rows)
+    if not 0 < num_test < num_rows:
+        raise misfit(
+            f"{where}: has {num_rows} rows, of which data.test takes {num_test}; allowed: what leaves some to train and to test"
+        )
+    return num_test
+
+
+def refuse_test_arrays(where: str, names: Iterable[str]) -> None:
+    """Raise MisfitError where test rows are to be split off a data set that has some."""
+    found = [name.removesuffix(".npy") for name in names if name.removesuffix(".npy") in ARRAY_NAMES[2:]]
+    if found:
+        raise misfit(f"{where}: holds {', '.join(sorted(found))} already; leave data.test out")
+
+
 def _image_shape(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> tuple[int, int, int]:
+    key = where.rpartition(" ")[2]
     if dtype != np.uint8 and dtype.kind != "f":
-        raise misfit(f"{where}: got images of type {dtype}; allowed: uint8 (0 to 255) or float; convert them first")
+        line = f"{key} = {key}.astype('uint8') * 255" if dtype.kind == "b" else f"{key} = {key}.astype('float32')"
+        raise misfit(
+            f"{where}: got images of type {dtype}; allowed: uint8 (0 to 255) or float; convert them first: {line}"
+        )
+    if len(shape) == 2 and min(shape) >= 1:
+        raise misfit(
+            f"{where}: got an array of shape {shape}, rows x features; allowed: images, [rows, height, width] or [rows, "
+            f"height, width, channels]; {image_line(key, shape[1])}"
+        )
     if len(shape) not in {3, 4} or min(shape) < 1:
         raise misfit(
             f"{where}: got an array of shape {shape}; allowed: [rows, height, width] or "
@@ -86,10 +133,14 @@ def _image_shape(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]
 
 
 def _check_labels(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic], num_rows: int) -> None:
+    key = where.rpartition(" ")[2]
+    one_hot = len(shape) == 2 and shape[0] == num_rows and shape[1] > 1 and dtype.kind in "iufb"
+    line = label_line(key, dtype.kind, one_hot=one_hot)
+    advice = f"; {line}" if line else ""
     if dtype.kind not in "iu":
-        raise misfit(f"{where}: got labels of type {dtype}; allowed: integers, 0 for the first class")
+        raise misfit(f"{where}: got labels of type {dtype}; allowed: integers, one a class{advice}")
     if shape not in {(num_rows,), (num_rows, 1)}:
-        raise misfit(f"{where}: got shape {shape} beside {num_rows} images; allowed: [{num_rows}]")
+        raise misfit(f"{where}: got shape {shape} beside {num_rows} images; allowed: [{num_rows}]{advice}")
 
 
 def check_fits_memory(where: str, layout: Mapping[str, Header]) -> None:
@@ -102,27 +153,23 @@ def check_fits_memory(where: str, layout: Mapping[str, Header]) -> None:
         )
 
 
-def memory_bytes() -> int:
-    """Return how much memory this machine has."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def make_dataset(name: str, where: str, arrays: Arrays, checksum: str | None = None) -> Dataset:
+def make_dataset(
+    name: str, where: str, arrays: Arrays, checksum: str | None = None, remarks: Remarks = NO_REMARKS
+) -> Dataset:
     """Return checked arrays as a data set; a memory-mapped one stays so, and is read in parts.
 
-    The pixels of arrays whose `content_checksum` is handed in have been checked before.
+    The classes are the distinct labels of the training rows, in their order. The pixels of arrays whose
+    `content_checksum` is handed in have been checked before.
     """
     shape = measure_arrays(where, arrays).image_shape
     x_train, x_test = (_images(arrays[key], shape) for key in ("x_train", "x_test"))
-    y_train, y_test = (_labels(f"{where}: {key}", arrays[key]) for key in ("y_train", "y_test"))
-    if y_train.min() == y_train.max():
-        raise DataError(f"{where}: y_train: got class {y_train[0]} only; allowed: at least two classes to tell apart")
-    num_classes = int(max(y_train.max(), y_test.max())) + 1
+    y_train, y_test, remarks = _classes(where, arrays, remarks)
     if checksum is None:
         _check_pixels(f"{where}: x_train", x_train)
         _check_pixels(f"{where}: x_test", x_test)
         checksum = content_checksum(x_train, y_train, x_test, y_test)
-    return Dataset(name, x_train, y_train, x_test, y_test, num_classes, checksum)
+    num_classes = int(y_train.max()) + 1
+    return Dataset(name, x_train, y_train, x_test, y_test, num_classes, checksum, remarks)
 
 
 def _images(images: Array, shape: tuple[int, int, int]) -> Images:
@@ -138,11 +185,45 @@ def _check_pixels(where: str, images: Images) -> None:
         raise DataError(f"{where}: got nan or infinite pixels; every pixel must be a finite float32")
 
 
-def _labels(where: str, labels: Array) -> IntArray:
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= MAX_CLASSES:
-        raise DataError(f"{where}: got labels from {low} to {high}; allowed: 0 to {MAX_CLASSES - 1}")
-    return labels.reshape(-1).astype(np.int32)
+def _classes(where: str, arrays: Arrays, remarks: Remarks) -> tuple[IntArray, IntArray, Remarks]:
+    """Return the labels of both splits, counted from 0 without gaps, and remarks that say so."""
+    labels = {key: arrays[key].reshape(-1) for key in ("y_train", "y_test")}
+    for key, given in labels.items():
+        if int(given.min()) < 0:
+            low, high = int(given.min()), int(given.max())
+            raise misfit(
+                f"{where}: {key}: got labels from {low} to {high}; allowed: 0 and above; take rows without a label out"
+            )
+    classes = np.unique(labels["y_train"])
+    if len(classes) == 1:
+        raise misfit(f"{where}: y_train: got class {classes[0]} only; allowed: at least two classes to tell apart")
+    if len(classes) > MAX_CLASSES:
+        raise misfit(
+            f"{where}: y_train: got {len(classes)} different labels; allowed: at most {MAX_CLASSES} classes; are these "
+            "numbers to be predicted, or the number of the row?"
+        )
+    unseen = np.setdiff1d(labels["y_test"], classes)
+    if len(unseen):
+        raise misfit(
+            f"{where}: y_test: got {_some(unseen)}, which no training row has; allowed: the classes of y_train, "
+            f"{_some(classes)}; take these rows out, or add such rows to the training data"
+        )
+    y_train, y_test = (np.searchsorted(classes, given).astype(np.int32) for given in labels.values())
+    if int(classes[-1]) == len(classes) - 1:
+        return y_train, y_test, remarks
+    said = f"the labels {_some(classes)} are the classes 0 to {len(classes) - 1}, {len(classes)} in all"
+    names = remarks.class_names or tuple(map(str, classes.tolist()))
+    return y_train, y_test, replace(remarks, class_names=names, said=(*remarks.said, said))
+
+
+def _some(labels: Array) -> str:
+    """Return a few of many labels, in words."""
+    shown = (
+        labels.tolist()
+        if len(labels) <= MAX_SHOWN_LABELS
+        else [*labels[: MAX_SHOWN_LABELS - 1].tolist(), "...", labels[-1]]
+    )
+    return ", ".join(map(str, shown))
 
 
 def content_checksum(*arrays: Images | IntArray) -> str:

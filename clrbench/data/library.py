@@ -1,19 +1,29 @@
 """Every data set by the name or path that a spec gives it: measured, fetched, loaded, verified."""
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property, partial
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
-from clrbench.data import image_folder, npy_folder, npz, prepared, user_function
+from clrbench import __version__, files
+from clrbench.data import decode, image_folder, npy_folder, npz, prepared, user_function
+from clrbench.data.cache import default_folder
 from clrbench.data.catalogue import CATALOGUE, NAMES, Bundled, Entry, Fetched, Installed, Made
-from clrbench.data.content import Arrays, DatasetSizes, make_dataset
+from clrbench.data.content import Arrays, Content, DatasetSizes, make_dataset, measure_arrays
+from clrbench.data.description import VERSION, Description, describe, read_description
 from clrbench.data.download import RemoteFile, Replacement, fetch, verify
+from clrbench.data.foreign import refuse_foreign
+from clrbench.data.image_listing import list_images
 from clrbench.data.progress import Show, in_silence
+from clrbench.data.reading import AS_IT_IS, Reading
+from clrbench.data.refusal import decoding
+from clrbench.data.split import split_off
 from clrbench.data.user_function import is_reference
-from clrbench.errors import DataError, SpecError
+from clrbench.errors import DataError, MisfitError, SpecError
 from clrbench.files import checksum
-from clrbench.records import Dataset
+from clrbench.records import NO_REMARKS, Dataset, Remarks
 
 ALLOWED = (
     f"{', '.join(NAMES)}, the path of an .npz file, of a folder of .npy files (x_train, y_train, x_test, y_test) or of images "
@@ -42,26 +52,28 @@ class Status:
 class Library:
     """All data sets, and where those that are fetched or made are kept.
 
-    `dataset` is always what `data.dataset` of a spec says, paths made absolute, and `name` one of `NAMES`.
+    `dataset` is always what `data.dataset` of a spec says, and `name` one of `NAMES`.
 
     Attributes:
         data_dir: The folder for data; None for the user's own cache.
         replacements: Mirrors and checksums in place of those of published files.
+        base: The folder that relative paths start from, such as that of the spec; None for the current one.
     """
 
     data_dir: Path | None = None
     replacements: tuple[Replacement, ...] = ()
+    base: Path | None = None
 
     @cached_property
     def folder(self) -> Path:
         """The folder in which data is kept."""
-        if self.data_dir is not None:
-            return self.data_dir
-        from pooch import os_cache
+        return default_folder() if self.data_dir is None else self.data_dir
 
-        return Path(os_cache("clrbench"))
+    def beside(self, base: Path) -> "Library":
+        """Return the same library, where relative paths start from a folder."""
+        return replace(self, base=base)
 
-    def measure(self, dataset: str) -> DatasetSizes:
+    def measure(self, dataset: str, how: Reading = AS_IT_IS) -> DatasetSizes:
         """Return how large a data set is, without reading its images; nothing is fetched.
 
         Raises:
@@ -70,15 +82,18 @@ class Library:
         """
         if dataset in CATALOGUE:
             entry = CATALOGUE[dataset]
+            _refuse_reading(dataset, how, split=True, resize=True)
             return entry.sizes if isinstance(entry, Bundled) else prepared.sizes(self._arrays(entry)) or entry.sizes
         if is_reference(dataset):
-            return user_function.measure(dataset)
-        path = _existing(dataset)
-        if path.is_file():
-            return npz.measure(path)
-        return npy_folder.measure(path) if npy_folder.is_npy_folder(path) else image_folder.measure(path)
+            _refuse_reading(dataset, how, resize=True)
+            return user_function.measure(self._reference(dataset), self._base, how)
+        path = self._existing(dataset)
+        if path.is_dir() and not npy_folder.is_npy_folder(path):
+            return image_folder.measure(path, how)
+        _refuse_reading(dataset, how, resize=True)
+        return npz.measure(path, how) if path.is_file() else npy_folder.measure(path, how)
 
-    def load(self, dataset: str, show: Show = in_silence) -> Dataset:
+    def load(self, dataset: str, show: Show = in_silence, how: Reading = AS_IT_IS) -> Dataset:
         """Return a data set, read and checked; one that is fetched or made is kept, so that the next load is quick.
 
         Raises:
@@ -86,13 +101,97 @@ class Library:
             DataError: If it cannot be had, or is not what it should be.
         """
         if dataset in CATALOGUE:
+            _refuse_reading(dataset, how, split=True, resize=True)
             return self._load_named(CATALOGUE[dataset], show)
         if is_reference(dataset):
-            return make_dataset(dataset, dataset, user_function.read(dataset))
-        path = _existing(dataset)
+            _refuse_reading(dataset, how, resize=True)
+            reference = self._reference(dataset)
+            return _made(reference, user_function.read(reference, self._base, how), how)
+        path = self._existing(dataset)
+        if path.is_dir() and not npy_folder.is_npy_folder(path):
+            return self._load_images(path, show, how)
+        _refuse_reading(dataset, how, resize=True)
+        return _made(str(path), npz.read(path, how), how) if path.is_file() else self._load_npy(path, show, how)
+
+    def describe(self, dataset: str, how: Reading = AS_IT_IS, show: Show = in_silence) -> Description | None:
+        """Return what a data set is; it is looked at once, and what is found is kept.
+
+        Returns:
+            None for one that is neither here nor can be read without fetching or making it first.
+
+        Raises:
+            SpecError: As `load`.
+            DataError: As `load`, but the pixels of memory-mapped files are not all looked at.
+        """
+        kept = self._kept_description(dataset, how)
+        if kept is not None and (found := read_description(kept)) is not None:
+            return found
+        loaded = self._load_to_describe(dataset, how, show)
+        if loaded is None:
+            return None
+        found = describe(loaded)
+        if kept is not None:
+            with suppress(OSError):  # it only saves time
+                files.make_folder(kept.parent, parents=True)
+                files.write_file(kept, found.to_json())
+        return found
+
+    def _load_to_describe(self, dataset: str, how: Reading, show: Show) -> Dataset | None:
+        entry = CATALOGUE.get(dataset)
+        if entry is not None and not isinstance(entry, Bundled):
+            return prepared.load(self._arrays(entry), dataset)
+        path = None if entry is not None or is_reference(dataset) else self._existing(dataset)
+        if path is not None and npy_folder.is_npy_folder(path) and not how.splits:
+            # Not read whole here: only `load` checks every pixel, and takes the checksum.
+            return make_dataset(str(path), str(path), npy_folder.read(path), checksum="")
+        return self.load(dataset, show, how)
+
+    def _kept_description(self, dataset: str, how: Reading) -> Path | None:
+        """Return where the description of a data set as it is now is kept; None where it is not."""
+        if is_reference(dataset):
+            return None
+        entry = CATALOGUE.get(dataset)
+        if isinstance(entry, Bundled):
+            key = __version__
+        elif entry is not None:
+            key = self._arrays(entry).name
+        else:
+            path = self._existing(dataset)
+            if path.is_file():
+                with decoding(path, "replace it"):
+                    key = files.fingerprint(path.parent, [path.name])
+            elif npy_folder.is_npy_folder(path):
+                key = npy_folder.fingerprint(path, how)
+            else:
+                listing = list_images(path, splitting=how.splits)
+                about = (decode.VERSION, listing.said(), tuple(listing.warned()))
+                key = f"{image_folder.fingerprint_of(listing)}{about}"
+        place = dataset if entry is not None else str(self._existing(dataset).resolve())
+        return self._own("description", place, f"{VERSION}\n{key}\n{how.words()}").with_suffix(".json")
+
+    @property
+    def _base(self) -> Path:
+        return (self.base or Path()).resolve()
+
+    def _reference(self, dataset: str) -> str:
+        """Return a function's name with the path of its file made absolute."""
+        source, _, function = dataset.rpartition(":")
+        return f"{self._base / source}:{function}" if source.endswith(".py") else dataset
+
+    def _existing(self, dataset: str) -> Path:
+        path = Path(dataset) if self.base is None else self.base / dataset
+        try:
+            exists = dataset != "" and (path.is_file() or path.is_dir())
+        except OSError:
+            exists = False  # such as a name too long for the file system
+        if not exists:
+            raise SpecError(
+                f"got {(str(path) if self.base else dataset)!r}, and no such file or folder exists; allowed: {ALLOWED}",
+                key=("data", "dataset"),
+            )
         if path.is_file():
-            return make_dataset(str(path), str(path), npz.read(path))
-        return self._load_npy(path) if npy_folder.is_npy_folder(path) else self._load_images(path, show)
+            refuse_foreign(dataset, path)
+        return path
 
     def verify(self, name: str) -> Path | None:
         """Check every byte of a data set that has a name, and return its folder; None for one in the package.
@@ -141,7 +240,16 @@ class Library:
     def _load_named(self, entry: Entry, show: Show) -> Dataset:
         if isinstance(entry, Bundled):
             return make_dataset(entry.name, entry.name, entry.read())
-        make = partial(entry.make, show) if isinstance(entry, Made) else partial(self._fetch, entry, show)
+
+        def make() -> Content:
+            content = Content(entry.make(show) if isinstance(entry, Made) else self._fetch(entry, show))
+            measure_arrays(entry.name, content.arrays)
+            try:
+                make_dataset(entry.name, entry.name, content.arrays, checksum="")
+            except MisfitError as err:  # labels that are damaged, of which nothing stands in the spec
+                raise DataError(str(err)) from err
+            return content
+
         return prepared.load_or_make(self._arrays(entry), entry.name, make, show)
 
     def _fetch(self, entry: Fetched, show: Show) -> Arrays:
@@ -169,32 +277,59 @@ class Library:
             key = checksum("".join(file.sha256 for file in self._files(entry).values()).encode())[:12]
         return self.folder / entry.name / f"arrays-{key}"
 
-    def _load_images(self, path: Path, show: Show) -> Dataset:
-        def make() -> Arrays:
-            sizes = image_folder.measure(path)
+    def _load_images(self, path: Path, show: Show, how: Reading) -> Dataset:
+        listing = list_images(path, splitting=how.splits)
+
+        def make() -> Content:
+            sizes = image_folder.measure(path, how)
+            tally: Counter[str] = Counter()
             with show(f"{path}: decoding images", sizes.train_rows + sizes.test_rows) as advance:
-                return image_folder.read(path, advance)
+                arrays = image_folder.read(path, advance, how, tally)
+            said = decode.said(tally)
+            if how.resize is not None:
+                size = f"{how.resize} x {how.resize}"
+                said = (*said, f"the centre square of every image is brought to {size} by area averaging (data.resize)")
+            return _content(str(path), arrays, how, Remarks(listing.classes, said))
 
-        return prepared.load_or_make(self._own("arrays", path, image_folder.fingerprint(path)), str(path), make, show)
+        key = f"{image_folder.fingerprint_of(listing)}\n{decode.VERSION}\n{how.words()}"
+        found = prepared.load_or_make(self._own("arrays", str(path.resolve()), key), str(path), make, show)
+        said = (*found.remarks.said, *listing.said())
+        return replace(found, remarks=replace(found.remarks, said=said, warned=tuple(listing.warned())))
 
-    def _load_npy(self, path: Path) -> Dataset:
-        checked = self._own("checksum", path, npy_folder.fingerprint(path))
-        return prepared.check_once(checked, str(path), npy_folder.read(path))
+    def _load_npy(self, path: Path, show: Show, how: Reading) -> Dataset:
+        place, fingerprint = str(path.resolve()), npy_folder.fingerprint(path, how)
+        arrays = npy_folder.read(path, how)
+        if not how.splits:
+            return prepared.check_once(self._own("checksum", place, fingerprint), str(path), arrays)
+        key = f"{fingerprint}\n{how.words()}"
+        return prepared.load_or_make(
+            self._own("arrays", place, key), str(path), lambda: _content(str(path), arrays, how), show
+        )
 
-    def _own(self, kind: str, path: Path, fingerprint: str) -> Path:
+    def _own(self, kind: str, place: str, fingerprint: str) -> Path:
         """Return where something of a user's own files as they are now is kept."""
-        key = checksum(f"{path.resolve()}\n{fingerprint}".encode())[:16]
+        key = checksum(f"{place}\n{fingerprint}".encode())[:16]
         return self.folder / "own" / f"{kind}-{key}"
 
 
-def _existing(dataset: str) -> Path:
-    path = Path(dataset)
-    try:
-        exists = dataset != "" and (path.is_file() or path.is_dir())
-    except OSError:
-        exists = False  # such as a name too long for the file system
-    if not exists:
+def _content(where: str, arrays: Arrays, how: Reading, remarks: Remarks = NO_REMARKS) -> Content:
+    """Return what was read, test rows split off if need be."""
+    if not how.splits:
+        return Content(arrays, remarks)
+    arrays, said = split_off(where, arrays, how)
+    return Content(arrays, replace(remarks, said=(*remarks.said, said)))
+
+
+def _made(where: str, arrays: Arrays, how: Reading) -> Dataset:
+    content = _content(where, arrays, how)
+    return make_dataset(where, where, content.arrays, remarks=content.remarks)
+
+
+def _refuse_reading(dataset: str, how: Reading, *, split: bool = False, resize: bool = False) -> None:
+    """Raise SpecError where a data set cannot be read as the spec asks for."""
+    if split and how.splits:
+        raise SpecError(f"{dataset} has test rows of its own; leave this key out", key=("data", "test"))
+    if resize and how.resize is not None:
         raise SpecError(
-            f"got {dataset!r}, and no such file or folder exists; allowed: {ALLOWED}", key=("data", "dataset")
+            f"{dataset} is no folder of images, which alone can be resized; leave this key out", key=("data", "resize")
         )
-    return path

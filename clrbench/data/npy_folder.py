@@ -5,7 +5,16 @@ from pathlib import Path
 import numpy as np
 
 from clrbench import files
-from clrbench.data.content import ARRAY_NAMES, Array, Arrays, DatasetSizes, measure_arrays
+from clrbench.data.content import (
+    ARRAY_NAMES,
+    Array,
+    Arrays,
+    DatasetSizes,
+    array_names,
+    measure_arrays,
+    refuse_test_arrays,
+)
+from clrbench.data.reading import AS_IT_IS, Reading
 from clrbench.data.refusal import decoding, misfit
 
 
@@ -14,29 +23,29 @@ def is_npy_folder(folder: Path) -> bool:
     return any(_file(folder, key).is_file() for key in ARRAY_NAMES)
 
 
-def measure(folder: Path) -> DatasetSizes:
+def measure(folder: Path, how: Reading = AS_IT_IS) -> DatasetSizes:
     """Return how large the data set in a folder is, from the headers of its files."""
-    return measure_arrays(str(folder), read(folder))
+    return measure_arrays(str(folder), read(folder, how), how)
 
 
-def fingerprint(folder: Path) -> str:
-    """Return a SHA-256, in hex, that changes when one of the four files is written again."""
-    _check_names(folder)
+def fingerprint(folder: Path, how: Reading = AS_IT_IS) -> str:
+    """Return a SHA-256, in hex, that changes when one of the files is written again."""
+    _check_names(folder, how)
     with decoding(folder, "replace it"):
-        return files.fingerprint(folder, [f"{key}.npy" for key in ARRAY_NAMES])
+        return files.fingerprint(folder, [f"{key}.npy" for key in array_names(how)])
 
 
-def read(folder: Path) -> Arrays:
+def read(folder: Path, how: Reading = AS_IT_IS) -> Arrays:
     """Return the arrays of a folder, images of uint8 or float32, memory-mapped: only their headers have been read."""
-    _check_names(folder)
+    _check_names(folder, how)
     arrays: Arrays = {}
-    for key in ARRAY_NAMES:
+    for key in array_names(how):
         file = _file(folder, key)
         with decoding(file, "allowed: what numpy.save writes", "an .npy of plain numbers"):
             arrays[key] = np.lib.format.open_memmap(file, mode="r")
         if key.startswith("x"):
             _check_images(file, arrays[key])
-    measure_arrays(str(folder), arrays)
+    measure_arrays(str(folder), arrays, how)
     return arrays
 
 
@@ -44,10 +53,14 @@ def _file(folder: Path, key: str) -> Path:
     return folder / f"{key}.npy"
 
 
-def _check_names(folder: Path) -> None:
-    missing = [f"{key}.npy" for key in ARRAY_NAMES if not _file(folder, key).is_file()]
+def _check_names(folder: Path, how: Reading) -> None:
+    missing = [f"{key}.npy" for key in array_names(how) if not _file(folder, key).is_file()]
     if missing:
-        raise misfit(f"{folder}: {', '.join(missing)} missing; save each array with numpy.save(path, array)")
+        can_be_split = set(missing) == {"x_test.npy", "y_test.npy"}
+        share = "; or have rows split off for testing: test: 20 % under data" if can_be_split else ""
+        raise misfit(f"{folder}: {', '.join(missing)} missing; save each array with numpy.save(path, array){share}")
+    if how.splits:
+        refuse_test_arrays(str(folder), [f"{key}.npy" for key in ARRAY_NAMES if _file(folder, key).is_file()])
 
 
 def _check_images(file: Path, images: Array) -> None:

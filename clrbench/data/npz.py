@@ -8,8 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from clrbench.data.content import ARRAY_NAMES, Arrays, DatasetSizes, Header, check_fits_memory, check_layout
-from clrbench.data.refusal import decoding, misfit, shown
+from clrbench.data.content import (
+    Arrays,
+    DatasetSizes,
+    Header,
+    array_names,
+    check_fits_memory,
+    check_layout,
+    refuse_test_arrays,
+)
+from clrbench.data.foreign import missing_arrays
+from clrbench.data.reading import AS_IT_IS, Reading
+from clrbench.data.refusal import decoding, misfit
 
 MAX_DEFLATE_RATIO = 1032
 """The most bytes that deflate can make of one; a header that declares more is false."""
@@ -22,22 +32,22 @@ _HEADERS = {
 }
 
 
-def measure(path: Path) -> DatasetSizes:
+def measure(path: Path, how: Reading = AS_IT_IS) -> DatasetSizes:
     """Return how large the data set in a file is, from the headers of its arrays; nothing that they declare is allocated."""
     with _reading(path) as archive:
-        members, file_bytes = _members(path, archive), path.stat().st_size
+        members, file_bytes = _members(path, archive, how), path.stat().st_size
         headers = {key: _read_header(archive, member, file_bytes) for key, member in members.items()}
-    sizes = check_layout(str(path), headers)
+    sizes = check_layout(str(path), headers, how)
     check_fits_memory(str(path), headers)
     return sizes
 
 
-def read(path: Path) -> Arrays:
-    """Return the four arrays in a file; pickled objects in it are never loaded."""
-    measure(path)
+def read(path: Path, how: Reading = AS_IT_IS) -> Arrays:
+    """Return the four arrays in a file, or the two of training; pickled objects in it are never loaded."""
+    measure(path, how)
     arrays: Arrays = {}
     with _reading(path) as archive:
-        for key, info in _members(path, archive).items():
+        for key, info in _members(path, archive, how).items():
             with archive.open(info) as member:
                 arrays[key] = np.lib.format.read_array(member, allow_pickle=False)
     return arrays
@@ -52,20 +62,18 @@ def _reading(path: Path) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-def _members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Return the members that hold the four arrays; of all others, whatever their names, nothing is read or unpacked."""
-    names = archive.namelist()
-    missing = [key for key in ARRAY_NAMES if f"{key}.npy" not in names]
+def _members(path: Path, archive: zipfile.ZipFile, how: Reading) -> dict[str, zipfile.ZipInfo]:
+    """Return the members that hold the arrays; of all others, whatever their names, nothing is read or unpacked."""
+    names, wanted = archive.namelist(), array_names(how)
+    missing = [key for key in wanted if f"{key}.npy" not in names]
     if missing:
-        there = shown(", ".join(sorted(name.removesuffix(".npy") for name in names)))
-        raise misfit(
-            f"{path}: got the arrays {there or 'none'}; {', '.join(missing)} missing; save them with "
-            "numpy.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)"
-        )
-    for key in ARRAY_NAMES:
+        raise misfit(f"{path}: {missing_arrays(str(path), names, missing)}")
+    if how.splits:
+        refuse_test_arrays(str(path), names)
+    for key in wanted:
         if names.count(f"{key}.npy") > 1:
             raise misfit(f"{path}: got the array {key} more than once; allowed: once; save them with numpy.savez again")
-    return {key: archive.getinfo(f"{key}.npy") for key in ARRAY_NAMES}
+    return {key: archive.getinfo(f"{key}.npy") for key in wanted}
 
 
 def _read_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file_bytes: int) -> Header:

@@ -7,17 +7,18 @@ refused with a DataError.
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
 from numpy.lib.format import open_memmap
 
 from clrbench import files
-from clrbench.data.content import ARRAY_NAMES, Arrays, DatasetSizes, content_checksum, make_dataset
+from clrbench.data.content import ARRAY_NAMES, Arrays, Content, DatasetSizes, content_checksum, make_dataset
 from clrbench.data.progress import Show
 from clrbench.data.refusal import DECODING_ERRORS, reason
 from clrbench.errors import DataError
-from clrbench.records import Dataset
+from clrbench.records import Dataset, Remarks
 
 ABOUT = "about.json"
 CHECKSUM_CHARACTERS = 64
@@ -39,8 +40,8 @@ def load(folder: Path, name: str) -> Dataset | None:
         arrays: Arrays = {key: open_memmap(folder / f"{key}.npy", mode="r") for key in ARRAY_NAMES}
     except DECODING_ERRORS as err:
         raise _damaged(folder, reason(err)) from err
-    _, checksum = about
-    return make_dataset(name, str(folder), arrays, checksum)
+    _, checksum, remarks = about
+    return make_dataset(name, str(folder), arrays, checksum, remarks)
 
 
 def verify(folder: Path, name: str) -> bool:
@@ -63,6 +64,7 @@ def _save(folder: Path, dataset: Dataset) -> None:
         "num_classes": dataset.num_classes,
         "train_class_counts": np.bincount(dataset.y_train).tolist(),
         "test_class_counts": np.bincount(dataset.y_test).tolist(),
+        **asdict(dataset.remarks),
     }
     with files.new_folder(folder) as temporary:
         for key in ARRAY_NAMES:
@@ -92,12 +94,13 @@ def _locked(folder: Path, show: Show) -> Iterator[None]:
         lock.release()
 
 
-def load_or_make(folder: Path, name: str, make: Callable[[], Arrays], show: Show) -> Dataset:
+def load_or_make(folder: Path, name: str, make: Callable[[], Content], show: Show) -> Dataset:
     """Return a prepared data set; unless it is there, it is made and kept, and another process that does so waited for."""
     if not (folder / ABOUT).is_file():
         with disk_errors(folder), _locked(folder.parent, show):
             if not (folder / ABOUT).is_file():  # another process may have made it meanwhile
-                _save(folder, make_dataset(name, name, make()))
+                content = make()
+                _save(folder, make_dataset(name, name, content.arrays, remarks=content.remarks))
     found = load(folder, name)
     if found is None:
         raise _damaged(folder, f"{ABOUT} has gone")
@@ -123,7 +126,7 @@ def disk_errors(path: Path) -> AbstractContextManager[None]:
     return files.disk_errors(path, DataError, _ADVICE)
 
 
-def _read_about(folder: Path) -> tuple[DatasetSizes, str] | None:
+def _read_about(folder: Path) -> tuple[DatasetSizes, str, Remarks] | None:
     if not (folder / ABOUT).is_file():
         return None
     try:
@@ -133,9 +136,16 @@ def _read_about(folder: Path) -> tuple[DatasetSizes, str] | None:
         checksum = about["checksum"]
         if not all(type(number) is int for number in (*rows, height, width, channels)) or type(checksum) is not str:
             raise ValueError("not what it should hold")
+        remarks = Remarks(*(_texts(about.get(entry.name, [])) for entry in fields(Remarks)))
     except DECODING_ERRORS as err:
         raise _damaged(folder, f"{ABOUT}: {reason(err)}") from err
-    return DatasetSizes(*rows, (height, width, channels)), checksum
+    return DatasetSizes(*rows, (height, width, channels)), checksum, remarks
+
+
+def _texts(content: object) -> tuple[str, ...]:
+    if not isinstance(content, list) or not all(isinstance(text, str) for text in content):
+        raise ValueError("not what it should hold")
+    return tuple(content)
 
 
 def _damaged(folder: Path, why: str) -> DataError:

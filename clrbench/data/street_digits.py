@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from clrbench.data.content import Arrays, DatasetSizes
 from clrbench.errors import DataError
+from clrbench.machine import available_cpus
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFont
@@ -93,9 +94,13 @@ def make(
 
 
 def _render_all(blocks: list[tuple[str, range]], num_processes: int | None) -> Generator[Block]:
-    pool = ProcessPoolExecutor(
-        num_processes or _available_cpus(), multiprocessing.get_context("spawn"), initializer=_end_with_parent
-    )
+    try:
+        pool = ProcessPoolExecutor(
+            num_processes or available_cpus(), multiprocessing.get_context("spawn"), initializer=_end_with_parent
+        )
+    except OSError:  # such as a /dev/shm that cannot be written
+        yield from map(render, *zip(*blocks, strict=True))
+        return
     try:
         # Workers inherit the signal mask of the thread that starts them, so Ctrl-C reaches the parent alone; and since that
         # thread is not the main one, Ctrl-C cannot break off the start of a worker half-way.
@@ -107,10 +112,6 @@ def _render_all(blocks: list[tuple[str, range]], num_processes: int | None) -> G
         raise DataError(f"{NAME}: a worker process died, perhaps for want of memory; free some and try again") from err
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _available_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _end_with_parent() -> None:

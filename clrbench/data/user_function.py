@@ -16,9 +16,13 @@ from types import ModuleType
 
 import numpy as np
 
-from clrbench.data.content import ARRAY_NAMES, Arrays, DatasetSizes, measure_arrays
+from clrbench.data.content import ARRAY_NAMES, Arrays, DatasetSizes, array_names, measure_arrays, refuse_test_arrays
+from clrbench.data.foreign import guess_names
+from clrbench.data.reading import AS_IT_IS, Reading
 from clrbench.data.refusal import misfit, shown
 from clrbench.errors import DataError
+
+_PREFIX = "clrbench_user_"
 
 _ALLOWED = (
     "allowed: a mapping with the numpy arrays x_train, y_train, x_test, y_test, or "
@@ -32,18 +36,49 @@ def is_reference(dataset: str) -> bool:
     return bool(source and colon) and function.isidentifier()
 
 
-def measure(reference: str) -> DatasetSizes:
+def measure(reference: str, base: Path = Path(), how: Reading = AS_IT_IS) -> DatasetSizes:
     """Return how large the data set of a function is, which calls it unless `read` has done so just before."""
-    return measure_arrays(reference, read(reference))
+    return measure_arrays(reference, read(reference, base, how), how)
 
 
 @lru_cache(maxsize=1)
-def read(reference: str) -> Arrays:
-    """Return the arrays of a function as they are; it is called once as long as no other is asked for."""
-    function = _find(reference)
-    with _user_code(reference, "calling it"):
-        result = function()
-    return _take(reference, result)
+def read(reference: str, base: Path = Path(), how: Reading = AS_IT_IS) -> Arrays:
+    """Return the arrays of a function as they are; it is called once as long as no other is asked for.
+
+    While it is imported and called, its relative paths start from the folder `base`, and what lies beside its file can be
+    imported, as if it were run there.
+    """
+    source, _ = split_reference(reference)
+    beside = Path(source).parent.resolve() if source.endswith(".py") else base.resolve()
+    with _at_home(reference, base, beside):
+        function = _find(reference)
+        with _user_code(reference, "calling it"):
+            result = function()
+        return _take(reference, result, how)
+
+
+@contextlib.contextmanager
+def _at_home(reference: str, base: Path, beside: Path) -> Iterator[None]:
+    """Be in one folder, and import from another, for a while; no folder of bytecode is left in it."""
+    path, modules, writes = sys.path.copy(), set(sys.modules), sys.dont_write_bytecode
+    try:
+        home = contextlib.chdir(base)
+        home.__enter__()
+    except OSError as err:
+        raise DataError(f"{reference}: the folder {base} cannot be entered ({err.strerror})") from err
+    sys.path.insert(0, str(beside))
+    sys.dont_write_bytecode = True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = writes
+        sys.path[:] = path
+        home.__exit__(None, None, None)
+        # Another file may have another module of the same name beside it.
+        for name in set(sys.modules) - modules:
+            file = getattr(sys.modules[name], "__file__", None)
+            if file and Path(file).is_relative_to(beside) and not name.startswith(_PREFIX):
+                del sys.modules[name]
 
 
 def split_reference(reference: str) -> tuple[str, str]:
@@ -81,7 +116,7 @@ def _import_module(reference: str, name: str) -> ModuleType:
 
 
 def _import_file(reference: str, file: Path) -> ModuleType:
-    name = f"clrbench_user_{hashlib.sha256(str(file).encode()).hexdigest()[:16]}"
+    name = f"{_PREFIX}{hashlib.sha256(str(file).encode()).hexdigest()[:16]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, file)
@@ -89,15 +124,12 @@ def _import_file(reference: str, file: Path) -> ModuleType:
         raise misfit(f"{reference}: the file {file} does not exist; create it, or correct the path")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickle look a module up by its name, also while it is imported
-    usual, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # no folder of bytecode beside the user's file
     try:
         with _user_code(reference, "importing it"):
             spec.loader.exec_module(module)
     except DataError:
         del sys.modules[name]
         raise
-    finally:
-        sys.dont_write_bytecode = usual
     return module
 
 
@@ -112,19 +144,21 @@ def _user_code(reference: str, doing: str) -> Iterator[None]:
         raise DataError(f"{reference}: {doing} raised {got}; run it by itself to see where") from err
 
 
-def _take(reference: str, result: object) -> Arrays:
+def _take(reference: str, result: object, how: Reading) -> Arrays:
     values: dict[str, object] | None = None
+    names: list[str] = []
     with _user_code(reference, "reading what it returned"):
         match result:
             case Mapping():
+                names = [str(key) for key in result]
                 values = {key: result[key] for key in ARRAY_NAMES if key in result}
             case ((x_train, y_train), (x_test, y_test)):
                 values = dict(zip(ARRAY_NAMES, (x_train, y_train, x_test, y_test), strict=True))
+            case (x_train, y_train):
+                values = {"x_train": x_train, "y_train": y_train}
     if values is None:
         raise misfit(f"{reference}: returned a {type(result).__name__} of another form; {_ALLOWED}")
-    missing = [key for key in ARRAY_NAMES if key not in values]
-    if missing:
-        raise misfit(f"{reference}: returned a mapping without {', '.join(missing)}; {_ALLOWED}")
+    _check_names(reference, values, names, how)
     arrays: Arrays = {}
     for key, value in values.items():
         if not isinstance(value, np.ndarray):
@@ -133,3 +167,18 @@ def _take(reference: str, result: object) -> Arrays:
             )
         arrays[key] = value
     return arrays
+
+
+def _check_names(reference: str, values: Mapping[str, object], names: list[str], how: Reading) -> None:
+    missing = [key for key in array_names(how) if key not in values]
+    if not missing:
+        if how.splits:
+            refuse_test_arrays(reference, values)
+        return
+    if set(missing) == {"x_test", "y_test"}:
+        advice = f"have rows split off for testing: data: {{dataset: {reference}, test: 20 %}}; or return them as well"
+        raise misfit(f"{reference}: returned no {' and no '.join(missing)}; {advice}")
+    found = guess_names(names)
+    line = ", ".join(f"{key!r}: data[{name!r}]" for key, name in found.items())
+    advice = f"return {{{line}}}" if {"x_train", "y_train"} <= found.keys() else _ALLOWED
+    raise misfit(f"{reference}: returned a mapping without {', '.join(missing)}; {advice}")

@@ -1,6 +1,5 @@
 """What makes many runs at once, and how to open one by its name in `EXECUTORS`."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -8,12 +7,17 @@ from importlib import import_module
 from typing import ParamSpec, Protocol, TypeAlias, TypeVar
 
 from clrbench.execution.task import Task
+from clrbench.machine import available_cpus
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 EXECUTORS = {"local": "clrbench.execution.local:LocalWorkers"}
 """The class of each executor, by name; imported when it is opened, and made from `Resources`."""
+
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Environment variables by which libraries that backends use learn how many threads they may start."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,16 @@ OpenExecutor: TypeAlias = Callable[[Resources], AbstractContextManager[Executor]
 
 @contextmanager
 def open_executor(name: str, resources: Resources) -> Iterator[Executor]:
-    """Open an executor by its name in `EXECUTORS`, and close it whatever happens."""
+    """Open an executor by its name in `EXECUTORS`, and close it whatever happens.
+
+    Where the system does not let it start, the runs are made in this process, one at a time.
+    """
     module, _, factory = EXECUTORS[name].partition(":")
-    executor: Executor = getattr(import_module(module), factory)(resources)
+    executor: Executor
+    try:
+        executor = getattr(import_module(module), factory)(resources)
+    except OSError as err:  # such as a /dev/shm that cannot be written: without it there are no semaphores
+        executor = import_module("clrbench.execution.this_process").ThisProcess(resources, err.strerror or str(err))
     try:
         yield executor
     finally:
@@ -75,5 +86,4 @@ def open_executor(name: str, resources: Resources) -> Iterator[Executor]:
 
 def num_workers(wanted: int | None, threads: int, num_runs: int) -> int:
     """Return how many of `num_runs` runs to make at a time, at most `wanted`; None for what the processors allow."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(wanted or max(1, cpus // threads), num_runs)
+    return min(wanted or max(1, available_cpus() // threads), num_runs)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -10,9 +11,10 @@ from contextlib import contextmanager, suppress
 from ctypes import c_byte
 from dataclasses import dataclass
 from functools import cache, partial
-from multiprocessing import get_context
+from multiprocessing import current_process, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.queues import Queue
+from pathlib import Path
 from queue import Empty
 from types import FrameType
 from typing import ParamSpec, TypeAlias, TypeVar
@@ -20,7 +22,7 @@ from typing import ParamSpec, TypeAlias, TypeVar
 from clrbench import backends
 from clrbench.backends.protocol import Backend
 from clrbench.errors import BackendError, ClrbenchError
-from clrbench.execution.executor import Resources, Watch
+from clrbench.execution.executor import THREAD_VARIABLES, Resources, Watch
 from clrbench.execution.task import Outcome, Task, execute
 
 P = ParamSpec("P")
@@ -30,7 +32,7 @@ POLL_SECONDS = 0.1
 GRACE_SECONDS = 3.5
 """Time that workers have to reach a checkpoint once they are told to stop."""
 
-NOT_FOR_WORKERS = (signal.SIGINT, signal.SIGTERM)
+NOT_FOR_WORKERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _News: TypeAlias = tuple[str, int | str]
 """What a worker tells of a run, by its ID: updates made, or a warning."""
@@ -55,6 +57,9 @@ class LocalWorkers:
     name = "local"
 
     def __init__(self, resources: Resources) -> None:
+        if getattr(current_process(), "_inheriting", False):
+            # A worker that runs the user's script again has come to the call that started it: the one that did says why.
+            raise SystemExit(1)
         context = get_context("spawn")
         self._lifeline, self._open_end = context.Pipe(duplex=False)
         self._news: Queue[_News] = context.Queue()
@@ -98,7 +103,7 @@ class LocalWorkers:
         try:
             # The first run may have to be stopped while the worker of the next one still starts.
             with _signals_held_back():
-                asked_for |= {self._pool.submit(_execute, task, wait=wait_for_others): task for task in tasks}
+                asked_for |= {self._started(_execute, task, wait=wait_for_others): task for task in tasks}
                 self._futures = set(asked_for)
             while self._futures:
                 done, self._futures = wait(self._futures, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
@@ -130,7 +135,19 @@ class LocalWorkers:
 
     def _submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
         with _signals_held_back():
+            return self._started(function, *args, **kwargs)
+
+    def _started(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+        """Hand a function to the workers, whose processes start with the first ones."""
+        try:
             return self._pool.submit(function, *args, **kwargs)
+        except OSError as err:
+            raise BackendError(
+                f"no worker process can be started ({err.strerror or err}); finished runs are kept; raise the limit (ulimit "
+                "-n for open files, ulimit -u for processes), or try again with fewer --workers"
+            ) from err
+        except BrokenProcessPool as err:
+            raise BackendError(_died()) from err
 
     def _pass_on_news(self, watch: Watch) -> None:
         with suppress(Empty):
@@ -159,10 +176,19 @@ def _result(future: "Future[T]") -> T:
     if isinstance(error, ClrbenchError):
         raise error
     if isinstance(error, BrokenProcessPool):
-        raise BackendError(
-            "a worker process died, perhaps for lack of memory; finished runs are kept; try again with fewer --workers"
-        ) from error
+        raise BackendError(_died()) from error
     raise BackendError(f"a run failed: {type(error).__name__}: {error}; finished runs are kept") from error
+
+
+def _died() -> str:
+    """Return what to say where a worker process has gone, perhaps before it began."""
+    main = sys.modules["__main__"]
+    if getattr(main, "__spec__", None) is None and Path(getattr(main, "__file__", None) or "").suffix == ".py":
+        return (
+            "a worker process died, perhaps because each of them runs your script again up to the call: put what it does under "
+            "if __name__ == '__main__': (or it died for lack of memory: try fewer workers); finished runs are kept"
+        )
+    return "a worker process died, perhaps for lack of memory; finished runs are kept; try again with fewer --workers"
 
 
 @dataclass(frozen=True)
@@ -191,7 +217,7 @@ def _start_worker(worker: _Worker, lifeline: Connection) -> None:
     # A process that a function of the user's own starts must not ignore them as well.
     os.register_at_fork(after_in_child=partial(_handle_signals, signal.SIG_DFL))
     threading.Thread(target=_exit_with_parent, args=(lifeline,), daemon=True).start()
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    for variable in THREAD_VARIABLES:
         os.environ[variable] = str(worker.resources.threads)
     _this_worker[:] = [worker]
 

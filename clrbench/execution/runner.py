@@ -15,7 +15,7 @@ from clrbench.planning.experiment import Experiment
 from clrbench.planning.plan import PROTOCOL
 from clrbench.progress import Display
 from clrbench.records import Dataset
-from clrbench.spec import BackendName, RunSpec, to_yaml
+from clrbench.spec import BackendName, RunSpec, to_yaml, without_paths
 from clrbench.store import ResultsFolder
 from clrbench.store.twins import RunFolders, run_folders
 
@@ -80,7 +80,12 @@ class Runner:
         threads = self.threads
         self._warn_of_other_runs()
         self.folder.create()
-        self.folder.begin(self._spec_text, self.experiment.warnings)
+        self.folder.begin(
+            to_yaml(self.experiment.spec),
+            self.experiment.warnings,
+            without_paths=self._spec_text,
+            beside=self.experiment.library.base,
+        )
         self._check_unchanged("threads", self.folder.settle_threads(threads), self.options.threads)
 
     def check_spec_unchanged(self) -> None:
@@ -217,7 +222,8 @@ class Runner:
 
     @property
     def _spec_text(self) -> str:
-        return to_yaml(self.experiment.spec)
+        """The spec without where its data lies: what moves together stays the same experiment."""
+        return to_yaml(without_paths(self.experiment.spec))
 
 
 def _without_equals(tasks: Sequence[Task]) -> tuple[list[Task], list[Task]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from clrbench import backends
-from clrbench.data import Library
+from clrbench.data import AS_IT_IS, Library, Reading
 from clrbench.errors import DataError
 from clrbench.execution.provenance import Circumstances, describe, processor, versions
 from clrbench.execution.session import Pace, Session, Watcher
@@ -132,7 +132,7 @@ def _take_checkpoint_over(task: Task, checkpoints: Checkpoints) -> None:
 def _make(task: Task, folder: ResultsFolder, checkpoints: Checkpoints, watcher: Watcher) -> bool:
     """Return whether the run was made and stored, rather than stopped at a checkpoint."""
     started = time.perf_counter()
-    dataset = load_dataset(task.library, task.run.data.dataset)
+    dataset = load_dataset(task.library, task.run.data.dataset, task.run.data.reading())
     _check_unchanged(dataset, task)
     plan = make_plan(task.run, dataset)
     load_seconds = time.perf_counter() - started
@@ -189,7 +189,7 @@ def first_losses(library: Library, run: RunSpec, device: str, num_steps: int, *,
 
     `control` is the number of the control to train, from `nudged` weights; None for the run as planned.
     """
-    dataset = load_dataset(library, run.data.dataset)
+    dataset = load_dataset(library, run.data.dataset, run.data.reading())
     plan = make_plan(run, dataset)
     if control is not None:
         plan = replace(plan, weights=nudged(plan.weights, control))
@@ -198,6 +198,6 @@ def first_losses(library: Library, run: RunSpec, device: str, num_steps: int, *,
 
 
 @lru_cache(maxsize=1)
-def load_dataset(library: Library, name: str) -> Dataset:
+def load_dataset(library: Library, name: str, how: Reading = AS_IT_IS) -> Dataset:
     """Return a data set; the last one is kept in memory, since the next run of a worker has the same."""
-    return library.load(name)
+    return library.load(name, how=how)

@@ -42,7 +42,7 @@ class Sample:
 
 def measure_pipelines(library: Library, run: RunSpec, device: str) -> list[Sample]:
     """Time the batches of a run through each pipeline, side by side in this process."""
-    dataset = load_dataset(library, run.data.dataset)
+    dataset = load_dataset(library, run.data.dataset, run.data.reading())
     plan = make_plan(run, dataset)
     backend = backends.load(run.backend)
     trainers = {

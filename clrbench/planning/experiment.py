@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
-from clrbench.data import DatasetSizes, Library, Show
+from clrbench.data import DatasetSizes, Description, Library, Show, in_silence
 from clrbench.errors import BackendError, SpecError
 from clrbench.models import build_layers
 from clrbench.planning.advice import comparisons, warnings
+from clrbench.planning.data_advice import data_warnings
 from clrbench.planning.runs import asked_range_tests, range_test_runs
 from clrbench.records import Dataset
 from clrbench.spec import BACKEND_NAMES, BackendName, Spec, SpecFile, load_spec
@@ -59,6 +60,8 @@ def open_experiment(path: Path | None, out: Path, library: Library, *, installed
         DataError: If the data cannot be read.
     """
     file = load_spec(path or Path(str(files("clrbench") / "demo.yaml")))
+    if library.base is None and path is not None:
+        library = library.beside(file.path.resolve().parent)
     asked = file.spec.backends
     chosen = tuple(name for name in BACKEND_NAMES if name in installed) if asked == "installed" else asked
     return _fitted(file, out, library, chosen)
@@ -66,12 +69,27 @@ def open_experiment(path: Path | None, out: Path, library: Library, *, installed
 
 def load_data(experiment: Experiment, show: Show) -> tuple[Experiment, Dataset]:
     """Return the data set of an experiment, fetched or made first if need be, and the experiment fitted to it."""
-    name, library = experiment.spec.data.dataset, experiment.library
+    data, library = experiment.spec.data, experiment.library
     with experiment.locating():
-        dataset = library.load(name, show)
-    if library.measure(name) != experiment.sizes:
+        dataset = library.load(data.dataset, show, data.reading())
+    if library.measure(data.dataset, data.reading()) != experiment.sizes:
         experiment = _fitted(experiment.file, experiment.root.parent, library, experiment.backends)
     return experiment, dataset
+
+
+def described(experiment: Experiment, show: Show = in_silence) -> tuple[Experiment, Description | None]:
+    """Return an experiment with warnings about its data, and what that is; None where it has yet to be fetched or made.
+
+    Raises:
+        SpecError: If its labels, types or shapes are not allowed, or do not fit together.
+        DataError: If it cannot be read.
+    """
+    data = experiment.spec.data
+    with experiment.locating():
+        found = experiment.library.describe(data.dataset, data.reading(), show)
+    if found is None:
+        return experiment, None
+    return replace(experiment, warnings=[*experiment.warnings, *data_warnings(found, data)]), found
 
 
 def check_installed(wanted: Collection[str], installed: Collection[str]) -> None:
@@ -86,7 +104,7 @@ def check_installed(wanted: Collection[str], installed: Collection[str]) -> None
 def _fitted(file: SpecFile, out: Path, library: Library, backends: tuple[BackendName, ...]) -> Experiment:
     """Return an experiment whose runs are known to fit its data."""
     with file.locating():
-        sizes = library.measure(file.spec.data.dataset)
+        sizes = library.measure(file.spec.data.dataset, file.spec.data.reading())
         # Only the shapes matter here: a model that does not fit the images is an error of the spec.
         build_layers(file.spec.model.settings(), sizes.image_shape, num_classes=2)
         baseline = file.spec.baseline or next(iter(file.spec.arms), None)

@@ -8,6 +8,7 @@ from functools import cache, lru_cache
 
 import numpy as np
 
+from clrbench.data.split import stratified
 from clrbench.models import build_layers, initial_weights
 from clrbench.records import Dataset, DoubleArray, Images, IntArray, Split, SplitRows, Standardisation, TrainPlan
 from clrbench.spec import Clock, RunSpec
@@ -22,8 +23,14 @@ WEIGHTS_STREAM, BATCHES_STREAM, DROPOUT_STREAM, SPLIT_STREAM = range(4)
 SPLIT_SEED = 0
 """The validation rows are the same ones for every run, so they do not depend on its seed."""
 
+READING_KEYS = {"dataset", "test", "resize"}
+"""Keys of a spec's data that decide which arrays are read, for which their checksum stands."""
+
 STATISTICS_ROWS = 1000
 """Images read at once for their mean and deviation."""
+
+MAX_SCALED = 5.0
+"""Floats of at most this size, signs aside, are taken to be scaled or standardised already."""
 
 CONSTANT_DEVIATION = 1e-6
 """A channel that deviates less, as a share of its mean, is constant but for rounding."""
@@ -49,20 +56,19 @@ def make_plan(run: RunSpec, dataset: Dataset) -> TrainPlan:
         steps_per_epoch=run.steps_per_epoch,
         dropout_seed=int(_stream(run.seed, DROPOUT_STREAM).integers(2**31)),
         pipeline=run.data.pipeline,
-        standardisation=_standardisation(run.data, dataset) if run.data.preprocessing == "standardise" else None,
+        standardisation=_standardisation(run.data, dataset),
     )
 
 
 def run_identity(run: RunSpec, dataset: Dataset, device: str, threads: int) -> str:
     """Return the sha256, in hex, of everything that decides the numbers of a run.
 
-    Where the data set lies is left out: its checksum stands for it. So is the file of a table of rates, which the spec holds
-    itself, and so is the name of the arm. So are the evaluations,
-    which change no number of the training: a run that was evaluated at more points than asked for serves as it is.
+    Where the data set lies and how it is read is left out: its checksum stands for it. So is the file of a table of rates,
+    which the spec holds itself, and so is the name of the arm. So are the evaluations, which change no number of the training:
+    a run that was evaluated at more points than asked for serves as it is.
     """
-    spec = run.model_dump(
-        mode="json", exclude={"arm": True, "data": {"dataset"}, "evaluation_steps": True, "schedule": {"file"}}
-    )
+    left_out = {"arm": True, "data": READING_KEYS, "evaluation_steps": True, "schedule": {"file"}}
+    spec = run.model_dump(mode="json", exclude=left_out)
     everything = {
         "protocol": PROTOCOL,
         "run": spec,
@@ -70,6 +76,8 @@ def run_identity(run: RunSpec, dataset: Dataset, device: str, threads: int) -> s
         "weights": _weights_digest(run.model, run.seed, dataset.image_shape, dataset.num_classes),
         "device": device,
         "threads": threads,
+        # Only where floats are scaled: everything else keeps the identity that it had before they were.
+        **({"scaled": True} if run.data.preprocessing == "scale" and _float_scale(run.data, dataset) else {}),
     }
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
 
@@ -98,18 +106,6 @@ def split_rows(data: Data, dataset: Dataset) -> SplitRows:
     return SplitRows(train, validation, test)
 
 
-def stratified(rows: IntArray, labels: IntArray, num_rows: int, rng: np.random.Generator) -> IntArray:
-    """Return `num_rows` (0 to n) of `rows`, ascending, each class with its share to within one row.
-
-    `rows` and `labels`, their classes, are int32[n].
-    """
-    shuffled = rng.permutation(len(rows))
-    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    # Equal steps through rows sorted by class meet each class in proportion to its size.
-    chosen = by_class[np.arange(num_rows) * len(rows) // max(num_rows, 1)]
-    return np.sort(rows[chosen])
-
-
 def batch_order(train: IntArray, run: RunSpec, rng: np.random.Generator) -> IntArray:
     """Return the training rows of every batch: a new permutation each epoch, cut into full batches.
 
@@ -125,9 +121,29 @@ def batch_order(train: IntArray, run: RunSpec, rng: np.random.Generator) -> IntA
 
 
 @lru_cache(maxsize=1)
-def _standardisation(data: Data, dataset: Dataset) -> Standardisation:
+def _standardisation(data: Data, dataset: Dataset) -> Standardisation | None:
     """Keep that of the last run: the next one of the same experiment has the same training rows."""
-    return standardisation(dataset.x_train, split_rows(data, dataset).train)
+    if data.preprocessing == "standardise":
+        return standardisation(dataset.x_train, split_rows(data, dataset).train)
+    largest = _float_scale(data, dataset)
+    if largest is None:
+        return None
+    channels = dataset.image_shape[-1]
+    return Standardisation(np.zeros(channels, np.float32), np.full(channels, largest, np.float32))
+
+
+@lru_cache(maxsize=1)
+def _float_scale(data: Data, dataset: Dataset) -> float | None:
+    """Return what `scale` divides floats by: the largest value, without its sign, of the training rows.
+
+    None for bytes, which are divided by 255 anyway, and for floats that are scaled already: all within `MAX_SCALED`.
+    """
+    if dataset.x_train.dtype == np.uint8:
+        return None
+    rows = split_rows(data, dataset).train
+    chunks = (rows[start : start + STATISTICS_ROWS] for start in range(0, len(rows), STATISTICS_ROWS))
+    largest = max(float(np.abs(dataset.x_train[chunk]).max()) for chunk in chunks)
+    return largest if largest > MAX_SCALED else None
 
 
 def standardisation(images: Images, rows: IntArray) -> Standardisation:

@@ -40,6 +40,7 @@ __all__ = [
     "load_sources",
     "load_spec",
     "to_yaml",
+    "without_paths",
 ]
 
 
@@ -78,6 +79,12 @@ def to_yaml(spec: Spec) -> str:
     # That a loss has no margin does not go without saying, as all else that may be None does.
     content["verdict"] = spec.verdict.model_dump(mode="json")
     return write_yaml(content)
+
+
+def without_paths(spec: Spec) -> Spec:
+    """Return a spec that says of its data no more than the name of the file, folder or function, wherever it lies."""
+    name = spec.data.dataset.rstrip("/").rpartition("/")[2]
+    return spec.model_copy(update={"data": spec.data.model_copy(update={"dataset": name})})
 
 
 def json_schema() -> dict[str, object]:

@@ -7,13 +7,14 @@ from typing import Annotated, Literal, Self, TypeAlias, cast
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from clrbench.data import MAX_SIDE, Reading
 from clrbench.layers import ActivationName
 from clrbench.models import ModelSettings
 from clrbench.records import AdaptiveName, OptimizerSettings, Pipeline, UpdateRule
 from clrbench.spec import names
 from clrbench.spec.messages import nearest
 from clrbench.spec.part import Part, at_key, at_name
-from clrbench.spec.quantities import Duration, Flag, Fraction, Length, Name, Number, ShareOfRows, Span, Whole
+from clrbench.spec.quantities import Duration, Flag, Fraction, Length, Name, Number, Share, ShareOfRows, Span, Whole
 from clrbench.spec.rates import Rate
 from clrbench.spec.schedules import BaseCyclic, Ramp, Schedule
 from clrbench.spec.tune import Tune, with_rates_moved
@@ -38,11 +39,28 @@ class Data(Part):
     """Which images, how they are split, and how they reach the network."""
 
     dataset: names.DatasetName
+    test: ShareOfRows | None = None
+    resize: Annotated[Whole, Field(ge=1, le=MAX_SIDE)] | None = None
     validation: ShareOfRows = Field(default="10 %", validate_default=True)
     train_rows: Rows | None = None
     test_rows: Rows | None = None
     preprocessing: Literal["scale", "standardise"] = "scale"
     pipeline: Pipeline = "resident"
+
+    @field_validator("test")
+    @classmethod
+    def _check_test(cls, test: Share | None) -> Share | None:
+        if test is not None and test.amount == 0:
+            raise ValueError(
+                "a part of the rows, such as '20 %'; a data set with test rows of its own needs no such key"
+            )
+        return test
+
+    def reading(self) -> Reading:
+        """Return how the data set is to be read."""
+        percent = self.test.amount if self.test is not None and self.test.unit == "%" else 0.0
+        count = int(self.test.amount) if self.test is not None and self.test.unit == "rows" else 0
+        return Reading(test_percent=percent, test_count=count, resize=self.resize)
 
 
 class BaseModelChoice(Part):
@@ -275,7 +293,7 @@ class Spec(Part):
         for name, arm in self.arms.items():
             if name in RESERVED_ARM_NAMES:
                 allowed = f"any name but {', '.join(RESERVED_ARM_NAMES)}, which range-test/ holds itself"
-                raise at_key(("arms", name), allowed)
+                raise at_name(("arms", name), allowed)
             self._check_arm(name, arm)
         if self.data.validation.amount == 0:
             self._check_no_validation_metric()

@@ -35,32 +35,32 @@ MAX_SEEDS = 10_000
 FIRST_OWN_SEED = 1_000_000
 
 
-def _resolve_dataset(value: object, info: ValidationInfo) -> str:
+def _check_dataset(value: object, info: ValidationInfo) -> str:
     if value in data.NAMES:
         return str(value)
     folder: Path = (info.context or {}).get("folder", Path())
     if not isinstance(value, str) or not _is_path(value, folder):
         raise ValueError(f"{data.ALLOWED}{nearest(value, data.NAMES)}")
-    place, colon, function = value.rpartition(":") if data.is_reference(value) else (value, "", "")
-    if colon and not place.endswith(".py"):
-        return value
+    place = value.rpartition(":")[0] if data.is_reference(value) else value
     try:
-        return f"{(folder / place).resolve()}{colon}{function}"
+        (folder / place).resolve()
     except (OSError, RuntimeError) as err:
         raise ValueError(f"a path that can be followed ({err})") from err
+    return value
 
 
 def _is_path(value: str, folder: Path) -> bool:
     """Return whether a text is meant as a path or a function, and not as a name that is misspelt."""
     if not value.isprintable() or len(value) > MAX_PATH:
         return False
-    looks_like_one = data.is_reference(value) or value.endswith(".npz") or "/" in value or "\\" in value
+    is_file_name = value.lower().endswith((".npz", *data.FOREIGN_SUFFIXES))
+    looks_like_one = data.is_reference(value) or is_file_name or "/" in value or "\\" in value
     return looks_like_one or os.path.isdir(folder / value)  # noqa: PTH112 (`is_dir` raises where a name is too long)
 
 
 DatasetName: TypeAlias = Annotated[
     str,
-    PlainValidator(_resolve_dataset),
+    PlainValidator(_check_dataset),
     any_of({"enum": list(data.NAMES)}, {"type": "string", "pattern": r"\.npz$|[/\\:]"}),
 ]
 

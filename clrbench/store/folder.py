@@ -6,6 +6,7 @@ not what was written.
 """
 
 import io
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -149,14 +150,29 @@ class ResultsFolder:
         """Return the content of `experiment.json`."""
         return read_index(self.root)
 
-    def begin(self, spec: str, warnings: list[str]) -> None:
-        """Record the resolved spec, as YAML, and the warnings about it."""
+    @property
+    def spec_folder(self) -> Path | None:
+        """The folder that relative paths in the spec start from; None where it is not recorded."""
+        where = self.index().spec_folder
+        return None if where is None else (self.root.resolve() / where).resolve()
+
+    def begin(
+        self, spec: str, warnings: list[str], *, without_paths: str | None = None, beside: Path | None = None
+    ) -> None:
+        """Record the resolved spec, as YAML, and the warnings about it.
+
+        `without_paths` is the same spec without where its data lies, by which it is known again (None: the same text), and
+        `beside` the folder that its relative paths start from (None: it has none).
+        """
+        where = None if beside is None else os.path.relpath(beside.resolve(), self.root.resolve())
+        known_by = _digest(spec if without_paths is None else without_paths)
         with self._lock("index"):
             self.write_bytes(SPEC_FILE, spec.encode())
-            self._write_index(replace(self.index(), protocol=PROTOCOL, warnings=warnings, spec=_digest(spec)))
+            index = replace(self.index(), protocol=PROTOCOL, warnings=warnings, spec=known_by, spec_folder=where)
+            self._write_index(index)
 
     def is_of_another(self, spec: str) -> bool:
-        """Return whether the last spec that was begun here is another one."""
+        """Return whether the last spec that was begun here, without paths, is another one."""
         return self.index().spec not in {None, _digest(spec)}
 
     def add_runs(
@@ -278,6 +294,21 @@ class ResultsFolder:
         path = self.root / name
         files.refuse_symlinks(self.root, path)
         return path
+
+
+def spec_folder(path: Path) -> Path:
+    """Return the folder that relative paths in a spec file start from.
+
+    That is the folder of the file; or, of the resolved spec in a results folder, that of the file it was made from, which
+    may have moved together with the results.
+    """
+    try:
+        folder = path.resolve().parent
+    except (OSError, RuntimeError):  # a link in a circle, which reading the spec says
+        return path.parent
+    if path.name == SPEC_FILE and (folder / INDEX_FILE).is_file():
+        return ResultsFolder(folder).spec_folder or folder
+    return folder
 
 
 def _digest(spec: str) -> str:

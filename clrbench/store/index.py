@@ -19,6 +19,7 @@ _TYPES: Mapping[str, type] = {
     "protocol": int,
     "warnings": list,
     "spec": str,
+    "spec_folder": str,
     "threads": int,
     "devices": dict,
     "runs": dict,
@@ -34,7 +35,8 @@ class Index:
 
     Attributes:
         protocol: `planning.plan.PROTOCOL` of the version that last began the experiment.
-        spec: SHA-256, in hex, of the resolved spec that was last begun.
+        spec: SHA-256, in hex, of the resolved spec that was last begun, without where its data lies.
+        spec_folder: The folder of the file that it was read from, as a path from the results folder.
         devices: cpu, cuda or mps, by backend.
         runs: Ids of the runs that count, by backend, in the order of the spec.
         runs_of: SHA-256, in hex, of the spec that asked for these runs.
@@ -45,6 +47,7 @@ class Index:
     protocol: int | None = None
     warnings: list[str] | None = None
     spec: str | None = None
+    spec_folder: str | None = None
     threads: int | None = None
     devices: Mapping[str, str] = field(default_factory=dict)
     runs: Mapping[str, list[str]] = field(default_factory=dict)

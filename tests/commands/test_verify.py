@@ -136,8 +136,7 @@ def test_all_runs_come_out_bit_equal_and_the_folder_is_not_touched(results: Path
 def quietly(root: Path, run_id: str | None = None, *, every: bool = False, setup: Setup | None = None) -> Answer:
     return verification.verify(
         root,
-        run_id=run_id,
-        every=every,
+        verification.Wanted(run_id, every),
         library=Library(),
         display=Display(quiet=True),
         setup=setup or Setup(),

@@ -114,7 +114,10 @@ def test_missing_files_are_named(function: Callable[[Path], object], folder: Pat
     (folder / "x_test.npy").unlink()
     (folder / "y_test.npy").unlink()
     message = refusal(folder, function, MisfitError)
-    assert message == ": x_test.npy, y_test.npy missing; save each array with numpy.save(path, array)"
+    assert message == (
+        ": x_test.npy, y_test.npy missing; save each array with numpy.save(path, array); or have rows split off for testing: "
+        "test: 20 % under data"
+    )
 
 
 @pytest.mark.parametrize("function", READERS)
@@ -144,7 +147,7 @@ BAD_LAYOUTS = [
     (
         "flat images",
         {"x_train": np.ones((6, 20), np.uint8)},
-        "x_train: got an array of shape (6, 20); allowed: [rows, ",
+        "x_train: got an array of shape (6, 20), rows x features; allowed: images, ",
     ),
     (
         "no rows",

@@ -27,7 +27,7 @@ def small_arrays() -> Arrays:
         "x_train": rng.integers(0, 256, (6, 4, 5), dtype=np.uint8),
         "y_train": np.array([0, 1, 2, 0, 1, 2]),
         "x_test": rng.integers(0, 256, (3, 4, 5), dtype=np.uint8),
-        "y_test": np.array([2, 0, 3]),
+        "y_test": np.array([2, 0, 1]),
     }
 
 
@@ -77,7 +77,7 @@ def test_uint8_images_keep_their_type_and_get_a_channel(tmp_path: Path) -> None:
         labels = getattr(dataset, key)
         assert labels.dtype == np.int32
         np.testing.assert_array_equal(labels, arrays[key])
-    assert (dataset.num_classes, dataset.image_shape) == (4, (4, 5, 1))
+    assert (dataset.num_classes, dataset.image_shape) == (3, (4, 5, 1))
     assert dataset.name == str(tmp_path / "own.npz")
 
 
@@ -111,7 +111,7 @@ def test_images_in_fortran_order_and_compressed(tmp_path: Path) -> None:
 
 def test_further_arrays_are_left_alone(tmp_path: Path) -> None:
     path = saved(tmp_path, notes=np.array([{"pickled": True}], dtype=object))
-    assert LIBRARY.load(str(path)).num_classes == 4
+    assert LIBRARY.load(str(path)).num_classes == 3
     assert LIBRARY.measure(str(path)).train_rows == 6
 
 
@@ -133,8 +133,8 @@ def test_checksum_is_of_the_content_alone(tmp_path: Path) -> None:
     changed[0, 0, 0] ^= 1
     others = {
         "pixel": saved(tmp_path, x_train=changed),
-        "label": saved(tmp_path, y_test=np.array([2, 1, 3])),
-        "rows": saved(tmp_path, x_test=np.zeros((2, 4, 5), np.uint8), y_test=np.array([0, 3])),
+        "label": saved(tmp_path, y_test=np.array([2, 1, 1])),
+        "rows": saved(tmp_path, x_test=np.zeros((2, 4, 5), np.uint8), y_test=np.array([0, 2])),
     }
     for path in others.values():
         assert LIBRARY.load(str(path)).checksum != first
@@ -146,7 +146,7 @@ BAD_IMAGES = [
     ("bool", np.ones((6, 4, 5), bool), "x_train: got images of type bool; allowed: uint8"),
     ("text", np.full((6, 4, 5), "a"), "x_train: got images of type <U1; allowed: uint8"),
     ("complex", np.ones((6, 4, 5), complex), "x_train: got images of type complex128; allowed: uint8"),
-    ("flat", np.ones((6, 20), np.uint8), f"x_train: got an array of shape (6, 20); {ALONE}"),
+    ("flat", np.ones((6, 20), np.uint8), "x_train: got an array of shape (6, 20), rows x features; allowed: "),
     ("five axes", np.ones((6, 4, 5, 1, 1), np.uint8), f"x_train: got an array of shape (6, 4, 5, 1, 1); {ALONE}"),
     ("single number", np.uint8(3), f"x_train: got an array of shape (); {ALONE}"),
     ("no rows", np.ones((0, 4, 5), np.uint8), f"x_train: got an array of shape (0, 4, 5); {ALONE}"),
@@ -192,16 +192,16 @@ BAD_CONTENT = [
     (
         "float labels",
         {"y_train": np.ones(6)},
-        "y_train: got labels of type float64; allowed: integers, 0 for the first",
+        "y_train: got labels of type float64; allowed: integers, one a class; y_train = y_train.astype",
     ),
     ("bool labels", {"y_train": np.ones(6, bool)}, "y_train: got labels of type bool; allowed: integers"),
     ("too few labels", {"y_train": np.arange(5)}, "y_train: got shape (5,) beside 6 images; allowed: [6]"),
     ("one-hot labels", {"y_train": np.eye(6, dtype=int)}, "y_train: got shape (6, 6) beside 6 images; allowed: [6]"),
-    ("negative label", {"y_test": np.array([0, -1, 2])}, "y_test: got labels from -1 to 2; allowed: 0 to 99999"),
+    ("negative label", {"y_test": np.array([0, -1, 2])}, "y_test: got labels from -1 to 2; allowed: 0 and above"),
     (
         "huge label",
         {"y_test": np.array([0, 1, 2**63], np.uint64)},
-        f"y_test: got labels from 0 to {2**63}; allowed: 0 to",
+        f"y_test: got {2**63}, which no training row has; allowed: the classes of y_train, 0, 1, 2; take",
     ),
     ("single class", {"y_train": np.zeros(6, int)}, "y_train: got class 0 only; allowed: at least two classes"),
     ("single later class", {"y_train": np.full(6, 3)}, "y_train: got class 3 only; allowed: at least two classes"),
@@ -219,9 +219,7 @@ def test_content_that_does_not_fit_together(changes: Arrays, expected: str, tmp_
 def test_missing_array_is_named(missing: str, function: Callable[[str], object], tmp_path: Path) -> None:
     path = saved(tmp_path, **{missing: None})
     there = ", ".join(sorted({"x_train", "y_train", "x_test", "y_test"} - {missing}))
-    assert refusal(path, function).startswith(
-        f"{path}: got the arrays {there}; {missing} missing; save them with numpy."
-    )
+    assert refusal(path, function).startswith(f"{path}: got the arrays {there}; {missing} missing; save them ")
 
 
 @pytest.mark.parametrize("function", [LIBRARY.load, LIBRARY.measure])

@@ -320,10 +320,10 @@ BROKEN = [
     Broken("name: sgd, momentum: 0.9", "name: lion", 6, "optimizer.name", "'lion'", "sgd, adam, adamw, rmsprop"),
     Broken(
         "dataset: mnist",
-        "dataset: data.csv",
+        "dataset: data.rar",
         3,
         "data.dataset",
-        "'data.csv'",
+        "'data.rar'",
         "mnist, fashion_mnist, svhn, cifar10, street_digits",
     ),
     Broken("dataset: mnist", r'dataset: "a\0.npz"', 3, "data.dataset", r"'a\x00.npz'", "the path of an .npz file"),
@@ -435,7 +435,13 @@ MISPLACED_KEYS = [
     ("lr: 0.03", "constant: 0.03", 13, "arms.constant.schedule.constant", "unknown key of constant; allowed: name"),
     ("momentum: 0.9", "sgd: 0.9", 6, "optimizer.sgd", "unknown key of sgd; allowed: name"),
     ("  clr:", "  optimizer:\n    lr: 3", 15, "arms.optimizer.lr", "unknown key; allowed: schedule, batch_size"),
-    ("mnist\n", r"mnist" + '\n  "a\\nb": 1\n', 4, r"data['a\nb']", "unknown key; allowed: dataset, validation"),
+    (
+        "mnist\n",
+        r"mnist" + '\n  "a\\nb": 1\n',
+        4,
+        r"data['a\nb']",
+        "unknown key; allowed: dataset, test, resize, validation",
+    ),
 ]
 
 NEAREST_VALUES = [

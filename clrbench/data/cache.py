@@ -1,0 +1,47 @@
+"""Where data is kept that is fetched, made or decoded, unless the user names a folder."""
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from clrbench.errors import DataError
+
+
+def default_folder() -> Path:
+    """Return the user's own cache; for a user without a home folder, a private folder among the temporary files.
+
+    Raises:
+        DataError: If that one belongs to somebody else.
+    """
+    from pooch import os_cache
+
+    try:
+        folder = Path(os_cache("clrbench"))
+        if folder.is_absolute():
+            return folder
+    except (RuntimeError, KeyError):
+        pass  # no HOME, and no entry of this user in the list of users
+    return private_folder(Path(tempfile.gettempdir()) / f"clrbench-{os.getuid()}")
+
+
+def private_folder(folder: Path) -> Path:
+    """Return a folder that this user alone can write to; it is made where it is missing.
+
+    Raises:
+        DataError: If it is not such a folder: others may write to the place where it lies.
+    """
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+    except OSError as err:
+        raise DataError(
+            f"{folder}: cannot be made ({err.strerror}), and this user has no home folder for data; name one with --data-dir "
+            "or CLRBENCH_DATA"
+        ) from err
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise DataError(
+            f"{folder}: is not a folder of this user alone, who has no home folder for data; name one with --data-dir or "
+            "CLRBENCH_DATA"
+        )
+    return folder

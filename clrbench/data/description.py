@@ -1,0 +1,117 @@
+"""What a data set is, once it is read: rows, values and classes of each split, looked at once and kept."""
+
+import json
+from collections import Counter
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from clrbench import files
+from clrbench.records import Dataset, Images, IntArray, Remarks
+
+VERSION = 1
+"""Raised by hand whenever the same data would be described otherwise."""
+
+MAX_ROWS_LOOKED_AT = 20_000
+"""Rows of a split whose values are looked at; of more, so many at equal distances."""
+
+MAX_BYTES_COMPARED = 2**30
+"""Bytes of images of both splits that are searched for rows that both have; of more, the rows that are looked at."""
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """What the rows of a split hold; the values are those of the `looked_at` rows, as they are in the arrays."""
+
+    rows: int
+    class_counts: tuple[int, ...]
+    looked_at: int
+    smallest: float
+    largest: float
+    mean: float
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a data set is.
+
+    Attributes:
+        image_shape: Height, width and channels.
+        pixel_type: uint8 or float32.
+        repeated: How many test rows are training rows as well, pixel by pixel.
+        is_repeated_sampled: Whether they were searched for among the rows looked at alone.
+        is_one_image: Whether every training row that was looked at is the same image.
+    """
+
+    image_shape: tuple[int, int, int]
+    pixel_type: str
+    train: SplitFacts
+    test: SplitFacts
+    repeated: int
+    is_repeated_sampled: bool
+    is_one_image: bool
+    remarks: Remarks
+
+    def to_json(self) -> bytes:
+        """Return the description as the content of a file."""
+        return (json.dumps(asdict(self), indent=2) + "\n").encode()
+
+
+def describe(dataset: Dataset) -> Description:
+    """Return what a data set is; of a split of more than `MAX_ROWS_LOOKED_AT` rows a sample is looked at."""
+    train, test = _looked_at(dataset.x_train), _looked_at(dataset.x_test)
+    is_sampled = dataset.x_train.nbytes + dataset.x_test.nbytes > MAX_BYTES_COMPARED
+    compared = (train, test) if is_sampled else (dataset.x_train, dataset.x_test)
+    return Description(
+        image_shape=dataset.image_shape,
+        pixel_type=dataset.x_train.dtype.name,
+        train=_facts(train, dataset.y_train, dataset.num_classes),
+        test=_facts(test, dataset.y_test, dataset.num_classes),
+        repeated=_repeated(*compared),
+        is_repeated_sampled=is_sampled,
+        is_one_image=bool((train == train[:1]).all()),
+        remarks=dataset.remarks,
+    )
+
+
+def read_description(path: Path) -> Description | None:
+    """Return a description that is kept in a file; None where there is none that can be read."""
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        content = json.loads(files.read_file(path))
+        remarks = Remarks(*(tuple(content["remarks"][entry.name]) for entry in fields(Remarks)))
+        train, test = (
+            SplitFacts(**{**content[split], "class_counts": tuple(content[split]["class_counts"])})
+            for split in ("train", "test")
+        )
+        shape = tuple(content["image_shape"])
+        return Description(**{**content, "image_shape": shape, "train": train, "test": test, "remarks": remarks})
+    return None
+
+
+def _looked_at(images: Images) -> Images:
+    if len(images) <= MAX_ROWS_LOOKED_AT:
+        return images
+    sample: Images = images[np.linspace(0, len(images) - 1, MAX_ROWS_LOOKED_AT).astype(int)]
+    return sample
+
+
+def _facts(looked_at: Images, labels: IntArray, num_classes: int) -> SplitFacts:
+    return SplitFacts(
+        rows=len(labels),
+        class_counts=tuple(np.bincount(labels, minlength=num_classes).tolist()),
+        looked_at=len(looked_at),
+        smallest=float(looked_at.min()),
+        largest=float(looked_at.max()),
+        mean=float(looked_at.mean(dtype=np.float64)),
+    )
+
+
+def _repeated(train: Images, test: Images) -> int:
+    """Return how many test images are training images as well."""
+    if train.dtype != test.dtype:
+        return 0
+    wanted = Counter(row.tobytes() for row in test)
+    found = {content for row in train if (content := row.tobytes()) in wanted}
+    return sum(wanted[content] for content in found)

@@ -1,0 +1,52 @@
+"""Where data is kept: the user's cache, or, without a home folder, a private folder that nobody else can write to."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pooch
+import pytest
+
+from clrbench.data import Library
+from clrbench.data.cache import default_folder, private_folder
+from clrbench.errors import DataError
+
+
+def test_it_is_the_users_own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_folder() == tmp_path / "clrbench"
+
+
+def no_home(_project: str) -> str:
+    raise RuntimeError("Could not determine home directory.")
+
+
+@pytest.mark.parametrize("os_cache", [no_home, lambda project: f"~/.cache/{project}"])
+def test_without_a_home_it_is_a_private_folder(
+    os_cache: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pooch, "os_cache", os_cache)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    folder = Library().folder
+    assert folder == tmp_path / f"clrbench-{os.getuid()}"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert default_folder() == folder
+    assert len(Library().statuses()) == 5
+
+
+def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    file = tmp_path / "file"
+    file.touch()
+    for folder in (open_to_all, link, file, tmp_path / "missing/folder"):
+        with pytest.raises(DataError, match="name one with --data-dir or CLRBENCH_DATA"):
+            private_folder(folder)
+    mine = private_folder(tmp_path / "mine")
+    user = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: user + 1)
+    with pytest.raises(DataError, match="is not a folder of this user alone"):
+        private_folder(mine)
