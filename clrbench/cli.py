@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 SPEC = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
+PLAIN_COLUMNS = 100
+"""Width of an answer that no terminal shows."""
 DEVICE = click.Choice(["auto", "cpu", "cuda", "mps"])
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -112,6 +115,9 @@ _data_dir = click.option(
     callback=_library,
     help="The folder for data that is fetched or made.  [default: the user's cache]",
 )
+_details = click.option(
+    "--details", is_flag=True, help="Print every table and note behind the answer, and all warnings."
+)
 _quiet = click.option("--quiet", "display", is_flag=True, callback=_display, help="Show no progress.")
 
 
@@ -138,11 +144,19 @@ def _printing(command: Callable[..., Answer]) -> Callable[..., None]:
     @wraps(command)
     def printing(*, as_json: bool = False, **arguments: object) -> None:
         answer = command(**arguments)
-        text = json.dumps(answer.data, indent=2) if as_json else answer.text
-        click.echo(text, nl=bool(text))
+        text = json.dumps(answer.data, indent=2) if as_json else answer.shown(_columns())
+        # Where there is no terminal, the codes that colour it are left out.
+        click.echo(text, nl=bool(text), color=False if "NO_COLOR" in os.environ else None)
         sys.exit(answer.exit_code)
 
     return printing
+
+
+def _columns() -> int:
+    """Return how many columns the answer may take: those of the terminal, or 100 where there is none."""
+    if "COLUMNS" in os.environ or sys.stdout.isatty():
+        return shutil.get_terminal_size((PLAIN_COLUMNS, 24)).columns
+    return PLAIN_COLUMNS
 
 
 def answering(command: Callable[..., Answer]) -> Callable[..., None]:
@@ -184,15 +198,18 @@ def _job(spec: Path | None, out: Path, library: "Library", display: "Display", *
 @click.option(
     "--allow-untuned", is_flag=True, help="Let --fail-if not-better pass what is better than an untuned baseline."
 )
+@_details
 @answering
-def compare(dry_run: bool, fail_if: Any, allow_untuned: bool, **options: Any) -> Answer:
+def compare(dry_run: bool, fail_if: Any, allow_untuned: bool, details: bool, **options: Any) -> Answer:
     """Train every arm of SPEC, in pairs, and say which is better.
 
     Runs that are finished are not made again. Without SPEC: the packaged demo on MNIST.
     """
     from clrbench.commands.compare import compare
+    from clrbench.commands.report import Asked
 
-    return compare(_job(**options), dry_run=dry_run, fail_if=fail_if, allow_untuned=allow_untuned)
+    asked = Asked(fail_if, allow_untuned=allow_untuned, details=details)
+    return compare(_job(**options), asked, dry_run=dry_run)
 
 
 @main.command("range-test")
@@ -213,12 +230,13 @@ def range_test(dry_run: bool, **options: Any) -> Answer:
 
 @main.command()
 @click.argument("folders", type=FOLDER, nargs=-1, required=True)
+@_details
 @answering
-def report(folders: tuple[Path, ...]) -> Answer:
+def report(folders: tuple[Path, ...], details: bool) -> Answer:
     """Rebuild tables, plots and page of the experiment in FOLDER from its runs, or set several FOLDERS side by side."""
     from clrbench.commands.report import report
 
-    return report(folders)
+    return report(folders, details=details)
 
 
 @main.command()

@@ -10,6 +10,8 @@ import pandas as pd
 from clrbench.analysis.collapse import ArmCollapse
 from clrbench.analysis.comparison import Comparison, Evidence
 from clrbench.analysis.metrics import is_accuracy
+from clrbench.analysis.pairs import Contest
+from clrbench.stats import pairs_needed
 
 MAX_LISTED_SEEDS = 8
 
@@ -133,24 +135,48 @@ def evidence_words(evidence: Evidence) -> EvidenceWords:
     )
 
 
-def collapse_lines(arms: Sequence[ArmCollapse]) -> Iterator[str]:
-    """Yield each arm of which a run collapsed, and once how often the others may collapse without having been seen to."""
+def collapse_remarks(arms: Sequence[ArmCollapse]) -> Iterator[str]:
+    """Yield each arm of which a run collapsed."""
     for arm in arms:
         # Those that all diverged are named as such; see `divergences`.
         if arm.collapsed > arm.diverged:
             diverging = f" ({arm.diverged} diverged)" if arm.diverged else ""
             yield (
-                f"{arm.backend}: {arm.collapsed} of {counted(arm.runs, 'run')} of {arm.arm} collapsed{diverging}: no better than "
-                f"a blind guess (test accuracy up to {arm.blind_accuracy:.4f})."
+                f"{arm.collapsed} of {counted(arm.runs, 'run')} of {arm.arm} collapsed{diverging}: no better than the majority "
+                f"share ({100 * arm.blind_accuracy:.3g} % with its error)."
             )
+
+
+def unseen_collapse(arms: Sequence[ArmCollapse]) -> Iterator[str]:
+    """Yield, once, how often arms may collapse without having been seen to."""
     kept = [arm for arm in arms if not arm.collapsed]
     if kept:
         fewest = min(kept, key=lambda arm: arm.runs)
         which = "other run" if len(kept) < len(arms) else "run"
         yield (
-            f"No {which} collapsed; {counted(fewest.runs, 'run')} of an arm without a collapse still leave possible that up to "
-            f"{100 * fewest.possible_rate:.0f} % would."
+            f"No {which} collapsed; {counted(fewest.runs, 'run')} of an arm still leave a rate of up to "
+            f"{100 * fewest.possible_rate:.0f} % possible."
         )
+
+
+def lacks_pairs(row: Comparison, evidence: Evidence) -> bool:
+    """Return whether a comparison has too few pairs to decide anything."""
+    return row.pairs < pairs_needed(evidence.alpha, evidence.comparisons)
+
+
+def pairs_needed_words(evidence: Evidence) -> str:
+    """Return how many seeds a verdict takes."""
+    return f"A verdict would take at least {pairs_needed(evidence.alpha, evidence.comparisons)} seeds."
+
+
+def pairs_left_out(row: Comparison, comparison: pd.DataFrame) -> int:
+    """Return how many pairs of runs a row of comparison.csv leaves out because one of them diverged.
+
+    In accuracy a diverged run counts, unless no run of any arm has one.
+    """
+    contest = Contest(row.backend, row.candidate, row.baseline)
+    same = (comparison[list(Contest._fields)] == list(contest)).all(axis=1)
+    return int(comparison.loc[same, "pairs"].max()) - row.pairs
 
 
 @dataclass(frozen=True)
@@ -165,7 +191,12 @@ class Divergence:
     @property
     def sentence(self) -> str:
         """The same in words, such as `torch: 2 of 6 runs of clr diverged`."""
-        return f"{self.backend}: {self.diverged} of {self.runs} runs of {self.arm} diverged"
+        return f"{self.backend}: {self.clause}"
+
+    @property
+    def clause(self) -> str:
+        """The same without the backend."""
+        return f"{self.diverged} of {self.runs} runs of {self.arm} diverged"
 
     @property
     def of_all(self) -> bool:
@@ -207,14 +238,14 @@ class OneClass:
 
     @property
     def sentence(self) -> str:
-        """The same in words, such as `torch: every run of constant gives class 0 to every test row (...)`."""
+        """The same in words, without the backend, such as `every run of constant gives class 0 to every test row (...)`."""
         which = f"{self.runs_of_one_class} of {self.runs} runs of {self.arm}"
         if self.runs_of_one_class == self.runs - self.diverged:
             which = f"every run of {self.arm}{' that did not diverge' if self.diverged else ''}"
         verb = "give" if self.runs_of_one_class > 1 and not which.startswith("every") else "gives"
         return (
-            f"{self.backend}: {which} {verb} class {self.answered} to every test row "
-            f"(test accuracy {self.share:.4f} is the share of that class)"
+            f"{which} {verb} class {self.answered} to every test row (test accuracy {100 * self.share:.4g} %, the majority "
+            "share)"
         )
 
 
