@@ -185,8 +185,8 @@ def _print(console: Console, label: str, line: str, indent: int = 0) -> None:
     """Print a line after its label, the rest of one that is too long below it."""
     indent = _LABEL_COLUMNS if label else indent
     below = indent or 2
-    first = Text(f"{label:<{indent}}", style="bold")
+    first = f"{label:<{indent}}"
     for number, part in enumerate(
         wrap(line, min(console.width, MAX_TEXT_WIDTH) - below, break_long_words=False, break_on_hyphens=False)
     ):
-        console.print((Text(" " * below) if number else first) + Text(part), soft_wrap=True)
+        console.print(Text.assemble((" " * below if number else first, "bold" if label else ""), part), soft_wrap=True)

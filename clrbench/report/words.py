@@ -110,31 +110,6 @@ def comparison_words(comparison: Comparison) -> ComparisonWords:
     )
 
 
-class EvidenceWords(NamedTuple):
-    """What stands beside the mean difference: ` (median +0.0040)`, the interval over test rows too, and pairs that lie far.
-
-    Each is empty where there is none.
-    """
-
-    median: str
-    rows_interval: str
-    far_pairs: str
-
-
-def evidence_words(evidence: Evidence) -> EvidenceWords:
-    """Return what stands behind a comparison in words that follow those of `comparison_words`."""
-    median, low, high = evidence.median_difference, evidence.rows_ci_low, evidence.rows_ci_high
-    far = [int(seed) for seed in evidence.far_seeds.split()]
-    lie = "lies" if len(far) == 1 else "lie"
-    return EvidenceWords(
-        median=f" (median {median:+.4f})" if math.isfinite(median) else "",
-        rows_interval=f" (over test rows too: {low:+.4f} to {high:+.4f})" if math.isfinite(low) else "",
-        far_pairs=f" {seeds_words(far).capitalize()} {lie} far from the rest: the mean hangs on {_it(far)}."
-        if far
-        else "",
-    )
-
-
 def collapse_remarks(arms: Sequence[ArmCollapse]) -> Iterator[str]:
     """Yield each arm of which a run collapsed."""
     for arm in arms:
@@ -247,47 +222,3 @@ class OneClass:
             f"{which} {verb} class {self.answered} to every test row (test accuracy {100 * self.share:.4g} %, the majority "
             "share)"
         )
-
-
-@dataclass(frozen=True)
-class ArmEnd:
-    """One metric of an arm at the end, over the runs that did not diverge; nan where all did, sd also below two runs."""
-
-    backend: str
-    arm: str
-    runs: int
-    diverged: int
-    mean: float
-    sd: float
-    lowest: float
-    highest: float
-
-    @property
-    def mean_words(self) -> str:
-        """The mean, and of how many of the runs it is where some diverged."""
-        left = self.runs - self.diverged
-        return _number(self.mean) + (f" ({left} of {self.runs} runs)" if 0 < left < self.runs else "")
-
-    @property
-    def spread_words(self) -> str:
-        """The mean with its spread and range, and the number of runs."""
-        runs = counted(self.runs, "run")
-        if 0 < self.diverged < self.runs:
-            runs = f"{self.runs - self.diverged} of {runs}, the others diverged"
-        if not math.isfinite(self.sd):
-            return f"{_number(self.mean)}, {runs}"
-        return f"mean {self.mean:.4f}, sd {self.sd:.4f}, from {self.lowest:.4f} to {self.highest:.4f}, {runs}"
-
-
-def arm_ends(summary: pd.DataFrame, metric: str) -> list[ArmEnd]:
-    """Return one metric of summary.csv or given.csv, arm by arm."""
-    names = ["backend", "arm", "runs", "diverged", *(f"{metric}_{name}" for name in ("mean", "sd", "min", "max"))]
-    return [ArmEnd(*row) for row in summary[names].itertuples(index=False, name=None)]
-
-
-def _it(things: Sequence[object]) -> str:
-    return "it" if len(things) == 1 else "them"
-
-
-def _number(mean: float) -> str:
-    return f"{mean:.4f}" if math.isfinite(mean) else "(all runs diverged)"
