@@ -1,8 +1,12 @@
 """What a command says, and how its process ends."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TypeAlias
+
+Layout: TypeAlias = str | Callable[[int], str]
+"""What is printed for people: text as it is, or a function that lays it out for so many columns."""
 
 
 class ExitCode(IntEnum):
@@ -22,11 +26,15 @@ class Answer:
     """What a command returns; the command line prints one of its two forms.
 
     Attributes:
-        text: For people, the most important sentence first.
+        text: For people, the most important sentence first; it may hold the codes that colour it.
         data: The same for programs; what JSON can hold.
         exit_code: The exit code of the process.
     """
 
-    text: str
+    text: Layout
     data: Mapping[str, object]
     exit_code: ExitCode = ExitCode.DONE
+
+    def shown(self, width: int) -> str:
+        """Return the text, laid out for so many columns."""
+        return self.text if isinstance(self.text, str) else self.text(width)

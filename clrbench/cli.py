@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 SPEC = click.Path(path_type=Path, dir_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
+PLAIN_COLUMNS = 100
+"""Width of an answer that no terminal shows."""
 DEVICE = click.Choice(["auto", "cpu", "cuda", "mps"])
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -94,7 +97,8 @@ def _say(text: str) -> None:
 def _print_answer(text: str) -> None:
     """Print on stdout; raise OutputError where that cannot be written, unless its reader has merely gone."""
     try:
-        click.echo(text, nl=bool(text))
+        # Where there is no terminal, the codes that colour it are left out.
+        click.echo(text, nl=bool(text), color=False if "NO_COLOR" in os.environ else None)
     except OSError as err:
         # What is left in the buffer must not be tried again when the interpreter ends.
         with suppress(OSError, ValueError):
@@ -152,6 +156,9 @@ _data_dir = click.option(
     callback=_library,
     help="The folder for data that is fetched or made.  [default: the user's cache]",
 )
+_details = click.option(
+    "--details", is_flag=True, help="Print every table and note behind the answer, and all warnings."
+)
 _quiet = click.option("--quiet", "display", is_flag=True, callback=_display, help="Show no progress.")
 
 
@@ -178,11 +185,17 @@ def _printing(command: Callable[..., Answer]) -> Callable[..., None]:
     @wraps(command)
     def printing(*, as_json: bool = False, **arguments: object) -> None:
         answer = command(**arguments)
-        text = json.dumps(answer.data, indent=2) if as_json else answer.text
-        _print_answer(text)
+        _print_answer(json.dumps(answer.data, indent=2) if as_json else answer.shown(_columns()))
         sys.exit(answer.exit_code)
 
     return printing
+
+
+def _columns() -> int:
+    """Return how many columns the answer may take: those of the terminal, or 100 where there is none."""
+    if "COLUMNS" in os.environ or sys.stdout.isatty():
+        return shutil.get_terminal_size((PLAIN_COLUMNS, 24)).columns
+    return PLAIN_COLUMNS
 
 
 def answering(command: Callable[..., Answer]) -> Callable[..., None]:
@@ -224,15 +237,18 @@ def _job(spec: Path | None, out: Path, library: "Library", display: "Display", *
 @click.option(
     "--allow-untuned", is_flag=True, help="Let --fail-if not-better pass what is better than an untuned baseline."
 )
+@_details
 @answering
-def compare(dry_run: bool, fail_if: Any, allow_untuned: bool, **options: Any) -> Answer:
+def compare(dry_run: bool, fail_if: Any, allow_untuned: bool, details: bool, **options: Any) -> Answer:
     """Train every arm of SPEC, in pairs, and say which is better.
 
     Runs that are finished are not made again. Without SPEC: the packaged demo on MNIST.
     """
     from clrbench.commands.compare import compare
+    from clrbench.commands.report import Asked
 
-    return compare(_job(**options), dry_run=dry_run, fail_if=fail_if, allow_untuned=allow_untuned)
+    asked = Asked(fail_if, allow_untuned=allow_untuned, details=details)
+    return compare(_job(**options), asked, dry_run=dry_run)
 
 
 @main.command("range-test")
@@ -253,12 +269,13 @@ def range_test(dry_run: bool, **options: Any) -> Answer:
 
 @main.command()
 @click.argument("folders", type=FOLDER, nargs=-1, required=True)
+@_details
 @answering
-def report(folders: tuple[Path, ...]) -> Answer:
+def report(folders: tuple[Path, ...], details: bool) -> Answer:
     """Rebuild tables, plots and page of the experiment in FOLDER from its runs, or set several FOLDERS side by side."""
     from clrbench.commands.report import report
 
-    return report(folders)
+    return report(folders, details=details)
 
 
 @main.command()

@@ -4,7 +4,7 @@ from clrbench.analysis.bounds import bounds_table
 from clrbench.answer import Answer
 from clrbench.commands.dry_run import demo_line, dry_run_answer, estimate
 from clrbench.commands.range_test import make_range_tests, next_command
-from clrbench.commands.report import FailIf, range_tests_answer, report_experiment, write_range_test
+from clrbench.commands.report import Asked, range_tests_answer, report_experiment, write_range_test
 from clrbench.commands.search import find_rates
 from clrbench.commands.setup import Job
 from clrbench.errors import SpecError
@@ -15,15 +15,16 @@ from clrbench.spec import RunSpec
 from clrbench.store import ResultsFolder
 
 
-def compare(job: Job, *, dry_run: bool = False, fail_if: FailIf | None = None, allow_untuned: bool = False) -> Answer:
+def compare(job: Job, asked: Asked | None = None, *, dry_run: bool = False) -> Answer:
     """Make every run of an experiment that is not stored yet, and write its tables, plots and page; or estimate the cost only.
 
     The answer is the verdict; or the range tests without bounds, where arms take their rates from them; or how many runs
     are finished, where only a shard of them was asked for.
     """
-    if fail_if is not None and job.options.shard is not None:
+    asked = asked or Asked()
+    if asked.fail_if is not None and job.options.shard is not None:
         raise SpecError("--fail-if asks for a verdict, which --shard does not come to; leave one of them out")
-    if allow_untuned and fail_if is None:
+    if asked.allow_untuned and asked.fail_if is None:
         raise SpecError("--allow-untuned says what --fail-if not-better lets pass; add that, or leave it out")
     experiment = job.open()
     if dry_run:
@@ -43,7 +44,7 @@ def compare(job: Job, *, dry_run: bool = False, fail_if: FailIf | None = None, a
     if job.options.shard is not None:
         return _shard_answer(runner.folder, *job.options.shard, num_runs=len(runs))
     experiment = runner.experiment
-    return report_experiment(runner.folder, experiment.spec, experiment.warnings, fail_if, allow_untuned=allow_untuned)
+    return report_experiment(runner.folder, experiment.spec, experiment.warnings, asked)
 
 
 def _make_arms(runner: Runner, bounds: BoundsTable) -> list[RunSpec]:

@@ -1,12 +1,14 @@
 """`clrbench report`: the tables, plots and page of experiments, from their runs on disk."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import pandas as pd
 
 from clrbench.analysis.bounds import RangeTest, confirmation_table, curve_table, read_range_test, sweeps_table
+from clrbench.analysis.glance import glance
 from clrbench.analysis.looks import looked_at
 from clrbench.analysis.results import Results
 from clrbench.analysis.rulings import Ruling, rulings
@@ -15,61 +17,71 @@ from clrbench.analysis.tables import Findings, analyse
 from clrbench.answer import Answer, ExitCode
 from clrbench.errors import ResultsError
 from clrbench.planning.runs import range_test_of
-from clrbench.report.export.command import export_line
-from clrbench.report.figures.range_test import draw_range_test
+from clrbench.report.figures.range_test import draw_range_test, range_test_pictures
 from clrbench.report.figures.registry import draw_figures
 from clrbench.report.figures.style import to_png
 from clrbench.report.page import page_content, render_page
 from clrbench.report.range_test import range_tests_data, range_tests_text
 from clrbench.report.side_by_side import WARNING_COLUMN, WARNINGS_FILE, read_side, sides_data, sides_text
-from clrbench.report.text import finding_warnings, findings_data, findings_text, untuned_sentence
+from clrbench.report.terminal import answer_text
+from clrbench.report.text import finding_warnings, findings_data, foldable_warnings, untuned_sentence
 from clrbench.spec import Spec
 from clrbench.store import SPEC_FILE, ResultsFolder
 
 FailIf: TypeAlias = Literal["worse", "not-better"]
 
 
-def report(roots: Sequence[Path]) -> Answer:
+@dataclass(frozen=True)
+class Asked:
+    """How an experiment is reported.
+
+    Attributes:
+        fail_if: The condition that exit code 4 stands for; where there is no answer, 3 goes before it.
+        allow_untuned: Whether better than an untuned baseline is better for that condition.
+        details: Whether the text holds every table and note behind the answer.
+    """
+
+    fail_if: FailIf | None = None
+    allow_untuned: bool = False
+    details: bool = False
+
+
+def report(roots: Sequence[Path], *, details: bool = False) -> Answer:
     """Write the tables, plots and page of an experiment anew; or set several experiments side by side, writing nothing."""
     if len(roots) == 1:
-        return _rebuild(ResultsFolder(roots[0]))
+        return _rebuild(ResultsFolder(roots[0]), Asked(details=details))
     sides = [read_side(root) for root in roots]
     code = ExitCode.DONE if all(has_answer(side.summary) for side in sides) else ExitCode.NO_ANSWER
     return Answer(sides_text(sides), sides_data(sides), code)
 
 
-def report_experiment(
-    folder: ResultsFolder,
-    spec: Spec,
-    warnings: Sequence[str],
-    fail_if: FailIf | None = None,
-    *,
-    allow_untuned: bool = False,
-) -> Answer:
-    """Write every table, every plot and the page of an experiment from its runs, and return what they say.
-
-    `fail_if` is the condition that exit code 4 stands for; where there is no answer, 3 goes before it. Better than an
-    untuned baseline is `not-better`, unless `allow_untuned`.
-    """
+def report_experiment(folder: ResultsFolder, spec: Spec, warnings: Sequence[str], asked: Asked | None = None) -> Answer:
+    """Write every table, every plot and the page of an experiment from its runs, and return what they say."""
+    asked = asked or Asked()
     with folder.tables_lock():
-        findings = analyse(looked_at(Results.read(folder, spec), folder))
+        results = looked_at(Results.read(folder, spec), folder)
+        findings = analyse(results)
+        found = glance(findings)
+        foldable = [*warnings, *foldable_warnings(findings)]
         warnings = [*warnings, *finding_warnings(findings)]
-        text = findings_text(findings)
         figures = draw_figures(findings)
         folder.write_table(WARNINGS_FILE, pd.DataFrame({WARNING_COLUMN: warnings}, dtype=str))
         for name, table in findings.tables.items():
             folder.write_table(f"{name}.csv", table)
         for figure in figures:
             folder.write_bytes(f"plots/{figure.name}.png", figure.png)
-        folder.write_bytes("report.html", render_page(page_content(findings, text, warnings, figures)).encode())
-    parts = [text, export_line(folder.root, findings), f"Tables, plots and page: {folder.root}"]
-    if warnings:
-        parts.insert(1, "\n".join(["Warnings:", *(f"  - {warning}" for warning in warnings)]))
-    found = rulings(findings.tables["comparison"], findings.tables["evidence"], spec, allow_untuned=allow_untuned)
-    if fail_if == "not-better" and (sentence := untuned_sentence(found)):
-        parts.append(sentence)
+        pictures = (*figures, *range_test_pictures(results.range_tests))
+        page = render_page(page_content(findings, found, foldable, pictures))
+        folder.write_bytes("report.html", page.encode())
+    ruled = rulings(findings.tables["comparison"], findings.tables["evidence"], spec, allow_untuned=asked.allow_untuned)
+    untuned = untuned_sentence(ruled) if asked.fail_if == "not-better" else ""
+
+    def text(width: int) -> str:
+        shown = answer_text(found, findings, foldable, folder.root, width, details=asked.details)
+        return "\n".join(filter(None, [shown, untuned]))
+
     data = {**findings_data(findings, warnings), "results": str(folder.root)}
-    return Answer("\n\n".join(parts), data, _exit_code(findings, found, fail_if))
+    return Answer(text, data, _exit_code(findings, ruled, asked.fail_if))
 
 
 def write_range_test(test: RangeTest) -> None:
@@ -92,7 +104,7 @@ def range_tests_answer(tests: Sequence[RangeTest], next_command: str) -> Answer:
     return Answer(range_tests_text(tests, next_command), range_tests_data(tests), code)
 
 
-def _rebuild(folder: ResultsFolder) -> Answer:
+def _rebuild(folder: ResultsFolder, asked: Asked) -> Answer:
     spec = folder.read_spec()
     if spec.arms and not folder.has_runs():
         raise ResultsError(f"{folder.root}: there is no folder runs/; run clrbench compare first")
@@ -101,7 +113,7 @@ def _rebuild(folder: ResultsFolder) -> Answer:
     for test in tests:
         write_range_test(test)
     if spec.arms:
-        return report_experiment(folder, spec, folder.index().warnings or [])
+        return report_experiment(folder, spec, folder.index().warnings or [], asked)
     if not tests:
         raise ResultsError(f"{folder.root}: there are no run files; run clrbench range-test first")
     advice = f"change range_test in {folder.root / SPEC_FILE}, then run clrbench range-test on it"

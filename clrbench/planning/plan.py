@@ -67,8 +67,9 @@ def run_identity(run: RunSpec, dataset: Dataset, device: str, threads: int) -> s
     which the spec holds itself, and so is the name of the arm. So are the evaluations, which change no number of the training:
     a run that was evaluated at more points than asked for serves as it is.
     """
-    left_out = {"arm": True, "data": READING_KEYS, "evaluation_steps": True, "schedule": {"file"}}
-    spec = run.model_dump(mode="json", exclude=left_out)
+    spec = run.model_dump(
+        mode="json", exclude={"arm": True, "data": READING_KEYS, "evaluation_steps": True, "schedule": {"file"}}
+    )
     everything = {
         "protocol": PROTOCOL,
         "run": spec,

@@ -1,25 +1,26 @@
 """What earlier looks at a verdict do to it, in words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from clrbench.analysis.comparison import Comparison, Evidence, read_rows
+from clrbench.analysis.comparison import Evidence, read_rows
 from clrbench.analysis.tables import Findings
 from clrbench.report import words
 
 
-def look_sentences(row: Comparison, evidence: Evidence, findings: Findings) -> Iterator[str]:
-    """Yield why there is no verdict, and at which level it is judged where it was looked at before, a sentence each."""
-    if evidence.num_missing_runs:
-        yield f"There is no verdict yet: {unfinished_words(findings)}."
-    if evidence.left_out_seeds:
+def look_remarks(evidence: Sequence[Evidence], findings: Findings) -> Iterator[str]:
+    """Yield why a backend has no verdict, and at which level it is judged where it was looked at before, a sentence each."""
+    if any(row.num_missing_runs for row in evidence):
+        yield f"No verdict yet: {unfinished_words(findings)}."
+    left_out = [row for row in evidence if row.left_out_seeds]
+    for seeds in dict.fromkeys(left_out_words(row) for row in left_out):
+        yield f"No verdict while {seeds}."
+    if left_out:
+        yield "Put them back, or give the experiment a new name."
+    alpha = findings.spec.verdict.alpha
+    for looks, risk in dict.fromkeys((row.looks, row.risk_over_looks) for row in evidence if row.looks > 1):
         yield (
-            f"There is no verdict while {left_out_words(evidence)}: put them back, or give the experiment a new name."
-        )
-    if evidence.looks > 1:
-        alpha = findings.spec.verdict.alpha
-        yield (
-            f"This is look {evidence.looks} at the verdict on {row.backend}: the level is {alpha:g} / {evidence.looks}, and over "
-            f"all looks the risk of a false better or worse is at most about {evidence.risk_over_looks:.2g}."
+            f"Interim look {looks}: judged at alpha {alpha:g} / {looks}; the risk of a false verdict over all looks is at most "
+            f"about {risk:.2g}."
         )
 
 

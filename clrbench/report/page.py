@@ -1,28 +1,31 @@
 """An experiment as one HTML file that needs nothing but itself: `report.html`."""
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import groupby
-from typing import TypeAlias
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from clrbench.analysis.glance import Glance
 from clrbench.analysis.tables import TABLES, Findings
 from clrbench.records import Provenance
+from clrbench.report import answer as said
+from clrbench.report.details import WordTable, detail_tables, notes
 from clrbench.report.figures.curves import by_backend
+from clrbench.report.figures.forest import draw_forest, forest_alt
 from clrbench.report.figures.plot import DrawnPlot
+from clrbench.report.figures.svg import to_svg
 from clrbench.report.page_table import PageTable, by_metric
+from clrbench.report.standings import StandingsTable, standings_table
 from clrbench.report.text_curve import TextAxis, text_curve
 from clrbench.report.words import capitalised, counted, metric_label, plain
 from clrbench.spec import to_yaml
 
-Prose: TypeAlias = tuple[str | tuple[str, ...], ...]
-"""Paragraphs, each a string, and lists, each a tuple of items."""
-
+_LAST = ("lr_schedule", "range_test", "cost", "time_to_target")
+_SHOWN_ABOVE = ("overview", "differences")
+"""The forest plot and the pictures of the page show what these show."""
 _MAX_TABLE_ROWS = 250
 _CURVE_CHARACTERS = 40
 _CURVE_LINES = 12
@@ -39,13 +42,31 @@ class TextCurve:
 
 @dataclass(frozen=True)
 class PageContent:
-    """All that a page says; `tables` carry the answer, `more_tables` are folded away."""
+    """All that a page says: the answer stands open, the pictures below it, and the rest is folded away.
+
+    Attributes:
+        asked: What was asked, in one line.
+        rates: The rates of each backend.
+        verdicts: Which arms beat the baseline, on each backend.
+        use: What to train with.
+        standings: The table of each backend.
+        forest: The differences as a forest plot; None where nothing is compared.
+        notes: How the numbers are to be read.
+        detail_tables: What stands behind the answer, in words.
+        more_tables: Every table of the experiment.
+    """
 
     title: str
-    verdict: Prose
+    asked: str
+    rates: tuple[str, ...]
+    verdicts: tuple[str, ...]
+    use: tuple[str, ...]
+    standings: tuple[StandingsTable, ...]
+    forest: DrawnPlot | None
     warnings: tuple[str, ...]
-    tables: tuple[PageTable, ...]
     figures: tuple[DrawnPlot, ...]
+    notes: tuple[str, ...]
+    detail_tables: tuple[WordTable, ...]
     text_curves: tuple[TextCurve, ...]
     more_tables: tuple[PageTable, ...]
     spec_yaml: str
@@ -64,14 +85,22 @@ def render_page(content: PageContent) -> str:
     return environment.get_template("page.html.jinja").render(content=content, max_table_rows=_MAX_TABLE_ROWS)
 
 
-def page_content(findings: Findings, text: str, warnings: Sequence[str], figures: Sequence[DrawnPlot]) -> PageContent:
-    """Return what the page of an experiment says: the answer in words (`text`), and every table that has rows."""
+def page_content(
+    findings: Findings, answer: Glance, warnings: Sequence[str], figures: Sequence[DrawnPlot]
+) -> PageContent:
+    """Return what the page of an experiment says: its answer, its pictures, and every table that has rows."""
     return PageContent(
         title=findings.spec.name,
-        verdict=prose(text),
+        asked=said.asked_line(answer).partition(": ")[2],
+        rates=tuple(said.rate_lines(answer)),
+        verdicts=tuple(said.beat_lines(answer, findings)),
+        use=tuple(said.use_lines(answer)),
+        standings=tuple(standings_table(answer, backend) for backend in answer.backends),
+        forest=_forest(answer, findings),
         warnings=tuple(warnings),
-        tables=tuple(_answer_tables(findings)),
-        figures=tuple(figures),
+        figures=tuple(sorted((one for one in figures if one.name not in _SHOWN_ABOVE), key=_place)),
+        notes=tuple(notes(answer, findings)),
+        detail_tables=tuple(detail_tables(answer, findings)),
         text_curves=tuple(_text_curves(findings)),
         more_tables=tuple(_more_tables(findings)),
         spec_yaml=to_yaml(findings.spec),
@@ -79,16 +108,16 @@ def page_content(findings: Findings, text: str, warnings: Sequence[str], figures
     )
 
 
-def prose(text: str) -> Prose:
-    """Return plain text as paragraphs, one a line, and lists: the lines that are indented."""
-    blocks: list[str | tuple[str, ...]] = []
-    for indented, lines in groupby(filter(str.strip, text.splitlines()), lambda line: line.startswith(" ")):
-        if indented:
-            # Columns are aligned with spaces, which HTML would run together.
-            blocks.append(tuple(re.sub(r" {2,}", ", ", line.strip().removeprefix("- ")) for line in lines))
-        else:
-            blocks.extend(lines)
-    return tuple(blocks)
+def _place(figure: DrawnPlot) -> int:
+    """Return where a picture stands: curves first, then in the order of `_LAST`."""
+    return next((place for place, name in enumerate(_LAST, 1) if figure.name.startswith(name)), 0)
+
+
+def _forest(answer: Glance, findings: Findings) -> DrawnPlot | None:
+    figure = draw_forest(answer, findings)
+    if figure is None:
+        return None
+    return DrawnPlot("forest", to_svg(figure, "forest"), "", forest_alt(answer))
 
 
 def provenance_entries(provenances: Sequence[Provenance]) -> dict[str, str]:
@@ -113,19 +142,6 @@ def _shared_value(counts: Counter[str]) -> str:
     if len(counts) == 1:
         return next(iter(counts))
     return "mixed: " + ", ".join(f"{value} ({counted(number, 'run')})" for value, number in counts.items())
-
-
-def _answer_tables(findings: Findings) -> Iterator[PageTable]:
-    metric = findings.spec.verdict.metric
-    captions = {
-        "summary": f"{capitalised(metric)} at the end, over the runs that did not diverge",
-        "comparison": f"Paired comparison of {plain(metric)}, candidate - baseline",
-    }
-    for name, caption in captions.items():
-        rows = by_metric(findings.tables[name])
-        chosen = rows[rows["metric"] == metric].drop(columns="metric")
-        if not chosen.empty:
-            yield PageTable(f"{name}.csv", caption, chosen, metric)
 
 
 def _more_tables(findings: Findings) -> Iterator[PageTable]:

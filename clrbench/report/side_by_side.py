@@ -10,7 +10,8 @@ from clrbench.analysis.comparison import COMPARISON_COLUMNS, Comparison, read_ro
 from clrbench.analysis.metrics import is_accuracy
 from clrbench.records import Json
 from clrbench.report import words
-from clrbench.report.text import NOTHING_TO_COMPARE, json_rows
+from clrbench.report.answer import NOTHING_TO_COMPARE
+from clrbench.report.text import json_rows
 from clrbench.spec import Spec
 from clrbench.store import ResultsFolder
 

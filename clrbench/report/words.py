@@ -10,6 +10,8 @@ import pandas as pd
 from clrbench.analysis.collapse import ArmCollapse
 from clrbench.analysis.comparison import Comparison, Evidence
 from clrbench.analysis.metrics import is_accuracy
+from clrbench.analysis.pairs import Contest
+from clrbench.stats import pairs_needed
 
 MAX_LISTED_SEEDS = 8
 
@@ -108,49 +110,48 @@ def comparison_words(comparison: Comparison) -> ComparisonWords:
     )
 
 
-class EvidenceWords(NamedTuple):
-    """What stands beside the mean difference: ` (median +0.0040)`, the interval over test rows too, and pairs that lie far.
-
-    Each is empty where there is none.
-    """
-
-    median: str
-    rows_interval: str
-    far_pairs: str
-
-
-def evidence_words(evidence: Evidence) -> EvidenceWords:
-    """Return what stands behind a comparison in words that follow those of `comparison_words`."""
-    median, low, high = evidence.median_difference, evidence.rows_ci_low, evidence.rows_ci_high
-    far = [int(seed) for seed in evidence.far_seeds.split()]
-    lie = "lies" if len(far) == 1 else "lie"
-    return EvidenceWords(
-        median=f" (median {median:+.4f})" if math.isfinite(median) else "",
-        rows_interval=f" (over test rows too: {low:+.4f} to {high:+.4f})" if math.isfinite(low) else "",
-        far_pairs=f" {seeds_words(far).capitalize()} {lie} far from the rest: the mean hangs on {_it(far)}."
-        if far
-        else "",
-    )
-
-
-def collapse_lines(arms: Sequence[ArmCollapse]) -> Iterator[str]:
-    """Yield each arm of which a run collapsed, and once how often the others may collapse without having been seen to."""
+def collapse_remarks(arms: Sequence[ArmCollapse]) -> Iterator[str]:
+    """Yield each arm of which a run collapsed."""
     for arm in arms:
         # Those that all diverged are named as such; see `divergences`.
         if arm.collapsed > arm.diverged:
             diverging = f" ({arm.diverged} diverged)" if arm.diverged else ""
             yield (
-                f"{arm.backend}: {arm.collapsed} of {counted(arm.runs, 'run')} of {arm.arm} collapsed{diverging}: no better than "
-                f"a blind guess (test accuracy up to {arm.blind_accuracy:.4f})."
+                f"{arm.collapsed} of {counted(arm.runs, 'run')} of {arm.arm} collapsed{diverging}: no better than the majority "
+                f"share ({100 * arm.blind_accuracy:.3g} % with its error)."
             )
+
+
+def unseen_collapse(arms: Sequence[ArmCollapse]) -> Iterator[str]:
+    """Yield, once, how often arms may collapse without having been seen to."""
     kept = [arm for arm in arms if not arm.collapsed]
     if kept:
         fewest = min(kept, key=lambda arm: arm.runs)
         which = "other run" if len(kept) < len(arms) else "run"
         yield (
-            f"No {which} collapsed; {counted(fewest.runs, 'run')} of an arm without a collapse still leave possible that up to "
-            f"{100 * fewest.possible_rate:.0f} % would."
+            f"No {which} collapsed; {counted(fewest.runs, 'run')} of an arm still leave a rate of up to "
+            f"{100 * fewest.possible_rate:.0f} % possible."
         )
+
+
+def lacks_pairs(row: Comparison, evidence: Evidence) -> bool:
+    """Return whether a comparison has too few pairs to decide anything."""
+    return row.pairs < pairs_needed(evidence.alpha, evidence.comparisons)
+
+
+def pairs_needed_words(evidence: Evidence) -> str:
+    """Return how many seeds a verdict takes."""
+    return f"A verdict would take at least {pairs_needed(evidence.alpha, evidence.comparisons)} seeds."
+
+
+def pairs_left_out(row: Comparison, comparison: pd.DataFrame) -> int:
+    """Return how many pairs of runs a row of comparison.csv leaves out because one of them diverged.
+
+    In accuracy a diverged run counts, unless no run of any arm has one.
+    """
+    contest = Contest(row.backend, row.candidate, row.baseline)
+    same = (comparison[list(Contest._fields)] == list(contest)).all(axis=1)
+    return int(comparison.loc[same, "pairs"].max()) - row.pairs
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,12 @@ class Divergence:
     @property
     def sentence(self) -> str:
         """The same in words, such as `torch: 2 of 6 runs of clr diverged`."""
-        return f"{self.backend}: {self.diverged} of {self.runs} runs of {self.arm} diverged"
+        return f"{self.backend}: {self.clause}"
+
+    @property
+    def clause(self) -> str:
+        """The same without the backend."""
+        return f"{self.diverged} of {self.runs} runs of {self.arm} diverged"
 
     @property
     def of_all(self) -> bool:
@@ -207,56 +213,12 @@ class OneClass:
 
     @property
     def sentence(self) -> str:
-        """The same in words, such as `torch: every run of constant gives class 0 to every test row (...)`."""
+        """The same in words, without the backend, such as `every run of constant gives class 0 to every test row (...)`."""
         which = f"{self.runs_of_one_class} of {self.runs} runs of {self.arm}"
         if self.runs_of_one_class == self.runs - self.diverged:
             which = f"every run of {self.arm}{' that did not diverge' if self.diverged else ''}"
         verb = "give" if self.runs_of_one_class > 1 and not which.startswith("every") else "gives"
         return (
-            f"{self.backend}: {which} {verb} class {self.answered} to every test row "
-            f"(test accuracy {self.share:.4f} is the share of that class)"
+            f"{which} {verb} class {self.answered} to every test row (test accuracy {100 * self.share:.4g} %, the majority "
+            "share)"
         )
-
-
-@dataclass(frozen=True)
-class ArmEnd:
-    """One metric of an arm at the end, over the runs that did not diverge; nan where all did, sd also below two runs."""
-
-    backend: str
-    arm: str
-    runs: int
-    diverged: int
-    mean: float
-    sd: float
-    lowest: float
-    highest: float
-
-    @property
-    def mean_words(self) -> str:
-        """The mean, and of how many of the runs it is where some diverged."""
-        left = self.runs - self.diverged
-        return _number(self.mean) + (f" ({left} of {self.runs} runs)" if 0 < left < self.runs else "")
-
-    @property
-    def spread_words(self) -> str:
-        """The mean with its spread and range, and the number of runs."""
-        runs = counted(self.runs, "run")
-        if 0 < self.diverged < self.runs:
-            runs = f"{self.runs - self.diverged} of {runs}, the others diverged"
-        if not math.isfinite(self.sd):
-            return f"{_number(self.mean)}, {runs}"
-        return f"mean {self.mean:.4f}, sd {self.sd:.4f}, from {self.lowest:.4f} to {self.highest:.4f}, {runs}"
-
-
-def arm_ends(summary: pd.DataFrame, metric: str) -> list[ArmEnd]:
-    """Return one metric of summary.csv or given.csv, arm by arm."""
-    names = ["backend", "arm", "runs", "diverged", *(f"{metric}_{name}" for name in ("mean", "sd", "min", "max"))]
-    return [ArmEnd(*row) for row in summary[names].itertuples(index=False, name=None)]
-
-
-def _it(things: Sequence[object]) -> str:
-    return "it" if len(things) == 1 else "them"
-
-
-def _number(mean: float) -> str:
-    return f"{mean:.4f}" if math.isfinite(mean) else "(all runs diverged)"

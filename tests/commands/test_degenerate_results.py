@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import specs
+from answers import flowing
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from runs_on_disk import EVALUATION_STEPS, findings_of, write_run
@@ -29,7 +30,7 @@ from clrbench.analysis.time_to_target import TIME_TO_TARGET_COLUMNS
 from clrbench.answer import ExitCode
 from clrbench.commands.report import report_experiment
 from clrbench.errors import ResultsError
-from clrbench.report.text import findings_data, findings_text
+from clrbench.report.text import findings_data
 from clrbench.spec import Spec
 from clrbench.store import ResultsFolder
 
@@ -107,7 +108,7 @@ def write(folder: ResultsFolder, runs: dict[tuple[str, str, int], DrawnRun]) -> 
 
 
 def check(findings: Findings, runs: dict[tuple[str, str, int], DrawnRun]) -> None:
-    tables, text = findings.tables, findings_text(findings)
+    tables, text = findings.tables, flowing(findings, details=True)
     for name, columns in COLUMNS.items():
         assert list(tables[name]) == list(columns), name
     drawn = Counter(key[:2] for key in runs)
@@ -117,7 +118,7 @@ def check(findings: Findings, runs: dict[tuple[str, str, int], DrawnRun]) -> Non
     assert summary["diverged"].to_dict() == {key: diverged[key] for key in drawn}
     assert len(tables["metrics"]) == len(EVALUATION_STEPS) * len(runs)
     for (backend, arm), number in diverged.items():
-        assert f"{backend}: {number} of {drawn[backend, arm]} runs of {arm} diverged" in text
+        assert f"{number} of {drawn[backend, arm]} runs of {arm} diverged" in text
     assert has_answer(tables["summary"]) == all(diverged[key] < number for key, number in drawn.items())
     alpha = findings.spec.verdict.alpha
     for row in tables["comparison"].to_dict("records"):
@@ -202,7 +203,7 @@ def test_a_whole_report_is_drawn_whatever_diverged(diverging: dict[str, DrawnRun
     write(folder, runs)
     answer = report_experiment(folder, make_spec(("torch",), ("constant", "clr"), 2, metric), [])
     assert answer.exit_code is ExitCode.NO_ANSWER
-    assert "torch: 2 of 2 runs of clr diverged" in (tmp_path / "report.html").read_text()
+    assert "2 of 2 runs of clr diverged" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize("failed", [AT_ONCE, AT_LAST, NAN_EVALUATION], ids=["at once", "at last", "nan evaluation"])
@@ -218,11 +219,9 @@ def test_an_arm_that_diverges_now_and_then_is_never_called_better_for_it(
     folder = ResultsFolder(tmp_path)
     write(folder, runs)
     findings = findings_of(folder, make_spec(("torch",), ("constant", "clr"), 8, metric))
-    text = findings_text(findings)
+    text = flowing(findings)
     (row,) = findings_data(findings, [])["verdicts"]
-    assert "torch: 1 of 8 runs of clr diverged" in text
-    assert "(7 of 8 runs)" in text
-    assert "7 of 8 runs, the others diverged" in text
+    assert "1 of 8 runs of clr diverged" in text
     if metric == "test_accuracy":
         # At the end of the cycle, where both arms are compared; 1 / 4 classes for the run that diverged, even if later.
         assert row["mean_difference"] == pytest.approx((7 * (0.7 - 0.6) + 0.25 - 0.6) / 8)
@@ -230,8 +229,7 @@ def test_an_arm_that_diverges_now_and_then_is_never_called_better_for_it(
     else:
         assert (row["pairs"], row["pairs_left_out"], row["p_value"]) == (7, 1, 2 / 2**7)
         assert row["verdict"] == "cannot tell"
-        assert "1 pair is left out, as a diverged run has no loss (diverged: clr 1, constant 0)" in text
-        assert "no verdict is given" in text
+        assert "No verdict on clr: runs diverged in other pairs" in text
     assert row["verdict"] != "better"
 
 

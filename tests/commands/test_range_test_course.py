@@ -200,7 +200,7 @@ def test_arms_train_at_the_rates_found(compared: dict[str, Path]) -> None:
 def test_a_confirmed_baseline_is_not_untuned_and_one_that_is_not_is(compared: dict[str, Path], tmp_path: Path) -> None:
     evidence = pd.read_csv(compared["found"] / "results/test/evidence.csv")
     assert evidence["untuned"].tolist() == [False]
-    assert "untuned" in compare(job(tmp_path, World(), **WAYS["linear"], confirm=False)).text
+    assert "untuned" in compare(job(tmp_path, World(), **WAYS["linear"], confirm=False)).shown(100)
     assert pd.read_csv(tmp_path / "results/test/evidence.csv")["untuned"].tolist() == [True]
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
 import pandas as pd
 import pytest
 from range_test_runs import Curve, flat, peak_at, read_test, write_test
@@ -19,7 +20,7 @@ from clrbench.analysis import tables
 from clrbench.analysis.tables import TABLES, Table
 from clrbench.answer import ExitCode
 from clrbench.commands import report as report_command
-from clrbench.commands.report import FailIf, range_tests_answer, report, report_experiment, write_range_test
+from clrbench.commands.report import Asked, FailIf, range_tests_answer, report, report_experiment, write_range_test
 from clrbench.errors import ResultsError
 from clrbench.report import page
 from clrbench.spec import Spec, to_yaml
@@ -61,13 +62,14 @@ def test_report_writes_every_contract_file_and_the_same_bytes_again(folder: Resu
     first = {name: (folder.root / name).read_bytes() for name in [*names, *plots, "report.html"]}
     again = report_experiment(folder, spec, ["a warning"])
     assert {name: (folder.root / name).read_bytes() for name in first} == first
-    assert again == answer
-    assert answer.text.startswith(
-        "torch: clr beats constant (untuned). Test accuracy: clr 0.7350, constant 0.7000; difference +0.0350"
-    )
+    assert (again.data, again.shown(100)) == (answer.data, answer.shown(100))
+    lines = answer.shown(100).splitlines()
+    assert "Verdict   torch: clr beats constant (untuned)." in click.unstyle("\n".join(lines))
     assert answer.exit_code is ExitCode.DONE
-    assert "\n\nWarnings:\n  - a warning\n\n" in answer.text
-    assert answer.text.endswith(f"Tables, plots and page: {folder.root}")
+    assert [click.unstyle(line) for line in lines[-2:]] == [
+        "Warnings  a warning",
+        f"Page      {folder.root / 'report.html'}",
+    ]
     assert (answer.data["warnings"], answer.data["results"]) == (["a warning"], str(folder.root))
 
 
@@ -104,7 +106,7 @@ def test_an_experiment_of_one_arm_has_a_comparison_of_headers_only(folder: Resul
     write_run(folder, "constant", 0, [0.1, 0.2, 0.3])
     answer = report_experiment(folder, make_spec(arms={"constant": CONSTANT}, seeds=1), [])
     assert len((folder.root / "comparison.csv").read_text().splitlines()) == 1
-    assert "nothing to compare" in answer.text
+    assert "nothing to compare" in answer.shown(100)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -122,7 +124,7 @@ def test_missing_runs_are_warned_about(folder: ResultsFolder) -> None:
     answer = report_experiment(folder, make_spec(seeds=8), [])
     warning = "4 of 16 runs are not finished; run `clrbench compare` again to make them"
     assert answer.data["warnings"] == [warning]
-    assert f"Warnings:\n  - {warning}" in answer.text
+    assert "No verdict yet: 4 of 16 runs are not finished." in answer.shown(200)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -146,15 +148,12 @@ def test_a_second_look_with_more_seeds_is_charged_and_the_same_look_again_is_not
     ends = [0.72, 0.71, 0.74, 0.76, 0.71, 0.75, 0.73]
     spec = write_pairs(folder, ends[:6])
     first = report_experiment(folder, spec, [])
-    assert report_experiment(folder, spec, []).text == first.text
+    assert report_experiment(folder, spec, []).shown(100) == first.shown(100)
     second = report_experiment(folder, write_pairs(folder, ends), [])
     (verdict,) = second.data["verdicts"]
     assert (verdict["looks"], verdict["alpha"], verdict["verdict"]) == (2, 0.025, "better")
-    assert (
-        "torch: clr beats constant (untuned). This is look 2 at the verdict on torch: the level is 0.05 / 2"
-        in second.text
-    )
-    assert "97.5 % interval" in second.text
+    assert "torch: clr beats constant (untuned). Interim look 2: judged at alpha 0.05 / 2" in second.shown(200)
+    assert "97.5 % CI" in second.shown(100)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -179,20 +178,20 @@ def test_the_exit_code_says_what_was_asked(
     found = {"schedule": {"name": "constant", "lr": {"value": 0.1, "steps": 9}}}
     spec = make_spec(seeds=6, arms={"constant": found, "clr": CONSTANT})
     for allow_untuned in (False, True):
-        assert report_experiment(folder, spec, [], fail_if, allow_untuned=allow_untuned).exit_code is code
+        assert report_experiment(folder, spec, [], Asked(fail_if, allow_untuned=allow_untuned)).exit_code is code
     # The word in the table is that of the numbers; only what counts as not better depends on how the baseline was found.
     untuned, condition = make_spec(seeds=6), fail_if == "not-better"
-    answer = report_experiment(folder, untuned, [], fail_if)
+    answer = report_experiment(folder, untuned, [], Asked(fail_if))
     refused = condition and end == 0.8
     assert answer.exit_code is (ExitCode.CONDITION_HOLDS if refused else code)
     sentence = (
         "--fail-if not-better: better than an untuned baseline counts as not better (clr against constant on torch); tune the "
         "baseline, or give --allow-untuned."
     )
-    assert (sentence in answer.text) is refused
-    allowed = report_experiment(folder, untuned, [], fail_if, allow_untuned=True)
+    assert (sentence in answer.shown(100)) is refused
+    allowed = report_experiment(folder, untuned, [], Asked(fail_if, allow_untuned=True))
     assert allowed.exit_code is code
-    assert "allow-untuned" not in allowed.text
+    assert "allow-untuned" not in allowed.shown(100)
     assert allowed.data == answer.data
 
 
@@ -244,7 +243,8 @@ def begin(folder: ResultsFolder, spec: Spec, warnings: list[str]) -> None:
 def test_a_report_on_a_folder_takes_spec_and_warnings_from_it(folder: ResultsFolder) -> None:
     spec = write_pairs(folder, ENDS)
     begin(folder, spec, ["a warning"])
-    assert report([folder.root]) == report_experiment(folder, spec, ["a warning"])
+    again, first = report([folder.root]), report_experiment(folder, spec, ["a warning"])
+    assert (again.data, again.shown(100), again.exit_code) == (first.data, first.shown(100), first.exit_code)
 
 
 @pytest.mark.usefixtures("undrawn")

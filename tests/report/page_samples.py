@@ -6,11 +6,11 @@ from typing import Any
 from runs_on_disk import findings_of, write_run
 from specs import CONSTANT, make_spec
 
+from clrbench.analysis.glance import glance
 from clrbench.analysis.tables import Findings
 from clrbench.report.figures.plot import DrawnPlot
 from clrbench.report.figures.registry import draw_figures
 from clrbench.report.page import PageContent, page_content
-from clrbench.report.text import findings_text
 from clrbench.spec import Spec
 from clrbench.store import ResultsFolder
 
@@ -46,4 +46,4 @@ def sample_content(root: Path, *, hostile: str = "", with_figures: bool = True) 
     """Return the page of six pairs; `hostile` is the path of the data set, a warning and a version."""
     findings = sample_findings(root, hostile=hostile)
     figures: tuple[DrawnPlot, ...] = draw_figures(findings) if with_figures else ()
-    return page_content(findings, findings_text(findings), [hostile] if hostile else [], figures)
+    return page_content(findings, glance(findings), [hostile] if hostile else [], figures)

@@ -17,8 +17,10 @@ from specs import CONSTANT
 
 from clrbench.commands.report import report
 from clrbench.errors import SpecError
-from clrbench.report.page import PageContent, prose, render_page
+from clrbench.report.details import WordTable
+from clrbench.report.page import PageContent, render_page
 from clrbench.report.page_table import PageTable
+from clrbench.report.standings import StandingsTable
 from clrbench.spec import load_spec, to_yaml
 from clrbench.store import ResultsFolder
 
@@ -52,9 +54,9 @@ class Structure(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        kept = [(name, {"alt": "", "src": str(value)[:11]}.get(name, value)) for name, value in attrs]
+        kept = [(name, {"alt": "", "aria-label": "", "src": str(value)[:11]}.get(name, value)) for name, value in attrs]
         self.elements.append((tag, kept))
-        self.text += "".join(f"\n{value}" for name, value in attrs if name == "alt")
+        self.text += "".join(f"\n{value}" for name, value in attrs if name in {"alt", "aria-label"})
 
     def handle_endtag(self, tag: str) -> None:
         self.elements.append(tag)
@@ -77,6 +79,16 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> PageContent:
     return sample_content(tmp_path_factory.mktemp("page"))
 
 
+def standings(table: StandingsTable, text: str) -> StandingsTable:
+    """Return a table with a text in every cell and heading."""
+    rows = tuple(
+        replace(row, label=text, mean=text, difference=text, p_value=text, verdict=text, times=(text,) * len(row.times))
+        for row in table.rows
+    )
+    headings = dict.fromkeys(("backend", "metric", "difference", "p_value"), text)
+    return replace(table, rows=rows, targets=(text,) * len(table.targets), **headings)
+
+
 def filled(content: PageContent, text: str) -> PageContent:
     """Return a page with a text wherever one can stand."""
     table = PageTable(text, text, pd.DataFrame({text: [text], "value": [0.5]}))
@@ -84,9 +96,15 @@ def filled(content: PageContent, text: str) -> PageContent:
     return replace(
         content,
         title=text,
-        verdict=prose(f"{text}\n  {text}"),
-        warnings=(text,),
-        tables=(table,),
+        asked=text,
+        rates=(text,),
+        verdicts=(text,),
+        use=(text,),
+        standings=tuple(standings(one, text) for one in content.standings),
+        forest=content.forest and replace(content.forest, alt=text),
+        warnings=(text,) * 4,
+        notes=(text,),
+        detail_tables=(WordTable(text, (text,), ((text,),)),),
         figures=tuple(replace(figure, name=text, caption=text, alt=text) for figure in content.figures),
         text_curves=tuple(replace(curve, caption=text, drawing=text, words=text) for curve in content.text_curves),
         more_tables=(table, long),

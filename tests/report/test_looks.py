@@ -3,12 +3,13 @@
 from typing import Any
 
 import pytest
+from answers import flowing
 from runs_in_memory import results_of, stored_run
 
 from clrbench.analysis.results import LookedAt, Results
 from clrbench.analysis.tables import Findings, analyse
 from clrbench.report.looks import look_warnings, unfinished_words
-from clrbench.report.text import finding_warnings, findings_data, findings_text
+from clrbench.report.text import finding_warnings, findings_data
 from clrbench.store import RunKey
 
 
@@ -21,22 +22,23 @@ def findings(*arguments: Any, **looked: Any) -> Findings:
     return analyse(results(*arguments, **looked))
 
 
-def first_line(found: Findings) -> str:
-    return findings_text(found).splitlines()[0]
+def verdict(found: Findings) -> str:
+    """Return the verdict in words, and what belongs to it."""
+    return flowing(found).partition("Verdict ")[2].partition(" torch test accuracy")[0]
 
 
 def test_a_first_look_at_a_finished_experiment_is_not_spoken_of() -> None:
     found = findings(7)
-    assert first_line(found).startswith("torch: clr beats constant (untuned). Test accuracy: ")
+    assert verdict(found) == "torch: clr beats constant (untuned)."
     assert list(look_warnings(found)) == []
     (row,) = findings_data(found, [])["verdicts"]
     assert (row["looks"], row["left_out_seeds"], row["num_missing_runs"], row["risk_over_looks"]) == (1, "", 0, 0.05)
 
 
 def test_another_look_says_its_level_and_what_all_looks_risk() -> None:
-    assert first_line(findings(7, index=2)).startswith(
-        "torch: clr beats constant (untuned). This is look 2 at the verdict on torch: the level is 0.05 / 2, and over all looks "
-        "the risk of a false better or worse is at most about 0.07. Test accuracy: "
+    assert verdict(findings(7, index=2)) == (
+        "torch: clr beats constant (untuned). Interim look 2: judged at alpha 0.05 / 2; the risk of a false verdict over all "
+        "looks is at most about 0.07."
     )
 
 
@@ -46,11 +48,11 @@ def test_another_look_says_its_level_and_what_all_looks_risk() -> None:
 def test_an_unfinished_experiment_has_no_verdict_and_says_why_first(seeds: Any, missing: str) -> None:
     found = findings(seeds)
     assert unfinished_words(found) == f"{missing} not finished"
-    assert first_line(found).startswith(
-        f"torch: cannot tell clr from constant (untuned). There is no verdict yet: {missing} not finished. Test accuracy: "
+    assert verdict(found).startswith(
+        f"torch: cannot tell clr from constant (untuned). No verdict yet: {missing} not finished."
     )
-    assert "It would take" not in findings_text(found)
-    assert "would decide it" not in findings_text(found)
+    assert "would take" not in flowing(found)
+    assert "No verdict on" not in flowing(found)
     assert f"{missing} not finished; run `clrbench compare` again to make them" in list(finding_warnings(found))
 
 
@@ -70,19 +72,17 @@ def test_a_single_missing_run_is_one() -> None:
 )
 def test_seeds_that_are_left_out_are_named_first_and_warned_about(shown: set[int], words: str) -> None:
     found = findings(7, seeds=frozenset(shown))
-    assert first_line(found).startswith(
-        f"torch: no difference shown between clr and constant (untuned). There is no verdict while {words}: put them back, "
-        "or give the experiment a new name. Test accuracy: "
+    assert verdict(found) == (
+        f"torch: no difference shown between clr and constant (untuned). No verdict while {words}. Put them back, or give the "
+        "experiment a new name."
     )
     assert list(look_warnings(found)) == [f"torch: no verdict while {words}"]
 
 
 def test_too_few_pairs_beside_seeds_that_are_left_out_cannot_tell() -> None:
     found = findings(5, pairs=5, seeds=frozenset({7}))
-    assert first_line(found).startswith(
-        "torch: cannot tell clr from constant (untuned). There is no verdict while seed 7 was "
-    )
-    assert "It would take at least 6 seeds." in first_line(found)
+    assert verdict(found).startswith("torch: cannot tell clr from constant (untuned). No verdict while seed 7 was ")
+    assert "A verdict would take at least 6 seeds." in verdict(found)
 
 
 def test_finished_pairs_that_the_spec_does_not_ask_for_are_warned_about() -> None:
@@ -93,4 +93,7 @@ def test_finished_pairs_that_the_spec_does_not_ask_for_are_warned_about() -> Non
         "torch: finished runs with seeds 7 to 9 lie here that the spec does not ask for; if their numbers were ever seen, the "
         "verdict is worth nothing without them: put them back"
     ]
-    assert first_line(found).startswith("torch: clr beats constant (untuned). Test accuracy")
+    assert verdict(found) == (
+        "torch: clr beats constant (untuned). Finished runs with seeds 7 to 9 lie here that the spec does not ask for: put "
+        "them back."
+    )

@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from answers import shown
 from page_samples import HOSTILE, sample_content, sample_findings, sample_spec
 from runs_on_disk import findings_of, provenance, write_run
 from specs import CONSTANT
 
-from clrbench.report.page import PageContent, page_content, prose, provenance_entries, render_page
+from clrbench.analysis.glance import glance
+from clrbench.report.answer import NOTHING_TO_COMPARE
+from clrbench.report.page import PageContent, page_content, provenance_entries, render_page
 from clrbench.report.page_table import PageTable
-from clrbench.report.text import findings_text
 from clrbench.store import ResultsFolder
 
 BAD = HOSTILE.format(address="https://example.org/spy.png")
@@ -37,6 +39,9 @@ class Elements(HTMLParser):
         self.found.append((tag, dict(attrs), []))
         if tag not in VOID:
             self.open.append((tag, self.found[-1][2]))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs), []))
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop()[0] == tag
@@ -67,35 +72,47 @@ def elements(html: str) -> Elements:
     return Elements(html)
 
 
-def test_the_verdict_stands_first_then_numbers_plots_text_tables_spec_and_provenance(elements: Elements) -> None:
-    headings = ["Verdict", "Warnings", "In numbers", "Plots", "As text", "All tables", "Spec", "Provenance"]
+def test_the_answers_stand_first_then_table_and_forest_plot_and_the_rest_is_folded(
+    elements: Elements, html: str
+) -> None:
+    headings = ["Which rate?", "Does it beat the baseline?", "Warnings", "Pictures", "Behind the answer", "All tables"]
     assert elements.texts("h1") == ["sample"]
     assert elements.texts("h2") == headings
     assert not [name for name, _, _ in elements.found if re.fullmatch("h[3-6]", name)]
-    assert elements.texts("p")[0].startswith(
-        "torch: clr beats constant (untuned). Test accuracy: clr 0.8250, constant 0.7000;"
-    )
+    assert elements.texts("p")[1:3] == [
+        "torch: as the spec gives them; nothing was searched",
+        "torch: clr beats constant (untuned).",
+    ]
+    order = ['id="rate"', 'id="verdict"', 'class="standings"', 'class="picture forest"', 'id="warnings"', 'id="plots"']
+    places = [html.index(part) for part in order]
+    assert places == sorted(places)
+    answer, rest = html.split('<h2 id="more">')
+    assert len(re.sub(r"<style>.*?</style>|<[^>]+>", " ", answer, flags=re.DOTALL).split()) < 900
+    assert answer.count("<details>") == 0
+    assert rest.count("<table>") == rest.count("<caption")
 
 
-def test_every_word_of_the_verdict_is_on_the_page(tmp_path: Path) -> None:
+def test_the_page_says_the_words_of_the_terminal(tmp_path: Path) -> None:
     findings = sample_findings(tmp_path)
-    text = findings_text(findings)
-    parts = Elements(render_page(page_content(findings, text, [], ()))).found
-    said = " ".join("".join(text) for name, _, text in parts if name in {"p", "li"})
-    words = text.split()
-    assert [word.strip(",") for word in words] == [word.strip(",") for word in said.split()][: len(words)]
+    page = Elements(render_page(page_content(findings, glance(findings), [], ())))
+    said = {
+        text for name, _, parts in page.found if name in {"p", "td", "th", "li", "code"} for text in ["".join(parts)]
+    }
+    lines = [line[10:] for line in shown(findings).splitlines() if line.startswith(("Rates", "Verdict", "Use it"))]
+    assert set(lines) <= said
+    (table,) = page_content(findings, glance(findings), [], ()).standings
+    assert {cell for row in table.rows for cell in table.cells(row)} <= said
 
 
-def test_prose_makes_paragraphs_of_lines_and_lists_of_indented_ones() -> None:
-    text = "One.\nTwo.\n\nAt the end:\n  torch  clr       mean 0.9\n  torch  constant  mean 0.8\n\nWarnings:\n  - this"
-    lists = ("torch, clr, mean 0.9", "torch, constant, mean 0.8"), ("this",)
-    assert prose(text) == ("One.", "Two.", "At the end:", lists[0], "Warnings:", lists[1])
+def test_a_page_weighs_little_and_its_pictures_are_markup(html: str) -> None:
+    assert len(html) < 500_000
+    assert "<img" not in html
+    assert "data:image" not in html
 
 
 def test_text_that_means_harm_stays_text(html: str, elements: Elements) -> None:
     assert "<script" not in html
     assert elements.attributes("script") == []
-    assert all(str(image["src"]).startswith("data:image/png;base64,") for image in elements.attributes("img"))
     assert BAD in elements.texts("li")
     assert any(f"dataset: {BAD}.npz" in text.replace("''", "'") for text in elements.texts("pre"))
     assert f"2.0{BAD}" in elements.texts("dd")
@@ -106,13 +123,15 @@ def test_text_that_means_harm_stays_text_in_titles_tables_and_figures(content: P
     figures = tuple(replace(figure, name=BAD, caption=BAD, alt=BAD) for figure in content.figures)
     curves = tuple(replace(curve, caption=BAD, drawing=BAD, words=BAD) for curve in content.text_curves)
     tables = (PageTable(BAD, BAD, frame),)
-    changed = replace(content, title=BAD, figures=figures, text_curves=curves, tables=tables, provenance={BAD: BAD})
+    changed = replace(
+        content, title=BAD, figures=figures, text_curves=curves, more_tables=tables, provenance={BAD: BAD}
+    )
     html = render_page(changed)
     elements = Elements(html)
     assert "<script" not in html
     assert elements.texts("h1") == [BAD]
-    assert len(elements.attributes("img")) == len(figures)
-    assert {image["alt"] for image in elements.attributes("img")} == {BAD}
+    pictures = [found["aria-label"] for found in elements.attributes("svg")]
+    assert pictures[1:] == [BAD] * len(figures)
 
 
 def test_nothing_is_asked_of_any_other_place(elements: Elements) -> None:
@@ -121,8 +140,10 @@ def test_nothing_is_asked_of_any_other_place(elements: Elements) -> None:
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
     ]
     places = [value for _, found, _ in elements.found for name, value in found.items() if name in {"src", "href"}]
-    assert len(places) == 1 + len(elements.attributes("img")) > 4
-    assert all(str(place).startswith("data:") for place in places)
+    assert len(places) > 50
+    assert {str(place)[0] for place in places} == {"#", "d"}
+    assert [place for place in places if not str(place).startswith("#")] == ["data:,"]
+    assert not re.search(r"url\((?!#)", "".join(str(found) for _, found, _ in elements.found))
     (style,) = elements.texts("style")
     assert "url(" not in style
     assert "@import" not in style
@@ -138,7 +159,7 @@ def test_tables_have_captions_and_headings_for_rows_and_columns(elements: Elemen
     assert {cell["scope"] for cell in elements.attributes("th")} == {"row", "col"}
     regions = [found for found in elements.attributes("div") if found.get("role") == "region"]
     names = [caption["id"] for caption in elements.attributes("caption")]
-    assert [region["aria-labelledby"] for region in regions] == names
+    assert [region["aria-labelledby"] for region in regions if "aria-labelledby" in region] == names
     assert {region["tabindex"] for region in regions} == {"0"}
     assert len(set(names)) == num_tables
 
@@ -146,7 +167,10 @@ def test_tables_have_captions_and_headings_for_rows_and_columns(elements: Elemen
 def test_every_id_is_there_once_and_every_reference_leads_to_one(elements: Elements) -> None:
     ids = [found["id"] for _, found, _ in elements.found if "id" in found]
     references = {found["aria-labelledby"] for _, found, _ in elements.found if "aria-labelledby" in found}
+    references |= {str(found["href"])[1:] for found in elements.attributes("use")}
+    references |= set(re.findall(r"url\(#([^)]+)\)", " ".join(str(found) for _, found, _ in elements.found)))
     assert len(set(ids)) == len(ids)
+    assert len(references) > 20
     assert references <= set(ids)
 
 
@@ -159,7 +183,7 @@ def test_a_table_that_the_page_knows_nothing_of_is_shown(content: PageContent) -
 def test_a_table_too_long_for_a_page_is_named(content: PageContent) -> None:
     rows = pd.DataFrame({"step": range(251), "lr": 0.125})
     for frame, number in ((rows, 0), (rows[:250], 250)):
-        shown = render_page(replace(content, tables=(), more_tables=(PageTable("schedule.csv", "Rates", frame),)))
+        shown = render_page(replace(content, more_tables=(PageTable("schedule.csv", "Rates", frame),)))
         assert shown.count('<td class="number">0.125</td>') == number
         assert ("see schedule.csv beside it. Its columns: step, lr." in shown) is (number == 0)
 
@@ -202,9 +226,8 @@ def test_alternative_texts_hold_the_numbers_of_the_plot(content: PageContent) ->
         "0.7000. Test accuracy of clr (torch): 0.6000 (epoch 1), last 0.8250 (epoch 2.5), 95 % interval 0.8054 to "
         "0.8446."
     )
-    assert words["differences"].startswith(
-        "clr - constant (torch): mean +0.1250, interval +0.1000 to +0.1500, 6 pairs: 6 won"
-    )
+    assert content.forest is not None
+    assert content.forest.alt == "clr - constant (torch): +12.5 %, interval +10.0 to +15.0; better."
     assert words["time_to_target"] == (
         "Test accuracy at least 0.5 (torch): 6 of 6 runs of constant reach it, the median run at epoch 2, 6 stay there; 6 of "
         "6 runs of clr reach it, the median run at epoch 1, 6 stay there. Test accuracy at least 0.9 (torch): 0 of 6 runs of "
@@ -213,12 +236,22 @@ def test_alternative_texts_hold_the_numbers_of_the_plot(content: PageContent) ->
 
 
 def test_every_figure_has_its_picture_alternative_text_and_caption(content: PageContent, elements: Elements) -> None:
-    assert len(content.figures) == 7
-    images = elements.attributes("img")
-    assert [image["src"] for image in images] == [figure.data_uri for figure in content.figures]
-    assert [image["alt"] for image in images] == [figure.alt for figure in content.figures]
+    assert [figure.name for figure in content.figures] == [
+        *("test_accuracy", "test_loss", "train_loss", "lr_schedule", "time_to_target")
+    ]
+    pictures = elements.attributes("svg")
+    assert content.forest is not None
+    assert [picture["aria-label"] for picture in pictures] == [one.alt for one in (content.forest, *content.figures)]
+    assert {picture["role"] for picture in pictures} == {"img"}
     captions = elements.texts("figcaption")
-    assert captions[: len(images)] == [figure.caption for figure in content.figures]
+    assert captions[: len(content.figures)] == [figure.caption for figure in content.figures]
+
+
+def test_texts_of_a_picture_stay_text_and_greys_follow_the_scheme(content: PageContent) -> None:
+    (curves,) = (figure for figure in content.figures if figure.name == "test_accuracy")
+    assert ">test accuracy (fraction)</text>" in curves.svg.body
+    assert "var(--ground)" in curves.svg.body
+    assert set(re.findall("#[0-9a-f]{6}", curves.svg.body)) == {"#0072b2", "#d55e00"}
 
 
 def test_text_curves_are_those_of_the_means(content: PageContent, tmp_path: Path) -> None:
@@ -230,7 +263,8 @@ def test_text_curves_are_those_of_the_means(content: PageContent, tmp_path: Path
     folder = ResultsFolder(tmp_path)
     write_run(folder, "constant", 0, [0.4, 0.6, 0.7])
     write_run(folder, "clr", 0, [0.4, 0.6, 0.7], status="diverged")
-    (curve,) = page_content(findings_of(folder, sample_spec(seeds=1)), "", [], ()).text_curves
+    findings = findings_of(folder, sample_spec(seeds=1))
+    (curve,) = page_content(findings, glance(findings), [], ()).text_curves
     assert curve.caption.endswith("on torch, mean over the seeds that had not diverged")
 
 
@@ -238,10 +272,10 @@ def test_a_single_arm_without_targets_makes_a_page(tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path)
     write_run(folder, "constant", 0, [0.4, 0.6, 0.5])
     findings = findings_of(folder, sample_spec(seeds=1, arms={"constant": CONSTANT}, targets={}))
-    elements = Elements(render_page(page_content(findings, "Nothing to compare.", [], ())))
-    assert elements.texts("h2") == ["Verdict", "In numbers", "As text", "All tables", "Spec", "Provenance"]
-    shown = [caption["id"] for caption in elements.attributes("caption")]
-    assert len(shown) == 1 + sum(not table.empty for table in findings.tables.values())
+    elements = Elements(render_page(page_content(findings, glance(findings), [], ())))
+    assert elements.texts("h2") == ["Which rate?", "Does it beat the baseline?", "Behind the answer", "All tables"]
+    assert elements.attributes("svg") == []
+    assert NOTHING_TO_COMPARE in elements.texts("p")[2]
 
 
 def test_colours_have_enough_contrast_in_both_schemes() -> None:

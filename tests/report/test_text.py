@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from answers import flowing, shown
 from runs_in_memory import NO_SEARCH, results_of, stored_run
 from specs import CONSTANT
 
@@ -17,13 +19,9 @@ from clrbench.analysis.results import LookedAt
 from clrbench.analysis.search import CHOSEN_COLUMNS, SEARCH_COLUMNS, Search
 from clrbench.analysis.tables import Findings, analyse
 from clrbench.rates import Rates
-from clrbench.report.text import (
-    NOTHING_TO_COMPARE,
-    finding_warnings,
-    findings_data,
-    findings_text,
-    pairs_left_out,
-)
+from clrbench.report.answer import NOTHING_TO_COMPARE
+from clrbench.report.text import finding_warnings, findings_data
+from clrbench.report.words import pairs_left_out
 from clrbench.store import StoredRun
 
 NAN = math.nan
@@ -47,15 +45,20 @@ def against_constant(clr: Sequence[float], constant: float = 0.7, **changes: Any
 # The verdict.
 
 
-def test_the_answer_comes_first_and_its_numbers_follow() -> None:
-    text = findings_text(against_constant([0.71, 0.74, 0.72, 0.75, 0.73, 0.76]))
-    assert text.startswith(
-        "torch: clr beats constant (untuned). Test accuracy: clr 0.7350, constant 0.7000; difference +0.0350 (median +0.0350), "
-        "95 % interval +0.0100 to +0.0600 (over test rows too: +0.0102 to +0.0598), p = 0.0312, 6 pairs: "
-    )
-    assert "p = 0.0312, 6 pairs: 6 won, 0 tied, 0 lost." in text
-    assert "  torch  constant  mean 0.7000, sd 0.0000, from 0.7000 to 0.7000, 6 runs" in text
-    assert "  torch  clr       mean 0.7350, sd 0.0187, from 0.7100 to 0.7600, 6 runs" in text
+def test_the_answer_stands_first_and_its_numbers_in_a_table() -> None:
+    lines = shown(against_constant([0.71, 0.74, 0.72, 0.75, 0.73, 0.76])).splitlines()
+    assert lines == [
+        "test: mlp on mnist, 100 rows, sgd, batch 100, 4 epochs, 6 seeds; accuracy in %",
+        "Rates     torch: as the spec gives them; nothing was searched",
+        "Verdict   torch: clr beats constant (untuned).",
+        "",
+        "torch     test accuracy  difference, 95 % CI  p      verdict",
+        "clr       73.5 +- 1.9    +3.5 [+1.0, +6.0]    0.031  + better",
+        "constant  70.0 +- 0.0    (baseline)",
+        "",
+        "Use it    torch: clr: constant(lr=0.1), 5 updates",
+        "Page      report.html",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -70,19 +73,21 @@ def test_the_answer_comes_first_and_its_numbers_follow() -> None:
 )
 def test_every_verdict_has_its_answer_and_says_untuned_in_it(ends: list[float], answer: str) -> None:
     verdict = {"margin": 0.01}
-    text = findings_text(against_constant(ends, verdict=verdict))
-    assert text.startswith(f"torch: {answer.format('constant (untuned)')}. ")
+    text = flowing(against_constant(ends, verdict=verdict))
+    assert f"Verdict torch: {answer.format('constant (untuned)')}." in text
     arms = {"constant": FOUND, "clr": CONSTANT}
-    text = findings_text(against_constant(ends, arms=arms, verdict=verdict))
-    assert text.startswith(f"torch: {answer.format('constant')}. ")
+    text = flowing(against_constant(ends, arms=arms, verdict=verdict))
+    assert f"Verdict torch: {answer.format('constant')}." in text
 
 
 def test_arms_whose_rates_were_found_at_a_cost_that_nobody_states_are_named_once() -> None:
-    line = "The updates that found the rates of {} are not known, so there are no totals with them: give `steps`"
-    assert findings_text(against_constant(ENDS)).count(line.format("constant and clr")) == 1
-    one = findings_text(against_constant(ENDS, arms={"constant": FOUND, "clr": CONSTANT}))
-    assert line.format("clr") in one
-    assert "are not known" not in findings_text(against_constant(ENDS, arms=dict.fromkeys(["constant", "clr"], FOUND)))
+    line = "No totals for {} whose rates have no `steps`: {}."
+    both = flowing(against_constant(ENDS), details=True)
+    assert both.count(line.format("2 arms", "constant and clr")) == 1
+    one = flowing(against_constant(ENDS, arms={"constant": FOUND, "clr": CONSTANT}), details=True)
+    assert line.format("1 arm", "clr") in one
+    found = against_constant(ENDS, arms=dict.fromkeys(["constant", "clr"], FOUND))
+    assert "No totals" not in flowing(found, details=True)
 
 
 def test_caveats_of_a_range_test_are_warnings() -> None:
@@ -114,19 +119,18 @@ def test_a_low_baseline_is_warned_about_after_training_only_where_it_was_not_kno
     ]
 
 
-def test_what_follows_from_a_verdict_is_said() -> None:
-    equivalent = findings_text(against_constant([0.7] * 6, verdict={"margin": 0.01}))
-    assert "The whole interval lies within the margin of 0.01." in equivalent
-    shown = findings_text(against_constant([0.6, 0.8] * 3))
-    assert "So many pairs show a difference of " in shown
-    assert " four times in five." in shown
+def test_what_follows_from_a_verdict_stands_behind_it() -> None:
+    equivalent = flowing(against_constant([0.7] * 6, verdict={"margin": 0.01}), details=True)
+    assert "Equivalent: the whole interval lies within the margin 0.01." in equivalent
+    detectable = shown(against_constant([0.6, 0.8] * 3), 200, details=True)
+    assert re.search(r"detectable\n.* \d\d\.\d$", detectable, flags=re.MULTILINE)
 
 
 def test_few_pairs_have_no_interval_and_take_more_seeds() -> None:
     findings = against_constant([0.8] * 2)
-    text = findings_text(findings)
-    assert "no 95 % interval from so few pairs" in text
-    assert "It would take at least 6 seeds" in text
+    text = flowing(findings)
+    assert "+10.0 [unbounded] 0.5 ? cannot tell" in text
+    assert "A verdict would take at least 6 seeds." in text
     data = json.loads(json.dumps(findings_data(findings, []), allow_nan=False))
     (verdict,) = data["verdicts"]
     assert (verdict["verdict"], verdict["ci_low"], verdict["pairs"]) == ("cannot tell", None, 2)
@@ -152,91 +156,75 @@ def test_data_holds_what_was_asked_the_tables_and_the_warnings() -> None:
 
 def test_one_arm_alone_has_nothing_to_compare() -> None:
     findings = analyse(results_of(ending("constant", [0.7]), arms={"constant": CONSTANT}))
-    assert findings_text(findings).startswith(NOTHING_TO_COMPARE)
-    assert "nothing to compare" in NOTHING_TO_COMPARE
-    assert "  torch  constant  0.7000, 1 run" in findings_text(findings)
+    text = shown(findings)
+    assert f"Verdict   torch: {NOTHING_TO_COMPARE}" in text
+    assert "\ntorch     test accuracy\nconstant  70.0\n" in text
 
 
 def test_several_comparisons_are_allowed_for() -> None:
     arms = dict.fromkeys(["constant", "clr", "third"], CONSTANT)
     runs = [run for arm, end in zip(arms, (0.7, 0.8, 0.9), strict=True) for run in ending(arm, [end] * 7)]
-    text = findings_text(analyse(results_of(runs, arms=arms, seeds=7)))
-    assert text.count("The verdict allows for 2 comparisons (Holm).") == 2
+    findings = analyse(results_of(runs, arms=arms, seeds=7))
+    assert "torch: clr, third beat constant (untuned)." in flowing(findings)
+    assert "Holm p" in shown(findings)
+    assert "Verdicts on a backend are Holm-adjusted over 2 comparisons." in flowing(findings, details=True)
 
 
 def test_a_comparison_at_the_end_of_a_cycle_says_so() -> None:
     clr = {"schedule": {"name": "triangular", "base_lr": 0.01, "max_lr": 0.1, "step_size": "2 steps"}}
-    text = findings_text(against_constant([0.5] * 6, arms={"constant": CONSTANT, "clr": clr}))
-    assert "Compared at epoch 2, the end of the last whole cycle, in both arms: training ends amid a cycle." in text
+    text = flowing(against_constant([0.5] * 6, arms={"constant": CONSTANT, "clr": clr}))
+    assert "Compared at epoch 2, the end of the last whole cycle: training ends amid a cycle." in text
 
 
 def test_a_second_look_is_judged_at_its_own_level() -> None:
     first = results_of([*ending("constant", [0.7] * 7), *ending("clr", [*ENDS, 0.73])], seeds=7)
-    text = findings_text(analyse(first.with_looks({"torch": LookedAt(2)})))
-    assert ". This is look 2 at the verdict on torch: the level is 0.05 / 2, and over all looks" in text.splitlines()[0]
-    assert "97.5 % interval" in text
+    text = flowing(analyse(first.with_looks({"torch": LookedAt(2)})))
+    assert "Interim look 2: judged at alpha 0.05 / 2;" in text
+    assert "difference, 97.5 % CI" in text
 
 
 def test_scope_and_sampling_error_are_named() -> None:
-    text = findings_text(against_constant(ENDS))
-    assert (
-        "Scope: mlp on mnist, this split, these settings. The seeds vary initial weights, batch order, nothing else."
-        in text
-    )
-    assert "The 400 test rows are a sample too, as the seeds are: the intervals in brackets count both." in text
-    loss = findings_text(against_constant(ENDS, verdict={"metric": "test_loss"}))
-    assert "The 400 test rows are a sample too, as the seeds are: no interval above counts them." in loss
-    assert "are a sample too" not in findings_text(against_constant(ENDS, verdict={"metric": "train_accuracy"}))
+    text = flowing(against_constant(ENDS), details=True)
+    assert "Scope: mlp on mnist, this split and these settings." in text
+    assert "The seeds vary initial weights, batch order, nothing else." in text
+    assert "The 400 test rows are a sample too; the wider interval counts them where it is given." in text
+    train = flowing(against_constant(ENDS, verdict={"metric": "train_accuracy"}), details=True)
+    assert "are a sample too" not in train
 
 
 def test_published_values_are_set_beside_the_runs() -> None:
     arms = {"clr": {**CONSTANT, "published": {"test_accuracy": 0.85}}}
 
     def text_of(ends: list[float]) -> str:
-        return findings_text(analyse(results_of(ending("clr", ends), arms=arms)))
+        return flowing(analyse(results_of(ending("clr", ends), arms=arms)), details=True)
 
-    start = "Published test accuracy of clr: 0.85; on torch, "
-    expected = "2 of 3 runs lie below it, their median is 0.8000, from 0.7000 to 0.9000."
-    assert f"{start}{expected}" in text_of([0.7, 0.8, 0.9])
-    assert f"{start}1 of 1 runs that did not diverge lie below it" in text_of([0.7, NAN])
-    assert f"{start}every run diverged." in text_of([NAN])
+    start = "torch clr test accuracy, % 85.00"
+    assert f"{start} 2 of 3 80.00 70.00 90.00" in text_of([0.7, 0.8, 0.9])
+    assert f"{start} 1 of 1 70.00 70.00 70.00" in text_of([0.7, NAN])
+    assert f"{start} every run diverged - - -" in text_of([NAN])
 
 
 # Runs that diverged.
 
 
 def test_runs_that_diverged_are_named_with_what_they_count_as() -> None:
-    accuracy = findings_text(against_constant([NAN, *[0.7] * 5]))
-    assert (
-        "torch: 1 of 6 runs of clr diverged; in accuracy they count as a blind guess, and they are left out of the mean."
-        in accuracy
-    )
-    assert "clr 0.7000 (5 of 6 runs), constant 0.7000" in accuracy
-    assert "5 of 6 runs, the others diverged" in accuracy
-    loss = findings_text(against_constant([NAN, *[0.7] * 5], verdict={"metric": "test_loss"}))
-    assert "torch: 1 of 6 runs of clr diverged; their pairs are left out of the difference" in loss
+    accuracy = flowing(against_constant([NAN, *[0.7] * 5]))
+    assert "1 of 6 runs of clr diverged; in accuracy they count as a blind guess." in accuracy
+    loss = flowing(against_constant([NAN, *[0.7] * 5], verdict={"metric": "test_loss"}))
+    assert "1 of 6 runs of clr diverged; their pairs are left out of the difference." in loss
 
 
 def test_an_arm_of_which_every_run_diverged_has_no_mean() -> None:
-    text = findings_text(against_constant([NAN] * 2, verdict={"metric": "test_loss"}))
-    assert "clr (all runs diverged), constant 0.3000; no pair to compare." in text
-    assert "torch: 2 of 2 runs of clr diverged; their pairs are left out of the difference." in text
+    text = flowing(against_constant([NAN] * 2, verdict={"metric": "test_loss"}))
+    assert "clr all diverged no pair ? cannot tell" in text
+    assert "2 of 2 runs of clr diverged; their pairs are left out of the difference." in text
 
 
-@pytest.mark.parametrize(
-    ("ends", "sentence"),
-    [
-        ([0.8] * 7 + [NAN], " 1 pair is left out, as a diverged run has no loss (diverged: clr 1, constant 0)"),
-        ([0.8] * 6 + [NAN] * 2, " 2 pairs are left out, as a diverged run has no loss (diverged: clr 2, constant 0)"),
-    ],
-)
-def test_pairs_that_are_left_out_are_counted_and_no_verdict_rests_on_the_others(
-    ends: list[float], sentence: str
-) -> None:
+@pytest.mark.parametrize("ends", [[0.8] * 7 + [NAN], [0.8] * 6 + [NAN] * 2])
+def test_no_verdict_rests_on_the_pairs_that_a_divergence_leaves(ends: list[float]) -> None:
     findings = against_constant(ends, verdict={"metric": "test_loss"})
-    text = findings_text(findings)
-    assert f"{sentence}; this favours the arm that diverges." in text
-    assert "so no verdict is given." in text
+    text = flowing(findings)
+    assert "No verdict on clr: runs diverged in other pairs, of which the pairs that count say nothing." in text
     (row,) = findings_data(findings, [])["verdicts"]
     assert row["pairs_left_out"] == sum(map(math.isnan, ends))
 
@@ -251,51 +239,45 @@ def test_pairs_left_out_are_those_that_another_metric_has() -> None:
 
 
 def test_a_collapsed_arm_is_named_with_what_a_blind_guess_reaches() -> None:
-    text = findings_text(against_constant([0.25, 0.3, NAN, 0.7, 0.7, 0.7]))
+    found = against_constant([0.25, 0.3, NAN, 0.7, 0.7, 0.7])
     # A quarter and three standard errors of 400 rows.
-    assert (
-        "\ntorch: 3 of 6 runs of clr collapsed (1 diverged): no better than a blind guess (test accuracy up to 0.3150).\n"
-        "No other run collapsed; 6 runs of an arm without a collapse still leave possible that up to 39 % would.\n"
-    ) in text
+    said = "3 of 6 runs of clr collapsed (1 diverged): no better than the majority share (31.5 % with its error)."
+    assert said in flowing(found)
+    left = "No other run collapsed; 6 runs of an arm still leave a rate of up to 39 % possible."
+    assert flowing(found, details=True).count(left) == 1
 
 
-def test_what_runs_without_a_collapse_leave_possible_is_said_once() -> None:
-    text = findings_text(against_constant([*ENDS, 0.7, 0.7, 0.7, 0.7]))
-    assert text.count("collaps") == 2
-    assert (
-        "\nNo run collapsed; 10 runs of an arm without a collapse still leave possible that up to 26 % would.\n" in text
-    )
+def test_what_runs_without_a_collapse_leave_possible_is_said_once_behind_the_answer() -> None:
+    found = against_constant([*ENDS, 0.7, 0.7, 0.7, 0.7])
+    said = "No run collapsed; 10 runs of an arm still leave a rate of up to 26 % possible."
+    assert flowing(found, details=True).count(said) == 1
+    assert "collaps" not in flowing(found)
 
 
 def test_an_arm_whose_collapsed_runs_all_diverged_is_named_as_diverging() -> None:
-    text = findings_text(against_constant([NAN, *[0.8] * 5]))
+    text = flowing(against_constant([NAN, *[0.8] * 5]))
     assert "runs of clr collapsed" not in text
     assert "1 of 6 runs of clr diverged" in text
-    assert "No other run collapsed" in text
 
 
 def test_where_every_arm_collapsed_nothing_is_said_of_others() -> None:
-    text = findings_text(against_constant([0.2] * 6, constant=0.25))
+    text = flowing(against_constant([0.2] * 6, constant=0.25), details=True)
     assert "6 of 6 runs of constant collapsed: no better" in text
-    assert "No " not in text
+    assert "No other run" not in text
 
 
 def test_arms_that_a_collapse_keeps_from_being_equivalent_say_why() -> None:
-    text = findings_text(against_constant([0.2] * 6, constant=0.2, verdict={"margin": 0.01}))
-    assert text.startswith("torch: cannot tell clr from constant (untuned). ")
-    assert (
-        "6 tied, 0 lost. The interval lies within the margin, but a run collapsed, so the arms are not called equivalent."
-        in text
-    )
+    text = flowing(against_constant([0.2] * 6, constant=0.2, verdict={"margin": 0.01}))
+    assert "cannot tell clr from constant (untuned)." in text
+    assert "No verdict on clr: its interval lies within the margin, but a run collapsed." in text
 
 
 def test_a_pair_far_from_the_rest_is_named() -> None:
-    one = findings_text(against_constant([0.71, 0.72, 0.71, 0.73, 0.72, 0.4]))
-    assert "5 won, 0 tied, 1 lost. Seed 5 lies far from the rest: the mean hangs on it." in one
-    assert "difference -0.0350 (median +0.0150)" in one
-    two = findings_text(against_constant([0.4, 0.72, 0.71, 0.73, 0.72, 0.71, 0.4]))
-    assert "Seeds 0, 6 lie far from the rest: the mean hangs on them." in two
-    assert "far from the rest" not in findings_text(against_constant(ENDS))
+    one = flowing(against_constant([0.71, 0.72, 0.71, 0.73, 0.72, 0.4]), details=True)
+    assert "torch, clr - constant: seed 5 lies far from the rest, and the mean hangs on it." in one
+    two = flowing(against_constant([0.4, 0.72, 0.71, 0.73, 0.72, 0.71, 0.4]), details=True)
+    assert "seeds 0, 6 lie far from the rest, and the mean hangs on it." in two
+    assert "far from the rest" not in flowing(against_constant(ENDS), details=True)
 
 
 # Warnings.
@@ -311,22 +293,21 @@ def test_arms_that_give_one_class_to_every_row_are_warned_about() -> None:
         for number, (arm, end, right) in enumerate(zip(arms, ends, hits, strict=True))
     ]
     assert list(finding_warnings(analyse(results_of(runs, seeds=6)))) == [
-        "torch: every run of constant gives class 0 to every test row (test accuracy 0.1130 is the share of that class)",
-        "torch: 3 of 6 runs of clr give class 0 to every test row (test accuracy 0.1130 is the share of that class)",
+        "torch: every run of constant gives class 0 to every test row (test accuracy 11.3 %, the majority share)",
+        "torch: 3 of 6 runs of clr give class 0 to every test row (test accuracy 11.3 %, the majority share)",
     ]
+    assert "Every run of constant gives class 0 to every test row" in flowing(analyse(results_of(runs, seeds=6)))
 
 
 def test_the_answer_may_be_in_balanced_accuracy() -> None:
     runs = [stored_run("constant", seed, {5: 0.9}, balanced=[0.5]) for seed in range(6)]
     runs += [stored_run("clr", seed, {5: 0.8}, balanced=[0.7 + seed / 100]) for seed in range(5)]
     runs += [stored_run("clr", 5, {5: NAN})]
-    text = findings_text(analyse(results_of(runs, seeds=6, verdict={"metric": "test_balanced_accuracy"})))
+    text = flowing(analyse(results_of(runs, seeds=6, verdict={"metric": "test_balanced_accuracy"})))
     # The diverged run is a blind guess among four classes.
-    assert text.startswith(
-        "torch: no difference shown between clr and constant (untuned). Test balanced accuracy: clr 0.7200 (5 of 6 runs), "
-        "constant 0.5000; difference +0.1417 (median "
-    )
-    assert "Test balanced accuracy at the end:" in text
+    assert "no difference shown between clr and constant (untuned). 1 of 6 runs of clr diverged" in text
+    assert "torch test balanced accuracy difference" in text
+    assert re.search(r"clr 72\.0 \+- \d\.\d \+14\.2 \[", text)
 
 
 def test_missing_runs_and_pairs_of_two_versions_are_warned_about() -> None:
@@ -371,10 +352,8 @@ def tuned(scores: dict[float, list[float]], given: float = 0.01) -> Findings:
 
 def test_the_rate_chosen_stands_beside_the_one_given() -> None:
     findings = tuned({0.01: [0.5, 0.5], 0.03: [0.7, 0.5], 0.1: [0.1, 0.1]})
-    assert (
-        "\n\ntorch: constant was tuned on validation rows: the best of 3 rates is 0.03 (given: 0.01); the search took 24 "
-        "updates." in findings_text(findings)
-    )
+    assert "torch constant 0.01 0.03 6 24" in flowing(findings, details=True)
+    assert "Rates torch: constant 0.03, the best of those tried on validation rows" in flowing(findings)
     assert list(finding_warnings(findings)) == []
     assert findings_data(findings, [])["chosen"] == [
         {
@@ -415,5 +394,5 @@ def test_without_tries_nothing_is_said_of_a_search() -> None:
             ending("clr", [0.8]), NO_SEARCH, arms={"clr": {"schedule": {"name": "constant", "lr": [0.1, 0.2]}}}, seeds=1
         )
     )
-    assert "tuned on validation rows" not in findings_text(findings)
+    assert "Rates tried" not in flowing(findings, details=True)
     assert list(finding_warnings(findings)) == []

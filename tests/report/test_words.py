@@ -153,34 +153,6 @@ def test_a_caption_names_all_that_diverged_and_what_follows(diverged: list[int],
 
 
 @pytest.mark.parametrize(
-    ("diverged", "mean", "spread"),
-    [
-        (0, "0.9700", "mean 0.9700, sd 0.0123, from 0.9500 to 0.9800, 6 runs"),
-        (2, "0.9700 (4 of 6 runs)", "mean 0.9700, sd 0.0123, from 0.9500 to 0.9800, 4 of 6 runs, the others diverged"),
-    ],
-)
-def test_an_end_says_over_how_many_runs_its_mean_is(diverged: int, mean: str, spread: str) -> None:
-    (end,) = words.arm_ends(summary([diverged]), "test_accuracy")
-    assert (end.backend, end.arm, end.runs, end.diverged) == ("torch", "arm0", 6, diverged)
-    assert (end.mean_words, end.spread_words) == (mean, spread)
-
-
-def test_an_end_of_one_run_has_no_spread() -> None:
-    (end,) = words.arm_ends(summary([0], runs=1, sd=NAN, low=0.97, high=0.97), "test_accuracy")
-    assert (end.mean_words, end.spread_words) == ("0.9700", "0.9700, 1 run")
-    (end,) = words.arm_ends(summary([1], runs=2, sd=NAN, low=0.97, high=0.97), "test_accuracy")
-    assert (end.mean_words, end.spread_words) == (
-        "0.9700 (1 of 2 runs)",
-        "0.9700, 1 of 2 runs, the others diverged",
-    )
-
-
-def test_an_end_that_no_run_reached_has_no_number() -> None:
-    (end,) = words.arm_ends(summary([6], mean=NAN, sd=NAN, low=NAN, high=NAN), "test_accuracy")
-    assert (end.mean_words, end.spread_words) == ("(all runs diverged)", "(all runs diverged), 6 runs")
-
-
-@pytest.mark.parametrize(
     ("of_one_class", "runs", "diverged", "expected"),
     [
         (6, 6, 0, "every run of clr gives"),
@@ -193,5 +165,4 @@ def test_an_end_that_no_run_reached_has_no_number() -> None:
 )
 def test_how_many_runs_give_one_class_is_said(of_one_class: int, runs: int, diverged: int, expected: str) -> None:
     found = words.OneClass("keras", "clr", 7, of_one_class, runs, diverged, 0.25)
-    said = f"keras: {expected} class 7 to every test row (test accuracy 0.2500 is the share of that class)"
-    assert found.sentence == said
+    assert found.sentence == f"{expected} class 7 to every test row (test accuracy 25 %, the majority share)"

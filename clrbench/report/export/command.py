@@ -16,4 +16,4 @@ def export_line(root: Path, findings: Findings) -> str:
     same = won[0] if won and len(set(won)) == 1 else None
     only = next(iter(findings.spec.arms)) if len(findings.spec.arms) == 1 else None
     arm = labelled_arm(findings.spec, same) if same else only or "NAME"
-    return f"A schedule for your own script: clrbench export {shlex.quote(str(root))} --arm {arm} --to torch"
+    return f"as code: clrbench export {shlex.quote(str(root))} --arm {arm} --to torch"

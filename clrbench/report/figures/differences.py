@@ -21,7 +21,6 @@ from clrbench.report.figures.plot import Plot, sentences
 
 _ROW_INCHES = 0.55
 _REST_INCHES = 1.35
-_MARGIN_COLOUR = "#ececec"
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,13 @@ class PrimaryDifferences:
         metric = findings.spec.verdict.metric
         rows = read_rows(Comparison, comparison[comparison["metric"] == metric])
         return cls(rows, differences[differences["metric"] == metric])
+
+    def only(self, rows: Sequence[Comparison]) -> Self:
+        """Return some of the rows, with their pairs."""
+        keys = {(row.backend, row.candidate, row.baseline) for row in rows}
+        names = ("backend", "candidate", "baseline")
+        kept = [key in keys for key in zip(*(self.pairs[name] for name in names), strict=True)]
+        return type(self)(list(rows), self.pairs[kept])
 
     def dots(self, row: Comparison) -> DoubleArray:
         """Return the difference of each pair of a comparison, float64[pairs]."""
@@ -77,7 +83,7 @@ def draw_differences(findings: Findings) -> Figure | None:
     axes = figure.subplots()
     axes.grid(axis="y", visible=False)
     if margin > 0:
-        axes.axvspan(-margin, margin, color=_MARGIN_COLOUR, linewidth=0, zorder=0, label="_margin")
+        axes.axvspan(-margin, margin, color=style.BAND_COLOUR, linewidth=0, zorder=0, label="_margin")
     axes.axvline(0, color="#777777", linewidth=1, zorder=1)
     axes.set(xlim=primary.span(margin), ylim=(len(primary.rows) - 0.4, -0.6))
     for y, row in enumerate(primary.rows):

@@ -1,12 +1,13 @@
 """What a figure of an experiment is, before and after it is drawn."""
 
-import base64
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
 from clrbench.analysis.tables import Findings
+from clrbench.report.figures.style import to_png
+from clrbench.report.figures.svg import Svg, to_svg
 
 
 @dataclass(frozen=True)
@@ -21,19 +22,20 @@ class Plot:
 
 @dataclass(frozen=True)
 class DrawnPlot:
-    """A figure of one experiment, with the bytes of `plots/<name>.png`."""
+    """A figure of one experiment, as a page shows it and with the bytes of `plots/<name>.png`; empty where there is no file."""
 
     name: str
-    png: bytes
+    svg: Svg
     caption: str
     alt: str
-
-    @property
-    def data_uri(self) -> str:
-        """The picture as a `data:` URI."""
-        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
+    png: bytes = b""
 
 
 def sentences(clauses: Iterable[str]) -> str:
     """Return clauses as sentences."""
     return " ".join(f"{clause}." for clause in clauses)
+
+
+def drawn(figure: Figure, name: str, caption: str, alt: str) -> DrawnPlot:
+    """Return a figure both as a file and as a part of a page."""
+    return DrawnPlot(name, to_svg(figure, name), caption, alt, to_png(figure))

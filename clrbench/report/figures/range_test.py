@@ -2,17 +2,19 @@
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from clrbench.analysis.bounds import accuracy_column
+from clrbench.analysis.bounds import RangeTest, accuracy_column, confirmation_table, curve_table
 from clrbench.rates import Rates
 from clrbench.records import DoubleArray
 from clrbench.report.figures import style
+from clrbench.report.figures.plot import DrawnPlot, sentences
+from clrbench.report.figures.svg import to_svg
 from clrbench.report.words import metric_label
 from clrbench.spec import BackendName
 
@@ -24,6 +26,27 @@ _HIGHEST_LOSS = 3.0
 _REASON_CHARACTERS = 108
 _TRIED_COLOUR = "#333333"
 _MARKERS = {"constant": "o", "triangular": "^"}
+
+
+def range_test_pictures(tests: Mapping[str | None, RangeTest]) -> Iterator[DrawnPlot]:
+    """Yield the picture of each range test that has a sweep, for a page; its file stands beside its curve."""
+    for arm, test in tests.items():
+        curve = curve_table(test.sweeps)
+        if not curve.empty:
+            name = "range_test" if arm is None else f"range_test-{arm}"
+            figure = draw_range_test(curve, confirmation_table(test), test.bounds)
+            of_arm = "" if arm is None else f" of {arm}"
+            alt = sentences(_clauses(test.bounds))
+            yield DrawnPlot(name, to_svg(figure, name), f"LR range test{of_arm}: accuracy and loss over the rate", alt)
+
+
+def _clauses(rates: Mapping[BackendName, Rates]) -> Iterator[str]:
+    for backend, found in rates.items():
+        if found.reason is not None:
+            yield f"{backend}: no rates, {found.reason}"
+        else:
+            low, high = found.bounds
+            yield f"{backend}: base_lr {low:.3g}, max_lr {high:.3g}, constant {found.constant:.3g}"
 
 
 @style.house_style

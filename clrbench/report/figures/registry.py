@@ -5,9 +5,8 @@ from clrbench.report.figures.cost import COST
 from clrbench.report.figures.differences import DIFFERENCES
 from clrbench.report.figures.metrics import metric_plot
 from clrbench.report.figures.overview import OVERVIEW
-from clrbench.report.figures.plot import DrawnPlot
+from clrbench.report.figures.plot import DrawnPlot, drawn
 from clrbench.report.figures.schedule import LR_SCHEDULE
-from clrbench.report.figures.style import to_png
 from clrbench.report.figures.time_to_target import TIME_TO_TARGET
 
 FIGURES = (
@@ -25,9 +24,9 @@ FIGURES = (
 
 def draw_figures(findings: Findings) -> tuple[DrawnPlot, ...]:
     """Return the figures of an experiment in the order of `FIGURES`; those with nothing to show are left out."""
-    drawn = ((plot, plot.draw(findings)) for plot in FIGURES)
+    figures = ((plot, plot.draw(findings)) for plot in FIGURES)
     return tuple(
-        DrawnPlot(plot.name, to_png(figure), plot.caption(findings), plot.alt(findings))
-        for plot, figure in drawn
+        drawn(figure, plot.name, plot.caption(findings), plot.alt(findings))
+        for plot, figure in figures
         if figure is not None
     )

@@ -19,6 +19,8 @@ LineStyle: TypeAlias = Literal["-", "--", ":", "-."]
 Dashes: TypeAlias = tuple[float, Sequence[float]]
 
 MEAN_WIDTH = 1.8
+BAND_COLOUR = "#ececec"
+"""Of what is within the margin."""
 LINE_STYLES: tuple[LineStyle, ...] = ("-", "--", ":", "-.")
 _WIDTH_INCHES = 8.0
 _PNG_WIDTH_PIXELS = 1600
@@ -71,15 +73,19 @@ def draw_line(
     return axes.plot(x, y, color=colour, linewidth=MEAN_WIDTH, linestyle=line_style, label=arm)[0]
 
 
+def lay_out(figure: Figure) -> None:
+    """Put everything in a figure where it belongs, once: a second time would move things a little."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+
+
 @house_style
 def to_png(figure: Figure) -> bytes:
     """Return the figure as a PNG 1600 pixels wide, for display at 800; equal figures give equal bytes."""
     buffer = io.BytesIO()
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        # Only once: it starts from where it ended before, so that a second call would move things a little.
-        engine.execute(figure)
-        figure.set_layout_engine("none")
+    lay_out(figure)
     # Software: by default the file names the version of matplotlib that drew it.
     FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return buffer.getvalue()

@@ -10,6 +10,7 @@ from figure_samples import findings_from_metrics, metrics_table
 from matplotlib.figure import Figure
 from page_samples import sample_findings
 
+from clrbench.analysis.glance import glance
 from clrbench.analysis.tables import Findings
 from clrbench.report.figures import registry
 from clrbench.report.figures.plot import Plot
@@ -17,6 +18,7 @@ from clrbench.report.figures.registry import FIGURES, draw_figures
 from clrbench.report.figures.style import row_of_panels
 from clrbench.report.page import page_content, render_page
 
+NUMBERS = {"runs": 6, "runs_below": 1, "min": 0.7, "median": 0.8, "max": 0.9}
 COST_CURVE = {
     "backend": "torch",
     "arm": ["constant"] * 3 + ["clr"] * 3,
@@ -29,7 +31,7 @@ COST_CURVE = {
 def findings(tmp_path_factory: pytest.TempPathFactory) -> Findings:
     """The findings of six pairs that have something to show in every figure."""
     found = sample_findings(tmp_path_factory.mktemp("results"))
-    published = pd.DataFrame({"backend": "torch", "arm": ["clr"], "metric": "test_accuracy", "value": [0.77]})
+    published = pd.DataFrame({"backend": "torch", "arm": ["clr"], "metric": "test_accuracy", "value": [0.77]} | NUMBERS)
     tables = {**found.tables, "cost_curve": pd.DataFrame(COST_CURVE), "published": published}
     targets = {**found.spec.targets, "test_balanced_accuracy": (0.5,)}
     return replace(found, spec=found.spec.model_copy(update={"targets": targets}), tables=tables)
@@ -54,8 +56,9 @@ def test_a_figure_in_the_registry_is_drawn_and_stands_on_the_page_with_its_words
     drawn = draw_figures(findings)
     assert [figure.name for figure in drawn] == ["lr_schedule", "cost", dummy.name]
     assert drawn[-1].png.startswith(b"\x89PNG")
-    page = render_page(page_content(findings, "An answer.", [], drawn))
-    assert f'<img src="{drawn[-1].data_uri}" alt="It shows 2 arms.">' in page
+    page = render_page(page_content(findings, glance(findings), [], drawn))
+    assert 'role="img" aria-label="It shows 2 arms."' in page
+    assert drawn[-1].svg.body in page
     assert '<figcaption>A dummy of sample <span class="file">plots/dummy.png</span></figcaption>' in page
 
 

@@ -1,0 +1,241 @@
+"""The sentences of the answer at a glance, one formatter a fact; terminal and page say the same words."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from clrbench.analysis.glance import BackendGlance, Glance, Judged, RateFound, TimeToTarget, Use
+from clrbench.analysis.tables import Findings
+from clrbench.report import words
+from clrbench.report.looks import look_remarks
+from clrbench.report.values import Values
+from clrbench.spec import Length, Schedule
+
+NOTHING_TO_COMPARE = "There is nothing to compare: no two arms have a pair of finished runs."
+MAX_SENTENCE_WORDS = 25
+"""A sentence that would have more counts arms in place of naming them."""
+
+SIGNS = {"better": "+", "worse": "-", "equivalent": "=", "no difference shown": "~", "cannot tell": "?"}
+"""Stands before each verdict, so that it can be told without colour."""
+_VERDICTS_IN_TABLE = {"no difference shown": "none shown"}
+_ALONE = {
+    "better": "{candidate} beats {baseline}",
+    "worse": "{baseline} beats {candidate}",
+    "equivalent": "{candidate} and {baseline} are equivalent",
+    "no difference shown": "no difference shown between {candidate} and {baseline}",
+    "cannot tell": "cannot tell {candidate} from {baseline}",
+}
+_TOGETHER = {
+    "better": "{candidates} beat {baseline}",
+    "worse": "{baseline} beats {candidates}",
+    "equivalent": "{candidates} equivalent to {baseline}",
+    "no difference shown": "no difference from {baseline} shown: {candidates}",
+    "cannot tell": "cannot tell from {baseline}: {candidates}",
+}
+_AFTER_ANOTHER = {
+    "no difference shown": "no difference shown: {candidates}",
+    "cannot tell": "cannot tell: {candidates}",
+}
+
+
+def asked_line(answer: Glance) -> str:
+    """Return what was asked: model, data, rows, optimizer, batch, length and seeds."""
+    spec = answer.spec
+    arms = [spec.resolved_arm(name) for name in spec.arms]
+    optimizers, batches, lengths = (
+        words.listed(list(dict.fromkeys(values)))
+        for values in (
+            [arm.optimizer.name for arm in arms],
+            [str(arm.batch_size) for arm in arms],
+            [str(arm.duration) for arm in arms],
+        )
+    )
+    rows = f", {answer.train_rows} rows" if answer.train_rows else ""
+    return (
+        f"{spec.name}: {spec.model.name} on {Path(spec.data.dataset).name}{rows}, {optimizers}, batch {batches}, "
+        f"{lengths}, {words.counted(len(spec.seeds), 'seed')}; {_unit_words(spec.verdict.metric)}"
+    )
+
+
+def rate_lines(answer: Glance) -> Iterator[str]:
+    """Yield the rates of each backend, those that have the same in one line."""
+    found = [(backend.backend, rate_words(rates)) for backend in answer.backends for rates in backend.rates]
+    yield from _grouped(found)
+
+
+def beat_lines(answer: Glance, findings: Findings) -> Iterator[str]:
+    """Yield which arms beat the baseline on each backend, and what belongs to that answer; the same ones in one line."""
+    found = []
+    for backend in answer.backends:
+        shown = {one.label for one in backend.standings}
+        twins = [one.comparison.baseline for one in backend.judged if one.comparison.baseline not in shown]
+        sentences = [*beat_sentences(backend, twins=twins), *remarks(backend, findings)]
+        found.append((backend.backend, " ".join(sentences)))
+    yield from _grouped(found)
+
+
+def use_lines(answer: Glance) -> Iterator[str]:
+    """Yield what to train with on each backend, those with the same in one line."""
+    yield from _grouped([(one.backend, use_words(one.use)) for one in answer.backends if one.use])
+
+
+def _grouped(lines: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Yield each text once, after the names that it holds for."""
+    for text in dict.fromkeys(text for _, text in lines):
+        yield f"{', '.join(name for name, of_name in lines if of_name == text)}: {text}"
+
+
+def rate_words(found: RateFound) -> str:
+    """Return the rates that were found, and whether they were confirmed by training."""
+    if found.source == "given":
+        return "as the spec gives them; nothing was searched"
+    if found.source == "tuned":
+        return f"{found.arm} {_rate(found.tuned_lr)}, the best of those tried on validation rows"
+    of_arm = "" if found.arm is None else f"{found.arm}: "
+    base = "not known" if found.base_lr is None else _rate(found.base_lr)
+    tuned = "" if found.tuned_lr in {None, found.constant_lr} else f" (tuned: {_rate(found.tuned_lr)})"
+    how = "confirmed" if found.source == "confirmed" else "not confirmed"
+    return f"{of_arm}base_lr {base}, max_lr {_rate(found.max_lr)}, constant {_rate(found.constant_lr)}{tuned}; {how}"
+
+
+def beat_sentences(answer: BackendGlance, *, twins: Sequence[str] = ()) -> Iterator[str]:
+    """Yield which arms beat each baseline, that of the table first; `twins` are baselines that stand for another one."""
+    if not answer.judged:
+        yield NOTHING_TO_COMPARE
+    baselines = [answer.baseline, *(one.comparison.baseline for one in answer.judged)]
+    first = [_outcome(one) for one in answer.against(answer.baseline)]
+    for baseline in dict.fromkeys(baselines):
+        judged = answer.against(baseline)
+        if not judged or baseline in twins:
+            continue
+        if baseline != answer.baseline and [_outcome(one) for one in judged] == first:
+            yield f"The same against {words.baseline_words(baseline, untuned=judged[0].evidence.untuned)}."
+        else:
+            yield beat_sentence(judged)
+
+
+def _outcome(one: Judged) -> tuple[str, str]:
+    return one.comparison.candidate, one.comparison.verdict
+
+
+def beat_sentence(judged: Sequence[Judged]) -> str:
+    """Return what comparisons with one baseline come to, in one sentence."""
+    first = judged[0]
+    baseline = words.baseline_words(first.comparison.baseline, untuned=first.evidence.untuned)
+    by_verdict = {
+        verdict: [one.comparison.candidate for one in judged if one.comparison.verdict == verdict] for verdict in SIGNS
+    }
+    found = {verdict: names for verdict, names in by_verdict.items() if names}
+    sentence = _joined(found, baseline, counting=False)
+    return sentence if len(sentence.split()) <= MAX_SENTENCE_WORDS else _joined(found, baseline, counting=True)
+
+
+def _joined(found: dict[str, list[str]], baseline: str, *, counting: bool) -> str:
+    clauses: list[str] = []
+    for verdict, names in found.items():
+        if len(names) == 1 and len(found) == 1:
+            clauses.append(_ALONE[verdict].format(candidate=names[0], baseline=baseline))
+            continue
+        form = _AFTER_ANOTHER.get(verdict, _TOGETHER[verdict]) if clauses else _TOGETHER[verdict]
+        if len(names) == 1:
+            form = form.replace(" beat ", " beats ")
+        candidates = words.counted(len(names), "arm") if counting else ", ".join(names)
+        clauses.append(form.format(candidates=candidates, baseline=baseline))
+    return f"{'; '.join(clauses)}."
+
+
+def remarks(answer: BackendGlance, findings: Findings) -> Iterator[str]:
+    """Yield what belongs to the answer on a backend beside its numbers: what is missing, left out, collapsed or at stake."""
+    yield from look_remarks([one.evidence for one in answer.judged], findings)
+    mixed = sum(one.contest.backend == answer.backend for one in findings.mixed_pairs)
+    if mixed:
+        yield f"{words.counted(mixed, 'pair')} left out: made with different versions."
+    if seeds := findings.unasked_seeds.get(answer.backend):
+        yield f"Finished runs with {words.seeds_words(seeds)} lie here that the spec does not ask for: put them back."
+    yield from _withheld(answer, findings)
+    yield from _moved(answer)
+    summaries = (findings.tables["summary"], findings.tables["given"])
+    for divergence in (one for table in summaries for one in words.divergences(table)):
+        if divergence.backend == answer.backend:
+            yield f"{divergence.clause}; {words.divergence_rule(findings.spec.verdict.metric)}."
+    for row in findings.tables["one_class"].itertuples(index=False, name=None):
+        one = words.OneClass(*row)
+        if one.backend == answer.backend:
+            yield f"{one.sentence[0].upper()}{one.sentence[1:]}."
+    yield from words.collapse_remarks(answer.collapse)
+
+
+def _withheld(answer: BackendGlance, findings: Findings) -> Iterator[str]:
+    """Yield why comparisons whose runs are all there come to no verdict."""
+    waiting = [one for one in answer.judged if one.comparison.verdict == "cannot tell"]
+    waiting = [one for one in waiting if not one.evidence.num_missing_runs]
+    needed = {
+        words.pairs_needed_words(one.evidence) for one in waiting if words.lacks_pairs(one.comparison, one.evidence)
+    }
+    yield from sorted(needed)
+    for one in waiting:
+        row = one.comparison
+        if words.lacks_pairs(row, one.evidence):
+            continue
+        if words.pairs_left_out(row, findings.tables["comparison"]):
+            yield f"No verdict on {row.candidate}: runs diverged in other pairs, of which the pairs that count say nothing."
+        else:
+            yield f"No verdict on {row.candidate}: its interval lies within the margin, but a run collapsed."
+
+
+def _moved(answer: BackendGlance) -> Iterator[str]:
+    epochs = {one.evidence.epoch for one in answer.judged if one.evidence.moved}
+    for epoch in sorted(epochs):
+        yield f"Compared at epoch {epoch:g}, the end of the last whole cycle: training ends amid a cycle."
+
+
+def verdict_words(verdict: str) -> str:
+    """Return a verdict with its sign, as a table has it."""
+    return f"{SIGNS[verdict]} {_VERDICTS_IN_TABLE.get(verdict, verdict)}"
+
+
+def time_words(time: TimeToTarget) -> str:
+    """Return when the median run of an arm reached a target; where not all runs did, how many: `6 ep 8/10`, `2/10`."""
+    there = f"{time.runs - time.misses}/{time.runs}" if time.misses else ""
+    epochs = f"{time.median_epochs:.3g} ep" if math.isfinite(time.median_epochs) else ""
+    return " ".join(filter(None, [epochs, there])) or "-"
+
+
+def target_heading(metric: str, target: float) -> str:
+    """Return the heading of a column of times to a target."""
+    return f"to {Values.of(metric, 0).target(target)}"
+
+
+def use_words(use: Use) -> str:
+    """Return an arm's schedule as it is typed into a script, and how many updates it lasts."""
+    if use.schedule is None:
+        return f"{use.label}: see its rates in schedule.csv"
+    label = "" if use.label == use.schedule.name else f"{use.label}: "
+    return f"{label}{schedule_words(use.schedule)}, {use.num_steps} updates"
+
+
+def schedule_words(schedule: Schedule) -> str:
+    """Return a schedule as it is typed into a script, without defaults: `triangular(base_lr=0.01, max_lr=0.1, cycles=3)`."""
+    defaults = {name: field.default for name, field in type(schedule).model_fields.items()}
+    content = {name: value for name, value in schedule if name != "name" and value != defaults[name]}
+    return f"{schedule.name}({', '.join(f'{name}={_argument(value)}' for name, value in content.items())})"
+
+
+def _argument(value: object) -> str:
+    if isinstance(value, Length):
+        return repr(str(value))
+    return f"{value:.6g}" if isinstance(value, float) else repr(value)
+
+
+def _rate(rate: float | None) -> str:
+    return "not known" if rate is None else f"{rate:.3g}"
+
+
+def _unit_words(metric: str) -> str:
+    unit = Values.of(metric, 0).unit
+    return f"{metric.rpartition('_')[2]} in {unit}"
+
+
+def gist(warning: str) -> str:
+    """Return the first clause of a warning, which says what is wrong."""
+    return warning.partition(";")[0]

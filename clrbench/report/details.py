@@ -1,0 +1,213 @@
+"""All that stands behind the answer: as tables of words, and as short sentences on how to read them."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from clrbench.analysis.costs import given_steps
+from clrbench.analysis.glance import Glance
+from clrbench.analysis.tables import Findings
+from clrbench.planning.advice import comparisons
+from clrbench.report import words
+from clrbench.report.exploratory import CYCLE_HEADINGS, TARGET_HEADINGS, cycle_rows, target_rows
+from clrbench.report.values import Values
+
+
+@dataclass(frozen=True)
+class WordTable:
+    """A table whose cells are words."""
+
+    caption: str
+    headings: tuple[str, ...]
+    rows: Sequence[Sequence[str]]
+
+
+def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:
+    """Return the tables behind an answer, those without rows left out."""
+    metric = findings.spec.verdict.metric
+    values = Values.of(metric, answer.rows)
+    level = words.level_words(findings.spec.verdict.alpha)
+    tables = findings.tables
+    found = [
+        WordTable(
+            f"Candidate - baseline, {values.heading}",
+            ("backend", "candidate", "baseline", "difference", f"{level} interval", "p", "Holm-adjusted p", "verdict"),
+            _comparison_rows(answer, values),
+        ),
+        WordTable(
+            f"What each comparison rests on, {values.heading}",
+            (
+                "backend",
+                "candidate",
+                "baseline",
+                "pairs",
+                "won, tied, lost",
+                "median",
+                "over test rows too",
+                "detectable",
+            ),
+            _evidence_rows(answer, values),
+        ),
+        WordTable(
+            f"{words.capitalised(metric)} at the end, {values.unit}",
+            ("backend", "arm", "runs", "diverged", "collapsed", "mean", "sd", "min", "max"),
+            _end_rows(answer, findings, values),
+        ),
+        WordTable(
+            "Rates tried for tuned arms",
+            ("backend", "arm", "given", "best", "tries", "updates"),
+            _search_rows(findings),
+        ),
+        WordTable(
+            "Values published elsewhere",
+            ("backend", "arm", "metric", "published", "runs below it", "median", "min", "max"),
+            _published_rows(findings),
+        ),
+        WordTable("Updates that each arm costs", _COST_HEADINGS, _cost_rows(findings)),
+        WordTable(
+            "Time to target in the median run (exploratory)", TARGET_HEADINGS, target_rows(tables["time_to_target"])
+        ),
+        WordTable(
+            "Test accuracy at the ends of cycles, % (exploratory)",
+            CYCLE_HEADINGS,
+            cycle_rows(tables["cycle_peaks"], answer.rows),
+        ),
+    ]
+    return [table for table in found if table.rows]
+
+
+def notes(answer: Glance, findings: Findings) -> Iterator[str]:
+    """Yield how the numbers are to be read, a sentence each."""
+    spec, metric = findings.spec, findings.spec.verdict.metric
+    judged = [one for backend in answer.backends for one in backend.judged]
+    dropout = spec.model.settings().dropout > 0
+    yield f"Scope: {spec.model.name} on {Path(spec.data.dataset).name}, this split and these settings."
+    yield f"The seeds vary initial weights, batch order{' and dropout' if dropout else ''}, nothing else."
+    if judged:
+        yield "Intervals take paired differences to be symmetric about their mean, and hold for each comparison alone."
+        yield "The detectable difference is the minimum detectable effect at 80 % power."
+    family = max((one.evidence.comparisons for one in judged), default=1)
+    if family > 1:
+        yield f"Verdicts on a backend are Holm-adjusted over {family} comparisons."
+    if any(one.comparison.verdict == "equivalent" for one in judged):
+        yield f"Equivalent: the whole interval lies within the {words.margin_words(spec.verdict.margin)}."
+    if any(one.evidence.rows for one in judged):
+        rows = max(one.evidence.rows for one in judged)
+        split = metric.partition("_")[0]
+        yield f"The {rows} {split} rows are a sample too; the wider interval counts them where it is given."
+    for one in judged:
+        if far := [int(seed) for seed in one.evidence.far_seeds.split()]:
+            row = one.comparison
+            lie = "lies" if len(far) == 1 else "lie"
+            yield (
+                f"{row.backend}, {row.candidate} - {row.baseline}: {words.seeds_words(far)} {lie} far from the rest, and the "
+                "mean hangs on it."
+            )
+    yield from words.unseen_collapse([arm for backend in answer.backends for arm in backend.collapse])
+    labels = dict.fromkeys([*spec.arms, *(label for pair in comparisons(spec) for label in pair)])
+    if unknown := [label for label in labels if math.isnan(given_steps(spec, label))]:
+        yield f"No totals for {words.counted(len(unknown), 'arm')} whose rates have no `steps`: {words.listed(unknown)}."
+
+
+def _comparison_rows(answer: Glance, values: Values) -> list[list[str]]:
+    rows = []
+    for backend in answer.backends:
+        for one in backend.judged:
+            row = one.comparison
+            baseline = words.baseline_words(row.baseline, untuned=one.evidence.untuned)
+            numbers = [values.difference(row.mean_difference), interval_words(row.ci_low, row.ci_high, values)]
+            p_values = [_p_words(row.p_value), _p_words(one.evidence.adjusted_p_value)]
+            shown = [*numbers, *p_values] if row.pairs else ["no pair", "-", "-", "-"]
+            rows.append([backend.backend, row.candidate, baseline, *shown, row.verdict])
+    return rows
+
+
+def _evidence_rows(answer: Glance, values: Values) -> list[list[str]]:
+    return [
+        [
+            backend.backend,
+            one.comparison.candidate,
+            one.comparison.baseline,
+            str(one.comparison.pairs),
+            f"{one.comparison.wins}, {one.comparison.ties}, {one.comparison.losses}",
+            values.difference(one.evidence.median_difference),
+            interval_words(one.evidence.rows_ci_low, one.evidence.rows_ci_high, values),
+            _detectable_words(one.evidence.detectable_difference, values),
+        ]
+        for backend in answer.backends
+        for one in backend.judged
+    ]
+
+
+def _detectable_words(difference: float, values: Values) -> str:
+    return "none" if math.isinf(difference) else values.value(difference)
+
+
+def _end_rows(answer: Glance, findings: Findings, values: Values) -> list[list[str]]:
+    metric = findings.spec.verdict.metric
+    ranges = {
+        (row["backend"], row["arm"]): (row[f"{metric}_min"], row[f"{metric}_max"])
+        for table in ("summary", "given")
+        for row in findings.tables[table].to_dict("records")
+    }
+    return [
+        [
+            backend.backend,
+            one.label,
+            *map(str, (one.runs, one.diverged, one.collapsed)),
+            *map(values.value, (one.mean, one.sd, *ranges[backend.backend, one.label])),
+        ]
+        for backend in answer.backends
+        for one in backend.standings
+    ]
+
+
+def _search_rows(findings: Findings) -> list[list[str]]:
+    if "chosen" not in findings.tables:
+        return []
+    return [
+        [
+            row["backend"],
+            row["arm"],
+            words.rate_words(row["given_lr"]),
+            words.rate_words(row["lr"]) + (" (at the edge)" if row["at_edge"] else ""),
+            str(row["tries"]),
+            str(row["search_steps"]),
+        ]
+        for row in findings.tables["chosen"].to_dict("records")
+    ]
+
+
+def _published_rows(findings: Findings) -> list[list[str]]:
+    rows = []
+    for row in findings.tables["published"].to_dict("records"):
+        values = Values.of(row["metric"], 0)
+        numbers = [values.value(row[name]) for name in ("median", "min", "max")]
+        below = f"{row['runs_below']} of {row['runs']}" if row["runs"] else "every run diverged"
+        rows.append([row["backend"], row["arm"], values.heading, values.value(row["value"]), below, *numbers])
+    return rows
+
+
+_COST_HEADINGS = ("backend", "arm", "training", "range test", "search", "given", "total")
+
+
+def _cost_rows(findings: Findings) -> list[list[str]]:
+    names = ("train_steps", "range_test_steps", "search_steps", "given_steps", "total_steps")
+    return [
+        [row["backend"], row["arm"], *("not known" if np.isnan(row[name]) else f"{row[name]:.0f}" for name in names)]
+        for row in findings.tables["costs"].to_dict("records")
+    ]
+
+
+def interval_words(low: float, high: float, values: Values) -> str:
+    """Return an interval such as `+0.50 to +1.32`; `unbounded` where there is none, `-` where it is not known."""
+    if math.isnan(low):
+        return "-"
+    return f"{values.difference(low)} to {values.difference(high)}" if math.isfinite(low) else "unbounded"
+
+
+def _p_words(p_value: float) -> str:
+    return f"{p_value:.3g}"

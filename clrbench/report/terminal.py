@@ -1,0 +1,194 @@
+"""The answer of an experiment as a terminal shows it: tables that fit its width, plain where there is no terminal."""
+
+import io
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from textwrap import shorten, wrap
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from clrbench.analysis.comparison import Comparison
+from clrbench.analysis.glance import Glance, Standing
+from clrbench.analysis.tables import Findings
+from clrbench.report import answer as said
+from clrbench.report.details import WordTable, detail_tables, notes
+from clrbench.report.export.command import export_line
+from clrbench.report.standings import StandingsTable, standings_table
+
+MIN_WIDTH = 40
+BAR_WIDTH = 110
+"""From so many columns on, each interval is also drawn as a bar."""
+TARGETS_WIDTH = 90
+"""From so many columns on, the table shows when each arm reached the targets."""
+MAX_TEXT_WIDTH = 100
+"""A sentence is not drawn out over a wider terminal."""
+MAX_WARNINGS = 3
+_BAR_CHARACTERS = 8
+_LABEL_COLUMNS = 10
+_CODE = "\x1b\\[[0-9;]*m"
+_COLOURS = {"better": "green", "worse": "red", "equivalent": "cyan", "no difference shown": "", "cannot tell": "yellow"}
+
+
+def rendered(write: Callable[[Console], None], width: int) -> str:
+    """Return what is written to a console of so many columns, with the codes that colour it."""
+    file = io.StringIO()
+    console = Console(
+        file=file,
+        width=max(width, MIN_WIDTH),
+        force_terminal=True,
+        color_system="standard",
+        highlight=False,
+        legacy_windows=False,
+    )
+    write(console)
+    return "\n".join(_without_end(line) for line in file.getvalue().splitlines())
+
+
+def _without_end(line: str) -> str:
+    """Return a line without the spaces at its end, which codes may stand among."""
+    text, end = re.fullmatch(rf"(.*?)((?: |{_CODE})*)", line).groups()  # type: ignore[union-attr]
+    return text + end.replace(" ", "")
+
+
+def answer_text(
+    answer: Glance, findings: Findings, warnings: Sequence[str], root: Path, width: int, *, details: bool
+) -> str:
+    """Return the answer at a glance; with `details` also every table and note behind it, and all warnings.
+
+    Args:
+        answer: The answer.
+        findings: What it was read off.
+        warnings: Those that may be folded: what the answer says itself is none of them.
+        root: The results folder, which holds the page and what is exported.
+        width: Columns of the terminal.
+        details: Whether to show all.
+    """
+
+    def write(console: Console) -> None:
+        _print(console, "", said.asked_line(answer))
+        _print_list(console, "Rates", said.rate_lines(answer))
+        _print_list(console, "Verdict", said.beat_lines(answer, findings))
+        for backend in answer.backends:
+            console.print()
+            console.print(fitting_table(console, standings_table(answer, backend)))
+        console.print()
+        _print_list(console, "Use it", [*said.use_lines(answer), export_line(root, findings)])
+        if details:
+            _write_details(console, answer, findings)
+            _print_list(console, "Warnings", warnings)
+        else:
+            _write_warnings(console, warnings)
+        _print(console, "Page", str(root / "report.html"))
+
+    return rendered(write, width)
+
+
+def fitting_table(console: Console, table: StandingsTable) -> Table:
+    """Return the arms of a backend with as many columns as fit: the bar goes first, then the times to the targets."""
+    for bar, targets in ((True, True), (False, True), (False, False)):
+        shown = _standings(table, bar=bar, targets=targets)
+        least = BAR_WIDTH if bar else TARGETS_WIDTH if targets else 0
+        if console.width >= least and console.measure(shown).maximum <= console.width:
+            break
+    return shown
+
+
+def _standings(table: StandingsTable, *, bar: bool, targets: bool) -> Table:
+    shown = _plain_table()
+    headings = table.headings if targets else table.headings[: len(table.headings) - len(table.targets)]
+    for number, heading in enumerate(headings):
+        indent = " " * (_BAR_CHARACTERS + 1) if bar and heading == table.difference else ""
+        shown.add_column(f"{indent}{heading}", overflow="fold", no_wrap=number > 0)
+    span = _span([row.standing for row in table.rows])
+    for row in table.rows:
+        cells = {heading: Text(cell) for heading, cell in zip(table.headings, table.cells(row), strict=True)}
+        comparison = row.standing.comparison
+        if comparison is not None:
+            cells["verdict"].stylize(_COLOURS[comparison.verdict])
+        if bar and table.compared:
+            drawn = "" if comparison is None or not comparison.pairs else interval_bar(comparison, span)
+            cells[table.difference] = Text(f"{drawn:<{_BAR_CHARACTERS}} {row.difference}")
+        shown.add_row(*(cells[heading] for heading in headings))
+    return shown
+
+
+def word_table(table: WordTable) -> Table:
+    """Return a table of words as a terminal shows it."""
+    shown = _plain_table(title=Text(table.caption, style="bold"))
+    for heading in table.headings:
+        shown.add_column(heading, overflow="fold")
+    for row in table.rows:
+        shown.add_row(*(Text(cell) for cell in row))
+    return shown
+
+
+def interval_bar(row: Comparison, span: tuple[float, float]) -> str:
+    """Draw an interval with characters: `|` is zero, `o` the mean; where there are no ends, an arrow points each way.
+
+    Args:
+        row: The comparison.
+        span: What the first and the last character stand for.
+    """
+    last = _BAR_CHARACTERS - 1
+    left, right = span
+
+    def place(value: float) -> int:
+        return round(min(1.0, max(0.0, (value - left) / ((right - left) or 1.0))) * last)
+
+    cells = [" "] * _BAR_CHARACTERS
+    cells[place(row.ci_low) : place(row.ci_high) + 1] = "-" * (place(row.ci_high) - place(row.ci_low) + 1)
+    if math.isinf(row.ci_low):
+        cells[0], cells[last] = "<", ">"
+    cells[place(0.0)] = "|"
+    cells[place(row.mean_difference)] = "o"
+    return "".join(cells)
+
+
+def _plain_table(title: Text | None = None) -> Table:
+    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", title=title, title_justify="left")
+
+
+def _span(standings: Sequence[Standing]) -> tuple[float, float]:
+    """Return the ends of an axis that holds zero and every interval."""
+    rows = [one.comparison for one in standings if one.comparison]
+    ends = [end for row in rows for end in (row.ci_low, row.ci_high, row.mean_difference) if math.isfinite(end)]
+    return min([0.0, *ends]), max([0.0, *ends])
+
+
+def _write_details(console: Console, answer: Glance, findings: Findings) -> None:
+    for table in detail_tables(answer, findings):
+        console.print()
+        console.print(word_table(table))
+    console.print()
+    _print_list(console, "Notes", notes(answer, findings))
+
+
+def _write_warnings(console: Console, warnings: Sequence[str]) -> None:
+    """Print the gist of the first warnings, a line each, and how many more there are."""
+    shown = [said.gist(warning) for warning in warnings[:MAX_WARNINGS]]
+    more = f" ({len(warnings) - len(shown)} more: --details)" if len(warnings) > len(shown) else ""
+    ends = [""] * (len(shown) - 1) + [more]
+    room = min(console.width, MAX_TEXT_WIDTH) - _LABEL_COLUMNS
+    lines = [shorten(line, room - len(end), placeholder=" ...") + end for line, end in zip(shown, ends, strict=False)]
+    _print_list(console, "Warnings", lines)
+
+
+def _print_list(console: Console, label: str, lines: Iterable[str]) -> None:
+    """Print lines beside a label that stands before the first of them."""
+    for number, line in enumerate(lines):
+        _print(console, "" if number else label, line, indent=_LABEL_COLUMNS)
+
+
+def _print(console: Console, label: str, line: str, indent: int = 0) -> None:
+    """Print a line after its label, the rest of one that is too long below it."""
+    indent = _LABEL_COLUMNS if label else indent
+    below = indent or 2
+    first = f"{label:<{indent}}"
+    for number, part in enumerate(
+        wrap(line, min(console.width, MAX_TEXT_WIDTH) - below, break_long_words=False, break_on_hyphens=False)
+    ):
+        console.print(Text.assemble((" " * below if number else first, "bold" if label else ""), part), soft_wrap=True)

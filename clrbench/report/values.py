@@ -1,0 +1,61 @@
+"""How the values of a metric are written: accuracies in percent, with as many digits as their rows carry."""
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+from clrbench.analysis.metrics import is_accuracy
+from clrbench.report.words import plain
+
+_LOSS_DECIMALS = 4
+_UNKNOWN_ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class Values:
+    """How one metric is written.
+
+    Attributes:
+        decimals: Of a value as it is written; of an accuracy in percent, as many as a single row changes.
+    """
+
+    metric: str
+    decimals: int
+
+    @classmethod
+    def of(cls, metric: str, rows: int) -> Self:
+        """Return how a metric is written that is measured on a number of rows; 0 where that is not known."""
+        if not is_accuracy(metric):
+            return cls(metric, _LOSS_DECIMALS)
+        return cls(metric, max(0, math.ceil(math.log10((rows or _UNKNOWN_ROWS) / 100))))
+
+    @property
+    def unit(self) -> str:
+        """The unit of a value: percent, or nats."""
+        return "%" if is_accuracy(self.metric) else "nats"
+
+    @property
+    def heading(self) -> str:
+        """The metric with its unit, such as `test accuracy, %`."""
+        return f"{plain(self.metric)}, {self.unit}"
+
+    def value(self, value: float) -> str:
+        """Return a value without its unit, such as `95.12`; `-` where there is none."""
+        return self._written(value, "")
+
+    def difference(self, value: float) -> str:
+        """Return a difference with its sign, such as `+0.91`; in accuracy it is in percentage points."""
+        return self._written(value, "+")
+
+    def target(self, value: float) -> str:
+        """Return a target with its unit, such as `97 %`, in all its digits."""
+        return f"{100 * value:.10g} %" if is_accuracy(self.metric) else f"loss {value:g}"
+
+    def _written(self, value: float, sign: str) -> str:
+        if math.isnan(value):
+            return "-"
+        if math.isinf(value):
+            return f"{value:{sign}}"
+        shown = f"{value * (100 if is_accuracy(self.metric) else 1):{sign}.{self.decimals}f}"
+        # No sign where nothing is left of a difference.
+        return shown if any(char in "123456789" for char in shown) else shown.lstrip("+-")
