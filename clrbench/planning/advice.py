@@ -9,7 +9,7 @@ from clrbench.planning.low_baselines import low_baseline_warnings, planned_mean_
 from clrbench.planning.runs import arm_clock, asked_range_tests, lr_table, range_test_clock, split_sizes
 from clrbench.planning.tuning import baselines
 from clrbench.records import MIN_CURVE_POINTS, SplitSizes
-from clrbench.spec import LOSSES, BackendName, BaseCyclic, Clock, ResolvedArm, Spec
+from clrbench.spec import LOSSES, BackendName, BaseCyclic, Clock, ResolvedArm, Schedule, Spec
 from clrbench.stats import pairs_needed, smallest_p_value
 
 MIN_CYCLES = 3
@@ -26,6 +26,7 @@ def warnings(spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...])
         arm = spec.resolved_arm(name)
         if isinstance(arm.schedule, BaseCyclic):
             found += (f"arm {name}: {text}" for text in _cycle_warnings(arm.schedule, clock))
+        found += (f"arm {name}: {text}" for text in _decay_warnings(arm.schedule, clock))
         # Finds what no single key shows, such as a rate that sinks below what float32 can hold; no range test can find more
         # than the highest rate that it tries.
         highest = spec.range_test.schedule().end_lr
@@ -66,6 +67,23 @@ def _cycle_warnings(schedule: BaseCyclic, clock: Clock) -> Iterator[str]:
         yield f"the run holds {cycles:.3g} cycles; the paper's advice is at least {MIN_CYCLES}"
     if abs(cycles - round(cycles)) * 2 * step_size > 1 or round(cycles) == 0:
         yield f"training ends mid-cycle, after {cycles:.3g} cycles; the rate is lowest, and the model best, at the end of one"
+
+
+def _decay_warnings(schedule: Schedule, clock: Clock) -> Iterator[str]:
+    num_steps = clock.num_steps - schedule.warmup_steps(clock)
+    arguments = schedule.arguments(Clock(clock.steps_per_epoch, num_steps))
+    lengths = {key: value for key, value in arguments.items() if isinstance(value, int)}
+    if schedule.name == "step_decay" and num_steps <= lengths["every_steps"]:
+        yield f"the rate never steps: it would after {lengths['every_steps']} steps, and training ends after {num_steps}"
+    if schedule.name == "cosine_restarts":
+        left, period = num_steps, lengths["period_steps"]
+        while left > period:
+            left, period = left - period, period * lengths["multiplier"]
+        if left < period:
+            yield (
+                f"training ends mid-period, {left} of {period} steps after a restart; the rate is lowest, and the model "
+                "best, at the end of a period"
+            )
 
 
 def _confounding(spec: Spec, arm: ResolvedArm, clocks: Mapping[str, Clock]) -> Iterator[str]:

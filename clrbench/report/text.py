@@ -20,6 +20,7 @@ from clrbench.records import Json
 from clrbench.report import words
 from clrbench.report.exploratory import cycle_lines, target_lines
 from clrbench.report.looks import look_sentences, look_warnings, unfinished_words
+from clrbench.spec import TRAIN_SECONDS
 from clrbench.stats import pairs_needed
 
 _ANSWER = {
@@ -228,9 +229,10 @@ def _published_lines(findings: Findings) -> Iterator[str]:
             yield f"{start}every run diverged."
             continue
         kept = " that did not diverge" if (row["backend"], row["arm"]) in diverging else ""
+        digits = ".3g" if row["metric"] == TRAIN_SECONDS else ".4f"
         yield (
             f"{start}{row['runs_below']} of {row['runs']} runs{kept} lie below it, "
-            f"their median is {row['median']:.4f}, from {row['min']:.4f} to {row['max']:.4f}."
+            f"their median is {row['median']:{digits}}, from {row['min']:{digits}} to {row['max']:{digits}}."
         )
 
 

@@ -131,8 +131,7 @@ def test_without_range_test_and_search_an_arm_costs_its_training() -> None:
 def test_an_arm_with_a_batch_size_of_its_own_pays_for_a_range_test_of_its_own() -> None:
     own = {"schedule": {"name": "triangular", "bounds": "range_test", "cycles": 1}, "batch_size": 50}
     sweeps = {
-        arm: range_test_of([stored_run("range-test", num_steps=steps)])
-        for arm, steps in ((None, 7), ("own", 11))
+        arm: range_test_of([stored_run("range-test", num_steps=steps)]) for arm, steps in ((None, 7), ("own", 11))
     }
     runs = tuple(stored_run(arm, 0, {5: 0.5}) for arm in ("fixed", "found", "own"))
     arms = {"fixed": CONSTANT, "found": ARMS["found"], "own": own}
