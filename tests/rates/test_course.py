@@ -220,3 +220,30 @@ def test_base_lr_is_below_max_lr_or_withheld_alone():
         assert found.max_lr is not None
         assert found.triangle_base_lr <= found.max_lr / 3
         assert (found.base_lr is None) == any("base_lr is not known" in text for text in found.caveats)
+
+
+@pytest.mark.parametrize("rate", [0.003, 0.1])
+def test_all_ways_lead_to_the_same_base_lr_within_a_factor_of_two(rate):
+    world = World(rate=rate, limit=8 * rate)
+    named = [solve(world, problem(world, **way))[0] for way in WAYS.values()]
+    bases = [found.triangle_base_lr for found in named]
+    assert max(bases) <= 2 * min(bases)
+    assert sum(found.base_lr is not None for found in named) >= 2
+
+
+@pytest.mark.parametrize(
+    ("read_off", "part"),
+    [(3e-6, 0.1), (None, None), ("max_lr / 7", 1 / 7), ("max_lr / 4", 0.2), ("max_lr / 2", None), (50.0, None)],
+)
+def test_base_lr_stays_near_the_tenth_that_triangles_were_tried_from(monkeypatch, read_off, part):
+    max_lr = solve_without_curves(monkeypatch, None).max_lr
+    base_lr = max_lr / int(read_off[-1]) if isinstance(read_off, str) else read_off
+    found = solve_without_curves(monkeypatch, base_lr)
+    assert (found.max_lr, found.sweep_base_lr) == (max_lr, base_lr)
+    assert found.base_lr == (None if part is None else pytest.approx(part * max_lr))
+    assert found.triangle_base_lr == pytest.approx((part or 0.1) * max_lr)
+
+
+def solve_without_curves(monkeypatch, base_lr):
+    monkeypatch.setattr("clrbench.rates.sweep.read", lambda *_: Bounds(base_lr, 100.0, None, constant_lr=33.0))
+    return solve(EASY, problem(EASY))[0]
