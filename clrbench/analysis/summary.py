@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clrbench.analysis.metrics import last_rows
+from clrbench.analysis.metrics import RUN_KEYS, last_rows
 from clrbench.analysis.results import Results, given_metrics, own_metrics
-from clrbench.spec import METRICS
+from clrbench.spec import METRICS, TRAIN_SECONDS
 from clrbench.store import StoredRun
 
 MAX_SCHEDULE_POINTS = 400
@@ -54,7 +54,9 @@ def timing_table(results: Results) -> pd.DataFrame:
 def published_table(results: Results) -> pd.DataFrame:
     """Return where values published elsewhere lie among the runs of their arm that did not diverge."""
     ends = last_rows(results.once(own_metrics))
-    ends = ends.assign(**ends[list(METRICS)].where(ends["status"] != "diverged"))
+    seconds = [{**run.key._asdict(), TRAIN_SECONDS: run.timing.train_seconds} for run in results.runs]
+    ends = ends.merge(pd.DataFrame(seconds, columns=[*RUN_KEYS, TRAIN_SECONDS]), on=RUN_KEYS)
+    ends = ends.assign(**ends[[*METRICS, TRAIN_SECONDS]].where(ends["status"] != "diverged"))
     rows = []
     for (backend, arm), runs in ends.groupby(["backend", "arm"], sort=False):
         for metric, value in results.spec.arms[str(arm)].published.items():

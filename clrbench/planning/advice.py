@@ -27,6 +27,7 @@ def warnings(spec: Spec, sizes: DatasetSizes, backends: tuple[BackendName, ...])
         if isinstance(arm.schedule, BaseCyclic):
             found += (f"arm {name}: {text}" for text in _cycle_warnings(arm.schedule, clock))
         found += (f"arm {name}: {text}" for text in _late_milestones(arm.schedule, clock))
+        found += (f"arm {name}: {text}" for text in _decay_warnings(arm.schedule, clock))
         # Finds what no single key shows, such as a rate that sinks below what float32 can hold; no range test can find more
         # than the highest rate that it tries.
         highest = spec.range_test.schedule().end_lr
@@ -76,6 +77,23 @@ def _late_milestones(schedule: Schedule, clock: Clock) -> Iterator[str]:
     for key, length in schedule.lengths.items():
         if key[0] == "milestones" and clock.steps(length) >= left:
             yield f"the milestone {length} is never reached: the schedule has {left} steps of {clock.steps_per_epoch} an epoch"
+
+
+def _decay_warnings(schedule: Schedule, clock: Clock) -> Iterator[str]:
+    num_steps = clock.num_steps - schedule.warmup_steps(clock)
+    arguments = schedule.arguments(Clock(clock.steps_per_epoch, num_steps))
+    lengths = {key: value for key, value in arguments.items() if isinstance(value, int)}
+    if schedule.name == "step_decay" and num_steps <= lengths["every_steps"]:
+        yield f"the rate never steps: it would after {lengths['every_steps']} steps, and training ends after {num_steps}"
+    if schedule.name == "cosine_restarts":
+        left, period = num_steps, lengths["period_steps"]
+        while left > period:
+            left, period = left - period, period * lengths["multiplier"]
+        if left < period:
+            yield (
+                f"training ends mid-period, {left} of {period} steps after a restart; the rate is lowest, and the model "
+                "best, at the end of a period"
+            )
 
 
 def _confounding(spec: Spec, arm: ResolvedArm, clocks: Mapping[str, Clock]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clrbench.errors import SpecError
 from clrbench.spec.model import OVERRIDES, Optimizer, ResolvedArm, RunSpec, Spec
-from clrbench.spec.names import BACKEND_NAMES, LOSSES, METRICS, BackendName, Metric
+from clrbench.spec.names import BACKEND_NAMES, LOSSES, METRICS, TRAIN_SECONDS, BackendName, Metric
 from clrbench.spec.part import read_part
 from clrbench.spec.quantities import NAME_PATTERN, Clock, Length, Share
 from clrbench.spec.rates import MAX_RATE, as_float32
@@ -22,6 +22,7 @@ __all__ = [
     "METRICS",
     "NAME_PATTERN",
     "OVERRIDES",
+    "TRAIN_SECONDS",
     "BackendName",
     "BaseCyclic",
     "Clock",

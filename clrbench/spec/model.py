@@ -315,7 +315,9 @@ class Spec(Part):
         """Return each metric that the spec names, with the path of its key."""
         used: list[tuple[tuple[str, ...], names.Metric]] = [(("verdict", "metric"), self.verdict.metric)]
         used += [(("targets", metric), metric) for metric in self.targets_by_metric]
-        return used + [(("arms", name, "published", m), m) for name, arm in self.arms.items() for m in arm.published]
+        for name, arm in self.arms.items():
+            used += [(("arms", name, "published", m), m) for m in arm.published if m != names.TRAIN_SECONDS]
+        return used
 
     @property
     def named_metrics(self) -> set[names.Metric]:

@@ -169,4 +169,7 @@ TargetsByMetric: TypeAlias = Annotated[
     dict[Metric, MetricTargets], AfterValidator(_check_fractions), BeforeValidator(_check_mapping)
 ]
 Targets: TypeAlias = Annotated[Auto | Annotated[TargetsByMetric, Tag(_GIVEN)], Discriminator(_is_auto)]
-Published: TypeAlias = Annotated[dict[Metric, Number], AfterValidator(_check_fractions)]
+TRAIN_SECONDS: Literal["train_seconds"] = "train_seconds"
+Published: TypeAlias = Annotated[
+    dict[Metric | Literal["train_seconds"], Annotated[Number, Field(ge=0)]], AfterValidator(_check_fractions)
+]

@@ -70,6 +70,15 @@ def test_published_values_stand_among_the_runs() -> None:
     assert (row["runs"], row["runs_below"], row["min"], row["max"]) == (1, 0, 0.9, 0.9)
 
 
+def test_published_seconds_stand_among_those_of_training() -> None:
+    arms = {"clr": {"schedule": {"name": "constant", "lr": 0.1}, "published": {"train_seconds": 5.47}}}
+    results = results_of(ending("clr", [0.7, 0.8, 0.9]), arms=arms)
+    (row,) = published_table(results).to_dict("records")
+    seconds = [run.timing.train_seconds for run in results.runs]
+    assert (row["metric"], row["value"], row["runs"]) == ("train_seconds", 5.47, 3)
+    assert (row["min"], row["max"], row["runs_below"]) == (min(seconds), max(seconds), sum(s < 5.47 for s in seconds))
+
+
 def test_seconds_are_rounded_and_stand_beside_what_they_depend_on() -> None:
     run = stored_run("clr", 0, {5: 0.5}, train_seconds=1.23456, made_with={"threads": 2})
     (row,) = timing_table(results_of([run])).to_dict("records")

@@ -90,6 +90,36 @@ def test_cycles(tmp_path: Path, keys: dict[str, Any], expected: list[str]) -> No
 
 
 @pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ({"name": "cosine_restarts", "lr": 0.1, "period": "4 epochs"}, None),
+        ({"name": "cosine_restarts", "lr": 0.1, "period": "12 epochs"}, None),
+        ({"name": "cosine_restarts", "lr": 0.1, "period": "4 epochs", "multiplier": 2}, None),
+        ({"name": "cosine_restarts", "lr": 0.1, "period": "4 epochs", "warmup": "4 epochs"}, None),
+        (
+            {"name": "cosine_restarts", "lr": 0.1, "period": "5 epochs"},
+            "mid-period, 1200 of 3000 steps after a restart",
+        ),
+        ({"name": "cosine_restarts", "lr": 0.1, "period": "13 epochs"}, "mid-period, 7200 of 7800 steps"),
+        ({"name": "cosine_restarts", "lr": 0.1, "period": "3 epochs", "multiplier": 2}, "1800 of 7200 steps"),
+        ({"name": "step_decay", "lr": 0.1, "factor": 0.1, "every": "11 epochs"}, None),
+        (
+            {"name": "step_decay", "lr": 0.1, "factor": 0.1, "every": "12 epochs"},
+            "never steps: it would after 7200 steps",
+        ),
+        (
+            {"name": "step_decay", "lr": 0.1, "factor": 0.1, "every": "9 epochs", "warmup": "4 epochs"},
+            "ends after 4800",
+        ),
+    ],
+)
+def test_decays_that_end_too_early(tmp_path: Path, schedule: dict[str, Any], expected: str | None) -> None:
+    found = warnings(make_spec(tmp_path, {"constant": CONSTANT, "decay": {"schedule": schedule}}), SIZES, ("torch",))
+    assert len(found) == (expected is not None)
+    assert all(text.startswith("arm decay: ") and expected and expected in text for text in found)
+
+
+@pytest.mark.parametrize(
     "override", [{"batch_size": 200}, {"duration": "13 epochs"}, {"optimizer": {"name": "sgd", "momentum": 0.5}}]
 )
 def test_an_arm_that_differs_in_more_than_its_schedule_is_confounded(tmp_path: Path, override: dict[str, Any]) -> None:
