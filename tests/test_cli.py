@@ -1,5 +1,10 @@
 """The command line itself: help, versions, usage errors."""
 
+import errno
+import io
+import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -115,3 +120,83 @@ def test_unreadable_data_is_a_failure_not_a_usage_error(clrbench: Clrbench, tmp_
     done = clrbench("compare", write_spec(tmp_path, data={"dataset": "own.npz"}))
     assert done.returncode == 1
     assert "own.npz: cannot be read" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (
+            errno.ENOSPC,
+            1,
+            "Error: stdout: the answer cannot be written (No space left on device); what was made is kept; ",
+        ),
+        (errno.EIO, 1, "Error: stdout: the answer cannot be written (Input/output error); what was made is kept; "),
+        (errno.EPIPE, 1, ""),
+    ],
+)
+def test_an_answer_that_cannot_be_written(
+    error: int, code: int, said: str, dummy: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    echo = click.echo
+
+    def refused(message: str | None = None, *, nl: bool = True, err: bool = False) -> None:
+        if not err:
+            raise OSError(error, os.strerror(error))
+        echo(message, nl=nl, err=err)
+
+    monkeypatch.setattr(click, "echo", refused)
+    done = dummy.invoke(cli.main, ["dummy", "0.5"])
+    assert done.exit_code == code
+    assert done.stderr.startswith(said)
+    assert len(done.stderr.splitlines()) == bool(said)
+
+
+def test_what_the_system_refuses_is_one_line(dummy: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "some/file")
+
+    monkeypatch.setattr(json, "dumps", refused)
+    done = dummy.invoke(cli.main, ["dummy", "0.5", "--json"])
+    assert done.exit_code == 1
+    assert done.stderr == (
+        "Error: some/file: the system refuses it (Too many open files); raise the limit of open files (ulimit -n); what was "
+        "finished is kept\n"
+    )
+
+
+def test_a_name_beyond_the_characters_of_a_terminal_is_shown_escaped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = io.BytesIO()
+    with io.TextIOWrapper(raw, encoding="latin-1") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        monkeypatch.chdir(tmp_path)
+        path = tmp_path / "žluťoučký.yaml"
+        write_spec(tmp_path).rename(path)
+        with pytest.raises(SystemExit) as end:
+            cli.main(["validate", path.name])
+        assert end.value.code == 0
+        stdout.flush()
+        assert raw.getvalue().startswith(b"\\u017elu\\u0165ou\\u010dk\xfd.yaml: good\n")
+
+
+def test_hanging_up_is_like_being_terminated_unless_it_is_ignored(
+    dummy: CliRunner,
+) -> None:
+    @cli.main.command("hang")
+    @cli.answering
+    def hang() -> Answer:
+        """Hang up."""
+        signal.raise_signal(signal.SIGHUP)
+        return Answer("still here", {})
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)}
+    try:
+        done = dummy.invoke(cli.main, ["hang"])
+        assert done.exit_code == ExitCode.TERMINATED
+        assert done.stderr == "Terminated. To start it again: clrbench hang\n"
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        assert dummy.invoke(cli.main, ["hang"]).output == "still here\n"
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -12,7 +12,6 @@ from clrbench.execution.runner import Options, Runner
 from clrbench.execution.session import Pace
 from clrbench.planning.experiment import Experiment, check_installed, described, load_data, open_experiment
 from clrbench.progress import Display
-from clrbench.store.folder import spec_folder
 
 LOCAL: OpenExecutor = partial(open_executor, "local")
 
@@ -38,8 +37,7 @@ class Job:
 
     def open(self) -> Experiment:
         """Return the experiment of the spec; its warnings are shown."""
-        library = self.library if self.path is None else self.library.beside(spec_folder(self.path))
-        experiment = open_experiment(self.path, self.out, library, installed=installed())
+        experiment = open_experiment(self.path, self.out, self.library, installed=installed())
         for warning in experiment.warnings:
             self.display.note(f"Warning: {warning}")
         return experiment

@@ -11,7 +11,6 @@ from clrbench.data import Library
 from clrbench.errors import ClrbenchError, SpecError
 from clrbench.planning.experiment import described, open_experiment
 from clrbench.spec import json_schema
-from clrbench.store.folder import spec_folder
 
 NOT_HERE = ("its data is not here yet: clrbench data fetch (or the first compare) fetches or makes it",)
 
@@ -24,7 +23,7 @@ def validate(paths: Sequence[Path], library: Library, refuse: Callable[[str], No
     errors: list[ClrbenchError] = []
     for path in paths:
         try:
-            experiment = open_experiment(path, Path(), library.beside(spec_folder(path)), installed=installed())
+            experiment = open_experiment(path, Path(), library, installed=installed())
             experiment, found = described(experiment)
         except ClrbenchError as err:
             errors.append(err)

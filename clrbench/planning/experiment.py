@@ -1,13 +1,15 @@
 """A spec file -> an experiment with every default filled in, before anything is trained."""
 
+import json
 from collections.abc import Collection
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
 from clrbench.data import DatasetSizes, Description, Library, Show, in_silence
 from clrbench.errors import BackendError, SpecError
+from clrbench.files import read_file
 from clrbench.models import build_layers
 from clrbench.planning.advice import comparisons, warnings
 from clrbench.planning.data_advice import data_warnings
@@ -61,10 +63,24 @@ def open_experiment(path: Path | None, out: Path, library: Library, *, installed
     """
     file = load_spec(path or Path(str(files("clrbench") / "demo.yaml")))
     if library.base is None and path is not None:
-        library = library.beside(file.path.resolve().parent)
+        library = library.beside(spec_folder(path))
     asked = file.spec.backends
     chosen = tuple(name for name in BACKEND_NAMES if name in installed) if asked == "installed" else asked
     return _fitted(file, out, library, chosen)
+
+
+def spec_folder(path: Path) -> Path:
+    """Return the folder that relative paths in a spec file start from.
+
+    That is the folder of the file; or, of the resolved spec in a results folder, that of the file it was made from, which
+    may have moved together with the results.
+    """
+    folder = path.resolve().parent
+    with suppress(OSError, ValueError, LookupError, TypeError):  # no results folder, or one whose index is damaged
+        content = json.loads(read_file(folder / "experiment.json"))
+        if path.name == "spec.yaml":
+            return Path(folder, content["spec_folder"]).resolve()
+    return folder
 
 
 def load_data(experiment: Experiment, show: Show) -> tuple[Experiment, Dataset]:

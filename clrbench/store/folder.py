@@ -296,20 +296,5 @@ class ResultsFolder:
         return path
 
 
-def spec_folder(path: Path) -> Path:
-    """Return the folder that relative paths in a spec file start from.
-
-    That is the folder of the file; or, of the resolved spec in a results folder, that of the file it was made from, which
-    may have moved together with the results.
-    """
-    try:
-        folder = path.resolve().parent
-    except (OSError, RuntimeError):  # a link in a circle, which reading the spec says
-        return path.parent
-    if path.name == SPEC_FILE and (folder / INDEX_FILE).is_file():
-        return ResultsFolder(folder).spec_folder or folder
-    return folder
-
-
 def _digest(spec: str) -> str:
     return checksum(spec.encode())
