@@ -4,9 +4,10 @@ PYTHON_CANDIDATES := python3.13 python3.12 python3.11 python3 python
 IS_SUPPORTED := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 BIN := .venv/bin
 STAMP := .venv/.set-up
+DOCS_STAMP := .venv/.set-up-docs
 REPRODUCE_DIR := build/reproduce
 
-.PHONY: setup demo check test acceptance soak reproduce clean
+.PHONY: setup demo check test acceptance soak reproduce docs clean
 
 setup: $(STAMP)
 
@@ -40,7 +41,7 @@ test: check
 	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -m "not acceptance" -n 3 --dist loadfile --no-loadscope-reorder
 
 # What takes longer: experiments killed again and again, a browser, and the backends as other processors would have them.
-acceptance: $(STAMP)
+acceptance: $(DOCS_STAMP)
 	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -m acceptance -n 2 --dist loadfile
 	$(BIN)/python tests/soak.py --kills 15
 	$(BIN)/python tests/processors.py
@@ -52,6 +53,14 @@ soak: $(STAMP)
 
 reproduce: $(STAMP)
 	$(BIN)/python experiments/reproduce.py --out $(REPRODUCE_DIR)
+
+# The site in build/site; a warning or a dead link is an error.
+docs: $(DOCS_STAMP)
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
+
+$(DOCS_STAMP): $(STAMP)
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,docs]'
+	@touch $@
 
 clean:
 	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -81,7 +81,7 @@ def compare_paired(
 ) -> PairedComparison:
     """Compare two arms over their seeds by the paired sign-flip test on the mean.
 
-    p is the share of the 2**pairs sign vectors s with |sum(s * d)| >= |sum(d)|, d = candidate - baseline: all of
+    p is the share of the 2**pairs sign vectors s with ``|sum(s * d)| >= |sum(d)|``, d = candidate - baseline: all of
     them up to 16 pairs, beyond that 2**16 fixed ones with the observed one among them. The interval is the closed set
     of shifts delta for which the same test of d - delta has p > alpha, so that it holds 0 if and only if p > alpha.
     It is unbounded where the pairs are too few to reach alpha (fewer than 6 at 0.05), equal differences included;

@@ -1,22 +1,22 @@
-"""What README claims, held against the committed results and the command line."""
+"""What README and docs claim, held against the committed results and the command line."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import click
+import generate
 import pandas as pd
 import pytest
 import yaml
 
-from clrbench.analysis.collapse import COLLAPSE_COLUMNS
-from clrbench.analysis.comparison import EVIDENCE_COLUMNS
 from clrbench.analysis.costs import given_steps
-from clrbench.analysis.tables import TABLES, Findings
+from clrbench.analysis.tables import TABLES
 from clrbench.cli import main
 from clrbench.data import FETCHED_FILES
 from clrbench.planning.advice import comparisons
 from clrbench.planning.plan import PROTOCOL
-from clrbench.report.side_by_side import read_side, sides_text
-from clrbench.report.text import findings_text
 from clrbench.spec import Spec, load_spec
 from clrbench.stats import pairs_needed
 from clrbench.store import ResultsFolder
@@ -24,46 +24,23 @@ from clrbench.store import ResultsFolder
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXPERIMENTS = {path.stem: load_spec(path).spec for path in sorted((ROOT / "experiments").glob("*.yaml"))}
-TEXTS = {"far_seeds": "str", "left_out_seeds": "str"}
-"""Columns of evidence.csv that may be empty, or look like numbers, and are neither."""
 WITH_DATA_AT_HAND = [name for name, spec in EXPERIMENTS.items() if spec.data.dataset not in FETCHED_FILES]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def committed_verdict(name: str) -> str:
-    folder = ROOT / "results" / name
-    paths = {table.name: folder / f"{table.name}.csv" for table in TABLES}
-    tables = {name: pd.read_csv(path, dtype=TEXTS) for name, path in paths.items() if path.is_file()}
-    # The results were made before these columns and this table were; they are made anew with the next protocol.
-    evidence = tables["evidence"].reindex(columns=EVIDENCE_COLUMNS)
-    nothing = {**dict.fromkeys(TEXTS, ""), "num_missing_runs": 0}
-    tables["evidence"] = evidence.astype(dict.fromkeys(TEXTS, "object")).fillna(nothing)
-    tables.setdefault("collapse", pd.DataFrame(columns=list(COLLAPSE_COLUMNS)))
-    return findings_text(Findings(load_spec(folder / "spec.yaml").spec, tables))
+def blocks(page: str | Path, language: str) -> list[str]:
+    """Return the code blocks of a page in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def test_readme_is_short_and_shows_one_picture() -> None:
+    assert len(README.split()) <= 900
+    assert len(re.findall(r"!\[", README)) == 1
 
 
-VERDICTS = re.findall(r"<!-- verdict of results/([\w-]+) -->\n```text\n(.*?)```", README, flags=re.DOTALL)
-
-
-@pytest.mark.parametrize(("name", "block"), VERDICTS, ids=[name for name, _ in VERDICTS])
-def test_the_verdicts_in_readme_are_those_of_the_committed_tables(name: str, block: str) -> None:
-    lines = block.strip().splitlines()
-    assert lines[0] == committed_verdict(name).splitlines()[0]
-    assert set(lines) <= set(committed_verdict(name).splitlines())
-
-
-def test_readme_quotes_the_verdicts_of_several_experiments() -> None:
-    assert {"mnist-fair", "street-digits-cnn", "street-digits-bounds"} <= {name for name, _ in VERDICTS}
-
-
-def test_the_effects_in_readme_are_those_of_the_committed_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    (block,) = re.findall(r"<!-- side by side -->\n```text\n(.*?)```", README, flags=re.DOTALL)
-    names = ("policies", "policies-street-digits", "optimizers", "optimizers-street-digits")
-    assert block.strip() == sides_text([read_side(Path("results") / name) for name in names]).strip()
+@pytest.mark.parametrize("path", generate.PARTS)
+def test_generated_parts_are_those_of_the_code_and_of_the_committed_tables(path: str) -> None:
+    assert (ROOT / path).read_text(encoding="utf-8") == generate.generated(path)
 
 
 def test_the_updates_that_found_the_bounds_of_policies_are_charged() -> None:
@@ -96,41 +73,59 @@ def test_readme_counts_the_tuned_optimizers_right() -> None:
         "no difference shown": 3,
         "worse": 1,
     }
-    assert "it wins six times, loses once (AdaGrad on MNIST), and three times no difference is shown" in README
+    results = " ".join((ROOT / "docs/results.md").read_text(encoding="utf-8").split())
+    assert "it wins six times, loses once (AdaGrad on MNIST), and three times no difference is shown" in results
 
 
-def test_the_articles_numbers_in_readme_are_those_of_the_committed_tables() -> None:
-    lines = blocks("text")[1].strip().splitlines()
-    assert len(lines) == 4
-    assert set(lines) <= set(committed_verdict("mnist-article").splitlines())
+def test_every_picture_and_link_of_readme_and_docs_leads_somewhere() -> None:
+    for page in PAGES:
+        text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for target in re.findall(r"\[[^]]*\]\(([^)]+)\)", text):
+            assert target.startswith("https://") or (page.parent / target.partition("#")[0]).exists(), (page, target)
 
 
-def test_every_picture_in_readme_is_there() -> None:
-    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
-    assert len(pictures) >= 3
-    for path in pictures:
-        assert (ROOT / path).is_file(), path
-
-
-def test_every_link_in_readme_leads_somewhere() -> None:
-    for target in re.findall(r"(?<!!)\[[^]]+\]\(([^)]+)\)", README):
-        assert target.startswith("https://") or (ROOT / target).exists(), target
-
-
-def test_the_specs_in_readme_are_good(tmp_path: Path) -> None:
-    whole, changes = (yaml.safe_load(block) for block in blocks("yaml"))
-    path = tmp_path / "spec.yaml"
-    for content, arms in ((whole, 2), ({**whole, **changes}, 4)):
-        path.write_text(yaml.safe_dump(content, sort_keys=False))
+def test_the_specs_in_the_docs_are_good(tmp_path: Path) -> None:
+    (whole,) = blocks("docs/spec.md", "yaml")
+    (changes,) = blocks("docs/recipes.md", "yaml")
+    content, path = yaml.safe_load(whole), tmp_path / "spec.yaml"
+    for found, arms in ((content, 2), ({**content, **yaml.safe_load(changes)}, 4)):
+        path.write_text(yaml.safe_dump(found, sort_keys=False))
         spec = load_spec(path).spec
         assert len(spec.arms) == arms
     assert spec.arms["constant"].tune is not None
 
 
-def test_every_command_is_in_readme_and_has_help() -> None:
-    listed = set(re.findall(r"^\| `clrbench ([a-z-]+)", README, flags=re.MULTILINE))
+def test_every_command_of_readme_and_docs_is_one_that_can_be_parsed() -> None:
+    lines = [line for page in PAGES for block in blocks(page, "sh") for line in block.splitlines()]
+    calls = [line.partition("#")[0].split() for line in lines if re.match(r"(\w+=\S+ )?clrbench ", line)]
+    assert len(calls) > 5
+    for call in calls:
+        words = call[call.index("clrbench") + 1 :]
+        command: click.Command = main
+        while isinstance(command, click.Group):
+            command = command.commands[words.pop(0)]
+        known = {name for parameter in command.params for name in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known, call
+
+
+def test_every_command_is_in_the_reference_and_has_help() -> None:
+    listed = set(re.findall(r"^## clrbench ([a-z-]+)", (ROOT / "docs/commands.md").read_text(), flags=re.MULTILINE))
     assert listed == set(main.commands)
     assert all(command.help for command in main.commands.values())
+
+
+def test_every_file_of_an_experiment_is_described() -> None:
+    text = (ROOT / "docs/files.md").read_text(encoding="utf-8")
+    assert [table.name for table in TABLES if f"`{table.name}.csv`" not in text] == []
+
+
+@pytest.mark.acceptance
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    pages = {page.stem for page in tmp_path.glob("*.html")}
+    assert {"index", "spec", "commands", "files", "science", "results", "recipes", "limits", "api"} <= pages
 
 
 def test_the_svhn_experiments_are_as_published() -> None:

@@ -16,8 +16,8 @@ from clrbench.planning.tuning import labelled_arm
 from clrbench.rates import Rates
 from clrbench.spec import BackendName, Schedule, Spec
 
-RateSource: TypeAlias = Literal["confirmed", "not confirmed", "tuned", "given"]
-"""Where rates come from: trained at, read off a curve, the best of several tried, or typed into the spec."""
+RateSource: TypeAlias = Literal["confirmed", "not confirmed", "tuned", "given", "not known"]
+"""Where rates come from: trained at, read off a curve, the best of several tried, typed into the spec, or a test not here."""
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,8 @@ def _rates(findings: Findings, backend: BackendName) -> Iterator[RateFound]:
     for arm, rate in tuned.items():
         yield RateFound("tuned", arm=arm, tuned_lr=rate)
     if not tuned:
-        yield RateFound("given")
+        asked = any(arm.schedule.needs_range_test for arm in findings.spec.arms.values())
+        yield RateFound("not known" if asked else "given")
 
 
 def _from_range_test(rates: Rates, arm: str | None, tuned_lr: float | None) -> RateFound:

@@ -87,6 +87,8 @@ def _grouped(lines: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 def rate_words(found: RateFound) -> str:
     """Return the rates that were found, and whether they were confirmed by training."""
+    if found.source == "not known":
+        return "those of a range test that is not here"
     if found.source == "given":
         return "as the spec gives them; nothing was searched"
     if found.source == "tuned":

@@ -1,0 +1,157 @@
+"""Write what README and docs take from the code and from committed results: `python docs/generate.py`.
+
+A generated part stands between `<!-- NAME -->` and `<!-- end of NAME -->`; a test holds each against what this would write.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import pandas as pd
+
+from clrbench.analysis.collapse import COLLAPSE_COLUMNS
+from clrbench.analysis.comparison import EVIDENCE_COLUMNS
+from clrbench.analysis.glance import glance
+from clrbench.analysis.one_class import ONE_CLASS_COLUMNS
+from clrbench.analysis.summary import has_answer
+from clrbench.analysis.tables import TABLES, Findings
+from clrbench.cli import main
+from clrbench.commands.validate import schema
+from clrbench.report.side_by_side import read_side, sides_text
+from clrbench.report.terminal import answer_text
+from clrbench.spec import load_spec
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+COMPARED = ("policies", "policies-street-digits", "optimizers", "optimizers-street-digits")
+TEXTS = {"far_seeds": "str", "left_out_seeds": "str"}
+"""Columns of evidence.csv that may be empty, or look like numbers, and are neither."""
+
+
+def committed_findings(name: str) -> Findings:
+    """Return the findings of a committed experiment, by its tables."""
+    folder = ROOT / "results" / name
+    paths = {table.name: folder / f"{table.name}.csv" for table in TABLES}
+    tables = {name: pd.read_csv(path, dtype=TEXTS) for name, path in paths.items() if path.is_file()}
+    # What results that were made before these columns and tables came do not have.
+    evidence = tables["evidence"].reindex(columns=EVIDENCE_COLUMNS)
+    nothing: dict[str, Any] = {**dict.fromkeys(TEXTS, ""), "num_missing_runs": 0, "looks": 1}
+    tables["evidence"] = evidence.astype(dict.fromkeys(TEXTS, "object")).fillna(nothing)
+    for table, columns in (("collapse", COLLAPSE_COLUMNS), ("one_class", ONE_CLASS_COLUMNS)):
+        tables.setdefault(table, pd.DataFrame(columns=list(columns)))
+    tables.setdefault("given", tables["summary"].iloc[:0])
+    assert has_answer(tables["summary"]) is not None
+    return Findings(load_spec(folder / "spec.yaml").spec, tables)
+
+
+def committed_answer(name: str) -> str:
+    """Return the answer of a committed experiment, as a terminal of 100 columns shows it."""
+    findings = committed_findings(name)
+    page = f"results/{name}/report.html"
+    return click.unstyle(answer_text(glance(findings), findings, [], page, 100, details=False))
+
+
+def effects() -> str:
+    """Return the experiments after the paper's tables side by side."""
+    sides = [read_side(ROOT / "results" / name) for name in COMPARED]
+    return click.unstyle(sides_text(sides)).replace(f"{ROOT}/", "")
+
+
+def commands() -> str:
+    """Return the reference of every command, from the command line itself."""
+    return "\n".join(_commands(main, "clrbench"))
+
+
+def _commands(group: click.Group, name: str) -> Iterator[str]:
+    for command in group.commands.values():
+        called = f"{name} {command.name}"
+        if isinstance(command, click.Group):
+            yield from _commands(command, called)
+            continue
+        context = click.Context(command, info_name=called, max_content_width=100, terminal_width=100)
+        yield f"## {called}\n\n```text\n{command.get_help(context)}\n```\n"
+
+
+def spec_reference() -> str:
+    """Return the reference of the spec, from its JSON Schema."""
+    found: Mapping[str, Any] = schema().data
+    parts = [_keys(found)]
+    for name, part in found["$defs"].items():
+        parts.append(
+            f"## {_title(name, part)}\n\n{part['description'].partition('Attributes:')[0].strip()}\n\n{_keys(part)}"
+        )
+    return "\n".join(parts)
+
+
+def _title(name: str, part: Mapping[str, Any]) -> str:
+    named = part["properties"].get("name", {})
+    return f"`{named['const']}`" if "const" in named else name
+
+
+def _keys(part: Mapping[str, Any]) -> str:
+    rows = ["| key | allowed | default |", "|---|---|---|"]
+    required = set(part.get("required", ()))
+    for key, value in part["properties"].items():
+        default = "required" if key in required else _code(value["default"]) if "default" in value else ""
+        rows.append(f"| `{key}` | {_allowed(value)} | {default} |")
+    return "\n".join(rows) + "\n"
+
+
+def _allowed(value: Mapping[str, Any]) -> str:
+    """Return what a key may hold, in a few words."""
+    for several in ("anyOf", "oneOf"):
+        if several in value:
+            return ", or ".join(dict.fromkeys(_allowed(one) for one in value[several]))
+    if "$ref" in value:
+        return value["$ref"].rpartition("/")[2]
+    if "const" in value:
+        return _code(value["const"])
+    if "enum" in value:
+        return ", ".join(map(_code, value["enum"]))
+    if "examples" in value:
+        return f"such as {', '.join(map(_code, value['examples']))}"
+    if value.get("type") == "array":
+        return f"a list: {_allowed(value['items'])}"
+    names = {"string": "text", "null": "nothing", "object": "a mapping", "boolean": "true or false"}
+    limits = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
+    words = [f"{word} {value[limit]:g}" for limit, word in limits.items() if limit in value]
+    return " ".join([names.get(value.get("type", ""), value.get("type", "anything")), *words])
+
+
+def _code(value: object) -> str:
+    shown = (
+        {True: "true", False: "false", None: "nothing"}.get(value, value) if isinstance(value, bool | None) else value
+    )
+    return f"`{shown}`"
+
+
+PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
+    "README.md": {"answer of mnist-fair": lambda: f"```text\n{committed_answer('mnist-fair')}\n```"},
+    "docs/spec.md": {"keys": spec_reference},
+    "docs/commands.md": {"commands": commands},
+    "docs/results.md": {
+        "answer of mnist-article": lambda: f"```text\n{committed_answer('mnist-article')}\n```",
+        "answer of street-digits-cnn": lambda: f"```text\n{committed_answer('street-digits-cnn')}\n```",
+        "answer of street-digits-bounds": lambda: f"```text\n{committed_answer('street-digits-bounds')}\n```",
+        "side by side": lambda: f"```text\n{effects()}\n```",
+    },
+}
+"""What is generated, by the file and the name of the part."""
+
+
+def generated(path: str) -> str:
+    """Return a file with its generated parts as they are now."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    for name, make in PARTS[path].items():
+        part = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", flags=re.DOTALL)
+        text, number = part.subn(lambda found, make=make: f"{found[1]}{make()}\n{found[2]}", text)
+        if number != 1:
+            raise ValueError(f"{path}: there is no part {name!r}")
+    return text
+
+
+if __name__ == "__main__":
+    for path in PARTS:
+        (ROOT / path).write_text(generated(path), encoding="utf-8")
