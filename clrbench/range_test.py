@@ -124,6 +124,9 @@ def suggest_bounds(
             f"lr {lr.shape}, loss {losses.shape}, accuracy {accuracies.shape}: need [points], [seeds, points]"
         )
     loss_only = bool(np.isfinite(losses).any() and not np.isfinite(accuracies).any())
+    if loss_only and len(lr) >= MIN_POINTS > (points := int(np.isfinite(losses).any(axis=0).sum())):
+        nothing = (None,) * len(losses)
+        return Bounds(None, None, _cause(losses, points), None, len(losses), nothing, nothing, _loss_rules(lr, losses))
     if loss_only:
         lr, losses, accuracies, floor = *_as_accuracy(lr, losses), None
     known = lr[(np.isfinite(losses) & np.isfinite(accuracies)).any(axis=0)]

@@ -127,11 +127,14 @@ def test_onsets_apart_withhold_base_lr_alone():
     assert [text for text in found.caveats if text.startswith("base_lr is not known: the seeds put it")]
 
 
+@pytest.mark.parametrize("accuracy", ["known", "nan", "none"])
 @pytest.mark.parametrize("first", [191.7, 30.0])
-def test_a_loss_past_the_limit_at_update_1_is_not_the_rate(first):
+def test_a_loss_past_the_limit_at_update_1_is_not_the_rate(first, accuracy):
     loss = np.full((2, 60), np.nan)
     loss[:, 0] = first
-    found = suggest_bounds(RAMPS["linear"][:60], loss, np.where(np.isfinite(loss), 0.1, np.nan))
+    accuracies = {"known": np.where(np.isfinite(loss), 0.1, np.nan), "nan": loss * np.nan, "none": None}
+    found = suggest_bounds(RAMPS["linear"][:60], loss, accuracies[accuracy])
+    assert found.seed_max_lr == (None, None)
     assert found.reason == (
         f"loss too high from the start: the loss of update 1 is {first:.4g}, which no rate has touched yet; scale the "
         "inputs, or look at the initial weights"

@@ -34,6 +34,7 @@ tried went from a tenth."""
 NOT_CONFIRMED = "not confirmed by training at it: constant_lr is max_lr / 3"
 SHORTER = "confirmed over {steps} updates; the arms make {arms}"
 AT_EDGE = "constant_lr is the {end} rate that could be afforded to try; a better one may lie beyond"
+NO_TRIANGLES = "max_lr is constant_lr: no training in cycles that could be afforded stood"
 LIMITS_LEFT = "the limits given were left once, from {given} to {now}: {why}"
 BASE_TOO_HIGH = "base_lr is not known: the sweep puts it at {lr:.3g}, too close to max_lr"
 NO_CURVE = "the curve alone has no answer ({reason}); the rates rest on trainings at them"
@@ -112,7 +113,7 @@ def _confirmed(answer: Rates, ledger: Ledger, constants: Confirmed, bounded: Bou
     max_lr = rate_at(constants.place if bounded.place is None else bounded.place)
     caveats = [text for text in answer.caveats if text not in {NOT_CONFIRMED, AS_HIGHEST_SEED}]
     if answer.reason is not None:
-        caveats.append(NO_CURVE.format(reason=answer.reason.split(":")[0]))
+        caveats.append(NO_CURVE.format(reason=answer.reason.split(";")[0]))
     base_lr = answer.base_lr
     if base_lr is not None and base_lr > HIGHEST_BASE_SHARE * max_lr:
         caveats.append(BASE_TOO_HIGH.format(lr=base_lr))
@@ -123,6 +124,8 @@ def _confirmed(answer: Rates, ledger: Ledger, constants: Confirmed, bounded: Bou
     num_steps = max(one.num_steps for one in constants.by_place.values())
     if problem.arm_steps is not None and num_steps < problem.arm_steps:
         caveats.append(SHORTER.format(steps=num_steps, arms=problem.arm_steps))
+    if bounded.place is None:
+        caveats.append(NO_TRIANGLES)
     if constants.edge is not None:
         caveats.append(AT_EDGE.format(end=constants.edge))
     return replace(
