@@ -24,6 +24,10 @@ _USUAL = frozenset({".txt", ".md", ".csv", ".tsv", ".json", ".xml", ".yaml", ".y
 _ALLOWED = f"allowed: train/<class>/ and test/<class>/ with images ({', '.join(SUFFIXES)}) in each"
 _TESTS = ("test", "tests", "testing")
 _OTHER_TESTS = ("val", "valid", "validation", "dev", "eval")
+UNUSED_VALIDATION = (
+    "validation rows are drawn from the training rows (data.validation); where rows belong together (a patient, a scene, a day), "
+    "that makes validation look too good"
+)
 MAX_NAMES = 5
 """Names that a message lists before it says how many more there are."""
 
@@ -49,11 +53,16 @@ class Split:
 
 @dataclass(frozen=True)
 class Listing:
-    """The images of a folder; `test` is None where a part of `train` is to be split off."""
+    """The images of a folder; `test` is None where a part of `train` is to be split off.
+
+    Attributes:
+        other_folders: The names of folders beside those of the splits.
+    """
 
     folder: Path
     train: Split
     test: Split | None
+    other_folders: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -82,6 +91,9 @@ class Listing:
                 f"{sum(left_out.values())} files in the class folders are not read: {_by_suffix(left_out)}; read are "
                 f"{', '.join(SUFFIXES)}: convert or rename the others, or take them away"
             )
+        others = [name for name in self.other_folders if name.lower() in _OTHER_TESTS]
+        if others:
+            yield f"the folder {_listed(others)} is not read: {UNUSED_VALIDATION}"
         nested = [name for split in self._splits() for name in split.nested]
         if nested:
             yield (
@@ -118,7 +130,11 @@ def list_images(folder: Path, *, splitting: bool = False) -> Listing:
     for split in ("train", "test"):
         if not has(folder, split):
             raise misfit(_no_split(folder, split))
-    return _check(Listing(folder, *(_list_split(folder, folder / split) for split in ("train", "test"))))
+    others = tuple(
+        entry.name for entry in _entries(str(folder)) if entry.is_dir() and entry.name not in {"train", "test"}
+    )
+    train, test = (_list_split(folder, folder / split) for split in ("train", "test"))
+    return _check(Listing(folder, train, test, others))
 
 
 def has(folder: Path, split: str) -> bool:

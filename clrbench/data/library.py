@@ -111,7 +111,9 @@ class Library:
         if path.is_dir() and not npy_folder.is_npy_folder(path):
             return self._load_images(path, show, how)
         _refuse_reading(dataset, how, resize=True)
-        return _made(str(path), npz.read(path, how), how) if path.is_file() else self._load_npy(path, show, how)
+        if path.is_file():
+            return _made(str(path), npz.read(path, how), how, Remarks(warned=npz.unread(path)))
+        return self._load_npy(path, show, how)
 
     def describe(self, dataset: str, how: Reading = AS_IT_IS, show: Show = in_silence) -> Description | None:
         """Return what a data set is; it is looked at once, and what is found is kept.
@@ -320,8 +322,8 @@ def _content(where: str, arrays: Arrays, how: Reading, remarks: Remarks = NO_REM
     return Content(arrays, replace(remarks, said=(*remarks.said, said)))
 
 
-def _made(where: str, arrays: Arrays, how: Reading) -> Dataset:
-    content = _content(where, arrays, how)
+def _made(where: str, arrays: Arrays, how: Reading, remarks: Remarks = NO_REMARKS) -> Dataset:
+    content = _content(where, arrays, how, remarks)
     return make_dataset(where, where, content.arrays, remarks=content.remarks)
 
 

@@ -1,6 +1,7 @@
 """A user's own data: an `.npz` file with the arrays x_train, y_train, x_test, y_test."""
 
 import math
+import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +19,9 @@ from clrbench.data.content import (
     refuse_test_arrays,
 )
 from clrbench.data.foreign import missing_arrays
+from clrbench.data.image_listing import UNUSED_VALIDATION
 from clrbench.data.reading import AS_IT_IS, Reading
-from clrbench.data.refusal import decoding, misfit
+from clrbench.data.refusal import decoding, misfit, shown
 
 MAX_DEFLATE_RATIO = 1032
 """The most bytes that deflate can make of one; a header that declares more is false."""
@@ -51,6 +53,14 @@ def read(path: Path, how: Reading = AS_IT_IS) -> Arrays:
             with archive.open(info) as member:
                 arrays[key] = np.lib.format.read_array(member, allow_pickle=False)
     return arrays
+
+
+def unread(path: Path) -> tuple[str, ...]:
+    """Return a warning about arrays for validation, which are not read."""
+    with _reading(path) as archive:
+        names = sorted(name.removesuffix(".npy") for name in archive.namelist())
+    found = [name for name in names if re.search(r"(^|_)val(id|idation)?(_|$)", name.lower())]
+    return (f"the arrays {shown(', '.join(found))} are not read: {UNUSED_VALIDATION}",) if found else ()
 
 
 @contextmanager

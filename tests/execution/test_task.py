@@ -48,7 +48,7 @@ RUN = RunSpec(
 class TinyLibrary(Library):
     """Has one data set."""
 
-    def load(self, dataset: str, show: object = None) -> Dataset:
+    def load(self, dataset: str, show: object = None, how: object = None) -> Dataset:
         return DATASET
 
 
