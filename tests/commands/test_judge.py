@@ -479,6 +479,8 @@ def unmet(value: Any, schema: dict[str, Any], place: str = "$") -> list[str]:
         return [] if any(not unmet(value, option) for option in schema["anyOf"]) else [place]
     kind = TYPES.get(schema.get("type", ""), object)
     broken = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool and kind is not object)
+    if broken:
+        return [place]
     broken |= "enum" in schema and value not in schema["enum"]
     broken |= "const" in schema and value != schema["const"]
     limits = {"minimum": lambda v, m: v >= m, "maximum": lambda v, m: v <= m}
