@@ -4,13 +4,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from clrbench.api.experiment import compare as compare
+    from clrbench.api.experiment import load as load
+    from clrbench.api.judgement import judge as judge
     from clrbench.api.range_test import RangeTest as RangeTest
     from clrbench.range_test import suggest_bounds as suggest_bounds
 
 __version__ = "0.1.0"
-__all__ = ["RangeTest", "__version__", "suggest_bounds"]
+__all__ = ["RangeTest", "__version__", "compare", "judge", "load", "suggest_bounds"]
 
-_PLACES = {"RangeTest": "clrbench.api.range_test", "suggest_bounds": "clrbench.range_test"}
+_PLACES = {
+    "RangeTest": "clrbench.api.range_test",
+    "compare": "clrbench.api.experiment",
+    "judge": "clrbench.api.judgement",
+    "load": "clrbench.api.experiment",
+    "suggest_bounds": "clrbench.range_test",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeAlias
 
+PLAIN_COLUMNS = 100
+"""Width of an answer that no terminal shows."""
 Layout: TypeAlias = str | Callable[[int], str]
 """What is printed for people: text as it is, or a function that lays it out for so many columns."""
 

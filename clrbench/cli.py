@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from clrbench import __version__
-from clrbench.answer import Answer, ExitCode
+from clrbench.answer import PLAIN_COLUMNS, Answer, ExitCode
 from clrbench.errors import ClrbenchError, OutputError, SpecError
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 SPEC = click.Path(path_type=Path, dir_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
-PLAIN_COLUMNS = 100
-"""Width of an answer that no terminal shows."""
 DEVICE = click.Choice(["auto", "cpu", "cuda", "mps"])
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -142,6 +140,18 @@ def _shard(_context: click.Context, _parameter: click.Parameter, value: str | No
     if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
         raise click.BadParameter(f"got {value!r}; allowed: K/N, K from 1 to N, such as 3/16.")
     return int(index), int(count)
+
+
+def _names(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
+    return () if value is None else tuple(name.strip() for name in value.split(","))
+
+
+def _at(_context: click.Context, _parameter: click.Parameter, value: str) -> int | str:
+    if value in {"end", "best"}:
+        return value
+    if not value.isdecimal():
+        raise click.BadParameter(f"got {value!r}; allowed: end, best or the number of a step.")
+    return int(value)
 
 
 _out = click.option(
@@ -288,6 +298,51 @@ def schedule(spec: Path, out: Path, library: "Library") -> Answer:
     from clrbench.commands.schedule import schedule
 
     return schedule(spec, out, library)
+
+
+@main.command()
+@click.argument("files", type=FILE, nargs=-1, required=True)
+@click.option("--arm", metavar="COLUMN", help="The arm of a row.  [default: guessed, and said; else each file]")
+@click.option("--arms", metavar="A,B,...", callback=_names, help="Columns that are arms, where a row is a pair.")
+@click.option(
+    "--pair", metavar="COLUMN", help="What pairs runs, such as the seed.  [default: guessed; without one, unpaired]"
+)
+@click.option("--metric", metavar="COLUMN", help="The number to compare.  [default: guessed, and said]")
+@click.option("--step", metavar="COLUMN", help="Which row of a run, where it has several.  [default: guessed]")
+@click.option(
+    "--at", metavar="end|best|STEP", callback=_at, default="end", show_default=True, help="Which of them counts."
+)
+@click.option("--by", metavar="COLUMN", help="Groups, such as data sets: a verdict each, Holm over all.")
+@click.option("--baseline", metavar="NAME", help="The arm that others are compared with.  [default: the first]")
+@click.option(
+    "--lower-is-better", is_flag=True, default=None, help="As of a loss.  [default: by the metric's name, said]"
+)
+@click.option(
+    "--margin", type=click.FloatRange(min=0), help="Differences up to this size do not matter.  [default: none]"
+)
+@click.option(
+    "--alpha", type=click.FloatRange(0, 1, True, True), default=0.05, show_default=True, help="Risk of a false verdict."
+)
+@click.option(
+    "--look", type=click.IntRange(1), default=1, show_default=True, help="Index of this look; alpha is divided by it."
+)
+@click.option("--diverged-as", type=float, help="What nan counts as.  [default: left out, never in its arm's favour]")
+@click.option("--fail-if", type=click.Choice(["worse", "not-better"]), help="Exit with 4 if any candidate is so.")
+@click.option(
+    "--out", type=FOLDER, default=Path("judge"), show_default=True, help="The folder for tables, plot and page."
+)
+@answering
+def judge(files: tuple[Path, ...], out: Path, fail_if: Any, **options: Any) -> Answer:
+    """Give a verdict on results that any trainer wrote: is one arm better than another?
+
+    FILES are CSV, TSV or JSON lines, a row a run (or several a run); several files are read as one, or as an arm each.
+    """
+    from clrbench.analysis.own_results import Asked
+    from clrbench.analysis.own_verdicts import Rules
+    from clrbench.commands.judge import judge
+
+    rules = Rules(**{name: options.pop(name) for name in ("baseline", "margin", "alpha", "look", "diverged_as")})
+    return judge(files, Asked(**options), rules, out=out, fail_if=fail_if)
 
 
 @main.command()

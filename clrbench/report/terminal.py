@@ -48,6 +48,11 @@ def rendered(write: Callable[[Console], None], width: int) -> str:
     return "\n".join(_without_end(line) for line in file.getvalue().splitlines())
 
 
+def plain(text: str) -> str:
+    """Return a text without the codes that colour it."""
+    return re.sub(_CODE, "", text)
+
+
 def _without_end(line: str) -> str:
     """Return a line without the spaces at its end, which codes may stand among."""
     text, end = re.fullmatch(rf"(.*?)((?: |{_CODE})*)", line).groups()  # type: ignore[union-attr]

@@ -1,0 +1,305 @@
+"""Results in tables that other trainers wrote: which column is what, and a value for each arm and pair."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+import numpy as np
+
+from clrbench.errors import SpecError
+from clrbench.spec.messages import nearest
+from clrbench.store.own_table import OwnTable, is_missing, number
+
+At: TypeAlias = int | Literal["end", "best"]
+
+ARM_NAMES = (
+    *("arm", "arms", "method", "model", "variant", "condition", "algorithm", "config", "configuration", "treatment"),
+    *("setting", "schedule", "optimizer", "system", "approach", "policy", "name"),
+)
+PAIR_NAMES = (
+    *("pair", "seed", "seeds", "random_seed", "rng_seed", "fold", "split", "replicate", "rep", "repeat", "repetition"),
+    *("trial", "run", "run_id", "subject", "block"),
+)
+STEP_NAMES = ("step", "global_step", "iteration", "iter", "update", "epoch", "round")
+METRIC_NAMES = (
+    *("test_accuracy", "test_acc", "accuracy", "acc", "val_accuracy", "validation_accuracy", "val_acc", "top1"),
+    *("score", "f1", "auc", "auroc", "bleu", "reward", "return", "metric", "value", "result"),
+    *("test_loss", "val_loss", "validation_loss", "loss", "error", "perplexity"),
+)
+LOWER_IS_BETTER = ("loss", "error", "err", "perplexity", "ppl", "nll", "rmse", "mse", "mae", "wer", "cer", "fid")
+"""Parts of the name of a metric by which a lower value is taken to be better; said where it is."""
+
+MAX_PAIRS = 1000
+"""Of one comparison; tests of so many would fill the memory, and are no longer a matter of chance."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to read from tables, and how; a column that is None is guessed.
+
+    Attributes:
+        arms: In a wide table, the columns that are arms; empty in a long one.
+        by: Column of groups, each with a verdict of its own.
+        at: Which row of a run counts, where it has several: the last, the best or the one at a step.
+    """
+
+    arm: str | None = None
+    pair: str | None = None
+    metric: str | None = None
+    step: str | None = None
+    by: str | None = None
+    arms: tuple[str, ...] = ()
+    at: At = "end"
+    lower_is_better: bool | None = None
+
+
+class RunKey(NamedTuple):
+    """A run by its group, arm and pair; the pair is the number of the row where runs are not paired."""
+
+    group: str
+    arm: str
+    pair: str
+
+
+@dataclass(frozen=True, eq=False)
+class OwnResults:
+    """A value for each run.
+
+    Attributes:
+        values: nan where the run diverged.
+        arms: In the order of the file, as are groups.
+        notes: What was taken for what, a sentence each.
+    """
+
+    metric: str
+    higher_is_better: bool
+    paired: bool
+    values: Mapping[RunKey, float]
+    arms: tuple[str, ...]
+    groups: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class _Row(NamedTuple):
+    key: RunKey
+    value: float
+    step: float
+    place: str
+
+
+def read_own_results(tables: Sequence[OwnTable], asked: Asked) -> OwnResults:
+    """Return the value of each run in tables.
+
+    Raises:
+        SpecError: If a column is missing or in doubt, a field that is used is empty or no number, or a run stands twice.
+    """
+    notes: list[str] = []
+    if asked.arms:
+        rows, metric, paired = _wide(tables, asked, notes)
+    else:
+        rows, metric, paired = _long(tables, asked, notes)
+    higher_is_better = not (_sounds_lower(metric, notes) if asked.lower_is_better is None else asked.lower_is_better)
+    values = _one_a_run(rows, asked.at, notes, higher_is_better=higher_is_better)
+    arms, groups = (tuple(dict.fromkeys(getattr(key, name) for key in values)) for name in ("arm", "group"))
+    return OwnResults(metric, higher_is_better, paired, values, arms, groups, tuple(dict.fromkeys(notes)))
+
+
+def _long(tables: Sequence[OwnTable], asked: Asked, notes: list[str]) -> tuple[list[_Row], str, bool]:
+    columns = _Columns(tables, notes)
+    by = columns.named("by", asked.by)
+    arm = columns.named("arm", asked.arm) or columns.guessed("arm", ARM_NAMES, {by}, varies=True)
+    if arm is None and len(tables) < 2:
+        raise SpecError(columns.lacking("the arms", "--arm COLUMN, or --arms A,B where each arm is a column"))
+    pair = columns.named("pair", asked.pair) or columns.guessed("pair", PAIR_NAMES, {by, arm})
+    step = columns.named("step", asked.step) or columns.first("step", STEP_NAMES, {by, arm, pair, asked.metric})
+    metric = columns.named("metric", asked.metric) or columns.metric({by, arm, pair, step})
+    if arm is None:
+        notes.append(f"arms: {', '.join(table.path.stem for table in tables)}, a file each")
+    rows = []
+    for table in tables:
+        arms = [table.path.stem] * len(table.rows) if arm is None else _texts(table, arm)
+        pairs = _texts(table, pair) if pair else [str(row) for row in range(len(table.rows))]
+        steps = _numbers(table, step) if step else [0.0] * len(table.rows)
+        groups = _texts(table, by) if by else [""] * len(table.rows)
+        values = _numbers(table, metric)
+        for row, (group, name, number_of_pair) in enumerate(zip(groups, arms, pairs, strict=True)):
+            seed = number_of_pair if pair else f"{table.path.name}:{row}"
+            rows.append(_Row(RunKey(group, name, _plain(seed)), values[row], steps[row], table.at(row)))
+    return rows, metric, pair is not None
+
+
+def _wide(tables: Sequence[OwnTable], asked: Asked, notes: list[str]) -> tuple[list[_Row], str, bool]:
+    columns = _Columns(tables, notes)
+    for name in asked.arms:
+        columns.named("arms", name)
+    if len(set(asked.arms)) < len(asked.arms) or len(asked.arms) < 2:
+        raise SpecError(f"--arms: got {','.join(asked.arms)}; allowed: at least two columns, each once")
+    if asked.arm is not None:
+        raise SpecError("--arm names a column of arms, and --arms a column an arm; leave one of them out")
+    by = columns.named("by", asked.by)
+    pair = columns.named("pair", asked.pair) or columns.guessed("pair", PAIR_NAMES, {by, *asked.arms})
+    step = columns.named("step", asked.step) or columns.first("step", STEP_NAMES, {by, pair, *asked.arms})
+    rows = []
+    for table in tables:
+        pairs = _texts(table, pair) if pair else [f"{table.path.name}:{row}" for row in range(len(table.rows))]
+        steps = _numbers(table, step) if step else [0.0] * len(table.rows)
+        groups = _texts(table, by) if by else [""] * len(table.rows)
+        for name in asked.arms:
+            for row, value in enumerate(_numbers(table, name)):
+                rows.append(_Row(RunKey(groups[row], name, _plain(pairs[row])), value, steps[row], table.at(row)))
+    return rows, asked.metric or "value", pair is not None
+
+
+class _Columns:
+    """The columns that all tables share, and the guesses that are said."""
+
+    def __init__(self, tables: Sequence[OwnTable], notes: list[str]) -> None:
+        self._tables, self._notes = tables, notes
+        first, *others = tables
+        self._names = [name for name in first.columns if all(name in table.columns for table in others)]
+
+    def named(self, role: str, name: str | None) -> str | None:
+        """Return a column that somebody named; a SpecError says which are there where it is not."""
+        if name is None or name in self._names:
+            return name
+        table = next(table for table in self._tables if name not in table.columns)
+        raise SpecError(
+            f"{table.path}: has no column {name!r} (--{role}); it has {', '.join(table.columns)}{nearest(name, table.columns)}"
+        )
+
+    def guessed(
+        self, role: str, known: Collection[str], taken: Collection[str | None], *, varies: bool = False
+    ) -> str | None:
+        """Return the one column that sounds like a role; None without any. Of several, none is taken."""
+        found = [name for name in self._like(known, taken) if not varies or len(self._tables) > 1 or self._varies(name)]
+        if len(found) > 1:
+            raise SpecError(
+                f"{self._tables[0].path}: {' and '.join(found)} may each be the {role}; name the one with --{role} COLUMN"
+            )
+        return self._said(role, found)
+
+    def first(self, role: str, known: Collection[str], taken: Collection[str | None]) -> str | None:
+        """Return the first of the columns that sound like a role."""
+        return self._said(role, sorted(self._like(known, taken), key=lambda name: list(known).index(name.lower()))[:1])
+
+    def metric(self, taken: Collection[str | None]) -> str:
+        """Return the one column that sounds like a metric, or the one that holds numbers."""
+        found = self._like(METRIC_NAMES, taken) or [
+            name for name in self._names if name not in taken and self._numeric(name)
+        ]
+        if len(found) == 1:
+            self._said("metric", found)
+            return found[0]
+        if found:
+            raise SpecError(
+                f"{self._tables[0].path}: {', '.join(found)} may each be the metric; name it with --metric COLUMN"
+            )
+        raise SpecError(self.lacking("the metric", "--metric COLUMN"))
+
+    def lacking(self, what: str, advice: str) -> str:
+        """Return that no column sounds like something."""
+        return f"{self._tables[0].path}: no column looks like {what}; it has {', '.join(self._names)}; name it with {advice}"
+
+    def _like(self, known: Collection[str], taken: Collection[str | None]) -> list[str]:
+        return [name for name in self._names if name.lower() in known and name not in taken]
+
+    def _varies(self, name: str) -> bool:
+        return len({field for table in self._tables for field in table.column(name)}) > 1
+
+    def _numeric(self, name: str) -> bool:
+        return all(number(field) is not None for table in self._tables for field in table.column(name))
+
+    def _said(self, role: str, found: list[str]) -> str | None:
+        if found:
+            self._notes.append(f"{role}: column {found[0]}, by its name")
+        return found[0] if found else None
+
+
+def _texts(table: OwnTable, name: str) -> list[str]:
+    fields = table.column(name)
+    for row, field in enumerate(fields):
+        if not field:
+            raise SpecError(f"{table.at(row)}: {name} is empty; give every row a value, or leave the row out")
+        if not field.isprintable():
+            raise SpecError(f"{table.at(row)}: {name}: got {ascii(field)[:60]}; allowed: text that can be printed")
+    return fields
+
+
+def _numbers(table: OwnTable, name: str) -> list[float]:
+    return [_number(table, row, name, field) for row, field in enumerate(table.column(name))]
+
+
+def _number(table: OwnTable, row: int, name: str, field: str) -> float:
+    if is_missing(field):
+        got = f"got {field!r}, a missing value" if field else "is empty"
+        raise SpecError(f"{table.at(row)}: {name} {got}; write nan for a run that diverged, or leave the row out")
+    value = number(field)
+    if value is None:
+        hint = "; write 0.931 for 93.1 %" if "%" in field else "; write 0.5, not 0,5" if "," in field else ""
+        raise SpecError(
+            f"{table.at(row)}: {name}: got {field[:60]!r}; allowed: a number, or nan for a run that diverged{hint}"
+        )
+    return value if np.isfinite(value) else np.nan
+
+
+def _plain(pair: str) -> str:
+    """Return the name of a pair, whole numbers alike however they are written: `3`, `3.0`."""
+    value = number(pair)
+    return str(int(value)) if value is not None and np.isfinite(value) and value == int(value) else pair
+
+
+def _sounds_lower(metric: str, notes: list[str]) -> bool:
+    lower = any(part in LOWER_IS_BETTER for part in metric.lower().replace("-", "_").split("_"))
+    notes.append(f"{metric}: {'lower' if lower else 'higher'} is better" + (", by its name" if lower else ""))
+    return lower
+
+
+def _one_a_run(rows: Iterable[_Row], at: At, notes: list[str], *, higher_is_better: bool) -> dict[RunKey, float]:
+    """Return which value of each run counts."""
+    by_run: dict[RunKey, dict[float, _Row]] = {}
+    for row in rows:
+        steps = by_run.setdefault(row.key, {})
+        if row.step in steps:
+            raise SpecError(_twice(row, steps[row.step]))
+        steps[row.step] = row
+    if at == "best" and any(len(steps) > 1 for steps in by_run.values()):
+        notes.append("at best: each run counts where it is best by the metric itself, which flatters both arms")
+    picked = {key: _picked(steps, at, higher_is_better=higher_is_better) for key, steps in by_run.items()}
+    lacking = [key for key, row in picked.items() if row is None]
+    if lacking:
+        if len(lacking) == len(picked):
+            raise SpecError(f"--at {at}: no run has a row at step {at}")
+        notes.append(f"left out, without a row at step {at}: {_listed(lacking)}")
+    found = {key: row for key, row in picked.items() if row is not None}
+    ends = {row.step for row in found.values()}
+    if at == "end" and len(ends) > 1:
+        notes.append(f"runs end at different steps, from {min(ends):g} to {max(ends):g}; each counts at its own last")
+    return {key: row.value for key, row in found.items()}
+
+
+def _picked(steps: Mapping[float, _Row], at: At, *, higher_is_better: bool) -> _Row | None:
+    if at == "end":
+        return steps[max(steps)]
+    if at == "best":
+        better: Callable[[_Row], float] = lambda row: row.value if higher_is_better else -row.value  # noqa: E731
+        known = [row for row in steps.values() if np.isfinite(row.value)]
+        return max(known, key=better) if known else steps[max(steps)]
+    return steps.get(float(at))
+
+
+def _twice(row: _Row, other: _Row) -> str:
+    run = f"arm {row.key.arm}, pair {row.key.pair}" + (f", {row.key.group}" if row.key.group else "")
+    return (
+        f"{row.place}: {run} stands here and on {other.place}; allowed: once. A column that tells them apart is named with "
+        "--step COLUMN (several rows a run) or --by COLUMN (several experiments)"
+    )
+
+
+def _listed(keys: Sequence[RunKey], most: int = 8) -> str:
+    names = [f"{key.arm} {key.pair}" for key in keys[:most]]
+    return ", ".join([*names, f"and {len(keys) - most} more"] if len(keys) > most else names)
+
+
+def by_pair(values: Mapping[RunKey, float], group: str, arm: str) -> Iterator[tuple[str, float]]:
+    """Yield pair and value of each run of an arm in a group."""
+    return ((key.pair, value) for key, value in values.items() if key.group == group and key.arm == arm)

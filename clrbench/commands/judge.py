@@ -1,0 +1,49 @@
+"""`clrbench judge`: a verdict on results that any trainer wrote."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from clrbench.analysis.own_results import Asked, read_own_results
+from clrbench.analysis.own_verdicts import OwnJudgement, Rules, judge_results
+from clrbench.answer import Answer, ExitCode
+from clrbench.commands.report import FailIf
+from clrbench.report.figures.own_verdicts import draw_own_verdicts
+from clrbench.report.figures.plot import drawn
+from clrbench.report.own_verdicts import verdict_sentence, verdicts_data, verdicts_page, verdicts_text
+from clrbench.store.files import disk_errors, write_file
+from clrbench.store.own_table import OwnTable, read_own_table
+from clrbench.store.run import to_csv
+
+
+def judge(paths: Sequence[Path], asked: Asked, rules: Rules, *, out: Path, fail_if: FailIf | None = None) -> Answer:
+    """Return the verdict on the results in files; write tables, plot and page into a folder."""
+    found = judged([read_own_table(path) for path in paths], asked, rules)
+    write_judgement(found, out)
+    text = f"{verdicts_text(found)}\n\nTables, plot and page: {out}"
+    return Answer(text, {**verdicts_data(found), "results": str(out)}, _exit_code(found, fail_if))
+
+
+def judged(tables: Sequence[OwnTable], asked: Asked, rules: Rules) -> OwnJudgement:
+    """Return the verdicts on the results in tables."""
+    return judge_results(read_own_results(tables, asked), rules)
+
+
+def write_judgement(found: OwnJudgement, folder: Path) -> None:
+    """Write comparison.csv, summary.csv, differences.csv, plots/differences.png and report.html."""
+    with disk_errors(folder):
+        (folder / "plots").mkdir(parents=True, exist_ok=True)
+    tables = {"comparison": found.comparison, "summary": found.summary, "differences": found.differences}
+    for name, table in tables.items():
+        write_file(folder / f"{name}.csv", to_csv(table))
+    alt = " ".join(verdict_sentence(row, found) for row in found.verdicts)
+    figure = drawn(draw_own_verdicts(found), "differences", f"Differences in {found.results.metric}", alt)
+    write_file(folder / "plots" / "differences.png", figure.png)
+    write_file(folder / "report.html", verdicts_page(found, figure).encode())
+
+
+def _exit_code(found: OwnJudgement, fail_if: FailIf | None) -> ExitCode:
+    if not found.has_answer:
+        return ExitCode.NO_ANSWER
+    words = {row.verdict for row in found.verdicts}
+    fails = {None: False, "worse": "worse" in words, "not-better": words != {"better"}}
+    return ExitCode.CONDITION_HOLDS if fails[fail_if] else ExitCode.DONE
