@@ -211,3 +211,41 @@ def test_standardisation_reads_the_training_rows_only(dataset: Dataset) -> None:
     other = make_plan(run, elsewhere).standardisation
     assert other is not None
     np.testing.assert_allclose(other.mean, 1 - expected.mean, rtol=1e-5)
+
+
+def in_floats(dataset: Dataset, low: float, high: float) -> Dataset:
+    """Return the data set with its pixels from `low` to `high` instead of 0 to 255."""
+    scaled = [(low + (high - low) * (images / 255)).astype(np.float32) for images in (dataset.x_train, dataset.x_test)]
+    return replace(dataset, x_train=scaled[0], x_test=scaled[1])
+
+
+@pytest.mark.parametrize(("low", "high", "largest"), [(0, 16, 16), (0, 255, 255), (-100, 3, 100), (0, 5.5, 5.5)])
+def test_scale_divides_floats_by_the_largest_of_the_training_rows(
+    low: float, high: float, largest: float, dataset: Dataset
+) -> None:
+    floats = in_floats(dataset, low, high)
+    plan = make_plan(make_run(), floats)
+    assert plan.standardisation is not None
+    assert plan.standardisation.mean.tolist() == [0]
+    rows = floats.x_train[plan.rows.train]
+    np.testing.assert_array_equal(plan.standardisation.deviation, [np.abs(rows).max()])
+    np.testing.assert_allclose(plan.standardisation.deviation, largest, rtol=0.02)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-5, 5), (-2.5, 4.9), (0, 0.01)])
+def test_floats_that_are_scaled_already_are_taken_as_they_are(low: float, high: float, dataset: Dataset) -> None:
+    floats = in_floats(dataset, low, high)
+    assert make_plan(make_run(), floats).standardisation is None
+    assert run_identity(make_run(), floats, "cpu", 1) == run_identity(make_run(), dataset, "cpu", 1)
+
+
+def test_the_identity_changes_only_where_floats_are_scaled(dataset: Dataset) -> None:
+    scaled = in_floats(dataset, 0, 16)
+    standardised = make_run(data=Data(dataset="mnist", validation="100 rows", preprocessing="standardise"))
+    assert run_identity(make_run(), scaled, "cpu", 1) != run_identity(make_run(), dataset, "cpu", 1)
+    assert run_identity(standardised, scaled, "cpu", 1) == run_identity(standardised, dataset, "cpu", 1)
+
+
+def test_the_identity_goes_by_what_is_read_and_not_by_how(dataset: Dataset) -> None:
+    other = make_run(data=Data(dataset="./own.npz", validation="100 rows", test="20 %", resize=64))
+    assert run_identity(other, dataset, "cpu", 1) == run_identity(make_run(), dataset, "cpu", 1)
