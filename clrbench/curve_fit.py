@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage, optimize
 
 from clrbench.records import DoubleArray
 
@@ -36,6 +35,8 @@ class Curve:
         self.log_lr: DoubleArray = log_lr[rest:].reshape(-1, size).mean(axis=1)
         self.accuracy: DoubleArray = accuracy[rest:].reshape(-1, size).mean(axis=1)
         self.window = max(3, len(self.accuracy) // 20 | 1)
+        from scipy import ndimage
+
         self.smooth: DoubleArray = ndimage.uniform_filter1d(self.accuracy, self.window, mode="nearest")
         self.noise = noise_of(self.accuracy)
         self.top = int(self.smooth.argmax())
@@ -169,6 +170,8 @@ def _log_evidence(x: DoubleArray, y: DoubleArray, peak: float, noise: float) -> 
 def _squares(y: DoubleArray, *columns: DoubleArray) -> DoubleArray:
     """Return the squared residuals of the best nonnegative combination of a constant and the columns."""
     design = np.column_stack([np.ones(len(y)), *columns])
+    from scipy import optimize
+
     squares: DoubleArray = (y - design @ optimize.nnls(design, y, maxiter=1000)[0]) ** 2
     return squares
 

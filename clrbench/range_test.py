@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from clrbench.chance import Floor
 from clrbench.curve_fit import Curve, Place, is_noise, noise_of, onset, peak
@@ -264,6 +263,8 @@ def _as_accuracy(lr: DoubleArray, losses: DoubleArray) -> tuple[DoubleArray, Dou
     points = max(int(np.logical_and.accumulate(np.isfinite(losses).all(axis=0)).sum()), 1)
     mean = losses[:, :points].mean(axis=0)
     scale = np.log(np.clip(mean, 1e-9, None)) if (mean > 0).all() else mean
+    from scipy import ndimage
+
     smooth = ndimage.uniform_filter1d(scale, max(3, points // 20 | 1), mode="nearest")
     highest = np.maximum.accumulate(smooth)
     low = int((highest - smooth).argmax())
@@ -289,6 +290,8 @@ def _loss_rules(lr: DoubleArray, losses: DoubleArray) -> dict[str, float | None]
     sums, _ = np.histogram(log_lr, bins=edges, weights=loss)
     centers = (edges[:-1] + edges[1:]) / 2
     even = np.interp(centers, centers[counts > 0], sums[counts > 0] / counts[counts > 0])
+    from scipy import ndimage
+
     smooth = ndimage.gaussian_filter1d(even, 8, mode="nearest")
     minimum = int(smooth.argmin())
     if minimum == 0:

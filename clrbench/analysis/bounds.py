@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -114,6 +115,14 @@ def confirmation_table(test: RangeTest) -> pd.DataFrame:
 def accuracy_column(table: pd.DataFrame) -> str:
     """Return which accuracy the curve shows: that of the validation rows, where there are any."""
     return "validation_accuracy" if table["validation_accuracy"].notna().any() else "train_accuracy"
+
+
+def is_exponential(curve: pd.DataFrame) -> bool:
+    """Tell whether the rate at half the steps is nearer the geometric than the arithmetic mean of the ends."""
+    lr = curve.groupby("step")["lr"].first().dropna().to_numpy(np.float64)
+    middle = float(np.interp((len(lr) - 1) / 2, np.arange(len(lr)), lr))
+    geometric, arithmetic = float(np.sqrt(lr[0] * lr[-1])), float(lr[0] + lr[-1]) / 2
+    return abs(math.log(middle / geometric)) < abs(math.log(middle / arithmetic))
 
 
 def _trials(test: RangeTest) -> Sequence[Trial]:

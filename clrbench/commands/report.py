@@ -1,33 +1,26 @@
 """`clrbench report`: the tables, plots and page of experiments, from their runs on disk."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import pandas as pd
-
 from clrbench.analysis.bounds import RangeTest, confirmation_table, curve_table, read_range_test, sweeps_table
-from clrbench.analysis.glance import glance
-from clrbench.analysis.looks import looked_at
-from clrbench.analysis.results import Results
-from clrbench.analysis.rulings import Ruling, rulings
+from clrbench.analysis.rulings import Ruling
 from clrbench.analysis.summary import has_answer
-from clrbench.analysis.tables import Findings, analyse
 from clrbench.answer import Answer, ExitCode
+from clrbench.commands.reported import Reported
 from clrbench.errors import ResultsError
 from clrbench.planning.runs import range_test_of
-from clrbench.report.figures.range_test import draw_range_test, range_test_pictures
-from clrbench.report.figures.registry import draw_figures
-from clrbench.report.figures.style import to_png
-from clrbench.report.page import page_content, render_page
 from clrbench.report.range_test import range_tests_data, range_tests_text
-from clrbench.report.side_by_side import WARNING_COLUMN, WARNINGS_FILE, read_side, sides_data, sides_text
-from clrbench.report.terminal import answer_text
-from clrbench.report.text import finding_warnings, findings_data, foldable_warnings, untuned_sentence
-from clrbench.spec import Spec
+from clrbench.report.side_by_side import read_side, sides_data, sides_text
+from clrbench.report.text import untuned_sentence
+from clrbench.spec import Spec, to_yaml
 from clrbench.store import SPEC_FILE, ResultsFolder
+from clrbench.store.bounds import bounds_to_json
+from clrbench.store.stamp import Stamp
 
+_STAMP = ".written.json"
 FailIf: TypeAlias = Literal["worse", "not-better"]
 
 
@@ -56,37 +49,46 @@ def report(roots: Sequence[Path], *, details: bool = False) -> Answer:
 
 
 def report_experiment(folder: ResultsFolder, spec: Spec, warnings: Sequence[str], asked: Asked | None = None) -> Answer:
-    """Write every table, every plot and the page of an experiment from its runs, and return what they say."""
+    """Write every table, every plot and the page of an experiment from its runs, and return what they say.
+
+    Where they were written before, and nothing has changed since, they are not written again.
+    """
     asked = asked or Asked()
+    stamp = Stamp(folder, _STAMP, [to_yaml(spec), *warnings])
+    if not asked.details and (kept := stamp.kept()) is not None:
+        return _answer(Reported.read(kept), asked)
+    from clrbench.commands.write_report import write_report
+
     with folder.tables_lock():
-        results = looked_at(Results.read(folder, spec), folder)
-        findings = analyse(results)
-        found = glance(findings)
-        foldable = [*warnings, *foldable_warnings(findings)]
-        warnings = [*warnings, *finding_warnings(findings)]
-        figures = draw_figures(findings)
-        folder.write_table(WARNINGS_FILE, pd.DataFrame({WARNING_COLUMN: warnings}, dtype=str))
-        for name, table in findings.tables.items():
-            folder.write_table(f"{name}.csv", table)
-        for figure in figures:
-            folder.write_bytes(f"plots/{figure.name}.png", figure.png)
-        pictures = (*figures, *range_test_pictures(results.range_tests))
-        page = render_page(page_content(findings, found, foldable, pictures))
-        folder.write_bytes("report.html", page.encode())
-    ruled = rulings(findings.tables["comparison"], findings.tables["evidence"], spec, allow_untuned=asked.allow_untuned)
-    untuned = untuned_sentence(ruled) if asked.fail_if == "not-better" else ""
+        reported, names = write_report(folder, spec, warnings, details=asked.details)
+        if not asked.details:
+            stamp.write(names, asdict(reported))
+    return _answer(reported, asked)
+
+
+def _answer(reported: Reported, asked: Asked) -> Answer:
+    found = [
+        replace(one, for_want_of_tuning=one.for_want_of_tuning and not asked.allow_untuned) for one in reported.rulings
+    ]
+    untuned = untuned_sentence(found) if asked.fail_if == "not-better" else ""
 
     def text(width: int) -> str:
-        shown = answer_text(found, findings, foldable, folder.root, width, details=asked.details)
-        return "\n".join(filter(None, [shown, untuned]))
+        return "\n".join(filter(None, [reported.text(width), untuned]))
 
-    data = {**findings_data(findings, warnings), "results": str(folder.root)}
-    return Answer(text, data, _exit_code(findings, ruled, asked.fail_if))
+    return Answer(text, reported.data, _exit_code(reported, found, asked.fail_if))
 
 
 def write_range_test(test: RangeTest) -> None:
-    """Write the tables, the rates and the plot of a range test; there is no plot where it has no sweep."""
+    """Write the tables, the rates and the plot of a range test, unless nothing has changed; no sweep, no plot."""
+    rates = bounds_to_json(test.bounds).decode()
+    stamp = Stamp(test.folder, _STAMP, [rates])
+    if stamp.kept() is not None:
+        return
+    from clrbench.report.figures.range_test import draw_range_test
+    from clrbench.report.figures.style import to_png
+
     folder, curve, confirmation = test.folder, curve_table(test.sweeps), confirmation_table(test)
+    names = ["curve.csv", "sweeps.csv", "confirmation.csv", "bounds.json"]
     with folder.tables_lock():
         folder.write_table("curve.csv", curve)
         folder.write_table("sweeps.csv", sweeps_table(test))
@@ -94,8 +96,10 @@ def write_range_test(test: RangeTest) -> None:
         folder.write_bounds(test.bounds)
         if len(curve):
             folder.write_bytes("range_test.png", to_png(draw_range_test(curve, confirmation, test.bounds)))
+            names.append("range_test.png")
         else:
             folder.remove("range_test.png")
+        stamp.write(names, {})
 
 
 def range_tests_answer(tests: Sequence[RangeTest], next_command: str) -> Answer:
@@ -120,8 +124,8 @@ def _rebuild(folder: ResultsFolder, asked: Asked) -> Answer:
     return range_tests_answer(tests, advice)
 
 
-def _exit_code(findings: Findings, found: Sequence[Ruling], fail_if: FailIf | None) -> ExitCode:
-    if not has_answer(findings.tables["summary"]):
+def _exit_code(reported: Reported, found: Sequence[Ruling], fail_if: FailIf | None) -> ExitCode:
+    if not reported.has_answer:
         return ExitCode.NO_ANSWER
     fails = {
         None: False,

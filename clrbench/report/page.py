@@ -24,8 +24,6 @@ from clrbench.report.words import capitalised, counted, metric_label, plain
 from clrbench.spec import to_yaml
 
 _LAST = ("lr_schedule", "range_test", "cost", "time_to_target")
-_SHOWN_ABOVE = ("overview", "differences")
-"""The forest plot and the pictures of the page show what these show."""
 _MAX_TABLE_ROWS = 250
 _CURVE_CHARACTERS = 40
 _CURVE_LINES = 12
@@ -98,7 +96,7 @@ def page_content(
         standings=tuple(standings_table(answer, backend) for backend in answer.backends),
         forest=_forest(answer, findings),
         warnings=tuple(warnings),
-        figures=tuple(sorted((one for one in figures if one.name not in _SHOWN_ABOVE), key=_place)),
+        figures=tuple(sorted((one for one in figures if one.svg is not None), key=_place)),
         notes=tuple(notes(answer, findings)),
         detail_tables=tuple(detail_tables(answer, findings)),
         text_curves=tuple(_text_curves(findings)),

@@ -5,11 +5,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.bounds import RangeTest, accuracy_column, curve_table
+from clrbench.analysis.bounds import RangeTest, accuracy_column, curve_table, is_exponential
 from clrbench.analysis.course import Course
 from clrbench.rates import Rates, Tried
 from clrbench.records import Json
-from clrbench.report.figures.range_test import is_exponential
 from clrbench.report.text_curve import TextAxis, text_curve
 from clrbench.report.words import counted, metric_label
 from clrbench.store.bounds import rates_to_json

@@ -19,7 +19,9 @@ from clrbench.report.details import WordTable, detail_tables, notes
 from clrbench.report.export.command import export_line
 from clrbench.report.standings import StandingsTable, standings_table
 
-MIN_WIDTH = 40
+LAYOUT_WIDTHS = (40, 60, 80, 90, 100, 110, 130, 160)
+"""Columns that an answer is laid out for; a terminal shows the widest that fits."""
+MIN_WIDTH = LAYOUT_WIDTHS[0]
 BAR_WIDTH = 110
 """From so many columns on, each interval is also drawn as a bar."""
 TARGETS_WIDTH = 90

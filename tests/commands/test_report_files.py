@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,16 @@ from clrbench import stats
 from clrbench.analysis import tables
 from clrbench.analysis.tables import TABLES, Table
 from clrbench.answer import ExitCode
-from clrbench.commands import report as report_command
+from clrbench.commands import write_report
 from clrbench.commands.report import Asked, FailIf, range_tests_answer, report, report_experiment, write_range_test
 from clrbench.errors import ResultsError
 from clrbench.report import page
+from clrbench.report.figures import style
 from clrbench.spec import Spec, to_yaml
 from clrbench.store import ResultsFolder
 from clrbench.store.bounds import bounds_to_json
 from clrbench.store.index import INDEX_FILE
+from clrbench.store.stamp import Stamp
 
 ENDS = [0.71, 0.74, 0.72, 0.75, 0.73, 0.76]
 TARGETS = {"test_accuracy": (0.5, 0.9)}
@@ -40,8 +43,9 @@ def folder(tmp_path: Path) -> ResultsFolder:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no figure, where only what stands beside them is looked at; drawing takes ten times as long as all else."""
-    monkeypatch.setattr(report_command, "draw_figures", lambda _: {})
-    monkeypatch.setattr(report_command, "to_png", lambda _: b"")
+    monkeypatch.setattr(write_report, "draw_figures", lambda _: ())
+    monkeypatch.setattr(page, "draw_forest", lambda *_: None)
+    monkeypatch.setattr(style, "to_png", lambda _: b"")
 
 
 def write_pairs(folder: ResultsFolder, clr: list[float]) -> Spec:
@@ -264,3 +268,58 @@ def test_a_folder_without_runs_names_the_command_that_makes_them(folder: Results
     begin(folder, make_spec(), [])
     with pytest.raises(ResultsError, match="there is no folder runs/; run clrbench compare first"):
         report([folder.root])
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_second_report_with_nothing_new_writes_nothing_and_says_the_same(
+    folder: ResultsFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = write_pairs(folder, ENDS)
+    first = report_experiment(folder, spec, ["a warning"])
+    written = (folder.root / "report.html").stat().st_mtime_ns
+    refuse = pytest.fail
+    with monkeypatch.context() as only_here:
+        only_here.setattr(write_report, "write_report", lambda *_, **__: refuse("it was written again"))
+        again = report_experiment(folder, spec, ["a warning"], Asked("not-better"))
+    assert json.loads(json.dumps(again.data)) == json.loads(json.dumps(first.data))
+    assert again.shown(100).startswith(first.shown(100))
+    assert again.exit_code is ExitCode.CONDITION_HOLDS
+    assert (folder.root / "report.html").stat().st_mtime_ns == written
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("change", ["table", "page", "run", "new run", "spec", "warning", "stamp"])
+def test_whatever_changes_is_reported_anew(folder: ResultsFolder, change: str) -> None:
+    spec, warnings = write_pairs(folder, ENDS), ["a warning"]
+    report_experiment(folder, spec, warnings)
+    summary = (folder.root / "summary.csv").read_bytes()
+    match change:
+        case "table":
+            (folder.root / "summary.csv").write_text("backend\n")
+        case "page":
+            (folder.root / "report.html").unlink()
+        case "run":
+            write_run(folder, "clr", 0, [0.4, 0.6, 0.9])
+        case "new run":
+            write_run(folder, "clr", 6, [0.4, 0.6, 0.9])
+        case "spec":
+            spec = spec.model_copy(update={"seeds": (0, 1, 2)})
+        case "warning":
+            warnings = ["another"]
+        case "stamp":
+            (folder.root / ".written.json").write_text("{}")
+    (folder.root / "comparison.csv").write_text("gone")
+    report_experiment(folder, spec, warnings)
+    assert (folder.root / "comparison.csv").read_text() != "gone"
+    same = (folder.root / "summary.csv").read_bytes() == summary
+    assert same is (change not in {"run", "spec"})
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_copy_of_a_folder_is_reported_anew(folder: ResultsFolder, tmp_path: Path) -> None:
+    spec = write_pairs(folder, ENDS)
+    report_experiment(folder, spec, [])
+    copy = tmp_path / "copy"
+    shutil.copytree(folder.root, copy, copy_function=shutil.copy2)
+    assert Stamp(folder, ".written.json", [to_yaml(spec)]).kept() is not None
+    assert Stamp(ResultsFolder(copy), ".written.json", [to_yaml(spec)]).kept() is None

@@ -162,4 +162,5 @@ DIFFERENCES = Plot(
         f"{words.level_words(findings.spec.verdict.alpha)} interval, and the margin"
     ),
     alt=lambda findings: sentences([*difference_clauses(findings), *_margin_clauses(findings)]),
+    on_page=False,
 )

@@ -118,4 +118,5 @@ OVERVIEW = Plot(
             "Learning rate and train loss: see their own plots",
         ]
     ),
+    on_page=False,
 )

@@ -12,20 +12,32 @@ from clrbench.report.figures.svg import Svg, to_svg
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure of an experiment: `draw` gives None where there is nothing to draw, `alt` tells the numbers instead of it."""
+    """A figure of an experiment.
+
+    Attributes:
+        draw: Draws it; None where there is nothing to draw.
+        alt: Tells the numbers instead of it.
+        on_page: Whether the page shows it, rather than other pictures of the same.
+    """
 
     name: str
     draw: Callable[[Findings], Figure | None]
     caption: Callable[[Findings], str]
     alt: Callable[[Findings], str]
+    on_page: bool = True
 
 
 @dataclass(frozen=True)
 class DrawnPlot:
-    """A figure of one experiment, as a page shows it and with the bytes of `plots/<name>.png`; empty where there is no file."""
+    """A figure of one experiment.
+
+    Attributes:
+        svg: As the page shows it; None where it does not.
+        png: The bytes of `plots/<name>.png`; empty where there is no such file.
+    """
 
     name: str
-    svg: Svg
+    svg: Svg | None
     caption: str
     alt: str
     png: bytes = b""
@@ -36,6 +48,7 @@ def sentences(clauses: Iterable[str]) -> str:
     return " ".join(f"{clause}." for clause in clauses)
 
 
-def drawn(figure: Figure, name: str, caption: str, alt: str) -> DrawnPlot:
-    """Return a figure both as a file and as a part of a page."""
-    return DrawnPlot(name, to_svg(figure, name), caption, alt, to_png(figure))
+def drawn(plot: Plot, figure: Figure, findings: Findings) -> DrawnPlot:
+    """Return a figure as a file, and as a part of the page where that shows it."""
+    svg = to_svg(figure, plot.name) if plot.on_page else None
+    return DrawnPlot(plot.name, svg, plot.caption(findings), plot.alt(findings), to_png(figure))

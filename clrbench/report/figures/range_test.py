@@ -1,6 +1,5 @@
 """The figure of the LR range test: accuracy and loss against the learning rate, and the bounds read off them."""
 
-import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -9,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from clrbench.analysis.bounds import RangeTest, accuracy_column, confirmation_table, curve_table
+from clrbench.analysis.bounds import RangeTest, accuracy_column, confirmation_table, curve_table, is_exponential
 from clrbench.rates import Rates
 from clrbench.records import DoubleArray
 from clrbench.report.figures import style
@@ -143,14 +142,6 @@ def _draw_curve(axes: Axes, rows: pd.DataFrame, metric: str, colour: str) -> Dou
 def _window(curve: pd.DataFrame) -> int:
     """Return over how many steps raw values are smoothed: an odd number, 3 % of the ramp."""
     return 2 * round(_SMOOTHED_FRACTION * int(curve["step"].max()) / 2) + 1
-
-
-def is_exponential(curve: pd.DataFrame) -> bool:
-    """Tell whether the rate at half the steps is nearer the geometric than the arithmetic mean of the ends."""
-    lr = curve.groupby("step")["lr"].first().dropna().to_numpy(np.float64)
-    middle = float(np.interp((len(lr) - 1) / 2, np.arange(len(lr)), lr))
-    geometric, arithmetic = float(np.sqrt(lr[0] * lr[-1])), float(lr[0] + lr[-1]) / 2
-    return abs(math.log(middle / geometric)) < abs(math.log(middle / arithmetic))
 
 
 def _scale_loss(axes: Axes, line: DoubleArray, curve: pd.DataFrame) -> str:

@@ -25,8 +25,4 @@ FIGURES = (
 def draw_figures(findings: Findings) -> tuple[DrawnPlot, ...]:
     """Return the figures of an experiment in the order of `FIGURES`; those with nothing to show are left out."""
     figures = ((plot, plot.draw(findings)) for plot in FIGURES)
-    return tuple(
-        drawn(figure, plot.name, plot.caption(findings), plot.alt(findings))
-        for plot, figure in figures
-        if figure is not None
-    )
+    return tuple(drawn(plot, figure, findings) for plot, figure in figures if figure is not None)

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from figure_samples import assert_texts_are_whole_and_apart, caption, labelled
 
-from clrbench.analysis.bounds import CONFIRMATION_COLUMNS
+from clrbench.analysis.bounds import CONFIRMATION_COLUMNS, is_exponential
 from clrbench.rates import Rates
-from clrbench.report.figures.range_test import draw_range_test, is_exponential
+from clrbench.report.figures.range_test import draw_range_test
 from clrbench.report.figures.style import to_png
 
 BOUNDS = Rates(base_lr=0.012, max_lr=0.48, constant_lr=0.1, triangle_base_lr=0.012)
