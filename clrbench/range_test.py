@@ -25,6 +25,8 @@ _MAX_ERROR_DECADES = 0.2
 _MAX_BASE_ERROR_DECADES = 0.35
 """Standard errors of the median over the seeds, past which there is none."""
 _ODD_DECADES = 0.5
+_HIGHEST_SHARE = 1.1
+"""A `max_lr` that is that of the highest seed, and more than so much times the second highest one's, is one seed's word."""
 _LEARNS_SHARE = 1 / 3
 _DIVERGED_AT_ONCE = 2
 _LEVEL_POINTS = 5
@@ -53,6 +55,7 @@ ONLY_FALLS = (
 )
 LOSS_ONLY = "read off the loss alone, without accuracy"
 ODD_SEED = "seed {seed} puts max_lr at {lr:.3g}, far from the others"
+AS_HIGHEST_SEED = "max_lr is as high as that of the highest seed alone; the others stop lower"
 NO_ANSWER_ALONE = "seed {seed} shows no bounds alone"
 
 
@@ -121,6 +124,9 @@ def suggest_bounds(
             f"lr {lr.shape}, loss {losses.shape}, accuracy {accuracies.shape}: need [points], [seeds, points]"
         )
     loss_only = bool(np.isfinite(losses).any() and not np.isfinite(accuracies).any())
+    if loss_only and len(lr) >= MIN_POINTS > (points := int(np.isfinite(losses).any(axis=0).sum())):
+        nothing = (None,) * len(losses)
+        return Bounds(None, None, _cause(losses, points), None, len(losses), nothing, nothing, _loss_rules(lr, losses))
     if loss_only:
         lr, losses, accuracies, floor = *_as_accuracy(lr, losses), None
     known = lr[(np.isfinite(losses) & np.isfinite(accuracies)).any(axis=0)]
@@ -142,6 +148,8 @@ def suggest_bounds(
     if max_lr is not None and borne_out:
         # One seed that diverges early cuts a cliff into the mean curve; no rate beyond what single seeds bear out.
         max_lr = float(np.clip(max_lr, min(borne_out), max(borne_out)))
+        if len(borne_out) > 1 and max_lr > _HIGHEST_SHARE * sorted(borne_out)[-2] and max_lr >= max(borne_out):
+            answer = replace(answer, caveats=(*answer.caveats, AS_HIGHEST_SEED))
     base_lr = answer.base_lr if max_lr is None or answer.base_lr is None or answer.base_lr < max_lr else None
     return Bounds(
         base_lr,

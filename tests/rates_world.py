@@ -24,12 +24,14 @@ class World:
         slowness: Units of progress that reach 63 % of the height.
         noise: Accuracy lost at `rate`, as a share of the height; grows as the square root of the rate.
         limit: Rate past which it diverges.
+        delay: Units of progress before learning begins; a hundredth of them counts.
     """
 
     rate: float = 0.05
     slowness: float = 60.0
     noise: float = 0.02
     limit: float = 0.5
+    delay: float = 0.0
     floor: float = 0.1
     height: float = 0.8
     rows: int = 500
@@ -40,6 +42,7 @@ class World:
     def accuracy(self, lr: np.ndarray) -> np.ndarray:
         """Return the true accuracy after every update, nan past a divergence."""
         units = np.cumsum(lr / self.rate / (1 + (lr / self.rate / 30) ** 2))
+        units = np.clip(units - self.delay, 0, None) + 0.01 * np.minimum(units, self.delay)
         level = 1 - np.exp(-units / self.slowness) - self.noise * np.sqrt(lr / self.rate)
         reached = self.floor + self.height * np.clip(level, 0, 1)
         return np.where(np.maximum.accumulate(lr) > self.limit, np.nan, reached)
@@ -59,7 +62,8 @@ class World:
         train_loss[0] = self._loss(np.array(self.floor)) if self.first_loss is None else self.first_loss
         if self.first_loss is not None:
             train_loss[1:], accuracy = np.nan, accuracy * np.nan
-        loss = self._loss(accuracy)
+        # While nothing is learned a loss tells more than accuracy does.
+        loss = self._loss(here if self.delay else accuracy)
         return Outcome(train_loss, steps, loss, accuracy * np.nan if loss_only else accuracy)
 
     def _loss(self, accuracy: np.ndarray) -> np.ndarray:

@@ -11,12 +11,15 @@ import specs
 from runs_on_disk import NUM_CLASSES, hits_by_class, provenance, run_record, run_spec
 from specs import CONSTANT
 
+from clrbench.analysis.bounds import RangeTest
+from clrbench.analysis.course import Course, Trial
 from clrbench.analysis.results import Results
 from clrbench.analysis.search import CHOSEN_COLUMNS, SEARCH_COLUMNS, Search
 from clrbench.hits import pack
+from clrbench.rates import Outcome, Problem, Rates, Run
 from clrbench.records import BoolArray, FloatArray, IntArray, SplitSizes
-from clrbench.spec import Spec
-from clrbench.store import StoredRun
+from clrbench.spec import BackendName, Spec
+from clrbench.store import ResultsFolder, StoredRun
 from clrbench.store.run import EVALUATION_COLUMNS, RunTiming
 
 STEPS_PER_EPOCH = 10
@@ -102,3 +105,17 @@ def stored_run(
 def results_of(runs: Sequence[StoredRun], search: Search = NO_SEARCH, **changes: Any) -> Results:
     """Return the results that these runs of the arms make up; changes of the spec go to `make_spec`."""
     return Results(make_spec(**changes), tuple(runs), search)
+
+
+def range_test_of(sweeps: Sequence[StoredRun]) -> RangeTest:
+    """Return the range test that these sweeps make up, without rates."""
+    made: dict[BackendName, list[Trial]] = {}
+    for stored in sweeps:
+        run = Run("linear", 0.1, 1.0, stored.key.seed, stored.spec.num_steps)
+        nothing = np.full(stored.spec.num_steps, np.nan)
+        trial = Trial("sweep", 1, run, stored, Outcome(nothing, nothing, nothing, nothing))
+        made.setdefault(stored.spec.backend, []).append(trial)
+    courses = {
+        backend: Course(Problem((), 10, 5, (0,)), Rates(), tuple(trials), ()) for backend, trials in made.items()
+    }
+    return RangeTest(ResultsFolder(Path("nowhere")), courses)

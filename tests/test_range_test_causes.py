@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from clrbench.chance import Floor
-from clrbench.range_test import suggest_bounds
+from clrbench.range_test import AS_HIGHEST_SEED, suggest_bounds
 
 EVEN = Floor((60,) * 10, 10)
 
@@ -127,11 +127,14 @@ def test_onsets_apart_withhold_base_lr_alone():
     assert [text for text in found.caveats if text.startswith("base_lr is not known: the seeds put it")]
 
 
+@pytest.mark.parametrize("accuracy", ["known", "nan", "none"])
 @pytest.mark.parametrize("first", [191.7, 30.0])
-def test_a_loss_past_the_limit_at_update_1_is_not_the_rate(first):
+def test_a_loss_past_the_limit_at_update_1_is_not_the_rate(first, accuracy):
     loss = np.full((2, 60), np.nan)
     loss[:, 0] = first
-    found = suggest_bounds(RAMPS["linear"][:60], loss, np.where(np.isfinite(loss), 0.1, np.nan))
+    accuracies = {"known": np.where(np.isfinite(loss), 0.1, np.nan), "nan": loss * np.nan, "none": None}
+    found = suggest_bounds(RAMPS["linear"][:60], loss, accuracies[accuracy])
+    assert found.seed_max_lr == (None, None)
     assert found.reason == (
         f"loss too high from the start: the loss of update 1 is {first:.4g}, which no rate has touched yet; scale the "
         "inputs, or look at the initial weights"
@@ -195,3 +198,25 @@ def test_max_lr_that_one_seed_alone_bears_out_is_not_beyond_it():
     accuracy = trained(rng, lr, 0.1, seeds=3, rows=1000, jitter=0.05)
     found = suggest_bounds(lr, losses(accuracy), accuracy, floor=EVEN)
     assert min(found.seed_max_lr) <= found.max_lr <= max(found.seed_max_lr)
+
+
+def peaked(lr, places, heights):
+    """Accuracy of seeds that rise from 0.001 to a peak and fall from there, float[seeds, points]."""
+    corners = [[-3, place, place + 1.5] for place in np.log10(places)]
+    return np.array([np.interp(np.log10(lr), x, [0.1, top, 0.1]) for x, top in zip(corners, heights, strict=True)])
+
+
+@pytest.mark.parametrize(
+    ("peaks", "heights", "said"),
+    [
+        pytest.param((0.1, 0.1, 0.3), (0.3, 0.3, 0.95), True, id="the highest decides"),
+        pytest.param((0.1, 0.1, 0.2), (0.9, 0.9, 0.9), False, id="between them"),
+        pytest.param((0.1, 0.1, 0.1), (0.3, 0.3, 0.95), False, id="all alike"),
+    ],
+)
+def test_a_max_lr_that_is_the_highest_seeds_says_so(peaks, heights, said):
+    lr = RAMPS["exponential"]
+    accuracy = peaked(lr, peaks, heights)
+    found = suggest_bounds(lr, losses(accuracy), accuracy)
+    assert found.reason is None
+    assert (AS_HIGHEST_SEED in found.caveats) == said, (found.max_lr, found.seed_max_lr)

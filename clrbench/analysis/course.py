@@ -146,6 +146,7 @@ def _rounded(rates: Rates) -> Rates:
         max_lr=_to_three_digits(rates.max_lr),
         constant_lr=_to_three_digits(rates.constant_lr),
         triangle_base_lr=_to_three_digits(rates.triangle_base_lr),
+        sweep_base_lr=_to_three_digits(rates.sweep_base_lr),
         sweep_max_lr=_to_three_digits(rates.sweep_max_lr),
         seed_max_lr=_all_rounded(rates.seed_max_lr),
         loss_rules=_all_rounded(rates.loss_rules),

@@ -66,7 +66,10 @@ def _make(runner: Runner, group: RangeTestGroup) -> RangeTest:
     for backend in experiment.backends:
         with runner.keeping_workers() as keeping:
             courses[backend] = _take(keeping, Circumstances(experiment.spec, group, backend, rows, by_class))
-    return RangeTest(runner.folder.range_test(group.arm), courses)
+    folder = runner.folder.range_test(group.arm)
+    # One that is refused before anything is trained has no runs that would make it.
+    folder.create()
+    return RangeTest(folder, courses)
 
 
 def _take(runner: Runner, how: Circumstances) -> Course:

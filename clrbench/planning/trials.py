@@ -45,9 +45,14 @@ def range_test_problem(
 
 
 def longest_arm_steps(spec: Spec, group: RangeTestGroup, train_rows: int) -> int | None:
-    """Return the updates of the longest arm that takes rates from a range test, or else could; None where there is none."""
+    """Return the updates of the longest arm that takes rates from a range test, or else could.
+
+    Without any arm those of the spec's `duration`; None where it has none, or one in cycles.
+    """
     arms = [name for name in spec.arms if range_test_group(spec, name).arm == group.arm]
     takers = [name for name in arms if spec.arms[name].needs_range_test]
+    if not arms and spec.duration is not None and spec.duration.unit != "cycles":
+        return range_test_clock(spec, group, train_rows).steps(spec.duration)
     return max((arm_clock(spec, name, train_rows).num_steps for name in takers or arms), default=None)
 
 

@@ -20,6 +20,9 @@ SCREEN_SHARE, SCREEN_TRIALS = 0.2, 4
 REFINE_SHARE, REFINE_TRIALS = 0.5, 3
 """Likewise of the longer ones."""
 
+SLOW_TRIALS = 2
+"""How many trainings what is left goes to where no short one clears guessing; some networks take hundreds of updates to begin."""
+
 SLACK = 1.4
 """By how much a stage may overrun its part while its best still lies at an end."""
 
@@ -81,6 +84,14 @@ def confirm(ledger: Ledger, start: int) -> Course[Confirmed]:
     )
     best = _best(_tried(screened, floor))
     second = seeds[1 % len(seeds)]
+    if all(one.collapsed for one in _tried(screened, floor).values()):
+        # Accuracies are noise, then.
+        losses = {place: one.loss for place, one in _tried(screened, floor).items()}
+        best = min(losses, key=lambda place: losses[place])
+        long = ledger.length(ledger.left / SLOW_TRIALS, MIN_TRIAL_STEPS)
+        # What took the lead in a few updates is seldom too low for many.
+        places = [place for place in (best - HALF_DECADE, best) if place >= LOWEST]
+        return _confirmed(ledger, screened, (yield from _at(ledger, places, long, second)), long)
     refined = yield from _climb(ledger, best, 1, (long, second), ledger.left - REFINE_SHARE * share * SLACK)
     for seed in seeds[2:]:
         found = _tried(refined, floor)
@@ -92,10 +103,15 @@ def confirm(ledger: Ledger, start: int) -> Course[Confirmed]:
         refined = {
             place: refined[place] | {run: made[run] for run in made if run.high == rate_at(place)} for place in near
         }
+    return _confirmed(ledger, screened, refined, long)
+
+
+def _confirmed(ledger: Ledger, screened: Made, refined: Made, num_steps: int) -> Confirmed:
+    floor = ledger.problem.floor
     found = _tried(refined, floor)
-    arm_steps = ledger.problem.arm_steps or long
+    arm_steps = ledger.problem.arm_steps or num_steps
     return Confirmed(
-        _top(found, PLACES_A_LENGTH * math.log10(max(arm_steps / long, 1))), found, _tried(screened, floor)
+        _top(found, PLACES_A_LENGTH * math.log10(max(arm_steps / num_steps, 1))), found, _tried(screened, floor)
     )
 
 
@@ -107,8 +123,7 @@ def _climb(
     found: Made = {}
     wanted = [place for place in (start - stride, start, start + stride) if LOWEST <= place <= HIGHEST]
     while wanted:
-        made = yield from ledger.ask("confirm", [_run(place, seed, num_steps) for place in wanted])
-        found |= {place: {run: made[run]} for place in wanted for run in [_run(place, seed, num_steps)]}
+        found |= yield from _at(ledger, wanted, num_steps, seed)
         best = _best(_tried(found, ledger.problem.floor))
         wanted = [
             place
@@ -116,6 +131,13 @@ def _climb(
             if place not in found and LOWEST <= place <= HIGHEST and ledger.left - num_steps > floor_left
         ]
     return found
+
+
+def _at(ledger: Ledger, places: list[int], num_steps: int, seed: int) -> Course[Made]:
+    """Train at each of these places."""
+    runs = {place: _run(place, seed, num_steps) for place in places}
+    made = yield from ledger.ask("confirm", runs.values())
+    return {place: {run: made[run]} for place, run in runs.items()}
 
 
 def _run(place: int, seed: int, num_steps: int) -> Run:

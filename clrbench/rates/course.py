@@ -7,7 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from clrbench.range_test import CONSTANT_SHARE, FLAT, LOSS_TOO_HIGH, NAN_FROM_START, STARTS_DIVERGED, TOO_FEW_POINTS
+from clrbench.range_test import (
+    AS_HIGHEST_SEED,
+    CONSTANT_SHARE,
+    FLAT,
+    LOSS_TOO_HIGH,
+    NAN_FROM_START,
+    STARTS_DIVERGED,
+    TOO_FEW_POINTS,
+)
 from clrbench.rates.confirm import Confirmed, confirm
 from clrbench.rates.find import Found, find
 from clrbench.rates.lattice import rate_at
@@ -19,9 +27,14 @@ from clrbench.rates.triangles import BASE_FACTOR, Bounded, triangles
 HIGHEST_BASE_SHARE = 1 / 3
 """A lower bound above this part of the upper one leaves triangles nothing to cycle over."""
 
+BASE_SHARES = 1 / BASE_FACTOR, 2 / BASE_FACTOR
+"""Otherwise it is at least and at most so much of it: how early a ramp shows accuracy to rise depends on the ramp, and what was
+tried went from a tenth."""
+
 NOT_CONFIRMED = "not confirmed by training at it: constant_lr is max_lr / 3"
 SHORTER = "confirmed over {steps} updates; the arms make {arms}"
 AT_EDGE = "constant_lr is the {end} rate that could be afforded to try; a better one may lie beyond"
+NO_TRIANGLES = "max_lr is constant_lr: no training in cycles that could be afforded stood"
 LIMITS_LEFT = "the limits given were left once, from {given} to {now}: {why}"
 BASE_TOO_HIGH = "base_lr is not known: the sweep puts it at {lr:.3g}, too close to max_lr"
 NO_CURVE = "the curve alone has no answer ({reason}); the rates rest on trainings at them"
@@ -84,6 +97,7 @@ def _read(problem: Problem, ledger: Ledger, found: Found | None, swept: Swept) -
         triangle_base_lr=None if bounds.max_lr is None else bounds.rates[0],
         reason=bounds.reason,
         caveats=tuple(caveats),
+        sweep_base_lr=bounds.base_lr,
         sweep_max_lr=bounds.max_lr,
         updates=ledger.updates,
         limits=swept.limits,
@@ -97,16 +111,21 @@ def _read(problem: Problem, ledger: Ledger, found: Found | None, swept: Swept) -
 def _confirmed(answer: Rates, ledger: Ledger, constants: Confirmed, bounded: Bounded) -> Rates:
     problem = ledger.problem
     max_lr = rate_at(constants.place if bounded.place is None else bounded.place)
-    caveats = [text for text in answer.caveats if text != NOT_CONFIRMED]
+    caveats = [text for text in answer.caveats if text not in {NOT_CONFIRMED, AS_HIGHEST_SEED}]
     if answer.reason is not None:
-        caveats.append(NO_CURVE.format(reason=answer.reason.split(":")[0]))
+        caveats.append(NO_CURVE.format(reason=answer.reason.split(";")[0]))
     base_lr = answer.base_lr
     if base_lr is not None and base_lr > HIGHEST_BASE_SHARE * max_lr:
         caveats.append(BASE_TOO_HIGH.format(lr=base_lr))
         base_lr = None
+    if base_lr is not None:
+        lowest, highest = (share * max_lr for share in BASE_SHARES)
+        base_lr = min(max(base_lr, lowest), highest)
     num_steps = max(one.num_steps for one in constants.by_place.values())
     if problem.arm_steps is not None and num_steps < problem.arm_steps:
         caveats.append(SHORTER.format(steps=num_steps, arms=problem.arm_steps))
+    if bounded.place is None:
+        caveats.append(NO_TRIANGLES)
     if constants.edge is not None:
         caveats.append(AT_EDGE.format(end=constants.edge))
     return replace(

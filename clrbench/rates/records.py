@@ -158,13 +158,15 @@ class Rates:
     """The answer: rates to train at, and what they rest on.
 
     Attributes:
-        base_lr: Rate at which accuracy starts to rise; None where that is in doubt.
+        base_lr: Rate at which accuracy starts to rise, confirmed ones kept from a tenth to a fifth of `max_lr`; None where
+            that is in doubt.
         max_lr: Upper bound of cycles; None if the search refuses.
         constant_lr: The constant rate; None if the search refuses.
         triangle_base_lr: Lower bound that `max_lr` was tried with: `base_lr`, or a tenth of `max_lr` where that is None.
         reason: None, or why there is no answer: a stable phrase, a colon and what to do.
         caveats: What to know before relying on the answer, a sentence each.
-        sweep_max_lr: Where accuracy stops rising on the curve of the sweep; None where it shows no such place.
+        sweep_base_lr: Where accuracy starts to rise on the curve of the sweep; None where it shows no such place.
+        sweep_max_lr: Likewise where it stops rising.
         confirmed: Whether `constant_lr` and `max_lr` rest on trainings at them.
         num_steps: Updates of the longest trainings that they rest on.
         updates: Updates of all runs.
@@ -178,6 +180,7 @@ class Rates:
     triangle_base_lr: float | None = None
     reason: str | None = None
     caveats: tuple[str, ...] = ()
+    sweep_base_lr: float | None = None
     sweep_max_lr: float | None = None
     confirmed: bool = False
     num_steps: int = 0

@@ -94,8 +94,9 @@ def read(problem: Problem, runs: tuple[Run, ...], made: tuple[Outcome, ...]) -> 
     if not evaluated:
         return suggest_bounds(lr, loss, seeds=[run.seed for run in runs])
     accuracy = np.array([one.accuracy for one in made])
-    loss_only = not np.isfinite(accuracy).any()
     validation_loss = np.array([one.loss for one in made])
+    # Where all ended before they were evaluated, the loss of update 1 tells why.
+    loss_only = bool(np.isfinite(validation_loss).any()) and not np.isfinite(accuracy).any()
     return suggest_bounds(
         lr,
         validation_loss if loss_only else loss,

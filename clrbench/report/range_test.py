@@ -63,12 +63,17 @@ def _evidence_lines(course: Course) -> Iterator[str]:
     if rates.found and rates.limits is not None:
         low, high = rates.limits
         yield f"  swept from {low:g} to {high:g}, around the best of {counted(len(rates.finds), 'decade')} tried"
-    if rates.constants:
-        longest = [one for one in rates.constants if one.num_steps == rates.num_steps]
-        yield f"  constant, {rates.num_steps} updates: {_reached(longest, rates.constant_lr)}"
-    if rates.triangles:
-        steps = max(one.num_steps for one in rates.triangles)
-        yield f"  triangles up to, {steps} updates: {_reached(rates.triangles, rates.max_lr)}"
+    balanced = ", balanced accuracy" if course.problem.floor.balanced else ""
+    arm_steps = course.problem.arm_steps
+    for name, tried, chosen in (
+        ("constant", rates.constants, rates.constant_lr),
+        ("triangles up to", rates.triangles, rates.max_lr),
+    ):
+        if tried:
+            steps = max(one.num_steps for one in tried)
+            longest = [one for one in tried if one.num_steps == steps]
+            why = _why(longest, chosen, longer=arm_steps is not None and arm_steps > steps)
+            yield f"  {name}, {steps} updates{balanced}: {_reached(longest, chosen)}{why}"
     for caveat in rates.caveats:
         yield f"  note: {caveat}"
 
@@ -77,6 +82,17 @@ def _reached(tried: Sequence[Tried], chosen: float | None) -> str:
     """Return what each rate reached, the one chosen marked: `0.01 .931, 0.0178 .942*`."""
     ordered = sorted(tried, key=lambda one: one.lr)
     return ", ".join(f"{one.lr:g} {_outcome_words(one)}{'*' * (one.lr == chosen)}" for one in ordered)
+
+
+def _why(tried: Sequence[Tried], chosen: float | None, *, longer: bool) -> str:
+    """Return why the rate chosen is not the one that reached most, where it is not."""
+    at_chosen = [one.accuracy for one in tried if one.lr == chosen]
+    best = max((one for one in tried if np.isfinite(one.accuracy)), key=lambda one: one.accuracy, default=None)
+    if best is None or not at_chosen or not at_chosen[0] < best.accuracy:
+        return ""
+    if chosen is not None and chosen > best.lr:
+        return " (*hardly worse than the best)"
+    return " (*lower, as the arms are longer)" if longer else " (*lower, and hardly worse than the best)"
 
 
 def _outcome_words(one: Tried) -> str:

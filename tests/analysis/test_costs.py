@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from runs_in_memory import NO_SEARCH, make_spec, stored_run
+from runs_in_memory import NO_SEARCH, make_spec, range_test_of, stored_run
 from specs import CONSTANT
 
-from clrbench.analysis.bounds import RangeTest
 from clrbench.analysis.costs import cost_curve, cost_seconds_table, costs_table, steps_before_training
 from clrbench.analysis.results import Results
 from clrbench.analysis.search import Search
 from clrbench.analysis.summary import timing_table
-from clrbench.store import ResultsFolder, StoredRun
+from clrbench.store import StoredRun
 
 NAN = math.nan
 ARMS: dict[str, Any] = {
@@ -40,7 +39,7 @@ def make_results() -> Results:
         five_updates("range-test", seed, [0.1, 0.5, 0.8], updates_made=updates, backend=backend)
         for seed, updates, backend in made
     ]
-    test = RangeTest(ResultsFolder(sweeps[0].folder), tuple(sweeps), (), {})
+    test = range_test_of(sweeps)
     chosen = pd.DataFrame([("torch", "tuned", 0.1, 0.1, 1, False, 70)], columns=NO_SEARCH.chosen.columns)
     search = Search((runs[0],), NO_SEARCH.tries, chosen, ())
     return Results(make_spec(arms=ARMS, duration="5 steps"), tuple(runs), search, {None: test})
@@ -132,10 +131,7 @@ def test_without_range_test_and_search_an_arm_costs_its_training() -> None:
 def test_an_arm_with_a_batch_size_of_its_own_pays_for_a_range_test_of_its_own() -> None:
     own = {"schedule": {"name": "triangular", "bounds": "range_test", "cycles": 1}, "batch_size": 50}
     sweeps = {
-        arm: RangeTest(
-            ResultsFolder(stored_run("range-test").folder), (stored_run("range-test", num_steps=steps),), (), {}
-        )
-        for arm, steps in ((None, 7), ("own", 11))
+        arm: range_test_of([stored_run("range-test", num_steps=steps)]) for arm, steps in ((None, 7), ("own", 11))
     }
     runs = tuple(stored_run(arm, 0, {5: 0.5}) for arm in ("fixed", "found", "own"))
     arms = {"fixed": CONSTANT, "found": ARMS["found"], "own": own}

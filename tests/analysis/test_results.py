@@ -87,9 +87,10 @@ def test_no_finished_run_is_an_error(folder: ResultsFolder) -> None:
 def test_the_range_tests_that_arms_take_their_rates_from_are_read(folder: ResultsFolder) -> None:
     write_run(folder, "clr", 0, [0.1, 0.2, 0.3])
     found = {"schedule": {"name": "triangular", "bounds": "range_test", "cycles": 1}}
-    spec = make_spec(arms={"constant": CONSTANT, "clr": found}, range_test={"seeds": [0]})
+    limits = {"start_lr": 0.001, "end_lr": 1.0, "duration": "120 steps", "seeds": [0], "confirm": False}
+    spec = make_spec(arms={"constant": CONSTANT, "clr": found}, range_test=limits)
     assert Results.read(folder, spec).range_tests == {}
-    write_sweep(folder.range_test(None), 0, peak_at(0.2))
+    write_sweep(folder.range_test(None), 0, peak_at(0.2), spec)
     (test,) = Results.read(folder, spec).range_tests.values()
     assert [run.key.seed for run in test.runs] == [0]
     assert Results.read(folder, make_spec()).range_tests == {}

@@ -175,7 +175,7 @@ SPECS: dict[str, tuple[str | bytes, str]] = {
         with_arm("CONSTANT"),
         "a name that differs from 'constant' in more than upper and lower",
     ),
-    "arm under a reserved name": (with_arm("bounds.json"), "any name but runs, half"),
+    "arm under a reserved name": (with_arm("bounds.json"), "any name but runs, plots, curve.csv, "),
     "unknown key with terminal codes": (f'{GOOD}"\\e[31mx": 1\n', "['\\x1b[31mx']: unknown key"),
     "unknown key of 10,000 characters": (f"? {'k' * 10_000}\n: 1\n", f"['{'k' * 79}...]: unknown key"),
     "published under a made-up name": (with_arm("b", '{published: {"\\e[0m": 1}}'), "'\\x1b[0m'"),

@@ -232,6 +232,16 @@ def test_where_every_rate_diverges_there_is_a_cause_and_no_plot(tmp_path: Path) 
     assert set(pd.read_csv(folder / "sweeps.csv")["stage"]) == {"find"}
 
 
+@pytest.mark.parametrize("command", [range_test, compare])
+def test_a_sweep_of_few_steps_is_refused_before_anything_is_trained(command: Any, tmp_path: Path) -> None:
+    asked = job(tmp_path, World(), duration="5 steps")
+    answer = command(asked)
+    assert answer.exit_code == ExitCode.NO_ANSWER
+    assert "a sweep has 5 updates" in answer.text
+    assert executor(asked).rounds == []
+    assert bounds_of(tmp_path)["reason"].startswith("too few points")
+
+
 def test_each_backend_takes_a_course_of_its_own(tmp_path: Path) -> None:
     made = job(tmp_path, World(), backends=("torch", "keras"))
     range_test(made)

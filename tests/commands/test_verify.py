@@ -32,8 +32,8 @@ from clrbench.records import Evaluation, Hits, RunLog, Split, StepLog, Timing
 from clrbench.spec import RunSpec, to_yaml
 from clrbench.store import ResultsFolder, StoredRun
 from clrbench.store.files import SEAL, to_sealed_json
-from clrbench.store.run import TEST_COLUMNS
 
+SCORES = ("loss", "accuracy", "balanced_accuracy")
 FEW_ROWS = {"dataset": "mnist", "validation": "100 rows", "train_rows": 400, "test_rows": 100}
 ARMS = {
     "constant": {"schedule": {"name": "constant", "lr": 0.05}},
@@ -93,8 +93,8 @@ def rewrite(
     columns = run.steps[["lr", "train_loss", "train_accuracy"]].to_numpy(np.float32).T
     found = run.evaluations
     evaluations = {
-        Split.VALIDATION: tuple(map(Evaluation, found["validation_loss"], found["validation_accuracy"])),
-        Split.TEST: tuple(map(Evaluation, *(found[column] for column in TEST_COLUMNS))),
+        split: tuple(map(Evaluation, *(found[f"{split}_{score}"] for score in SCORES)))
+        for split in (Split.VALIDATION, Split.TEST)
     }
     hits = None if run.test_hits is None else Hits(run.test_hits, run.test_hits_by_class)
     if hits is not None and wrong_row is not None:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from rates_world import World, draw, problem, solve
 
-from clrbench.rates import Rates, Request, next_step
+from clrbench.rates import Outcome, Rates, Request, Run, next_step
 from clrbench.rates.lattice import place_of
+from clrbench.rates.sweep import read
 from clrbench.records import Bounds
 
 EASY = World()
@@ -220,3 +221,59 @@ def test_base_lr_is_below_max_lr_or_withheld_alone():
         assert found.max_lr is not None
         assert found.triangle_base_lr <= found.max_lr / 3
         assert (found.base_lr is None) == any("base_lr is not known" in text for text in found.caveats)
+
+
+@pytest.mark.parametrize("rate", [0.003, 0.1])
+def test_all_ways_lead_to_the_same_base_lr_within_a_factor_of_two(rate):
+    world = World(rate=rate, limit=8 * rate)
+    named = [solve(world, problem(world, **way))[0] for way in WAYS.values()]
+    bases = [found.triangle_base_lr for found in named]
+    assert max(bases) <= 2 * min(bases)
+    assert sum(found.base_lr is not None for found in named) >= 2
+
+
+def test_sweeps_that_ended_at_update_1_name_the_loss_and_the_trainings_count(monkeypatch):
+    curve = Bounds(None, None, "loss too high from the start: the loss of update 1 is 145; scale the inputs")
+    monkeypatch.setattr("clrbench.rates.sweep.read", lambda *_: curve)
+    found, _, _ = solve(EASY, problem(EASY))
+    assert found.reason is None
+    assert [text for text in found.caveats if "(loss too high from the start: the loss of update 1 is 145)" in text]
+
+
+def test_a_sweep_that_was_never_evaluated_is_read_by_its_training_loss():
+    run = Run("linear", 1e-3, 1.0, 0, 60)
+    nothing = np.full(60, np.nan)
+    outcome = Outcome(np.append(145.4, nothing[1:]), np.arange(1.0, 61), nothing, nothing)
+    found = read(problem(EASY, sweep_steps=60), (run,), (outcome,))
+    assert found.reason.startswith("loss too high from the start: the loss of update 1 is 145.4")
+
+
+@pytest.mark.usefixtures("no_curves")
+@pytest.mark.parametrize("seeds", [(0, 1, 2), (3, 4, 5), (6, 7)])
+def test_a_network_that_begins_to_learn_late_is_answered(seeds):
+    world = World(delay=600.0, limit=0.3, noise=0.0)
+    found, _, requests = solve(world, problem(world, seeds=seeds, sweep_steps=750 // len(seeds)))
+    short = [one for one in found.constants if one.num_steps < found.num_steps]
+    assert [one for one in short if not one.collapsed] == []
+    assert regret(world, found) <= 0.1
+    assert found.max_lr >= found.constant_lr
+    assert max(run.num_steps for run in requests[-1].runs) == found.num_steps
+    assert "max_lr is constant_lr: no training in cycles that could be afforded stood" in found.caveats
+
+
+@pytest.mark.parametrize(
+    ("read_off", "part"),
+    [(3e-6, 0.1), (None, None), ("max_lr / 7", 1 / 7), ("max_lr / 4", 0.2), ("max_lr / 2", None), (50.0, None)],
+)
+def test_base_lr_stays_near_the_tenth_that_triangles_were_tried_from(monkeypatch, read_off, part):
+    max_lr = solve_without_curves(monkeypatch, None).max_lr
+    base_lr = max_lr / int(read_off[-1]) if isinstance(read_off, str) else read_off
+    found = solve_without_curves(monkeypatch, base_lr)
+    assert (found.max_lr, found.sweep_base_lr) == (max_lr, base_lr)
+    assert found.base_lr == (None if part is None else pytest.approx(part * max_lr))
+    assert found.triangle_base_lr == pytest.approx((part or 0.1) * max_lr)
+
+
+def solve_without_curves(monkeypatch, base_lr):
+    monkeypatch.setattr("clrbench.rates.sweep.read", lambda *_: Bounds(base_lr, 100.0, None, constant_lr=33.0))
+    return solve(EASY, problem(EASY))[0]

@@ -41,8 +41,8 @@ CONFIRMED = Rates(
 )
 
 
-def said_of(rates: Rates) -> list[str]:
-    course = Course(Problem((), 10, 100, (0, 1)), rates, ())
+def said_of(rates: Rates, arm_steps: int | None = None, class_counts: tuple[int, ...] = ()) -> list[str]:
+    course = Course(Problem(class_counts, 10, 100, (0, 1), arm_steps), rates, ())
     return range_tests_text([RangeTest(ResultsFolder(Path("there")), {"torch": course})], NEXT).splitlines()
 
 
@@ -56,6 +56,38 @@ def test_confirmed_rates_stand_with_what_was_tried_and_what_it_reached() -> None
         "",
         "Curve, rates and plot: there",
     ]
+
+
+@pytest.mark.parametrize(
+    ("reached", "arm_steps", "why"),
+    [
+        ({0.0562: 0.9, 0.1: 0.91, 0.178: 0.9}, 1200, ""),
+        ({0.0562: 0.91, 0.1: 0.91}, 1200, ""),
+        ({0.1: 0.91, 0.178: 0.92}, 1200, " (*lower, as the arms are longer)"),
+        ({0.1: 0.91, 0.178: 0.92}, 400, " (*lower, and hardly worse than the best)"),
+        ({0.1: 0.91, 0.178: 0.92}, None, " (*lower, and hardly worse than the best)"),
+        ({0.0562: 0.92, 0.1: 0.91}, 1200, " (*hardly worse than the best)"),
+        ({0.1: 0.91, 0.178: math.nan}, 1200, ""),
+    ],
+)
+def test_where_the_rate_chosen_is_not_the_best_shown_the_line_says_why(
+    reached: dict[float, float], arm_steps: int | None, why: str
+) -> None:
+    constants = tuple(replace(TRIED, lr=lr, accuracy=accuracy) for lr, accuracy in reached.items())
+    lines = said_of(replace(CONFIRMED, constants=constants), arm_steps)
+    (line,) = (line for line in lines if line.startswith("  constant, "))
+    assert line.partition("*")[2].partition(" (")[1:] == why.partition(" (")[1:]
+
+
+def test_a_refusal_shows_what_was_tried() -> None:
+    failed = tuple(replace(TRIED, lr=lr, accuracy=0.1, collapsed=(0,)) for lr in (0.01, 0.1))
+    lines = said_of(Rates(reason="flat: no rise", constants=failed))
+    assert "  constant, 400 updates: 0.01 .100 (collapsed), 0.1 .100 (collapsed)" in lines
+
+
+def test_balanced_accuracies_are_called_so() -> None:
+    lines = said_of(CONFIRMED, class_counts=(990, 10))
+    assert "  triangles up to, 300 updates, balanced accuracy: 0.3 .912*" in lines
 
 
 def test_a_base_lr_that_is_in_doubt_is_not_named() -> None:

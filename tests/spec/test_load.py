@@ -121,12 +121,13 @@ def test_defaults(tmp_path: Path) -> None:
     assert (spec.seeds, spec.backends, spec.baseline, spec.targets) == (tuple(range(10)), "installed", None, {})
     assert spec.verdict.model_dump() == {"metric": "test_accuracy", "at": "end", "margin": 0.001, "alpha": 0.05}
     test = spec.range_test
-    assert (test.start_lr, test.end_lr, test.ramp, str(test.duration), test.seeds) == (
-        0.001,
-        1.0,
+    assert (test.start_lr, test.end_lr, test.ramp, str(test.duration), test.seeds, test.confirm) == (
+        None,
+        None,
         "linear",
         "5 epochs",
         OWN_SEEDS,
+        True,
     )
 
 
@@ -336,11 +337,10 @@ def test_resolved_spec_is_written_with_every_default(tmp_path: Path) -> None:
         "targets": {},
         "verdict": {"metric": "test_accuracy", "at": "end", "margin": 0.001, "alpha": 0.05},
         "range_test": {
-            "start_lr": 0.001,
-            "end_lr": 1.0,
             "ramp": "linear",
             "duration": "5 epochs",
             "seeds": list(OWN_SEEDS),
+            "confirm": True,
         },
     }
 

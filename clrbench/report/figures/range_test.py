@@ -138,7 +138,7 @@ def _scale_loss(axes: Axes, line: DoubleArray, curve: pd.DataFrame) -> str:
         return ""
     low, high = np.nanquantile(losses, [0.002, 0.998])
     low, high = min(low, np.nanmin(line)), min(max(high, np.nanmax(line)), _HIGHEST_LOSS * untrained)
-    if high > 10 * low:
+    if high > 10 * low > 0:
         style.log_scale(axes, "y", np.log10(high / low))
     axes.set_ylim(low, high)
     outside = int(((losses < low) | (losses > high)).sum())
