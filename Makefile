@@ -5,6 +5,8 @@ IS_SUPPORTED := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version
 BIN := .venv/bin
 STAMP := .venv/.set-up
 DOCS_STAMP := .venv/.set-up-docs
+ACCEPTANCE_BIN := .venv-acceptance/bin
+ACCEPTANCE_STAMP := .venv-acceptance/.set-up
 REPRODUCE_DIR := build/reproduce
 
 .PHONY: setup demo check test acceptance soak reproduce docs clean
@@ -40,11 +42,18 @@ check: $(STAMP)
 test: check
 	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -m "not acceptance" -n 3 --dist loadfile --no-loadscope-reorder
 
-# What takes longer: experiments killed again and again, a browser, and the backends as other processors would have them.
-acceptance: $(DOCS_STAMP)
-	PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -m acceptance -n 2 --dist loadfile
-	$(BIN)/python tests/soak.py --kills 15
-	$(BIN)/python tests/processors.py
+# An environment of its own, beside which other people's frameworks lie.
+$(ACCEPTANCE_STAMP): $(STAMP) constraints-integrations.txt
+	$(BIN)/python -m venv --clear .venv-acceptance
+	PIP_CONSTRAINT="constraints.txt constraints-integrations.txt" $(ACCEPTANCE_BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,docs,integrations]'
+	@touch $@
+
+# What takes longer: experiments killed again and again, a browser, the site, other people's frameworks, the notebook, and the backends as
+# other processors would have them.
+acceptance: $(ACCEPTANCE_STAMP)
+	PYTHONDONTWRITEBYTECODE= $(ACCEPTANCE_BIN)/pytest -m acceptance -n 2 --dist loadfile
+	$(ACCEPTANCE_BIN)/python tests/soak.py --kills 15
+	$(ACCEPTANCE_BIN)/python tests/processors.py
 
 # Takes half an hour or more.
 soak: $(STAMP)
@@ -63,5 +72,5 @@ $(DOCS_STAMP): $(STAMP)
 	@touch $@
 
 clean:
-	rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-acceptance build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

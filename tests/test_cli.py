@@ -139,10 +139,10 @@ def test_an_answer_that_cannot_be_written(
 ) -> None:
     echo = click.echo
 
-    def refused(message: str | None = None, *, nl: bool = True, err: bool = False) -> None:
+    def refused(message: str | None = None, *, nl: bool = True, err: bool = False, color: bool | None = None) -> None:
         if not err:
             raise OSError(error, os.strerror(error))
-        echo(message, nl=nl, err=err)
+        echo(message, nl=nl, err=err, color=color)
 
     monkeypatch.setattr(click, "echo", refused)
     done = dummy.invoke(cli.main, ["dummy", "0.5"])

@@ -8,7 +8,9 @@ from clrbench.analysis.own_verdicts import OwnJudgement, Rules, judge_results
 from clrbench.answer import Answer, ExitCode
 from clrbench.commands.report import FailIf
 from clrbench.report.figures.own_verdicts import draw_own_verdicts
-from clrbench.report.figures.plot import drawn
+from clrbench.report.figures.plot import DrawnPlot
+from clrbench.report.figures.style import to_png
+from clrbench.report.figures.svg import to_svg
 from clrbench.report.own_verdicts import verdict_sentence, verdicts_data, verdicts_page, verdicts_text
 from clrbench.store.files import disk_errors, write_file
 from clrbench.store.own_table import OwnTable, read_own_table
@@ -36,9 +38,12 @@ def write_judgement(found: OwnJudgement, folder: Path) -> None:
     for name, table in tables.items():
         write_file(folder / f"{name}.csv", to_csv(table))
     alt = " ".join(verdict_sentence(row, found) for row in found.verdicts)
-    figure = drawn(draw_own_verdicts(found), "differences", f"Differences in {found.results.metric}", alt)
-    write_file(folder / "plots" / "differences.png", figure.png)
-    write_file(folder / "report.html", verdicts_page(found, figure).encode())
+    figure = draw_own_verdicts(found)
+    plot = DrawnPlot(
+        "differences", to_svg(figure, "differences"), f"Differences in {found.results.metric}", alt, to_png(figure)
+    )
+    write_file(folder / "plots" / "differences.png", plot.png)
+    write_file(folder / "report.html", verdicts_page(found, plot).encode())
 
 
 def _exit_code(found: OwnJudgement, fail_if: FailIf | None) -> ExitCode:
