@@ -49,8 +49,7 @@ def committed_findings(name: str) -> Findings:
 def committed_answer(name: str) -> str:
     """Return the answer of a committed experiment, as a terminal of 100 columns shows it."""
     findings = committed_findings(name)
-    page = f"results/{name}/report.html"
-    return click.unstyle(answer_text(glance(findings), findings, [], page, 100, details=False))
+    return click.unstyle(answer_text(glance(findings), findings, [], Path("results", name), 100, details=False))
 
 
 def effects() -> str:
