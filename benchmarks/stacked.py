@@ -17,7 +17,7 @@ from torch import Tensor
 from clrbench import layers
 from clrbench.backends.common import ADAM_BETAS, BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, EPSILON, RMSPROP_RHO
 from clrbench.models import tagged
-from clrbench.records import Dataset, OptimizerSettings, TrainPlan
+from clrbench.records import Dataset, OptimizerSettings, Standardisation, TrainPlan
 
 DoubleArray = npt.NDArray[np.float64]
 
@@ -143,12 +143,11 @@ def train(
     """
     stack = _Stack(plans)
     optimizer = _Optimizer(plans[0].optimizer, list(stack.weights.values()))
-    images = torch.tensor(np.asarray(dataset.x_train, np.float32).reshape(len(dataset.x_train), -1))
+    images, test = (_inputs(split, plans[0].standardisation) for split in (dataset.x_train, dataset.x_test))
     labels = torch.tensor(dataset.y_train, dtype=torch.long)
     batches = torch.tensor(np.stack([plan.batches for plan in plans]), dtype=torch.long)
     rates = torch.tensor(np.stack([plan.lr for plan in plans]))
     rows = plans[0].rows
-    test = torch.tensor(np.asarray(dataset.x_test, np.float32).reshape(len(dataset.x_test), -1))
     losses, found, nothing = [], [], np.full(len(plans), np.nan)
     for step in range(rates.shape[1]):
         chosen = batches[:, step]
@@ -168,6 +167,14 @@ def train(
 
 
 @torch.no_grad()
+def _inputs(images: npt.NDArray[np.generic], scale: Standardisation | None) -> Tensor:
+    """Return images as they enter the network, float32[rows, features]."""
+    floats = np.asarray(images, np.float32)
+    if scale is not None:
+        floats = (floats - scale.mean) / scale.deviation
+    return torch.tensor(floats.reshape(len(floats), -1))
+
+
 def _evaluate(stack: _Stack, images: Tensor, labels: npt.NDArray[np.int32]) -> tuple[DoubleArray, ...]:
     """Return loss, accuracy and balanced accuracy of every model."""
     number = len(next(iter(stack.weights.values())))

@@ -98,6 +98,22 @@ def test_a_recipe_of_the_export_trains_at_the_table(title: str, warmup: dict[str
 
 
 @pytest.mark.acceptance
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import nbclient
+    import nbformat
+
+    monkeypatch.setenv("PYTHONPATH", str(DOCS.parent))
+    notebook = nbformat.read(DOCS / "notebook.ipynb", as_version=4)
+    done = nbclient.NotebookClient(
+        notebook, timeout=TIMEOUT_SECONDS, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    shown = [output.get("data", {}) for cell in done.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert sum('src="data:image/png;base64,' in data.get("text/html", "") for data in shown) == 4
+    assert (tmp_path / "range-test" / "bounds.json").exists()
+    assert (tmp_path / "results" / "quick" / "report.html").exists()
+
+
+@pytest.mark.acceptance
 def test_the_schedules_of_transformers_are_those_here() -> None:
     import torch
     from transformers import get_polynomial_decay_schedule_with_warmup, get_wsd_schedule

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from clrbench.data.reading import Reading
 from clrbench.execution import throughput
 from clrbench.execution.throughput import REPETITIONS, STRETCH_SECONDS, Sample, measure_pipelines
 
@@ -53,7 +54,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 def measure() -> list[Sample]:
-    return measure_pipelines("library", SimpleNamespace(backend="torch", data=SimpleNamespace(dataset="mnist")), "cuda")
+    return measure_pipelines(
+        "library", SimpleNamespace(backend="torch", data=SimpleNamespace(dataset="mnist", reading=Reading)), "cuda"
+    )
 
 
 @pytest.mark.usefixtures("machine")

@@ -57,7 +57,8 @@ def test_the_answer_stands_first_and_its_numbers_in_a_table() -> None:
         "constant  70.0 +- 0.0    (baseline)",
         "",
         "Use it    torch: clr: constant(lr=0.1), 5 updates",
-        "Page      report.html",
+        "          as code: clrbench export results/demo --arm clr --to torch",
+        "Page      results/demo/report.html",
     ]
 
 
