@@ -194,8 +194,11 @@ def _print(console: Console, label: str, line: str, indent: int = 0) -> None:
     """Print a line after its label, the rest of one that is too long below it."""
     indent = _LABEL_COLUMNS if label else indent
     below = indent or 2
-    first = f"{label:<{indent}}"
+    first = (f"{label:<{indent}}", "bold" if label else "")
     for number, part in enumerate(
         wrap(line, min(console.width, MAX_TEXT_WIDTH) - below, break_long_words=False, break_on_hyphens=False)
     ):
-        console.print(Text.assemble((" " * below if number else first, "bold" if label else ""), part), soft_wrap=True)
+        console.print(
+            Text.assemble(" " * below if number else first, part),
+            soft_wrap=True,
+        )

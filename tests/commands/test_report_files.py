@@ -316,10 +316,10 @@ def test_whatever_changes_is_reported_anew(folder: ResultsFolder, change: str) -
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_copy_of_a_folder_is_reported_anew(folder: ResultsFolder, tmp_path: Path) -> None:
+def test_a_copy_of_a_folder_is_reported_anew(folder: ResultsFolder, tmp_path_factory: pytest.TempPathFactory) -> None:
     spec = write_pairs(folder, ENDS)
     report_experiment(folder, spec, [])
-    copy = tmp_path / "copy"
+    copy = tmp_path_factory.mktemp("elsewhere") / "copy"
     shutil.copytree(folder.root, copy, copy_function=shutil.copy2)
     assert Stamp(folder, ".written.json", [to_yaml(spec)]).kept() is not None
     assert Stamp(ResultsFolder(copy), ".written.json", [to_yaml(spec)]).kept() is None
