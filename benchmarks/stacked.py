@@ -166,7 +166,6 @@ def train(
     return _outcomes(np.array(losses).T, np.array(found), np.array(sorted(evaluation_steps)), loss_limit)
 
 
-@torch.no_grad()
 def _inputs(images: npt.NDArray[np.generic], scale: Standardisation | None) -> Tensor:
     """Return images as they enter the network, float32[rows, features]."""
     floats = np.asarray(images, np.float32)
@@ -175,6 +174,7 @@ def _inputs(images: npt.NDArray[np.generic], scale: Standardisation | None) -> T
     return torch.tensor(floats.reshape(len(floats), -1))
 
 
+@torch.no_grad()
 def _evaluate(stack: _Stack, images: Tensor, labels: npt.NDArray[np.int32]) -> tuple[DoubleArray, ...]:
     """Return loss, accuracy and balanced accuracy of every model."""
     number = len(next(iter(stack.weights.values())))

@@ -33,7 +33,7 @@ def test_loading_gives_answer_tables_and_figures(tmp_path: Path) -> None:
     assert len(found.figures["differences"].axes) == 2
     with pytest.raises(KeyError):
         _ = found.figures["none"]
-    assert found._repr_html_().startswith("<pre>torch: clr beats constant")
+    assert found._repr_html_().startswith("<pre>test: mlp on mnist")
     assert not (found.folder / "comparison.csv").exists()
 
 
