@@ -16,11 +16,20 @@ from clrbench.answer import ExitCode
 from clrbench.commands.bounds import bounds
 from clrbench.errors import SpecError
 from clrbench.range_test import suggest_bounds
+from clrbench.report import own_bounds
 
 PUBLISHED = Path(__file__).parents[1] / "data" / "range_test" / "published"
 LR = np.geomspace(1e-4, 1.0, 60)
 ACCURACY = np.interp(np.log10(LR), [-4, -3, -1.5, -1, 0], [0.1, 0.1, 0.9, 0.9, 0.1])
 LOSS = 2.4 - 2 * ACCURACY
+
+
+@pytest.fixture(autouse=True)
+def undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no plot but where the files are looked at, as that takes longer than all else."""
+    if request.function is not test_three_files_are_written:
+        monkeypatch.setattr(own_bounds, "draw_own_bounds", lambda _: None)
+        monkeypatch.setattr(own_bounds, "to_png", lambda _: b"")
 
 
 def read(out: Path, *paths: Path, **columns: str | None) -> Any:

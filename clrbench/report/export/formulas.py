@@ -141,7 +141,11 @@ def _plain(value: Any) -> str:
 def _length(length: Length) -> str:
     if length.unit == "steps":
         return str(int(length.amount))
-    return f"max(1, round({length.amount!r} * STEPS_PER_EPOCH))"
+    epochs = float(length.amount)
+    amount = repr(epochs).removesuffix(".0")
+    if epochs < 1:
+        return f"max(1, round({amount} * STEPS_PER_EPOCH))"
+    return f"{amount} * STEPS_PER_EPOCH" if epochs.is_integer() else f"round({amount} * STEPS_PER_EPOCH)"
 
 
 def _tuple(schedule: Schedule, clock: Clock) -> str:
