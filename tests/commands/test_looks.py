@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import click
 import pandas as pd
 import pytest
 from command_line import run_clrbench, write_spec
@@ -91,7 +92,7 @@ def test_ten_seeds_that_show_nothing_are_no_better_as_the_seven_that_suit(experi
     assert (row["p_value"], row["wins"], row["verdict"]) == (2 / 2**7, 7, "no difference shown")
     assert row["left_out_seeds"] == "7 8 9"
     said = "torch: no difference shown between clr and constant (untuned). No verdict while seeds 7 to 9 were"
-    assert said in " ".join(answer.shown(100).split())
+    assert said in " ".join(click.unstyle(answer.shown(100)).split())
     assert set(pd.read_csv(experiment.folder.root / "comparison.csv")["verdict"]) == {"no difference shown"}
     assert experiment.said(10) == ("no difference shown", 1, "")
 
