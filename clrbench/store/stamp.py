@@ -49,15 +49,12 @@ class Stamp:
     def write(self, names: Iterable[str], kept: Mapping[str, Json]) -> None:
         """Write the stamp of files by their names in the folder; what a full disk refuses is no loss."""
         written = sorted(names)
-        content = {
-            "made_from": self._made_from(),
-            "files": written,
-            "wrote": _states(self._paths(written)),
-            "kept": dict(kept),
-        }
         try:
+            states = {"made_from": self._made_from(), "wrote": _states(self._paths(written))}
+            content = {**states, "files": written, "kept": dict(kept)}
             self.folder.write_bytes(self.name, json.dumps(content).encode())
-        except ResultsError:
+        except (OSError, ResultsError):
+            # Another process changes the runs, or the disk is full: the next report is written anew.
             self.folder.remove(self.name)
 
     def _made_from(self) -> str:
@@ -72,15 +69,16 @@ class Stamp:
 
 
 def _files_of_runs(root: Path) -> Iterator[Path]:
-    """Yield every file of the runs of an experiment, of its search and of its range tests."""
-    for runs in (root / "runs", *root.glob("*/runs"), *root.glob("*/*/runs"), *root.glob("*/experiment.json")):
-        yield from (path for path in runs.rglob("*") if path.is_file()) if runs.is_dir() else [runs]
+    """Yield every file of the runs of an experiment, of its search and of its range tests, and what says which count."""
+    for runs in (root / "runs", *root.glob("*/runs"), *root.glob("*/*/runs")):
+        yield from (path for path in runs.rglob("*") if path.is_file())
+    yield from root.glob(f"*/{INDEX_FILE}")
 
 
 def _states(paths: Iterable[Path]) -> str:
     """Return a checksum of which files there are, and which state each is in."""
-    found = ((str(path), *path.stat()[:2], path.stat().st_size, path.stat().st_ctime_ns) for path in paths)
-    return checksum(repr(list(found)).encode())
+    found = [(str(path), state.st_ino, state.st_size, state.st_ctime_ns) for path in paths for state in [path.stat()]]
+    return checksum(repr(found).encode())
 
 
 @cache
