@@ -57,10 +57,10 @@ def test_other_rules_agree(compare, make_plan, optimizer):
 @pytest.mark.parametrize(
     "model",
     [
-        CNN,
+        pytest.param(CNN, marks=pytest.mark.acceptance),
         pytest.param(ModelSettings("cnn", batch_norm=True), marks=pytest.mark.acceptance),
         ModelSettings("lenet5"),
-        ModelSettings("lenet5", activation="tanh"),
+        pytest.param(ModelSettings("lenet5", activation="tanh"), marks=pytest.mark.acceptance),
         pytest.param(ModelSettings("resnet8", activation="tanh"), marks=pytest.mark.acceptance),
         pytest.param(ModelSettings("resnet8"), marks=pytest.mark.acceptance),
         pytest.param(ModelSettings("cnn", batch_norm=True, activation="elu"), marks=pytest.mark.acceptance),

@@ -111,6 +111,7 @@ def test_a_second_call_trains_nothing_changes_no_byte_and_prints_one_json_docume
     assert {path: path.stat().st_mtime_ns for path in (results / "runs").rglob("run.json")} == times
 
 
+@pytest.mark.acceptance
 def test_report_rebuilds_tables_and_plots_without_a_framework(workplace: Path, results: Path, tmp_path: Path) -> None:
     for framework in ("torch", "keras", "tensorflow"):
         (tmp_path / f"{framework}.py").write_text("raise ImportError('no framework here')")
@@ -133,6 +134,7 @@ def test_other_threads_or_device_later_is_an_error_that_names_both(workplace: Pa
     assert "--device: got cuda, but results/quick was started with device cpu" in done.stderr
 
 
+@pytest.mark.acceptance
 def test_a_changed_arm_reruns_alone(workplace: Path, results: Path, tmp_path: Path) -> None:
     arms = {
         "constant": {"schedule": {"name": "constant", "lr": 0.05}},
@@ -187,6 +189,7 @@ def test_own_data_needs_nothing_but_its_path(clrbench: Clrbench, tmp_path: Path)
     assert (summary["test_accuracy_mean"] > 0.8).all()
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize(("condition", "code"), [("worse", 0), ("not-better", 4)])
 def test_fail_if_turns_a_verdict_into_an_exit_code(condition: str, code: int, workplace: Path) -> None:
     # Two pairs cannot tell, which is not better, and not worse.
