@@ -41,13 +41,13 @@ def test_first_losses_and_weights_match_numpy(backend, expect, make_plan, datase
 @pytest.mark.parametrize(
     ("optimizer", "lr"),
     [
-        (OptimizerSettings("sgd", momentum=0.9), 0.03),
+        pytest.param(OptimizerSettings("sgd", momentum=0.9), 0.03, marks=pytest.mark.acceptance),
         (OptimizerSettings("sgd", momentum=0.9, nesterov=True), 0.03),
         (OptimizerSettings("adam"), 0.001),
-        (OptimizerSettings("adamw", weight_decay=0.01), 0.001),
+        pytest.param(OptimizerSettings("adamw", weight_decay=0.01), 0.001, marks=pytest.mark.acceptance),
         (OptimizerSettings("rmsprop"), 0.001),
-        (OptimizerSettings("adagrad", weight_decay=0.001), 0.05),
-        (OptimizerSettings("adadelta"), 1.0),
+        pytest.param(OptimizerSettings("adagrad", weight_decay=0.001), 0.05, marks=pytest.mark.acceptance),
+        pytest.param(OptimizerSettings("adadelta"), 1.0, marks=pytest.mark.acceptance),
     ],
     ids=lambda case: label(case) if isinstance(case, OptimizerSettings) else "",
 )

@@ -18,7 +18,7 @@ RUNS = ["constant", "clr"]
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the quick experiment has been run once."""
     folder = tmp_path_factory.mktemp("compare")
-    done = run_clrbench("compare", write_spec(folder), folder=folder, cold=True)
+    done = run_clrbench("compare", write_spec(folder), "--workers", 1, folder=folder, cold=True)
     assert done.returncode == 0, done.stderr
     (folder / "stdout").write_text(done.stdout)
     (folder / "stderr").write_text(done.stderr)
@@ -52,6 +52,7 @@ def test_the_answer_comes_first_on_stdout_and_progress_goes_to_stderr(workplace:
     assert "too few seeds: 2 pairs can reach p = 0.5 at best" in stdout
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize("backend", ["torch", "keras"])
 def test_lr_column_is_that_of_torchs_own_cyclic_lr(results: Path, backend: str) -> None:
     import torch
@@ -150,8 +151,8 @@ def test_a_changed_arm_reruns_alone(workplace: Path, results: Path, tmp_path: Pa
 
 
 @pytest.mark.acceptance
-def test_one_worker_gives_the_same_bytes_as_two(results: Path, tmp_path: Path) -> None:
-    done = run_clrbench("compare", write_spec(tmp_path, backends=["torch"]), "--workers", 1, folder=tmp_path)
+def test_two_workers_give_the_same_bytes_as_one(results: Path, tmp_path: Path) -> None:
+    done = run_clrbench("compare", write_spec(tmp_path, backends=["torch"]), "--workers", 2, folder=tmp_path)
     assert done.returncode == 0
     made = [path for path in (tmp_path / "results/quick/runs").iterdir() if path.is_dir()]
     assert len(made) == 4
