@@ -19,14 +19,22 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-BACKENDS = "tests/backends/"
+TOGETHER = {
+    "tests/backends/": "backends",
+    "tests/schedules/": "torch",
+    "tests/data/test_unusual_numbers.py": "torch",
+    "tests/test_company.py": "torch",
+    "tests/test_known_faults.py": "torch",
+}
+"""The tests that share the processes that they start, and those that import torch themselves, by how their names begin."""
 
 
 class Scheduling(LoadFileScheduling):
-    """The tests of a file in one process, and all of the backends in one, for the sake of those that they start."""
+    """The tests of a file in one process, and some files in one, for the sake of what they start or import."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return BACKENDS if nodeid.startswith(BACKENDS) else super()._split_scope(nodeid)
+        shared = (scope for start, scope in TOGETHER.items() if nodeid.startswith(start))
+        return next(shared, super()._split_scope(nodeid))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Callable[..., Any]) -> Scheduling | None:

@@ -120,6 +120,7 @@ def test_drawn_and_exhaustive_tests_agree_where_both_are_possible(monkeypatch):
     np.testing.assert_allclose((drawn.ci_low, drawn.ci_high), (exact.ci_low, exact.ci_high), atol=0.01)
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize("draw", [np.random.Generator.standard_normal, np.random.Generator.standard_cauchy])
 def test_under_the_null_the_interval_of_drawn_sign_vectors_covers_too(draw):
     results = [compare(row) for row in draw(np.random.default_rng(20), (120, 20))]

@@ -47,7 +47,12 @@ def test_sgd_agrees_for_a_hundred_steps_of_a_changing_rate(compare, make_plan, o
     assert parity.largest_ratio <= 10
 
 
-@pytest.mark.parametrize("optimizer", ADAPTIVE, ids=label)
+# The rest agree with numpy, one by one, in `test_contract.py`.
+SOME = [shared("adam"), shared("adamw", weight_decay=1.0)]
+REST = [pytest.param(rule, marks=pytest.mark.acceptance) for rule in ADAPTIVE if rule not in SOME]
+
+
+@pytest.mark.parametrize("optimizer", [*SOME, *REST], ids=label)
 def test_other_rules_agree(compare, make_plan, optimizer):
     parity = compare(make_plan(MLP, optimizer, rates(optimizer, 20)), 1e-5)
     assert parity.judgement is Judgement.SAME
@@ -57,10 +62,10 @@ def test_other_rules_agree(compare, make_plan, optimizer):
 @pytest.mark.parametrize(
     "model",
     [
-        CNN,
+        pytest.param(CNN, marks=pytest.mark.acceptance),
         pytest.param(ModelSettings("cnn", batch_norm=True), marks=pytest.mark.acceptance),
         ModelSettings("lenet5"),
-        ModelSettings("lenet5", activation="tanh"),
+        pytest.param(ModelSettings("lenet5", activation="tanh"), marks=pytest.mark.acceptance),
         pytest.param(ModelSettings("resnet8", activation="tanh"), marks=pytest.mark.acceptance),
         pytest.param(ModelSettings("resnet8"), marks=pytest.mark.acceptance),
         pytest.param(ModelSettings("cnn", batch_norm=True, activation="elu"), marks=pytest.mark.acceptance),
@@ -110,7 +115,13 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("model", [MLP, pytest.param(CNN, marks=pytest.mark.acceptance)], ids=["mlp", "cnn"])
-@pytest.mark.parametrize(("optimizer", "mistake"), MISTAKES.values(), ids=MISTAKES.keys())
+@pytest.mark.parametrize(
+    ("optimizer", "mistake"),
+    [
+        pytest.param(*case, id=name, marks=[] if case[0] in (MOMENTUM, SOME[0]) else pytest.mark.acceptance)
+        for name, case in MISTAKES.items()
+    ],
+)
 def test_a_mistake_in_one_backend_is_a_bug(compare, make_plan, model, optimizer, mistake):
     plan = make_plan(model, optimizer, rates(optimizer, 20), batch_size=20)
     assert compare(plan, 1e-5, on_torch=mistake(plan)).judgement is Judgement.BUG

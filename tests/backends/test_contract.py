@@ -41,13 +41,13 @@ def test_first_losses_and_weights_match_numpy(backend, expect, make_plan, datase
 @pytest.mark.parametrize(
     ("optimizer", "lr"),
     [
-        (OptimizerSettings("sgd", momentum=0.9), 0.03),
+        pytest.param(OptimizerSettings("sgd", momentum=0.9), 0.03, marks=pytest.mark.acceptance),
         (OptimizerSettings("sgd", momentum=0.9, nesterov=True), 0.03),
         (OptimizerSettings("adam"), 0.001),
-        (OptimizerSettings("adamw", weight_decay=0.01), 0.001),
+        pytest.param(OptimizerSettings("adamw", weight_decay=0.01), 0.001, marks=pytest.mark.acceptance),
         (OptimizerSettings("rmsprop"), 0.001),
-        (OptimizerSettings("adagrad", weight_decay=0.001), 0.05),
-        (OptimizerSettings("adadelta"), 1.0),
+        pytest.param(OptimizerSettings("adagrad", weight_decay=0.001), 0.05, marks=pytest.mark.acceptance),
+        pytest.param(OptimizerSettings("adadelta"), 1.0, marks=pytest.mark.acceptance),
     ],
     ids=lambda case: label(case) if isinstance(case, OptimizerSettings) else "",
 )
@@ -72,14 +72,14 @@ def test_a_stretch_may_have_any_length(backend, make_plan, dataset, splits):
     ("model", "optimizer"),
     [
         (MLP, OptimizerSettings("sgd", momentum=0.9)),
-        (MLP, shared("sgd", momentum=0.9)),
+        pytest.param(MLP, shared("sgd", momentum=0.9), marks=pytest.mark.acceptance),
         (MLP, shared("sgd", momentum=0.9, nesterov=True)),
         (MLP, OptimizerSettings("adam")),
-        (MLP, shared("adam")),
+        pytest.param(MLP, shared("adam"), marks=pytest.mark.acceptance),
         (MLP, shared("rmsprop")),
-        (MLP, OptimizerSettings("adadelta")),
-        (NOISY_CNN, OptimizerSettings("sgd", momentum=0.9)),
-        (NOISY_CNN, shared("adamw", weight_decay=0.01)),
+        pytest.param(MLP, OptimizerSettings("adadelta"), marks=pytest.mark.acceptance),
+        pytest.param(NOISY_CNN, OptimizerSettings("sgd", momentum=0.9), marks=pytest.mark.acceptance),
+        pytest.param(NOISY_CNN, shared("adamw", weight_decay=0.01), marks=pytest.mark.acceptance),
     ],
     ids=lambda case: case.name if isinstance(case, ModelSettings) else label(case),
 )

@@ -80,7 +80,7 @@ def ask_both(backend, dataset, tmp_path):
 @pytest.mark.parametrize(
     ("model", "as_type", "scale"),
     [
-        (NOISY_CNN, as_bytes, standardisation((0.13, 0.31))),
+        pytest.param(NOISY_CNN, as_bytes, standardisation((0.13, 0.31)), marks=pytest.mark.acceptance),
         (NOISY_MLP, as_bytes, None),
         (NOISY_MLP, as_floats, None),
         (NOISY_MLP, as_floats, standardisation((0.13, 0.31))),

@@ -18,7 +18,7 @@ RUNS = ["constant", "clr"]
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the quick experiment has been run once."""
     folder = tmp_path_factory.mktemp("compare")
-    done = run_clrbench("compare", write_spec(folder), folder=folder, cold=True)
+    done = run_clrbench("compare", write_spec(folder), "--workers", 1, folder=folder, cold=True)
     assert done.returncode == 0, done.stderr
     (folder / "stdout").write_text(done.stdout)
     (folder / "stderr").write_text(done.stderr)
@@ -53,6 +53,7 @@ def test_the_answer_comes_first_on_stdout_and_progress_goes_to_stderr(workplace:
     assert "too few seeds: 2 pairs can reach p = 0.5 at best" in stdout
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize("backend", ["torch", "keras"])
 def test_lr_column_is_that_of_torchs_own_cyclic_lr(results: Path, backend: str) -> None:
     import torch
@@ -112,6 +113,7 @@ def test_a_second_call_trains_nothing_changes_no_byte_and_prints_one_json_docume
     assert {path: path.stat().st_mtime_ns for path in (results / "runs").rglob("run.json")} == times
 
 
+@pytest.mark.acceptance
 def test_report_rebuilds_tables_and_plots_without_a_framework(workplace: Path, results: Path, tmp_path: Path) -> None:
     for framework in ("torch", "keras", "tensorflow"):
         (tmp_path / f"{framework}.py").write_text("raise ImportError('no framework here')")
@@ -134,6 +136,7 @@ def test_other_threads_or_device_later_is_an_error_that_names_both(workplace: Pa
     assert "--device: got cuda, but results/quick was started with device cpu" in done.stderr
 
 
+@pytest.mark.acceptance
 def test_a_changed_arm_reruns_alone(workplace: Path, results: Path, tmp_path: Path) -> None:
     arms = {
         "constant": {"schedule": {"name": "constant", "lr": 0.05}},
@@ -149,8 +152,8 @@ def test_a_changed_arm_reruns_alone(workplace: Path, results: Path, tmp_path: Pa
 
 
 @pytest.mark.acceptance
-def test_one_worker_gives_the_same_bytes_as_two(results: Path, tmp_path: Path) -> None:
-    done = run_clrbench("compare", write_spec(tmp_path, backends=["torch"]), "--workers", 1, folder=tmp_path)
+def test_two_workers_give_the_same_bytes_as_one(results: Path, tmp_path: Path) -> None:
+    done = run_clrbench("compare", write_spec(tmp_path, backends=["torch"]), "--workers", 2, folder=tmp_path)
     assert done.returncode == 0
     made = [path for path in (tmp_path / "results/quick/runs").iterdir() if path.is_dir()]
     assert len(made) == 4
@@ -188,6 +191,7 @@ def test_own_data_needs_nothing_but_its_path(clrbench: Clrbench, tmp_path: Path)
     assert (summary["test_accuracy_mean"] > 0.8).all()
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize(("condition", "code"), [("worse", 0), ("not-better", 4)])
 def test_fail_if_turns_a_verdict_into_an_exit_code(condition: str, code: int, workplace: Path) -> None:
     # Two pairs cannot tell, which is not better, and not worse.

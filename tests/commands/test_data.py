@@ -66,6 +66,7 @@ def test_fetch_verify_and_train_on_what_a_mirror_holds(clrbench: Clrbench, mirro
     assert run["provenance"]["rows"] == {"train": 50, "validation": 10, "test": 30}
 
 
+@pytest.mark.acceptance
 def test_spec_that_does_not_fit_what_was_fetched_is_located(clrbench: Clrbench, mirror: Mirror, tmp_path: Path) -> None:
     spec = write_spec(tmp_path, data={"dataset": "svhn"}, batch_size=100, backends=["torch"])
     assert clrbench("validate", spec, **environment(tmp_path)).returncode == 0
@@ -76,6 +77,7 @@ def test_spec_that_does_not_fit_what_was_fetched_is_located(clrbench: Clrbench, 
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.acceptance
 def test_data_that_cannot_be_had_is_a_failure_that_starts_nothing(clrbench: Clrbench, tmp_path: Path) -> None:
     (tmp_path / "sources.yaml").write_text("svhn: {train: {url: 'http://127.0.0.1:9/x.mat'}}")
     for arguments in (["compare", write_spec(tmp_path, data={"dataset": "svhn"})], ["data", "fetch", "svhn"]):

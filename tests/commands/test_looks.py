@@ -97,6 +97,7 @@ def test_ten_seeds_that_show_nothing_are_no_better_as_the_seven_that_suit(experi
     assert experiment.said(10) == ("no difference shown", 1, "")
 
 
+@pytest.mark.acceptance
 def test_a_report_written_twice_has_the_same_bytes(experiment: Experiment) -> None:
     experiment.train(TEN)
     for seeds in (10, SUITABLE, 12):
@@ -134,6 +135,7 @@ def test_five_seeds_are_free_and_ten_are_the_first_look(experiment: Experiment) 
     ]
 
 
+@pytest.mark.acceptance
 def test_seeds_of_a_free_look_are_left_out_too(experiment: Experiment) -> None:
     experiment.train(BETTER)
     assert experiment.said(3) == ("cannot tell", 1, "")
@@ -171,6 +173,7 @@ def test_seeds_shown_half_way_are_left_out_once_the_spec_drops_them(experiment: 
     assert experiment.said(tuple(range(2, 10))) == ("no difference shown", 2, "0 1")
 
 
+@pytest.mark.acceptance
 def test_one_backend_half_way_keeps_the_other_from_deciding(experiment: Experiment) -> None:
     both = {"backends": ("torch", "keras")}
     experiment.train(BETTER[:8])
@@ -182,6 +185,7 @@ def test_one_backend_half_way_keeps_the_other_from_deciding(experiment: Experime
     assert experiment.words == ["better"] * 2
 
 
+@pytest.mark.acceptance
 def test_a_backend_dropped_and_back_keeps_its_looks(experiment: Experiment) -> None:
     both = {"backends": ("torch", "keras")}
     for backend in both["backends"]:
@@ -193,6 +197,7 @@ def test_a_backend_dropped_and_back_keeps_its_looks(experiment: Experiment) -> N
     assert experiment.said(7, backends=("keras",)) == ("no difference shown", 3, "7 8 9")
 
 
+@pytest.mark.acceptance
 def test_an_arm_added_is_another_look_and_without_it_the_first_one_stands(experiment: Experiment) -> None:
     arms = dict.fromkeys(("constant", "clr", "third"), CONSTANT)
     experiment.train(BETTER)
@@ -203,6 +208,7 @@ def test_an_arm_added_is_another_look_and_without_it_the_first_one_stands(experi
     assert [row.left_out_seeds for row in experiment.verdicts(9, arms=arms)] == ["9 10 11"] * 2
 
 
+@pytest.mark.acceptance
 def test_a_changed_arm_is_another_look_and_its_earlier_seeds_stay_shown(experiment: Experiment) -> None:
     experiment.train(BETTER)
     assert experiment.said(12) == ("better", 1, "")
@@ -211,6 +217,7 @@ def test_a_changed_arm_is_another_look_and_its_earlier_seeds_stay_shown(experime
     assert experiment.said(12) == ("better", 3, "")
 
 
+@pytest.mark.acceptance
 def test_runs_made_again_are_the_same_look(experiment: Experiment) -> None:
     experiment.train(BETTER)
     assert experiment.said(12) == ("better", 1, "")
@@ -242,6 +249,7 @@ def test_a_copied_folder_has_looked_too(experiment: Experiment, tmp_path: Path) 
     assert Experiment(tmp_path / "copy").said(8) == ("no difference shown", 2, "8 9 10 11")
 
 
+@pytest.mark.acceptance
 def test_without_its_index_the_folder_still_names_the_pairs_that_lie_in_it(experiment: Experiment) -> None:
     experiment.train(TEN)
     experiment.said(10)
@@ -251,6 +259,7 @@ def test_without_its_index_the_folder_still_names_the_pairs_that_lie_in_it(exper
     assert not any("lie here" in warning for warning in experiment.part(experiment.report(10), "warnings"))
 
 
+@pytest.mark.acceptance
 def test_side_by_side_says_what_each_experiment_said_last(experiment: Experiment, tmp_path: Path) -> None:
     others = Experiment(tmp_path / "others")
     for one, ends, asked in ((experiment, TEN, (10, SUITABLE)), (others, BETTER[:8], (9,))):

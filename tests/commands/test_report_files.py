@@ -89,6 +89,7 @@ def test_every_table_is_written_as_it_was_built(folder: ResultsFolder, monkeypat
     assert "about/lengths.csv" in shown
 
 
+@pytest.mark.acceptance
 def test_the_band_of_every_curve_is_computed_once(folder: ResultsFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
 
@@ -131,6 +132,7 @@ def test_missing_runs_are_warned_about(folder: ResultsFolder) -> None:
     assert "No verdict yet: 4 of 16 runs are not finished." in " ".join(click.unstyle(answer.shown(200)).split())
 
 
+@pytest.mark.acceptance
 @pytest.mark.usefixtures("undrawn")
 def test_a_lost_index_loses_no_run(folder: ResultsFolder) -> None:
     spec = write_pairs(folder, ENDS)
@@ -165,11 +167,11 @@ def test_a_second_look_with_more_seeds_is_charged_and_the_same_look_again_is_not
     ("end", "fail_if", "code"),
     [
         (0.8, "not-better", ExitCode.DONE),
-        (0.8, "worse", ExitCode.DONE),
-        (0.7, "not-better", ExitCode.CONDITION_HOLDS),
-        (0.7, "worse", ExitCode.DONE),
+        pytest.param(0.8, "worse", ExitCode.DONE, marks=pytest.mark.acceptance),
+        pytest.param(0.7, "not-better", ExitCode.CONDITION_HOLDS, marks=pytest.mark.acceptance),
+        pytest.param(0.7, "worse", ExitCode.DONE, marks=pytest.mark.acceptance),
         (0.6, "worse", ExitCode.CONDITION_HOLDS),
-        (0.6, None, ExitCode.DONE),
+        pytest.param(0.6, None, ExitCode.DONE, marks=pytest.mark.acceptance),
         (math.nan, "worse", ExitCode.NO_ANSWER),
     ],
 )
@@ -199,6 +201,7 @@ def test_the_exit_code_says_what_was_asked(
     assert allowed.data == answer.data
 
 
+@pytest.mark.acceptance
 @pytest.mark.usefixtures("undrawn")
 def test_the_warnings_of_the_spec_and_of_its_findings_are_written(folder: ResultsFolder) -> None:
     write_pairs(folder, ENDS)

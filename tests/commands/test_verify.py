@@ -149,6 +149,7 @@ def one_worker(resources: Resources) -> Iterator[Executor]:
         yield executor
 
 
+@pytest.mark.acceptance
 def test_runs_that_come_out_otherwise_are_named_with_where_they_part(results: Path, tmp_path: Path) -> None:
     root = tmp_path / "quick"
     shutil.copytree(results, root)
@@ -191,6 +192,7 @@ def test_runs_that_come_out_otherwise_are_named_with_where_they_part(results: Pa
     assert every_byte(root) == before
 
 
+@pytest.mark.acceptance
 def test_a_run_whose_test_rows_are_others_is_different_even_where_its_losses_are_the_same(
     results: Path, tmp_path: Path
 ) -> None:

@@ -52,6 +52,7 @@ def test_train_and_test_are_different_images(rows: street_digits.Block) -> None:
     assert not train & test
 
 
+@pytest.mark.acceptance
 def test_bytes_do_not_depend_on_the_number_of_processes(rows: street_digits.Block) -> None:
     advanced: list[int] = []
     one, two = make(620, 30, advanced.append, num_processes=1), make(620, 30, num_processes=2)

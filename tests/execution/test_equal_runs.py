@@ -112,6 +112,7 @@ def test_a_renamed_arm_trains_nothing_and_leaves_its_folder(workplace: Workplace
         assert after[f"b s{seed}"].folder == before[f"b s{seed}"].folder
 
 
+@pytest.mark.acceptance
 def test_two_arms_may_swap_their_names(workplace: Workplace) -> None:
     workplace.make({"a": constant(0.1), "b": constant(0.2)})
     before = workplace.runs()
@@ -136,6 +137,7 @@ def test_names_may_go_round_in_a_circle(workplace: Workplace) -> None:
         assert ends == pytest.approx(expected)
 
 
+@pytest.mark.acceptance
 def test_an_arm_that_is_renamed_and_changed_trains_anew(workplace: Workplace) -> None:
     workplace.make({"a": constant(0.1), "b": constant(0.2)})
     changed = {"first": constant(0.1, optimizer={"name": "adam"}), "b": constant(0.2)}
@@ -148,6 +150,7 @@ def test_an_arm_that_becomes_equal_to_another_trains_nothing(workplace: Workplac
     assert workplace.make({"a": constant(0.2), "b": constant(0.2)}, seeds=3) == ["a s2"]
 
 
+@pytest.mark.acceptance
 def test_redo_trains_every_run_even_of_equal_arms(workplace: Workplace) -> None:
     arms = {"a": constant(0.1), "c": constant(0.1)}
     workplace.make(arms)
@@ -155,6 +158,7 @@ def test_redo_trains_every_run_even_of_equal_arms(workplace: Workplace) -> None:
     assert workplace.make({"e": constant(0.1)}, Options(redo=True), seeds=1) == ["e s0"]
 
 
+@pytest.mark.acceptance
 def test_the_run_that_was_made_last_is_copied(workplace: Workplace) -> None:
     workplace.make({"a": constant(0.1)})
     workplace.make({"b": constant(0.1)})
@@ -164,8 +168,14 @@ def test_the_run_that_was_made_last_is_copied(workplace: Workplace) -> None:
     assert [run.evaluations["test_accuracy"].iloc[-1] for run in workplace.runs().values()] == [0.25, 0.25]
 
 
-@pytest.mark.parametrize("name", ["run.json", "steps.csv", "evaluations.csv", "test_hits.npy"])
-@pytest.mark.parametrize("damage", [edit, truncate, empty, Path.unlink])
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        pytest.param(name, damage, marks=[] if row == column else pytest.mark.acceptance)
+        for row, damage in enumerate((edit, truncate, empty, Path.unlink))
+        for column, name in enumerate(("run.json", "steps.csv", "evaluations.csv", "test_hits.npy"))
+    ],
+)
 def test_a_damaged_run_is_not_copied_but_trained_and_named(
     workplace: Workplace, capfd: pytest.CaptureFixture[str], name: str, damage: Callable[[Path], None]
 ) -> None:
@@ -186,6 +196,7 @@ def test_a_damaged_run_is_mended_by_that_of_an_equal_arm(workplace: Workplace) -
     same_numbers(workplace.runs()["a s0"], workplace.runs()["c s0"])
 
 
+@pytest.mark.acceptance
 def test_a_run_without_the_evaluations_asked_for_is_not_copied(workplace: Workplace) -> None:
     clr = {"schedule": {"name": "triangular", "base_lr": 0.01, "max_lr": 0.1, "step_size": "1.25 epochs"}}
     workplace.make({"a": constant(0.1)})

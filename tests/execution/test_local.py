@@ -42,6 +42,7 @@ def test_sigterm_stops_within_five_seconds_at_a_checkpoint_and_says_what_is_done
     assert have_ended(workers)
 
 
+@pytest.mark.acceptance
 def test_a_command_stopped_by_ctrl_c_is_continued_by_the_one_that_it_names(tmp_path: Path) -> None:
     spec, out = write_spec(tmp_path, backends=["torch"], seeds=1, duration="200 epochs"), tmp_path / "out"
     killer = Killer(spec, out, command(HASTY), random.Random(0))

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from command_line import QUICK, answer, run_clrbench, write_spec
 from fakes import HASTY, FakeExecutor, command
 from kills import Killer, leftovers, tables, write_kill_spec
 
+from clrbench.cli import main
 from clrbench.commands.setup import Job, Setup
 from clrbench.data import Library
 from clrbench.errors import BackendError, SpecError
@@ -38,6 +40,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.acceptance
 def test_two_commands_started_at_once_share_the_runs_and_make_none_twice(workplace: Path) -> None:
     made = (workplace / "made").read_text().splitlines()
     assert len(made) == len(set(made)) == 6
@@ -64,18 +67,20 @@ def test_shards_and_a_report_come_to_the_same_tables(workplace: Path) -> None:
 
 
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "1", "1/0", "a/b", "-1/2", "1/2/3"])
-def test_a_shard_that_is_none_is_a_usage_error(workplace: Path, shard: str) -> None:
-    done = run_clrbench("compare", "quick.yaml", f"--shard={shard}", folder=workplace)
-    assert done.returncode == 2
-    assert "allowed: K/N, K from 1 to N" in done.stderr
+def test_a_shard_that_is_none_is_a_usage_error(tmp_path: Path, shard: str) -> None:
+    done = CliRunner().invoke(main, ["compare", str(write_spec(tmp_path)), f"--shard={shard}"])
+    assert done.exit_code == 2
+    assert "allowed: K/N, K from 1 to N" in done.output
 
 
-def test_a_shard_comes_to_no_verdict_that_a_condition_could_be_put_to(workplace: Path) -> None:
-    done = run_clrbench("compare", "quick.yaml", "--shard", "1/2", "--fail-if", "worse", folder=workplace)
-    assert done.returncode == 2
-    assert "leave one of them out" in done.stderr
+def test_a_shard_comes_to_no_verdict_that_a_condition_could_be_put_to(tmp_path: Path) -> None:
+    asked = ["compare", str(write_spec(tmp_path)), "--shard", "1/2", "--fail-if", "worse"]
+    done = CliRunner().invoke(main, asked)
+    assert done.exit_code == 2
+    assert "leave one of them out" in done.output
 
 
+@pytest.mark.acceptance
 def test_another_spec_of_the_same_name_is_said_and_keeps_what_both_ask_for(workplace: Path, tmp_path: Path) -> None:
     spec = write_spec(tmp_path, backends=["torch"], seeds=2, duration="6 epochs")
     out = workplace / "results"

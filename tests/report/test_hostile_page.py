@@ -161,6 +161,7 @@ def test_names_that_a_spreadsheet_or_a_page_would_act_on_are_refused(name: str, 
         load_spec(path)
 
 
+@pytest.mark.acceptance
 def test_a_report_runs_no_code_that_its_spec_names(tmp_path: Path) -> None:
     folder, mark = ResultsFolder(tmp_path), tmp_path / "mark"
     for seed in range(2):

@@ -149,6 +149,7 @@ def test_nothing_is_asked_of_any_other_place(elements: Elements) -> None:
     assert "@import" not in style
 
 
+@pytest.mark.acceptance
 def test_equal_experiments_give_equal_bytes(html: str, tmp_path: Path) -> None:
     assert render_page(sample_content(tmp_path, hostile=BAD)) == html
 

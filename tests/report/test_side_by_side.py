@@ -79,6 +79,7 @@ def test_data_holds_the_tables_as_they_are_and_no_pooled_value(tmp_path: Path) -
     assert [row["arm"] for row in few["summary"]] == ["constant", "clr"]
 
 
+@pytest.mark.acceptance
 def test_warnings_of_any_text_are_kept_as_they_are_and_a_tuned_baseline_is_not_called_untuned(tmp_path: Path) -> None:
     said = ["nan", "7", 'a "quoted", one', "two\nlines", "arm a: not fully tuned on torch: 0.1 is the best rate"]
     arms = {"constant": {"schedule": {"name": "constant", "lr": {"value": 0.1, "steps": 9}}}, "clr": CONSTANT}
@@ -92,6 +93,7 @@ def test_warnings_of_any_text_are_kept_as_they_are_and_a_tuned_baseline_is_not_c
     assert read_side(experiment(tmp_path, "silent", GAINS)).warnings == []
 
 
+@pytest.mark.acceptance
 def test_only_the_metric_of_the_verdict_is_compared(tmp_path: Path) -> None:
     accuracy = experiment(tmp_path, "accuracy", GAINS)
     loss = experiment(tmp_path, "loss", GAINS, verdict={"metric": "test_loss", "margin": 0.01})
