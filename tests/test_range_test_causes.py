@@ -38,6 +38,7 @@ def losses(accuracy):
 RAMPS = {"linear": np.linspace(1e-3, 1.0, 100), "exponential": np.geomspace(1e-4, 3.0, 100)}
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize("ramp", RAMPS)
 def test_at_most_one_good_curve_in_twenty_is_refused(ramp):
     rng = np.random.default_rng(11)
@@ -83,6 +84,7 @@ def test_a_rise_to_the_majority_share_is_no_rise(share):
     assert suggest_bounds(lr, np.full(100, 0.1), always_one_class, floor=floor).reason.startswith("flat")
 
 
+@pytest.mark.acceptance
 def test_more_seeds_make_a_refusal_less_likely():
     lr, answered = RAMPS["exponential"], {}
     few = Floor((3,) * 10, 10)

@@ -72,6 +72,7 @@ def test_where_nobody_won_an_arm_is_to_be_named(tmp_path: Path, verdict: str | N
     assert named.data["arm"] == "clr"
 
 
+@pytest.mark.acceptance
 def test_the_rates_are_those_of_the_runs(tmp_path: Path) -> None:
     found = exported(results(tmp_path), "clr", "torch")
     names: dict[str, Any] = {}

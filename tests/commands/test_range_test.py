@@ -70,6 +70,7 @@ def test_report_refuses_where_the_runs_are_missing(tested: tuple[Path, str]) -> 
     assert "there is no folder runs/" in done.stderr
 
 
+@pytest.mark.acceptance
 def test_compare_takes_bounds_from_the_range_test_which_is_not_made_again(tested: tuple[Path, str]) -> None:
     results = tested[0] / "results/quick"
     times = {path: path.stat().st_mtime_ns for path in (results / "range-test/runs").rglob("run.json")}
@@ -86,6 +87,7 @@ def test_compare_takes_bounds_from_the_range_test_which_is_not_made_again(tested
     assert constant == pytest.approx([bounds["constant_lr"]], rel=1e-6)
 
 
+@pytest.mark.acceptance
 def test_without_an_answer_compare_and_range_test_exit_with_3_and_say_why(clrbench: Clrbench, tmp_path: Path) -> None:
     too_low = {"start_lr": 1e-7, "end_lr": 1e-6, "duration": "3 epochs", "seeds": 2, "confirm": False}
     spec = write_spec(tmp_path, arms=ARMS_FROM_RANGE_TEST, backends=["torch"], range_test=too_low)

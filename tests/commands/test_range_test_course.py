@@ -177,6 +177,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return folders
 
 
+@pytest.mark.acceptance
 def test_all_ways_of_asking_lead_to_the_same_rates(compared: dict[str, Path]) -> None:
     bounds = [bounds_of(folder) for folder in compared.values()]
     for name in ("constant_lr", "max_lr"):
@@ -184,6 +185,7 @@ def test_all_ways_of_asking_lead_to_the_same_rates(compared: dict[str, Path]) ->
         assert max(rates) <= 2 * min(rates)
 
 
+@pytest.mark.acceptance
 def test_arms_train_at_the_rates_found(compared: dict[str, Path]) -> None:
     for folder in compared.values():
         bounds = bounds_of(folder)
@@ -197,6 +199,7 @@ def test_arms_train_at_the_rates_found(compared: dict[str, Path]) -> None:
         )
 
 
+@pytest.mark.acceptance
 def test_a_confirmed_baseline_is_not_untuned_and_one_that_is_not_is(compared: dict[str, Path], tmp_path: Path) -> None:
     evidence = pd.read_csv(compared["found"] / "results/test/evidence.csv")
     assert evidence["untuned"].tolist() == [False]
@@ -204,6 +207,7 @@ def test_a_confirmed_baseline_is_not_untuned_and_one_that_is_not_is(compared: di
     assert pd.read_csv(tmp_path / "results/test/evidence.csv")["untuned"].tolist() == [True]
 
 
+@pytest.mark.acceptance
 def test_costs_charge_every_update_of_the_course_to_each_arm(compared: dict[str, Path]) -> None:
     for folder in compared.values():
         costs = pd.read_csv(folder / "results/test/costs.csv")
@@ -242,6 +246,7 @@ def test_a_sweep_of_few_steps_is_refused_before_anything_is_trained(command: Any
     assert bounds_of(tmp_path)["reason"].startswith("too few points")
 
 
+@pytest.mark.acceptance
 def test_each_backend_takes_a_course_of_its_own(tmp_path: Path) -> None:
     made = job(tmp_path, World(), backends=("torch", "keras"))
     range_test(made)

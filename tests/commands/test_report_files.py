@@ -291,7 +291,15 @@ def test_a_second_report_with_nothing_new_writes_nothing_and_says_the_same(
 
 
 @pytest.mark.usefixtures("undrawn")
-@pytest.mark.parametrize("change", ["table", "page", "run", "new run", "spec", "warning", "stamp"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "table",
+        "run",
+        "spec",
+        *(pytest.param(name, marks=pytest.mark.acceptance) for name in ("page", "new run", "warning", "stamp")),
+    ],
+)
 def test_whatever_changes_is_reported_anew(folder: ResultsFolder, change: str) -> None:
     spec, warnings = write_pairs(folder, ENDS), ["a warning"]
     report_experiment(folder, spec, warnings)

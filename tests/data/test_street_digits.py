@@ -28,6 +28,7 @@ def test_importing_the_module_imports_neither_pillow_nor_matplotlib() -> None:
     assert found.stdout.split() == []
 
 
+@pytest.mark.acceptance
 def test_types_and_shapes(rows: street_digits.Block) -> None:
     images, labels = rows
     assert (images.dtype, images.shape) == (np.uint8, (1500, *street_digits.IMAGE_SHAPE))

@@ -127,6 +127,7 @@ def test_two_arms_may_swap_their_names(workplace: Workplace) -> None:
     }
 
 
+@pytest.mark.acceptance
 def test_names_may_go_round_in_a_circle(workplace: Workplace) -> None:
     rates = [0.1, 0.2, 0.3]
     for turn in range(4):
@@ -248,6 +249,7 @@ def test_the_files_of_a_run_cannot_lead_out_of_its_folder(workplace: Workplace) 
     ]
 
 
+@pytest.mark.acceptance
 def test_a_renamed_tuned_arm_tries_nothing_again(workplace: Workplace) -> None:
     tuned = {"schedule": {"name": "constant", "lr": [0.1, 0.05, 0.2]}, "tune": {"seeds": 2}}
     clr = {"schedule": {"name": "triangular", "base_lr": 0.01, "max_lr": 0.3, "cycles": 2}}
@@ -284,6 +286,7 @@ def test_a_range_test_of_its_own_is_not_swept_again_where_its_arm_is_renamed(wor
     assert sweep({"c": plain}) == 2
 
 
+@pytest.mark.acceptance
 def test_shards_of_renamed_arms_train_nothing(workplace: Workplace) -> None:
     workplace.make({"a": constant(0.1), "b": constant(0.2)})
     renamed = {"x": constant(0.1), "y": constant(0.2)}

@@ -111,6 +111,7 @@ LocalWorkers(Resources("torch", 1, 1)).find_device("cpu")
 """
 
 
+@pytest.mark.acceptance
 def test_a_script_without_a_guard_is_told_of_it(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(SCRIPT)
     done = subprocess.run(

@@ -103,6 +103,7 @@ def test_a_csv_file_has_a_row_an_update_and_is_a_schedule_again(keys: dict[str, 
     np.testing.assert_array_equal(read_rate_file(tmp_path / "lr.csv").astype(np.float32), table(found))
 
 
+@pytest.mark.acceptance
 @pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # of TensorFlow's variables under numpy 2
 def test_keras_trains_at_the_table_and_keeps_the_schedule_in_a_saved_model(tmp_path: Path) -> None:
     import keras
