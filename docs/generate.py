@@ -60,17 +60,17 @@ def effects() -> str:
 
 def commands() -> str:
     """Return the reference of every command, from the command line itself."""
-    return "\n".join(_commands(main, "clrbench"))
+    settings = {**main.context_settings, "max_content_width": 100, "terminal_width": 100}
+    return "\n".join(_commands(main, click.Context(main, info_name="clrbench", **settings)))
 
 
-def _commands(group: click.Group, name: str) -> Iterator[str]:
+def _commands(group: click.Group, parent: click.Context) -> Iterator[str]:
     for command in group.commands.values():
-        called = f"{name} {command.name}"
+        context = click.Context(command, info_name=command.name, parent=parent)
         if isinstance(command, click.Group):
-            yield from _commands(command, called)
+            yield from _commands(command, context)
             continue
-        context = click.Context(command, info_name=called, max_content_width=100, terminal_width=100)
-        yield f"## {called}\n\n```text\n{command.get_help(context)}\n```\n"
+        yield f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
 
 
 def spec_reference() -> str:
