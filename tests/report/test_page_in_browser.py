@@ -137,7 +137,7 @@ def test_the_browser_keeps_the_page_as_it_was_written(browser: str, page_text: s
 
 def test_every_picture_is_drawn(light: list[dict[str, Any]]) -> None:
     assert [len(seen["pictures"]) for seen in light] == [6, 6, 0]
-    assert all(width > 300 and height > 100 for seen in light for width, height in seen["pictures"])
+    assert all(width > 300 and height > 50 for seen in light for width, height in seen["pictures"])
 
 
 def test_answer_table_and_forest_plot_stand_on_the_first_screen(light: list[dict[str, Any]]) -> None:
