@@ -122,6 +122,9 @@ def compare(
 ) -> Experiment:
     """Train every arm of a spec that is not finished yet, as `clrbench compare` does, and return what it came to.
 
+    Runs are made in processes of their own, which import the script that started them: in a script call it below
+    `if __name__ == "__main__":`. A notebook needs no such line.
+
     Args:
         spec: The path of a YAML file.
         out: The folder in which each experiment has its own.
