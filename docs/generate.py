@@ -19,9 +19,12 @@ from clrbench.analysis.summary import has_answer
 from clrbench.analysis.tables import TABLES, Findings
 from clrbench.cli import main
 from clrbench.commands.validate import schema
+from clrbench.errors import ResultsError
+from clrbench.planning.runs import BoundsTable
 from clrbench.report.side_by_side import read_side, sides_text
 from clrbench.report.terminal import answer_text
-from clrbench.spec import load_spec
+from clrbench.spec import BACKEND_NAMES, load_spec
+from clrbench.store.bounds import read_bounds
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -43,7 +46,16 @@ def committed_findings(name: str) -> Findings:
         tables.setdefault(table, pd.DataFrame(columns=list(columns)))
     tables.setdefault("given", tables["summary"].iloc[:0])
     assert has_answer(tables["summary"]) is not None
-    return Findings(load_spec(folder / "spec.yaml").spec, tables)
+    return Findings(load_spec(folder / "spec.yaml").spec, tables, bounds=committed_rates(folder))
+
+
+def committed_rates(folder: Path) -> BoundsTable:
+    """Return the rates of the range test of a committed experiment."""
+    try:
+        found = read_bounds(folder / "range-test" / "bounds.json")
+    except ResultsError:  # The results are of before rates were confirmed.
+        return {}
+    return {(name, None): found[name] for name in BACKEND_NAMES if name in found}
 
 
 def committed_answer(name: str) -> str:

@@ -83,7 +83,7 @@ def answer_text(
             console.print()
             console.print(fitting_table(console, standings_table(answer, backend)))
         console.print()
-        _print_list(console, "Use it", [*said.use_lines(answer), export_line(root, findings)])
+        _print_list(console, "Use it", [*said.use_lines(answer), export_line(root, findings.spec, answer)])
         if details:
             _write_details(console, answer, findings)
             _print_list(console, "Warnings", warnings)

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from runs_in_memory import make_spec
+from runs_in_memory import make_spec, results_of, stored_run
 from runs_on_disk import write_run
 from specs import write_spec
 
 from clrbench import cli
+from clrbench.analysis.glance import glance
+from clrbench.analysis.tables import analyse
 from clrbench.answer import Answer, ExitCode
 from clrbench.commands.export import Wanted, export
 from clrbench.data import Library
@@ -166,11 +168,16 @@ def test_the_command_prints_the_file_and_warns_beside_it(spec: Path) -> None:
     assert "Warning: these rates belong to this batch size" in done.stderr
 
 
-def test_the_answer_of_compare_names_the_command(tmp_path: Path) -> None:
-    from clrbench.analysis.tables import Findings
-
-    table = pd.read_csv(io.StringIO(COMPARISON.format(verdict="better")))
-    findings = Findings(make_spec(), {"comparison": table})
-    assert export_line(Path("a folder/x"), findings).endswith("clrbench export 'a folder/x' --arm clr --to torch")
-    nobody = Findings(make_spec(), {"comparison": table.assign(verdict="equivalent")})
-    assert export_line(tmp_path, nobody).endswith("--arm NAME --to torch")
+@pytest.mark.parametrize(
+    ("ends", "backend", "arm"),
+    [([0.8] * 6, "torch", "clr"), ([0.6] * 6, "torch", "constant"), ([0.8] * 6, "keras", "clr")],
+)
+def test_the_answer_of_compare_names_the_command_for_the_best_arm(ends: list[float], backend: Any, arm: str) -> None:
+    runs = [
+        stored_run(name, seed, {2: 0.4, 4: 0.6, 5: end}, steps_per_epoch=2, backend=backend)
+        for name, values in (("constant", [0.7] * 6), ("clr", ends))
+        for seed, end in enumerate(values)
+    ]
+    findings = analyse(results_of(runs, seeds=6, backends=(backend,)))
+    line = export_line(Path("a folder/x"), findings.spec, glance(findings))
+    assert line == f"as code: clrbench export 'a folder/x' --arm {arm} --to {backend}"
