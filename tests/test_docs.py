@@ -20,7 +20,7 @@ from clrbench.spec import Clock, load_spec
 
 DOCS = Path(__file__).parents[1] / "docs"
 NUM_STEPS = 60
-TIMEOUT_SECONDS = 300
+TIMEOUT_SECONDS = 600
 
 
 def recipes(name: str) -> dict[str, str]:
@@ -72,13 +72,6 @@ def test_a_recipe_of_the_range_test_finds_rates(title: str, tmp_path: Path) -> N
     assert 3e-4 <= constant_lr <= max_lr
     assert confirmed == ("trials()" in LOOPS[title])
     assert not any("running mean" in caveat or "was left after" in caveat for caveat in caveats)
-
-
-@pytest.mark.acceptance
-def test_without_resetting_its_metrics_keras_records_a_running_mean(tmp_path: Path) -> None:
-    code = LOOPS["Keras, `train_on_batch`"].replace("        model.reset_metrics()\n", "")
-    assert "reset_metrics" not in code
-    assert "looks like a running mean" in run(f"{LOOPS['']}\n{code}\nprint(bounds)", tmp_path)
 
 
 @pytest.mark.acceptance
