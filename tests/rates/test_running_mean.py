@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from clrbench.data import mnist
 from clrbench.rates.running_mean import looks_like_running_mean
 from clrbench.records import DoubleArray
 
@@ -70,3 +71,37 @@ def test_what_follows_a_divergence_is_left_out() -> None:
     assert looks_like_running_mean(mean)
     mean[10:] = np.nan
     assert not looks_like_running_mean(mean)
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_what_fit_of_keras_tells_its_callbacks_is_a_running_mean_and_a_batch_alone_is_not(seed: int) -> None:
+    import keras
+
+    rates, arrays = np.geomspace(1e-4, 3.0, 300), mnist.read()
+    x, y = arrays["x_train"][:19200].reshape(-1, 784) / np.float32(255), arrays["y_train"][:19200]
+
+    def model() -> keras.Model:
+        keras.utils.set_random_seed(seed)
+        made = keras.Sequential([keras.layers.Input((784,)), keras.layers.Dense(32, "relu"), keras.layers.Dense(10)])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        made.compile(keras.optimizers.SGD(0.01), loss, metrics=["accuracy"])
+        return made
+
+    class Sweep(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
+            self.model.optimizer.learning_rate = rates[batch]
+
+        def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+            seen.append(dict(logs or {}))
+
+    seen: list[dict[str, float]] = []
+    model().fit(x, y, batch_size=64, callbacks=[Sweep()], verbose=0)
+    alone, trained = [], model()
+    for lr, batch in zip(rates, np.random.default_rng(seed).permutation(19200).reshape(300, 64), strict=True):
+        trained.optimizer.learning_rate = lr
+        trained.reset_metrics()
+        alone.append(trained.train_on_batch(x[batch], y[batch], return_dict=True))
+    for name in ("loss", "accuracy"):
+        assert looks_like_running_mean(np.array([logs[name] for logs in seen]))
+        assert not looks_like_running_mean(np.array([logs[name] for logs in alone]))
