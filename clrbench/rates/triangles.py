@@ -68,17 +68,12 @@ def _beyond(found: dict[int, Tried]) -> list[int]:
 
 
 def chosen(found: dict[int, Tried], lower: float) -> int | None:
-    """Return the highest bound that is not clearly worse than the best, so much lower; None if all collapsed.
-
-    Where the best is the highest that was tried, a better one may lie beyond, and nothing says that it is too high.
-    """
+    """Return the highest bound that is not clearly worse than the best, so much lower; None if all collapsed."""
     alive = {place: one for place, one in found.items() if not one.collapsed}
     if not alive:
         return None
     places = sorted(alive)
     values = utilities([alive[place] for place in places], LOSS_WEIGHT)
-    if values[-1] == values.max() and places[-1] == max(found):
-        return places[-1]
     error = ERRORS * max(one.error for one in alive.values())
     highest = max(place for place, value in zip(places, values, strict=True) if value >= values.max() - error)
     near = [place for place, value in zip(places, values, strict=True) if value >= values.max() - confirm.MAX_LOSS]
