@@ -2,6 +2,8 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,10 @@ import pytest
 import yaml
 from command_line import run_clrbench
 
+from clrbench.commands.range_test import _validation_rows_by_class
 from clrbench.models import ModelSettings, build_layers, initial_weights
+from clrbench.records import Dataset
+from clrbench.spec.model import Data
 
 RNG = np.random.default_rng(2)
 CODES = np.array([3, 7, 9])
@@ -66,3 +71,46 @@ def test_a_run_is_validated_on_the_own_rows(backend: str, pipeline: str, tmp_pat
         loss = np.mean(np.log(np.exp(logits).sum(1)) - logits[np.arange(len(logits)), labels(len(logits))])
         np.testing.assert_allclose(found[f"{split}_accuracy"], right.mean(), rtol=1e-6)
         np.testing.assert_allclose(found[f"{split}_loss"], loss, rtol=1e-4)
+
+
+def test_a_range_test_knows_the_classes_of_the_own_rows() -> None:
+    pixels = np.zeros((60, 4, 5, 1), np.uint8)
+    own = np.repeat([0, 1, 2], [30, 20, 10]).astype(np.int32)
+    classes = labels(60).astype(np.int32)
+    dataset = Dataset("own", pixels, classes, pixels, classes, 3, "checksum", x_validation=pixels, y_validation=own)
+    spec = SimpleNamespace(data=Data(dataset="mnist"))
+    runner: Any = SimpleNamespace(dataset=dataset, experiment=SimpleNamespace(spec=spec))
+    assert _validation_rows_by_class(runner) == (30, 20, 10)
+
+
+@pytest.mark.acceptance
+def test_a_range_test_is_validated_on_the_own_rows(tmp_path: Path) -> None:
+    # The classes of validation have other shares than those of training.
+    classes = {"train": labels(600), "validation": np.repeat([0, 1, 2], [30, 20, 10]), "test": labels(30)}
+    images = {
+        split: RNG.uniform(0, 0.3, (len(found), 4, 5)) + found[:, None, None] / 3 for split, found in classes.items()
+    }
+    np.savez(
+        tmp_path / "own.npz",
+        **{f"x_{split}": array.astype(np.float32) for split, array in images.items()},
+        **{f"y_{split}": found for split, found in classes.items()},
+    )
+    spec = {
+        "name": "own",
+        "data": {"dataset": "own.npz"},
+        "model": {"name": "mlp", "hidden": [6]},
+        "batch_size": 20,
+        "backends": ["torch"],
+        "range_test": {"duration": "2 epochs", "seeds": 1, "start_lr": 0.001, "end_lr": 1.0, "confirm": False},
+    }
+    (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec))
+    done = run_clrbench(
+        "range-test", "spec.yaml", "--workers", "1", folder=tmp_path, CLRBENCH_DATA=str(tmp_path / "data")
+    )
+    assert done.returncode in {0, 3}, done.stderr
+    (run,) = (tmp_path / "results/own/range-test/runs").iterdir()
+    content = json.loads((run / "run.json").read_text())
+    assert content["provenance"]["rows"] == {"train": 600, "validation": 60, "test": 30}
+    assert content["validation_rows_by_class"] == [30, 20, 10]
+    found = pd.read_csv(run / "evaluations.csv")["validation_accuracy"]
+    np.testing.assert_allclose(found * 60, np.rint(found * 60), atol=1e-6)
