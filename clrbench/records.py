@@ -60,6 +60,8 @@ class Dataset:
         y_train: int32[rows], classes 0..num_classes-1, each of them there.
         checksum: SHA-256 of the content, in hex; part of the identity of every run that used it.
         remarks: No part of its content.
+        x_validation: Rows that its owner has set apart for validation, like `x_train`; None where rows are held out of those.
+        y_validation: int32[validation rows], or None likewise.
     """
 
     name: str
@@ -70,6 +72,16 @@ class Dataset:
     num_classes: int
     checksum: str
     remarks: Remarks = NO_REMARKS
+    x_validation: Images | None = None
+    y_validation: IntArray | None = None
+
+    def arrays_of(self, split: Split) -> tuple[Images, IntArray]:
+        """Return the images and labels that the rows of a split are rows of."""
+        if split is Split.TEST:
+            return self.x_test, self.y_test
+        if split is Split.VALIDATION and self.x_validation is not None and self.y_validation is not None:
+            return self.x_validation, self.y_validation
+        return self.x_train, self.y_train
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -80,7 +92,10 @@ class Dataset:
 
 @dataclass(frozen=True)
 class SplitRows:
-    """Which rows a run trains and validates on (of `x_train`, none of them on both) and tests on (of `x_test`)."""
+    """Which rows a run trains on (of `x_train`), tests on (of `x_test`) and validates on.
+
+    The rows of validation are rows of `x_validation` where a data set has them, and else of `x_train`, none of them trained on.
+    """
 
     train: IntArray
     validation: IntArray

@@ -9,17 +9,28 @@ MAX_NAME_CHARACTERS = 30
 def data_lines(found: Description) -> list[str]:
     """Return what a data set is: rows, shape and type; values; rows of each class; and what was done to it."""
     shape = " x ".join(map(str, found.image_shape))
+    rows, own = f"{found.train.rows} rows to train", found.validation
+    rows += " (validation rows are among them)" if own is None else f", {own.rows} of their own to validate"
+    values = "; ".join(f"{name} {_values(split)}" for name, split in _splits(found).items())
     lines = [
-        f"{found.train.rows} rows to train (validation rows are among them), {found.test.rows} to test; images of {shape} "
-        f"(height x width x channels), {found.pixel_type}",
-        f"values: train {_values(found.train)}; test {_values(found.test)}{_sampled(found)}",
+        f"{rows}, {found.test.rows} to test; images of {shape} (height x width x channels), {found.pixel_type}",
+        f"values: {values}{_sampled(found)}",
         _classes(found),
         *found.remarks.said,
     ]
-    if found.repeated:
-        least = "at least " if found.is_repeated_sampled else ""
-        lines.append(f"{least}{found.repeated} of the test images are training images as well")
+    least = "at least " if found.is_repeated_sampled else ""
+    for number, name in ((found.repeated, "test"), (found.validation_repeated, "validation")):
+        if number:
+            lines.append(f"{least}{number} of the {name} images are training images as well")
     return lines
+
+
+def _splits(found: Description) -> dict[str, SplitFacts]:
+    return {
+        "train": found.train,
+        **({} if found.validation is None else {"validation": found.validation}),
+        "test": found.test,
+    }
 
 
 def _values(split: SplitFacts) -> str:
@@ -27,24 +38,32 @@ def _values(split: SplitFacts) -> str:
 
 
 def _sampled(found: Description) -> str:
-    is_sampled = max(found.train.rows, found.test.rows) > MAX_ROWS_LOOKED_AT
+    is_sampled = max(split.rows for split in _splits(found).values()) > MAX_ROWS_LOOKED_AT
     return f" (of {MAX_ROWS_LOOKED_AT} rows of a split, at equal distances)" if is_sampled else ""
 
 
 def _classes(found: Description) -> str:
-    counts = list(zip(found.train.class_counts, found.test.class_counts, strict=True))
+    splits = _splits(found)
+    counts = list(zip(*(split.class_counts for split in splits.values()), strict=True))
     names = found.remarks.class_names or tuple(map(str, range(len(counts))))
     if len(counts) <= MAX_CLASSES_SHOWN:
-        each = ", ".join(f"{_short(name)}: {train} + {test}" for name, (train, test) in zip(names, counts, strict=True))
-        return f"{len(counts)} classes, rows of each (train + test): {each}"
+        each = ", ".join(
+            f"{_short(name)}: {' + '.join(map(str, rows))}" for name, rows in zip(names, counts, strict=True)
+        )
+        return f"{len(counts)} classes, rows of each ({' + '.join(splits)}): {each}"
     trains = found.train.class_counts
     fewest, most = (trains.index(extreme(trains)) for extreme in (min, max))
-    missing = sum(test == 0 for test in found.test.class_counts)
+    others = "".join(f"; {name} rows: {_spread(split)}" for name, split in splits.items() if name != "train")
     return (
         f"{len(counts)} classes; training rows of each: from {trains[fewest]} ({_short(names[fewest])}) to {trains[most]} "
-        f"({_short(names[most])}); test rows: from {min(found.test.class_counts)} to {max(found.test.class_counts)}"
-        f"{f', none of {missing} classes' if missing else ''}"
+        f"({_short(names[most])}){others}"
     )
+
+
+def _spread(split: SplitFacts) -> str:
+    missing = sum(rows == 0 for rows in split.class_counts)
+    nothing = f", none of {missing} classes" if missing else ""
+    return f"from {min(split.class_counts)} to {max(split.class_counts)}{nothing}"
 
 
 def _short(name: str) -> str:

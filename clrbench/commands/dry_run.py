@@ -154,7 +154,7 @@ def _seconds(experiment: Experiment, run: RunSpec) -> float:
 def _bytes(experiment: Experiment, run: RunSpec) -> float:
     sizes = experiment.sizes
     resident = run.data.pipeline == "resident"
-    images = resident * (sizes.train_rows + sizes.test_rows) * float(np.prod(sizes.image_shape))
+    images = resident * (sizes.train_rows + sizes.validation_rows + sizes.test_rows) * float(np.prod(sizes.image_shape))
     weights = 16.0 * num_parameters(build_layers(run.model.settings(), sizes.image_shape, 10), sizes.image_shape)
     return FRAMEWORK_BYTES[run.backend] + 2 * images + weights + 4.0 * run.num_steps * (run.batch_size + 12)
 

@@ -12,6 +12,7 @@ from clrbench.execution.runner import Runner
 from clrbench.planning.experiment import Experiment
 from clrbench.planning.plan import split_rows
 from clrbench.planning.runs import RangeTestGroup, all_range_tests, needed_range_tests, range_test_clock, split_sizes
+from clrbench.records import Split
 from clrbench.spec import BackendName, RunSpec
 
 
@@ -88,4 +89,5 @@ def _take(runner: Runner, how: Circumstances) -> Course:
 def _validation_rows_by_class(runner: Runner) -> tuple[int, ...]:
     dataset = runner.dataset
     validation = split_rows(runner.experiment.spec.data, dataset).validation
-    return tuple(np.bincount(dataset.y_train[validation], minlength=dataset.num_classes).tolist())
+    labels = dataset.arrays_of(Split.VALIDATION)[1][validation]
+    return tuple(np.bincount(labels, minlength=dataset.num_classes).tolist())

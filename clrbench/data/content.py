@@ -6,7 +6,7 @@ Sizes and types that are not allowed, or do not fit together, are a MisfitError,
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -21,6 +21,8 @@ from clrbench.machine import memory_bytes
 from clrbench.records import NO_REMARKS, Dataset, Images, IntArray, Remarks
 
 ARRAY_NAMES = ("x_train", "y_train", "x_test", "y_test")
+VALIDATION_NAMES = ("x_validation", "y_validation")
+"""The arrays of rows that their owner has set apart for validation, where there are any."""
 
 MAX_ROWS = 2**31 - 1
 """The rows of a batch are int32."""
@@ -36,7 +38,7 @@ PART_BYTES = 2**26
 Array: TypeAlias = npt.NDArray[np.generic]
 
 Arrays: TypeAlias = dict[str, Array]
-"""The arrays of a data set, by `ARRAY_NAMES`."""
+"""The arrays of a data set, by `ARRAY_NAMES` and, where there are any, `VALIDATION_NAMES`."""
 
 Header: TypeAlias = tuple[tuple[int, ...], np.dtype[np.generic]]
 """Shape and type of an array."""
@@ -52,16 +54,30 @@ class Content:
 
 @dataclass(frozen=True)
 class DatasetSizes:
-    """How large a data set is: rows of each split, and height, width and channels of an image."""
+    """How large a data set is: rows of each split, and height, width and channels of an image.
+
+    Attributes:
+        validation_rows: Of those that their owner has set apart; 0 where there are none.
+    """
 
     train_rows: int
     test_rows: int
     image_shape: tuple[int, int, int]
+    validation_rows: int = 0
 
 
 def array_names(how: Reading) -> tuple[str, ...]:
     """Return the arrays that a data set must have: those of training alone, where test rows are split off them."""
     return ARRAY_NAMES[:2] if how.splits else ARRAY_NAMES
+
+
+def validation_names(where: str, names: Collection[str]) -> tuple[str, ...]:
+    """Return the arrays for validation among the names of arrays: both, or none; raise MisfitError where it is one."""
+    found = [key for key in VALIDATION_NAMES if key in names]
+    if len(found) == 1:
+        missing = next(key for key in VALIDATION_NAMES if key not in names)
+        raise misfit(f"{where}: got {found[0]} without {missing}; allowed: both, or neither; add {missing} to it")
+    return tuple(found)
 
 
 def measure_arrays(where: str, arrays: Arrays, how: Reading = AS_IT_IS) -> DatasetSizes:
@@ -75,21 +91,23 @@ def check_layout(where: str, layout: Mapping[str, Header], how: Reading = AS_IT_
     Images may have any size and any number of channels, and floats any range: they are taken as they are.
     """
     shapes = {}
-    for split in ("train",) if how.splits else ("train", "test"):
+    others = (*(() if how.splits else ("test",)), *(("validation",) if "x_validation" in layout else ()))
+    for split in ("train", *others):
         images, labels = (layout[f"{axis}_{split}"] for axis in "xy")
         shapes[split] = _image_shape(f"{where}: x_{split}", *images)
         _check_labels(f"{where}: y_{split}", *labels, num_rows=images[0][0])
-    if how.splits:
-        num_rows = layout["x_train"][0][0]
-        num_test = check_test_rows(where, num_rows, how)
-        return DatasetSizes(num_rows - num_test, num_test, shapes["train"])
-    train_type, test_type = layout["x_train"][1], layout["x_test"][1]
-    if shapes["train"] != shapes["test"] or (train_type == np.uint8) != (test_type == np.uint8):
-        raise misfit(
-            f"{where}: got x_train of {train_type}{list(shapes['train'])} and x_test of {test_type}{list(shapes['test'])} an "
-            "image; both must be alike"
-        )
-    return DatasetSizes(layout["x_train"][0][0], layout["x_test"][0][0], shapes["train"])
+    train_type = layout["x_train"][1]
+    for split in others:
+        its_type = layout[f"x_{split}"][1]
+        if shapes["train"] != shapes[split] or (train_type == np.uint8) != (its_type == np.uint8):
+            raise misfit(
+                f"{where}: got x_train of {train_type}{list(shapes['train'])} and x_{split} of {its_type}{list(shapes[split])} "
+                "an image; both must be alike"
+            )
+    rows = {split: layout[f"x_{split}"][0][0] for split in ("train", *others)}
+    num_test = check_test_rows(where, rows["train"], how) if how.splits else rows["test"]
+    num_train = rows["train"] - num_test if how.splits else rows["train"]
+    return DatasetSizes(num_train, num_test, shapes["train"], rows.get("validation", 0))
 
 
 def check_test_rows(where: str, num_rows: int, how: Reading) -> int:
@@ -162,14 +180,26 @@ def make_dataset(
     `content_checksum` is handed in have been checked before.
     """
     shape = measure_arrays(where, arrays).image_shape
-    x_train, x_test = (_images(arrays[key], shape) for key in ("x_train", "x_test"))
-    y_train, y_test, remarks = _classes(where, arrays, remarks)
+    images = {key: _images(array, shape) for key, array in arrays.items() if key.startswith("x")}
+    labels, remarks = _classes(where, arrays, remarks)
     if checksum is None:
-        _check_pixels(f"{where}: x_train", x_train)
-        _check_pixels(f"{where}: x_test", x_test)
-        checksum = content_checksum(x_train, y_train, x_test, y_test)
-    num_classes = int(y_train.max()) + 1
-    return Dataset(name, x_train, y_train, x_test, y_test, num_classes, checksum, remarks)
+        for key, pixels in images.items():
+            _check_pixels(f"{where}: {key}", pixels)
+        # Without validation rows of its own, a data set keeps the checksum that it had before there could be any.
+        found = {**images, **labels}
+        checksum = content_checksum(*(found[key] for key in (*ARRAY_NAMES, *VALIDATION_NAMES) if key in found))
+    return Dataset(
+        name,
+        images["x_train"],
+        labels["y_train"],
+        images["x_test"],
+        labels["y_test"],
+        num_classes=int(labels["y_train"].max()) + 1,
+        checksum=checksum,
+        remarks=remarks,
+        x_validation=images.get("x_validation"),
+        y_validation=labels.get("y_validation"),
+    )
 
 
 def _images(images: Array, shape: tuple[int, int, int]) -> Images:
@@ -185,9 +215,9 @@ def _check_pixels(where: str, images: Images) -> None:
         raise DataError(f"{where}: got nan or infinite pixels; every pixel must be a finite float32")
 
 
-def _classes(where: str, arrays: Arrays, remarks: Remarks) -> tuple[IntArray, IntArray, Remarks]:
-    """Return the labels of both splits, counted from 0 without gaps, and remarks that say so."""
-    labels = {key: arrays[key].reshape(-1) for key in ("y_train", "y_test")}
+def _classes(where: str, arrays: Arrays, remarks: Remarks) -> tuple[dict[str, IntArray], Remarks]:
+    """Return the labels of every split, counted from 0 without gaps, and remarks that say so."""
+    labels = {key: array.reshape(-1) for key, array in arrays.items() if key.startswith("y")}
     for key, given in labels.items():
         if int(given.min()) < 0:
             low, high = int(given.min()), int(given.max())
@@ -202,18 +232,19 @@ def _classes(where: str, arrays: Arrays, remarks: Remarks) -> tuple[IntArray, In
             f"{where}: y_train: got {len(classes)} different labels; allowed: at most {MAX_CLASSES} classes; are these "
             "numbers to be predicted, or the number of the row?"
         )
-    unseen = np.setdiff1d(labels["y_test"], classes)
-    if len(unseen):
-        raise misfit(
-            f"{where}: y_test: got {_some(unseen)}, which no training row has; allowed: the classes of y_train, "
-            f"{_some(classes)}; take these rows out, or add such rows to the training data"
-        )
-    y_train, y_test = (np.searchsorted(classes, given).astype(np.int32) for given in labels.values())
+    for key, given in labels.items():
+        unseen = np.setdiff1d(given, classes)
+        if len(unseen):
+            raise misfit(
+                f"{where}: {key}: got {_some(unseen)}, which no training row has; allowed: the classes of y_train, "
+                f"{_some(classes)}; take these rows out, or add such rows to the training data"
+            )
+    counted = {key: np.searchsorted(classes, given).astype(np.int32) for key, given in labels.items()}
     if int(classes[-1]) == len(classes) - 1:
-        return y_train, y_test, remarks
+        return counted, remarks
     said = f"the labels {_some(classes)} are the classes 0 to {len(classes) - 1}, {len(classes)} in all"
     names = remarks.class_names or tuple(map(str, classes.tolist()))
-    return y_train, y_test, replace(remarks, class_names=names, said=(*remarks.said, said))
+    return counted, replace(remarks, class_names=names, said=(*remarks.said, said))
 
 
 def _some(labels: Array) -> str:

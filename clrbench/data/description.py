@@ -11,7 +11,7 @@ import numpy as np
 from clrbench import files
 from clrbench.records import Dataset, Images, IntArray, Remarks
 
-VERSION = 1
+VERSION = 2
 """Raised by hand whenever the same data would be described otherwise."""
 
 MAX_ROWS_LOOKED_AT = 20_000
@@ -43,6 +43,8 @@ class Description:
         repeated: How many test rows are training rows as well, pixel by pixel.
         is_repeated_sampled: Whether they were searched for among the rows looked at alone.
         is_one_image: Whether every training row that was looked at is the same image.
+        validation: Of rows that their owner has set apart; None where there are none.
+        validation_repeated: As `repeated`, of these rows.
     """
 
     image_shape: tuple[int, int, int]
@@ -53,6 +55,8 @@ class Description:
     is_repeated_sampled: bool
     is_one_image: bool
     remarks: Remarks
+    validation: SplitFacts | None = None
+    validation_repeated: int = 0
 
     def to_json(self) -> bytes:
         """Return the description as the content of a file."""
@@ -62,8 +66,15 @@ class Description:
 def describe(dataset: Dataset) -> Description:
     """Return what a data set is; of a split of more than `MAX_ROWS_LOOKED_AT` rows a sample is looked at."""
     train, test = _looked_at(dataset.x_train), _looked_at(dataset.x_test)
-    is_sampled = dataset.x_train.nbytes + dataset.x_test.nbytes > MAX_BYTES_COMPARED
+    x_validation, y_validation = dataset.x_validation, dataset.y_validation
+    num_bytes = sum(images.nbytes for images in (dataset.x_train, dataset.x_test, x_validation) if images is not None)
+    is_sampled = num_bytes > MAX_BYTES_COMPARED
     compared = (train, test) if is_sampled else (dataset.x_train, dataset.x_test)
+    own, own_repeated = None, 0
+    if x_validation is not None and y_validation is not None:
+        seen = _looked_at(x_validation)
+        own = _facts(seen, y_validation, dataset.num_classes)
+        own_repeated = _repeated(compared[0], seen if is_sampled else x_validation)
     return Description(
         image_shape=dataset.image_shape,
         pixel_type=dataset.x_train.dtype.name,
@@ -73,6 +84,8 @@ def describe(dataset: Dataset) -> Description:
         is_repeated_sampled=is_sampled,
         is_one_image=bool((train == train[:1]).all()),
         remarks=dataset.remarks,
+        validation=own,
+        validation_repeated=own_repeated,
     )
 
 
@@ -81,12 +94,13 @@ def read_description(path: Path) -> Description | None:
     with suppress(OSError, ValueError, LookupError, TypeError):
         content = json.loads(files.read_file(path))
         remarks = Remarks(*(tuple(content["remarks"][entry.name]) for entry in fields(Remarks)))
-        train, test = (
-            SplitFacts(**{**content[split], "class_counts": tuple(content[split]["class_counts"])})
-            for split in ("train", "test")
-        )
+        splits = {
+            split: SplitFacts(**{**facts, "class_counts": tuple(facts["class_counts"])})
+            for split, facts in ((split, content[split]) for split in ("train", "test", "validation"))
+            if facts is not None
+        }
         shape = tuple(content["image_shape"])
-        return Description(**{**content, "image_shape": shape, "train": train, "test": test, "remarks": remarks})
+        return Description(**{**content, "image_shape": shape, "remarks": remarks, **splits})
     return None
 
 

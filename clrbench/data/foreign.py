@@ -35,7 +35,8 @@ def missing_arrays(place: str, names: Iterable[str], missing: Collection[str]) -
     there = sorted(name.removesuffix(".npy") for name in names)
     start = f"got the arrays {shown(', '.join(there)) or 'none'}; {', '.join(missing)} missing; "
     found = guess_names(there)
-    if set(missing) == {"x_test", "y_test"} and "x_test" not in found:
+    has_own_validation = {"x_validation", "y_validation"} <= set(there)
+    if set(missing) == {"x_test", "y_test"} and ("x_test" not in found or has_own_validation):
         return f"{start}have rows split off for testing: data: {{dataset: {place}, test: 20 %}}; or add them"
     if not {"x_train", "y_train"} <= found.keys():
         return f"{start}save them with numpy.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)"

@@ -1,4 +1,7 @@
-"""A user's own images: the folders `train/<class>/` and `test/<class>/`, or `<class>/` alone, read with Pillow."""
+"""A user's own images, read with Pillow: the folders `train/<class>/` and `test/<class>/`, or `<class>/` alone.
+
+There may be `validation/<class>/` beside `train/`.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,12 @@ _SUGGESTED_SIDES = (32, 64, 96, 128, 224)
 def measure(folder: Path, how: Reading = AS_IT_IS) -> DatasetSizes:
     """Return how large the data set in a folder is, from the number of its files and the first image of each split."""
     listing = list_images(folder, splitting=how.splits)
-    train = listing.train.paths
-    first = [train[0], *(listing.test.paths[:1] if listing.test else ())]
-    shape = _common_shape(listing, first, how)
+    shape = _common_shape(listing, [split.paths[0] for split in listing.splits.values()], how)
     _check_memory(folder, listing, shape)
-    test_rows = how.test_rows(len(train)) if listing.test is None else len(listing.test.paths)
-    return DatasetSizes(len(listing.paths) - test_rows, test_rows, shape)
+    rows = {name: len(split.paths) for name, split in listing.splits.items()}
+    test_rows = how.test_rows(rows["train"]) if how.splits else rows["test"]
+    train_rows = rows["train"] - test_rows if how.splits else rows["train"]
+    return DatasetSizes(train_rows, test_rows, shape, rows.get("validation", 0))
 
 
 def fingerprint(folder: Path, how: Reading = AS_IT_IS) -> str:
@@ -46,9 +49,10 @@ def read(folder: Path, advance: Advance, how: Reading = AS_IT_IS, tally: Counter
     """Return all images and labels of a folder, ordered by class and then by file name.
 
     Returns:
-        x_train and x_test, uint8[rows, height, width, channels] with one channel if every image is gray and else
-        three; y_train and y_test, int32[rows], 0 for the class whose name comes first. Where the folder is to be split, all
-        of it is in x_train and y_train. `tally` counts what was done to images, by `decode.CONVERSIONS`.
+        x_train, x_test and, where there is `validation/`, x_validation: uint8[rows, height, width, channels] with one
+        channel if every image is gray and else three; their labels y_train and so on, int32[rows], 0 for the class whose
+        name comes first. Where the folder is to be split, all of `train/` is in x_train and y_train. `tally` counts what was
+        done to images, by `decode.CONVERSIONS`.
     """
     listing = list_images(folder, splitting=how.splits)
     shape = _common_shape(listing, listing.paths, how)
@@ -56,9 +60,7 @@ def read(folder: Path, advance: Advance, how: Reading = AS_IT_IS, tally: Counter
     tally = Counter() if tally is None else tally
     mode: decode.Mode = "L" if shape[2] == 1 else "RGB"
     arrays: Arrays = {}
-    for name, split in (("train", listing.train), ("test", listing.test)):
-        if split is None:
-            continue
+    for name, split in listing.splits.items():
         images = arrays[f"x_{name}"] = np.empty((len(split.paths), *shape), np.uint8)
         for row, path in enumerate(split.paths):
             pixels = decode.decode(path, mode, how.resize, tally)

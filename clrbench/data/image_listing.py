@@ -23,10 +23,11 @@ _USUAL = frozenset({".txt", ".md", ".csv", ".tsv", ".json", ".xml", ".yaml", ".y
 
 _ALLOWED = f"allowed: train/<class>/ and test/<class>/ with images ({', '.join(SUFFIXES)}) in each"
 _TESTS = ("test", "tests", "testing")
-_OTHER_TESTS = ("val", "valid", "validation", "dev", "eval")
+VALIDATION = "validation"
+_OTHER_TESTS = ("val", "valid", VALIDATION, "dev", "eval")
 UNUSED_VALIDATION = (
-    "validation rows are drawn from the training rows (data.validation); where rows belong together (a patient, a scene, a day), "
-    "that makes validation look too good"
+    "without, validation rows are drawn from the training rows (data.validation), which makes validation look too good where "
+    "rows belong together (a patient, a scene, a day)"
 )
 MAX_NAMES = 5
 """Names that a message lists before it says how many more there are."""
@@ -56,6 +57,7 @@ class Listing:
     """The images of a folder; `test` is None where a part of `train` is to be split off.
 
     Attributes:
+        validation: Those of a folder `validation/`; None where there is none.
         other_folders: The names of folders beside those of the splits.
     """
 
@@ -63,6 +65,7 @@ class Listing:
     train: Split
     test: Split | None
     other_folders: tuple[str, ...] = ()
+    validation: Split | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -72,7 +75,7 @@ class Listing:
     @property
     def paths(self) -> list[str]:
         """All images, those of the training split first."""
-        return [*self.train.paths, *(self.test.paths if self.test else ())]
+        return [path for split in self.splits.values() for path in split.paths]
 
     def labels(self, split: Split) -> list[int]:
         """Return the class of each image of a split, 0 for the first."""
@@ -93,26 +96,33 @@ class Listing:
             )
         others = [name for name in self.other_folders if name.lower() in _OTHER_TESTS]
         if others:
-            yield f"the folder {_listed(others)} is not read: {UNUSED_VALIDATION}"
-        nested = [name for split in self._splits() for name in split.nested]
+            advice = (
+                f"; to validate on it, rename it {VALIDATION}; {UNUSED_VALIDATION}" if self.validation is None else ""
+            )
+            yield f"the folder {_listed(others)} is not read{advice}"
+        nested = [name for split in self.splits.values() for name in split.nested]
         if nested:
             yield (
                 f"folders within class folders are not read: {_listed(nested)}; move their images up into the folder of "
                 "their class"
             )
-        missing = [name for name in self.classes if self.test and not self.test.images.get(name)]
-        if missing:
-            yield (
-                f"test/ has no images of {len(missing)} of {len(self.classes)} classes: {_listed(missing)}; no test accuracy "
-                "says anything about them"
-            )
+        for split_name, split in self.splits.items():
+            missing = [name for name in self.classes if not split.images.get(name)]
+            if missing:
+                yield (
+                    f"{split_name}/ has no images of {len(missing)} of {len(self.classes)} classes: {_listed(missing)}; no "
+                    f"{split_name} accuracy says anything about them"
+                )
 
-    def _splits(self) -> list[Split]:
-        return [self.train] if self.test is None else [self.train, self.test]
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The splits that there are, by the name of their folder."""
+        found = {"train": self.train, "test": self.test, VALIDATION: self.validation}
+        return {name: split for name, split in found.items() if split is not None}
 
     def _left_out(self) -> Counter[str]:
         total: Counter[str] = Counter()
-        for split in self._splits():
+        for split in self.splits.values():
             total += split.left_out
         return total
 
@@ -120,21 +130,32 @@ class Listing:
 def list_images(folder: Path, *, splitting: bool = False) -> Listing:
     """Return the images of a folder: of `train/` and `test/`, or, `splitting`, of the class folders that lie in it.
 
+    Those of `validation/` beside `train/` are added, where there is such a folder.
+
     Raises:
         MisfitError: If it does not hold classes with images; the message says what to do with what it holds.
     """
     if splitting:
         if has(folder, "test"):
             raise misfit(f"{folder}: has a folder 'test' already; leave data.test out, or rename that folder")
-        return _check(Listing(folder, _list_split(folder, folder / "train" if has(folder, "train") else folder), None))
+        if not has(folder, "train"):
+            return _check(Listing(folder, _list_split(folder, folder), None))
+        train = _list_split(folder, folder / "train")
+        return _check(Listing(folder, train, None, _other_folders(folder), _list_validation(folder)))
     for split in ("train", "test"):
         if not has(folder, split):
             raise misfit(_no_split(folder, split))
-    others = tuple(
-        entry.name for entry in _entries(str(folder)) if entry.is_dir() and entry.name not in {"train", "test"}
-    )
     train, test = (_list_split(folder, folder / split) for split in ("train", "test"))
-    return _check(Listing(folder, train, test, others))
+    return _check(Listing(folder, train, test, _other_folders(folder), _list_validation(folder)))
+
+
+def _list_validation(folder: Path) -> Split | None:
+    return _list_split(folder, folder / VALIDATION) if has(folder, VALIDATION) else None
+
+
+def _other_folders(folder: Path) -> tuple[str, ...]:
+    read = {"train", "test", VALIDATION}
+    return tuple(entry.name for entry in _entries(str(folder)) if entry.is_dir() and entry.name not in read)
 
 
 def has(folder: Path, split: str) -> bool:
@@ -143,7 +164,7 @@ def has(folder: Path, split: str) -> bool:
 
 
 def _check(listing: Listing) -> Listing:
-    train, test, folder = listing.train, listing.test, listing.folder
+    train, folder = listing.train, listing.folder
     where = folder / "train" if has(folder, "train") else folder
     if len(train.images) < 2:
         raise misfit(f"{where}: got one class, {min(train.images)!r}; allowed: at least two to tell apart")
@@ -154,12 +175,13 @@ def _check(listing: Listing) -> Listing:
             raise misfit(
                 f"{shown_path(where / name)}: got a class without images{holds}; add some, or remove the folder"
             )
-    unknown = [name for name in test.images if name not in train.images] if test else []
-    if unknown:
-        raise misfit(
-            f"{folder / 'test'}: got the class {unknown[0]!r}, which train/ has not; allowed: "
-            f"{shown(', '.join(train.images))}"
-        )
+    for split_name, split in listing.splits.items():
+        unknown = [name for name in split.images if name not in train.images]
+        if unknown:
+            raise misfit(
+                f"{folder / split_name}: got the class {unknown[0]!r}, which train/ has not; allowed: "
+                f"{shown(', '.join(train.images))}"
+            )
     return listing
 
 
@@ -167,16 +189,18 @@ def _no_split(folder: Path, split: str) -> str:
     """Return what is wrong with a folder that lacks a split, and the line that mends it for what it holds instead."""
     names = [entry.name for entry in _entries(str(folder)) if entry.is_dir()]
     start = f"{folder}: got no folder {split!r} in it"
+    share = f"data: {{dataset: {shown_path(folder)}, test: 20 %}}"
     by_lower_case = {name.lower(): name for name in names}
     if split == "test" or "train" in by_lower_case:
         wanted = (*_TESTS, *_OTHER_TESTS) if split == "test" else ("train",)
         others = [by_lower_case[name] for name in wanted if name in by_lower_case and by_lower_case[name] != split]
         if others:
             there = shown_path(folder / others[0])
+            keeping = f"; or keep it to validate on, and have a part of train/ split off for testing: {share}"
             return (
                 f"{start}, but {shown(others[0])!r}; rename it: mv '{there}' '{shown_path(folder / split)}'; {_ALLOWED}"
+                f"{keeping if others[0] == VALIDATION else ''}"
             )
-    share = f"data: {{dataset: {shown_path(folder)}, test: 20 %}}"
     if split == "test":
         return f"{start}; {_ALLOWED}; or have a part of train/ split off for testing: {share}"
     classes = [name for name in names if _list_class(folder / name, name).images[name]]
@@ -201,7 +225,8 @@ def _list_split(root: Path, folder: Path) -> Split:
         nested += one.nested
     if not any(found.values()):
         got = f"{len(found)} class folders without images" if found else "no class folders"
-        raise misfit(f"{folder}: got {got}; {_ALLOWED}")
+        also = f", and {VALIDATION}/<class>/ likewise; or take this folder away" if folder.name == VALIDATION else ""
+        raise misfit(f"{folder}: got {got}; {_ALLOWED}{also}")
     return Split(found, +left_out, tuple(nested))
 
 

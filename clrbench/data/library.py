@@ -285,7 +285,9 @@ class Library:
         def make() -> Content:
             sizes = image_folder.measure(path, how)
             tally: Counter[str] = Counter()
-            with show(f"{path}: decoding images", sizes.train_rows + sizes.test_rows) as advance:
+            with show(
+                f"{path}: decoding images", sizes.train_rows + sizes.validation_rows + sizes.test_rows
+            ) as advance:
                 arrays = image_folder.read(path, advance, how, tally)
             said = decode.said(tally)
             if how.resize is not None:

@@ -1,4 +1,7 @@
-"""A user's own data, larger than memory: a folder with x_train.npy, y_train.npy, x_test.npy and y_test.npy."""
+"""A user's own data, larger than memory: a folder with x_train.npy, y_train.npy, x_test.npy and y_test.npy.
+
+It may also hold x_validation.npy and y_validation.npy.
+"""
 
 from pathlib import Path
 
@@ -7,12 +10,14 @@ import numpy as np
 from clrbench import files
 from clrbench.data.content import (
     ARRAY_NAMES,
+    VALIDATION_NAMES,
     Array,
     Arrays,
     DatasetSizes,
     array_names,
     measure_arrays,
     refuse_test_arrays,
+    validation_names,
 )
 from clrbench.data.reading import AS_IT_IS, Reading
 from clrbench.data.refusal import decoding, misfit
@@ -32,14 +37,14 @@ def fingerprint(folder: Path, how: Reading = AS_IT_IS) -> str:
     """Return a SHA-256, in hex, that changes when one of the files is written again."""
     _check_names(folder, how)
     with decoding(folder, "replace it"):
-        return files.fingerprint(folder, [f"{key}.npy" for key in array_names(how)])
+        return files.fingerprint(folder, [f"{key}.npy" for key in _keys(folder, how)])
 
 
 def read(folder: Path, how: Reading = AS_IT_IS) -> Arrays:
     """Return the arrays of a folder, images of uint8 or float32, memory-mapped: only their headers have been read."""
     _check_names(folder, how)
     arrays: Arrays = {}
-    for key in array_names(how):
+    for key in _keys(folder, how):
         file = _file(folder, key)
         with decoding(file, "allowed: what numpy.save writes", "an .npy of plain numbers"):
             arrays[key] = np.lib.format.open_memmap(file, mode="r")
@@ -51,6 +56,11 @@ def read(folder: Path, how: Reading = AS_IT_IS) -> Arrays:
 
 def _file(folder: Path, key: str) -> Path:
     return folder / f"{key}.npy"
+
+
+def _keys(folder: Path, how: Reading) -> tuple[str, ...]:
+    there = [key for key in VALIDATION_NAMES if _file(folder, key).is_file()]
+    return *array_names(how), *validation_names(str(folder), there)
 
 
 def _check_names(folder: Path, how: Reading) -> None:

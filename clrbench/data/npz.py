@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from clrbench.data.content import (
+    VALIDATION_NAMES,
     Arrays,
     DatasetSizes,
     Header,
@@ -17,6 +18,7 @@ from clrbench.data.content import (
     check_fits_memory,
     check_layout,
     refuse_test_arrays,
+    validation_names,
 )
 from clrbench.data.foreign import missing_arrays
 from clrbench.data.image_listing import UNUSED_VALIDATION
@@ -45,7 +47,10 @@ def measure(path: Path, how: Reading = AS_IT_IS) -> DatasetSizes:
 
 
 def read(path: Path, how: Reading = AS_IT_IS) -> Arrays:
-    """Return the four arrays in a file, or the two of training; pickled objects in it are never loaded."""
+    """Return the arrays in a file: of training, of testing unless that is split off, and of validation if there are any.
+
+    Pickled objects in it are never loaded.
+    """
     measure(path, how)
     arrays: Arrays = {}
     with _reading(path) as archive:
@@ -56,11 +61,21 @@ def read(path: Path, how: Reading = AS_IT_IS) -> Arrays:
 
 
 def unread(path: Path) -> tuple[str, ...]:
-    """Return a warning about arrays for validation, which are not read."""
+    """Return a warning about arrays that look as if they were for validation, and are not read under their names."""
     with _reading(path) as archive:
         names = sorted(name.removesuffix(".npy") for name in archive.namelist())
-    found = [name for name in names if re.search(r"(^|_)val(id|idation)?(_|$)", name.lower())]
-    return (f"the arrays {shown(', '.join(found))} are not read: {UNUSED_VALIDATION}",) if found else ()
+    found = [
+        name
+        for name in names
+        if re.search(r"(^|_)val(id|idation)?(_|$)", name.lower()) and name not in VALIDATION_NAMES
+    ]
+    if not found:
+        return ()
+    is_there = set(VALIDATION_NAMES) <= set(names)
+    advice = (
+        "" if is_there else f"; to validate on them, save them as {' and '.join(VALIDATION_NAMES)}; {UNUSED_VALIDATION}"
+    )
+    return (f"the arrays {shown(', '.join(found))} are not read{advice}",)
 
 
 @contextmanager
@@ -74,7 +89,9 @@ def _reading(path: Path) -> Iterator[zipfile.ZipFile]:
 
 def _members(path: Path, archive: zipfile.ZipFile, how: Reading) -> dict[str, zipfile.ZipInfo]:
     """Return the members that hold the arrays; of all others, whatever their names, nothing is read or unpacked."""
-    names, wanted = archive.namelist(), array_names(how)
+    names = archive.namelist()
+    there = [name.removesuffix(".npy") for name in names]
+    wanted = (*array_names(how), *validation_names(str(path), there))
     missing = [key for key in wanted if f"{key}.npy" not in names]
     if missing:
         raise misfit(f"{path}: {missing_arrays(str(path), names, missing)}")

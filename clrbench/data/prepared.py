@@ -14,11 +14,19 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from clrbench import files
-from clrbench.data.content import ARRAY_NAMES, Arrays, Content, DatasetSizes, content_checksum, make_dataset
+from clrbench.data.content import (
+    ARRAY_NAMES,
+    VALIDATION_NAMES,
+    Arrays,
+    Content,
+    DatasetSizes,
+    content_checksum,
+    make_dataset,
+)
 from clrbench.data.progress import Show
 from clrbench.data.refusal import DECODING_ERRORS, reason
 from clrbench.errors import DataError
-from clrbench.records import Dataset, Remarks
+from clrbench.records import Dataset, Images, IntArray, Remarks
 
 ABOUT = "about.json"
 CHECKSUM_CHARACTERS = 64
@@ -36,8 +44,9 @@ def load(folder: Path, name: str) -> Dataset | None:
     about = _read_about(folder)
     if about is None:
         return None
+    keys = (*ARRAY_NAMES, *(VALIDATION_NAMES if about[0].validation_rows else ()))
     try:
-        arrays: Arrays = {key: open_memmap(folder / f"{key}.npy", mode="r") for key in ARRAY_NAMES}
+        arrays: Arrays = {key: open_memmap(folder / f"{key}.npy", mode="r") for key in keys}
     except DECODING_ERRORS as err:
         raise _damaged(folder, reason(err)) from err
     _, checksum, remarks = about
@@ -49,10 +58,16 @@ def verify(folder: Path, name: str) -> bool:
     found = load(folder, name)
     if found is None:
         return False
-    got = content_checksum(found.x_train, found.y_train, found.x_test, found.y_test)
+    got = content_checksum(*_arrays(found).values())
     if got != found.checksum:
         raise _damaged(folder, f"got checksum {got}, expected {found.checksum}")
     return True
+
+
+def _arrays(dataset: Dataset) -> dict[str, Images | IntArray]:
+    """Return the arrays of a data set that it has, by name, in the order of their checksum."""
+    found = {key: getattr(dataset, key) for key in (*ARRAY_NAMES, *VALIDATION_NAMES)}
+    return {key: array for key, array in found.items() if array is not None}
 
 
 def _save(folder: Path, dataset: Dataset) -> None:
@@ -60,6 +75,7 @@ def _save(folder: Path, dataset: Dataset) -> None:
         "checksum": dataset.checksum,
         "train_rows": len(dataset.y_train),
         "test_rows": len(dataset.y_test),
+        **({} if dataset.y_validation is None else {"validation_rows": len(dataset.y_validation)}),
         "image_shape": dataset.image_shape,
         "num_classes": dataset.num_classes,
         "train_class_counts": np.bincount(dataset.y_train).tolist(),
@@ -67,9 +83,9 @@ def _save(folder: Path, dataset: Dataset) -> None:
         **asdict(dataset.remarks),
     }
     with files.new_folder(folder) as temporary:
-        for key in ARRAY_NAMES:
+        for key, array in _arrays(dataset).items():
             with files.new_file(temporary / f"{key}.npy") as file:
-                np.lib.format.write_array(file, getattr(dataset, key), allow_pickle=False)
+                np.lib.format.write_array(file, array, allow_pickle=False)
         with files.new_file(temporary / ABOUT) as file:
             file.write((json.dumps(about, indent=2) + "\n").encode())
 
@@ -133,13 +149,17 @@ def _read_about(folder: Path) -> tuple[DatasetSizes, str, Remarks] | None:
         about = json.loads(files.read_file(folder / ABOUT))
         height, width, channels = about["image_shape"]
         rows = about["train_rows"], about["test_rows"]
+        own = about.get("validation_rows", 0)
         checksum = about["checksum"]
-        if not all(type(number) is int for number in (*rows, height, width, channels)) or type(checksum) is not str:
+        if (
+            not all(type(number) is int for number in (*rows, own, height, width, channels))
+            or type(checksum) is not str
+        ):
             raise ValueError("not what it should hold")
         remarks = Remarks(*(_texts(about.get(entry.name, [])) for entry in fields(Remarks)))
     except DECODING_ERRORS as err:
         raise _damaged(folder, f"{ABOUT}: {reason(err)}") from err
-    return DatasetSizes(*rows, (height, width, channels)), checksum, remarks
+    return DatasetSizes(*rows, (height, width, channels), own), checksum, remarks
 
 
 def _texts(content: object) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from clrbench.data.content import Array, Arrays, check_test_rows
+from clrbench.data.content import VALIDATION_NAMES, Array, Arrays, check_test_rows
 from clrbench.data.reading import Reading
 from clrbench.records import IntArray
 
@@ -25,6 +25,8 @@ def stratified(rows: IntArray, labels: IntArray, num_rows: int, rng: np.random.G
 def split_off(where: str, arrays: Arrays, how: Reading) -> tuple[Arrays, str]:
     """Return arrays whose training rows are split in two, a part of each class for testing; and what was done, in words.
 
+    Rows that are set apart for validation stay as they are.
+
     Raises:
         MisfitError: If that leaves one of the two without rows.
     """
@@ -35,7 +37,7 @@ def split_off(where: str, arrays: Arrays, how: Reading) -> tuple[Arrays, str]:
     train = np.setdiff1d(every_row, test, assume_unique=True)
     split = {"x_train": images[train], "y_train": labels[train], "x_test": images[test], "y_test": labels[test]}
     return (
-        split,
+        {**split, **{key: arrays[key] for key in VALIDATION_NAMES if key in arrays}},
         f"{num_test} of {len(labels)} rows, the same share of each class, are split off for testing (data.test)",
     )
 

@@ -16,7 +16,16 @@ from types import ModuleType
 
 import numpy as np
 
-from clrbench.data.content import ARRAY_NAMES, Arrays, DatasetSizes, array_names, measure_arrays, refuse_test_arrays
+from clrbench.data.content import (
+    ARRAY_NAMES,
+    VALIDATION_NAMES,
+    Arrays,
+    DatasetSizes,
+    array_names,
+    measure_arrays,
+    refuse_test_arrays,
+    validation_names,
+)
 from clrbench.data.foreign import guess_names
 from clrbench.data.reading import AS_IT_IS, Reading
 from clrbench.data.refusal import misfit, shown
@@ -25,7 +34,7 @@ from clrbench.errors import DataError
 _PREFIX = "clrbench_user_"
 
 _ALLOWED = (
-    "allowed: a mapping with the numpy arrays x_train, y_train, x_test, y_test, or "
+    "allowed: a mapping with the numpy arrays x_train, y_train, x_test, y_test (and x_validation, y_validation), or "
     "((x_train, y_train), (x_test, y_test)) of them"
 )
 
@@ -151,7 +160,7 @@ def _take(reference: str, result: object, how: Reading) -> Arrays:
         match result:
             case Mapping():
                 names = [str(key) for key in result]
-                values = {key: result[key] for key in ARRAY_NAMES if key in result}
+                values = {key: result[key] for key in (*ARRAY_NAMES, *VALIDATION_NAMES) if key in result}
             case ((x_train, y_train), (x_test, y_test)):
                 values = dict(zip(ARRAY_NAMES, (x_train, y_train, x_test, y_test), strict=True))
             case (x_train, y_train):
@@ -159,6 +168,7 @@ def _take(reference: str, result: object, how: Reading) -> Arrays:
     if values is None:
         raise misfit(f"{reference}: returned a {type(result).__name__} of another form; {_ALLOWED}")
     _check_names(reference, values, names, how)
+    validation_names(reference, values)
     arrays: Arrays = {}
     for key, value in values.items():
         if not isinstance(value, np.ndarray):

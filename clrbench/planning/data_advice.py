@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from clrbench.data import Description
+from clrbench.data import Description, SplitFacts
 from clrbench.planning.plan import MAX_SCALED
-from clrbench.spec.model import Data
+from clrbench.spec.model import DEFAULT_VALIDATION, Data
 
 MAX_DIM_BYTE = 16
 """Bytes that end here or below use a sixteenth of their range."""
@@ -21,7 +21,11 @@ MIN_ROWS_PER_CLASS = 2.0
 
 def data_warnings(found: Description, data: Data) -> list[str]:
     """Return what looks unmeant in the data of a spec; nothing here names a folder of the user's."""
-    parts = (_axes(found), _values(found, data), _ranges(found), _one_image(found), _repeated(found), _classes(found))
+    parts = (
+        *(_axes(found), _values(found, data), _one_image(found), _repeated(found), _classes(found)),
+        *(_ranges(found.train, other, name, found.pixel_type) for name, other in _others(found).items()),
+        _own_validation(found, data),
+    )
     return [*found.remarks.warned, *(warning for part in parts for warning in part)]
 
 
@@ -54,18 +58,23 @@ def _values(found: Description, data: Data) -> Iterator[str]:
         )
 
 
-def _ranges(found: Description) -> Iterator[str]:
-    train, test = (max(abs(split.smallest), abs(split.largest)) for split in (found.train, found.test))
-    if found.pixel_type == "uint8" and max(train, test) > 4 * MAX_DIM_BYTE:
+def _others(found: Description) -> dict[str, SplitFacts]:
+    """Return the splits beside that of training, by name."""
+    return {"test": found.test, **({} if found.validation is None else {"validation": found.validation})}
+
+
+def _ranges(trained: SplitFacts, other: SplitFacts, name: str, pixel_type: str) -> Iterator[str]:
+    train, test = (max(abs(split.smallest), abs(split.largest)) for split in (trained, other))
+    if pixel_type == "uint8" and max(train, test) > 4 * MAX_DIM_BYTE:
         ratio_matters = min(train, test) <= MAX_DIM_BYTE
     else:
         ratio_matters = max(train, test) > MAX_RANGE_RATIO * min(train, test)
     if ratio_matters:
-        smaller, larger = ("x_test", "x_train") if test < train else ("x_train", "x_test")
+        smaller, larger = (f"x_{name}", "x_train") if test < train else ("x_train", f"x_{name}")
         factor = 255 if {round(train), round(test)} == {1, 255} else max(train, test) / max(min(train, test), 1e-30)
         yield (
-            f"x_train goes from {found.train.smallest:g} to {found.train.largest:g}, but x_test from {found.test.smallest:g} to "
-            f"{found.test.largest:g}: are they in one unit? Where {larger} is right: {smaller} = {smaller} * {factor:.4g}"
+            f"x_train goes from {trained.smallest:g} to {trained.largest:g}, but x_{name} from {other.smallest:g} to "
+            f"{other.largest:g}: are they in one unit? Where {larger} is right: {smaller} = {smaller} * {factor:.4g}"
         )
 
 
@@ -78,10 +87,21 @@ def _one_image(found: Description) -> Iterator[str]:
 
 
 def _repeated(found: Description) -> Iterator[str]:
-    if found.repeated >= REPEATED_SHARE * found.test.looked_at:
+    repeated = {"test": found.repeated, "validation": found.validation_repeated}
+    for name, split in _others(found).items():
+        if repeated[name] >= REPEATED_SHARE * split.looked_at:
+            yield (
+                f"{repeated[name]} of {split.rows} {name} images are training images as well, pixel by pixel: {name} accuracy "
+                "is too good by them; take them out of one of the two"
+            )
+
+
+def _own_validation(found: Description, data: Data) -> Iterator[str]:
+    """Yield what is asked for, beyond the default, and not done, as the data set has validation rows of its own."""
+    if found.validation is not None and data.validation.amount > 0 and str(data.validation) != DEFAULT_VALIDATION:
         yield (
-            f"{found.repeated} of {found.test.rows} test images are training images as well, pixel by pixel: test accuracy is "
-            "too good by them; take them out of one of the two"
+            f"data.validation is '{data.validation}', but the data set has {found.validation.rows} validation rows of its own, "
+            "which are used in place of rows held out of training; leave the key out, or take these rows away"
         )
 
 

@@ -48,7 +48,7 @@ def make_plan(run: RunSpec, dataset: Dataset) -> TrainPlan:
         batches=batch_order(rows.train, run, _stream(run.seed, BATCHES_STREAM)),
         lr=run.schedule.table(clock).astype(np.float32),
         rows=rows,
-        validation_classes=dataset.y_train[rows.validation],
+        validation_classes=dataset.arrays_of(Split.VALIDATION)[1][rows.validation],
         test_classes=dataset.y_test[rows.test],
         num_classes=dataset.num_classes,
         evaluation_steps=np.array(run.evaluation_steps, dtype=np.int32),
@@ -94,11 +94,17 @@ def _weights_digest(model: Model, seed: int, image_shape: tuple[int, int, int], 
 
 
 def split_rows(data: Data, dataset: Dataset) -> SplitRows:
-    """Return the rows of each split, drawn so that every class keeps its share in each."""
+    """Return the rows of each split, drawn so that every class keeps its share in each.
+
+    Validation rows of a data set's own are taken as they are, all of them, and none is held out of the training rows.
+    """
     rng = _stream(SPLIT_SEED, SPLIT_STREAM)
     every_row = np.arange(len(dataset.y_train), dtype=np.int32)
-    validation = stratified(every_row, dataset.y_train, data.validation.rows(len(every_row)), rng)
+    num_held_out = data.validation.rows(len(every_row)) if dataset.y_validation is None else 0
+    validation = stratified(every_row, dataset.y_train, num_held_out, rng)
     train = np.setdiff1d(every_row, validation, assume_unique=True)
+    if dataset.y_validation is not None and data.validation.amount > 0:
+        validation = np.arange(len(dataset.y_validation), dtype=np.int32)
     if data.train_rows is not None:
         train = stratified(train, dataset.y_train[train], data.train_rows, rng)
     test = np.arange(len(dataset.y_test), dtype=np.int32)

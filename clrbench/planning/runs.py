@@ -61,8 +61,9 @@ BoundsTable: TypeAlias = "Mapping[tuple[BackendName, str | None], Rates]"
 
 def split_sizes(spec: Spec, sizes: DatasetSizes) -> SplitSizes:
     """Return how many rows each split has."""
-    validation = spec.data.validation.rows(sizes.train_rows)
-    left = sizes.train_rows - validation
+    held_out = spec.data.validation.rows(sizes.train_rows) if sizes.validation_rows == 0 else 0
+    validation = sizes.validation_rows if sizes.validation_rows and spec.data.validation.amount > 0 else held_out
+    left = sizes.train_rows - held_out
     if left < 1 or (validation < 1 and spec.data.validation.amount > 0):
         raise SpecError(
             f"got '{spec.data.validation}' of {sizes.train_rows} training rows; allowed: what leaves at least one row for "

@@ -29,6 +29,9 @@ OVERRIDES = ("batch_size", "optimizer", "duration")
 _RANGE_TEST_FILES = ("curve.csv", "sweeps.csv", "confirmation.csv", "bounds.json", "range_test.png", "experiment.json")
 RESERVED_ARM_NAMES = ("runs", "plots", *_RANGE_TEST_FILES)
 
+DEFAULT_VALIDATION = "10 %"
+"""Of the training rows, where a data set has no validation rows of its own."""
+
 DEFAULT_MARGIN = 0.001
 """Of an accuracy; see `Verdict.margin`."""
 
@@ -36,12 +39,17 @@ Rows: TypeAlias = Annotated[Whole, Field(ge=1)]
 
 
 class Data(Part):
-    """Which images, how they are split, and how they reach the network."""
+    """Which images, how they are split, and how they reach the network.
+
+    Validation rows of a data set's own (`x_validation` and `y_validation`, or a folder `validation/`) are all used, and no
+    training row is held out: a number or share of rows in `validation` then counts for nothing, which a warning says. `0 rows`
+    leaves them out.
+    """
 
     dataset: names.DatasetName
     test: ShareOfRows | None = None
     resize: Annotated[Whole, Field(ge=1, le=MAX_SIDE)] | None = None
-    validation: ShareOfRows = Field(default="10 %", validate_default=True)
+    validation: ShareOfRows = Field(default=DEFAULT_VALIDATION, validate_default=True)
     train_rows: Rows | None = None
     test_rows: Rows | None = None
     preprocessing: Literal["scale", "standardise"] = "scale"

@@ -290,14 +290,15 @@ def test_a_class_without_test_images_is_named(is_removed: bool, photos: Path) ->
     assert warned.startswith("test/ has no images of 1 of 3 classes: bee; ")
 
 
-@pytest.mark.parametrize("name", ["validation", "val"])
-def test_validation_data_that_is_not_used_is_warned_about(name: str, photos: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["Validation", "val", "valid"])
+def test_validation_data_of_another_name_is_warned_about(name: str, photos: Path, tmp_path: Path) -> None:
     image(1).save(photos / "1.png")
     (photos / name / "ant").mkdir(parents=True)
     (warned,) = described(photos).remarks.warned
-    assert warned.startswith(f"the folder {name} is not read: validation rows are drawn from the training rows")
+    assert warned.startswith(f"the folder {name} is not read; to validate on it, rename it validation; without, ")
     (warned,) = warnings_of(tmp_path, **{f"x_{name}": IMAGES[:2], f"y_{name}": LABELS[:2], "values": LABELS})
-    assert warned.startswith(f"the arrays x_{name}, y_{name} are not read: ")
+    advice = "to validate on them, save them as x_validation and y_validation"
+    assert warned.startswith(f"the arrays x_{name}, y_{name} are not read; {advice}; without, ")
 
 
 def test_conversions_are_said_with_their_number(photos: Path) -> None:

@@ -156,7 +156,7 @@ def test_hidden_and_other_files_are_ignored(folder: Path) -> None:
     saved(folder / "train/cat/.hidden.png", pixels(1, 9, 9))
     saved(folder / "train/.checkpoints/x.png", pixels(1, 9, 9))
     saved(folder / "train/stray.png", pixels(1, 9, 9))
-    saved(folder / "validation/cat/x.png", pixels(1, 9, 9))
+    saved(folder / "val/cat/x.png", pixels(1, 9, 9))
     (folder / "train/cat/notes.txt").write_text("text")
     (folder / "train/cat/album.png").mkdir()
     assert image_folder.measure(folder) == DatasetSizes(3, 3, (4, 5, 1))

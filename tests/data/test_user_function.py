@@ -236,7 +236,9 @@ def test_result_of_another_form(result: str, got: str, tmp_path: Path) -> None:
     assert message.startswith(
         f"{reference}: returned a {got} of another form; allowed: a mapping with the numpy arrays"
     )
-    assert message.endswith("x_train, y_train, x_test, y_test, or ((x_train, y_train), (x_test, y_test)) of them")
+    assert message.endswith(
+        "x_test, y_test (and x_validation, y_validation), or ((x_train, y_train), (x_test, y_test)) of them"
+    )
 
 
 def test_a_pair_lacks_test_rows_and_can_be_split(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,25 @@ def evaluations(spec: Spec) -> dict[str, list[int]]:
 )
 def test_rows_of_each_split(data: dict[str, Any], expected: SplitSizes, tmp_path: Path) -> None:
     assert split_sizes(make(tmp_path, data={"dataset": "mnist", **data}), SIZES) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({}, SplitSizes(1_100, 70, 300)),
+        ({"validation": "100 rows"}, SplitSizes(1_100, 70, 300)),
+        ({"validation": "5000 rows"}, SplitSizes(1_100, 70, 300)),
+        ({"validation": "0 rows"}, SplitSizes(1_100, 0, 300)),
+        ({"validation": "0 %"}, SplitSizes(1_100, 0, 300)),
+        ({"train_rows": 1_100}, SplitSizes(1_100, 70, 300)),
+        ({"train_rows": 50, "test_rows": 20}, SplitSizes(50, 70, 20)),
+    ],
+)
+def test_own_validation_rows_leave_the_training_rows_whole(
+    data: dict[str, Any], expected: SplitSizes, tmp_path: Path
+) -> None:
+    sizes = replace(SIZES, validation_rows=70)
+    assert split_sizes(make(tmp_path, data={"dataset": "mnist", **data}), sizes) == expected
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,11 @@ class KerasTrainer:
         self._rows_at_once = evaluation_rows(plan.layers, dataset.image_shape)
         place = _TF_DEVICES[device]
         self._train_set = make_input(dataset.x_train, dataset.y_train, place, plan.pipeline)
-        self._test_set = make_input(dataset.x_test, dataset.y_test, place, plan.pipeline)
+        test_set = make_input(dataset.x_test, dataset.y_test, place, plan.pipeline)
+        self._evaluation_sets = {Split.TRAIN: self._train_set, Split.VALIDATION: self._train_set, Split.TEST: test_set}
+        if dataset.x_validation is not None and len(plan.rows.validation):
+            own = make_input(*dataset.arrays_of(Split.VALIDATION), place, plan.pipeline)
+            self._evaluation_sets[Split.VALIDATION] = own
         image_type = ImageType(dataset.image_shape, dataset.x_train.dtype.name, as_numbers(plan.standardisation))
         made_of = (plan.layers, plan.optimizer, plan.batches.shape[1], image_type)
         with tf.device(place):
@@ -57,11 +61,10 @@ class KerasTrainer:
         rows: IntArray = getattr(self._rows, split)
         if not len(rows):
             return Scores(float("nan"), np.empty(0, np.bool_))
-        images_and_labels = self._test_set if split is Split.TEST else self._train_set
         at_once = self._rows_at_once
         scores = [
             self._program.score(images, labels, chunk)
-            for images, labels, piece in images_and_labels.pieces(rows, at_once)
+            for images, labels, piece in self._evaluation_sets[split].pieces(rows, at_once)
             for chunk in np.split(piece, range(at_once, len(piece), at_once))
         ]
         losses, hits = ([value.numpy() for value in values] for values in zip(*scores, strict=True))

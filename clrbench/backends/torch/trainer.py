@@ -30,7 +30,11 @@ class TorchTrainer:
         self._rows_at_once = evaluation_rows(plan.layers, dataset.image_shape)
         options = plan.standardisation, plan.pipeline, device
         self._train_set = Input(dataset.x_train, dataset.y_train, *options)
-        self._test_set = Input(dataset.x_test, dataset.y_test, *options)
+        test_set = Input(dataset.x_test, dataset.y_test, *options)
+        self._evaluation_sets = {Split.TRAIN: self._train_set, Split.VALIDATION: self._train_set, Split.TEST: test_set}
+        if dataset.x_validation is not None and len(plan.rows.validation):
+            images, labels = dataset.arrays_of(Split.VALIDATION)
+            self._evaluation_sets[Split.VALIDATION] = Input(images, labels, *options)
         self._network = Network(plan, device)
         self._weights = list(self._network.weights.values())
         self._optimizer = make_optimizer(plan.optimizer, self._weights)
@@ -84,11 +88,10 @@ class TorchTrainer:
         if not len(rows):
             return Scores(float("nan"), np.empty(0, np.bool_))
         self._network.training = False
-        images_and_labels = self._test_set if split is Split.TEST else self._train_set
         losses = torch.empty(len(rows), device=self._device)
         hits = torch.empty(len(rows), device=self._device, dtype=torch.bool)
         done = 0
-        for images, labels in images_and_labels.chunks(rows, self._rows_at_once):
+        for images, labels in self._evaluation_sets[split].chunks(rows, self._rows_at_once):
             chunk = slice(done, done + len(labels))
             logits = self._network(images)
             losses[chunk] = F.cross_entropy(logits, labels, reduction="none")
