@@ -266,15 +266,16 @@ def compare(dry_run: bool, fail_if: Any, allow_untuned: bool, details: bool, **o
 @_out
 @_data_dir
 @_running_options
+@_details
 @answering
-def range_test(dry_run: bool, **options: Any) -> Answer:
+def range_test(dry_run: bool, details: bool, **options: Any) -> Answer:
     """Find rates to train SPEC at with the LR range test, confirmed by training, or refuse and say why.
 
     Also known as LR finder or lr_find. Without SPEC: that of the packaged demo on MNIST.
     """
     from clrbench.commands.range_test import range_test
 
-    return range_test(_job(**options), dry_run=dry_run)
+    return range_test(_job(**options), dry_run=dry_run, details=details)
 
 
 @main.command()
