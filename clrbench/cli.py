@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
@@ -19,6 +20,7 @@ import click
 from clrbench import __version__
 from clrbench.answer import PLAIN_COLUMNS, Answer, ExitCode
 from clrbench.errors import ClrbenchError, OutputError, SpecError
+from clrbench.silence import silence_libraries
 
 if TYPE_CHECKING:
     from clrbench.commands.setup import Job, Setup
@@ -53,7 +55,9 @@ class _Group(click.Group):
             # A name may hold what a terminal of few characters cannot show, or half a character.
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
-        return super().main(*args, **options)
+        with warnings.catch_warnings():
+            silence_libraries()
+            return super().main(*args, **options)
 
     def invoke(self, ctx: click.Context) -> object:
         signal.signal(signal.SIGTERM, _terminate)

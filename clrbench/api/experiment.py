@@ -140,5 +140,5 @@ def compare(
     answer = compare_command(job)
     folder = Path(out) / load_spec(Path(spec)).spec.name
     if not ResultsFolder(folder).has_runs():
-        raise ResultsError(answer.text)
+        raise ResultsError(plain(answer.shown(PLAIN_COLUMNS)))
     return load(folder)
