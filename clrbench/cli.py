@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
@@ -19,6 +20,7 @@ import click
 from clrbench import __version__
 from clrbench.answer import PLAIN_COLUMNS, Answer, ExitCode
 from clrbench.errors import ClrbenchError, OutputError, SpecError
+from clrbench.silence import silence_libraries
 
 if TYPE_CHECKING:
     from clrbench.commands.setup import Job, Setup
@@ -53,7 +55,9 @@ class _Group(click.Group):
             # A name may hold what a terminal of few characters cannot show, or half a character.
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
-        return super().main(*args, **options)
+        with warnings.catch_warnings():
+            silence_libraries()
+            return super().main(*args, **options)
 
     def invoke(self, ctx: click.Context) -> object:
         signal.signal(signal.SIGTERM, _terminate)
@@ -266,15 +270,16 @@ def compare(dry_run: bool, fail_if: Any, allow_untuned: bool, details: bool, **o
 @_out
 @_data_dir
 @_running_options
+@_details
 @answering
-def range_test(dry_run: bool, **options: Any) -> Answer:
+def range_test(dry_run: bool, details: bool, **options: Any) -> Answer:
     """Find rates to train SPEC at with the LR range test, confirmed by training, or refuse and say why.
 
     Also known as LR finder or lr_find. Without SPEC: that of the packaged demo on MNIST.
     """
     from clrbench.commands.range_test import range_test
 
-    return range_test(_job(**options), dry_run=dry_run)
+    return range_test(_job(**options), dry_run=dry_run, details=details)
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""Live progress on stderr: a bar with the time left on a terminal, plain lines elsewhere, or nothing."""
+"""Live progress on stderr: a bar with the time left on a terminal, one line in a notebook, plain lines elsewhere, or nothing."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 PLAIN_LINES_SECONDS = 10.0
-"""Least time between two lines where there is no terminal; the last run has its line anyway."""
+"""Least time between two lines where there is no terminal; the last run of a phase has its line anyway, once."""
 
 
 class _Stderr:
@@ -46,20 +46,26 @@ class Display:
     """Shows the progress of runs; if `quiet`, only warnings."""
 
     def __init__(self, *, quiet: bool) -> None:
+        self._in_notebook = Console(quiet=True).is_jupyter
         stderr = cast(TextIO, _Stderr())
-        self._console = Console(file=stderr, stderr=True, quiet=quiet, highlight=False)
-        self._warnings = Console(file=stderr, stderr=True, highlight=False)
+        # In a notebook rich would display each line for itself, and none of them could be written over.
+        self._console = Console(file=stderr, stderr=True, quiet=quiet, highlight=False, force_jupyter=False)
+        self._warnings = Console(file=stderr, stderr=True, highlight=False, force_jupyter=False)
         self._bar: Progress | None = None
         self._task = TaskID(0)
-        self._last_line = 0.0
+        self._last_line = -PLAIN_LINES_SECONDS
+        self._ended = ""
+        self._open_line = 0
         self._begin("", 0, 0.0)
 
     def note(self, text: str) -> None:
         """Write a line."""
+        self._end_line()
         self._console.print(text, markup=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """Write a warning, which `quiet` does not hide."""
+        self._end_line()
         console = self._warnings if self._console.quiet else self._console
         console.print(f"Warning: {text}", markup=False, soft_wrap=True)
 
@@ -118,8 +124,8 @@ class Display:
         self._finished += 1
         self._skipped_work += work
         self._update()
-        if self._bar is None and self._work_done > 0 and self._finished == self._num_runs:
-            self.note(f"{self._what}: {self.count}; {self._time_left()}")
+        if self._work_done > 0:
+            self._tell(f"{self._what}: {self.count}; {self._time_left()}")
 
     def advance(self, work: float) -> None:
         """Count work that is done."""
@@ -130,17 +136,36 @@ class Display:
         """Count a run as finished."""
         self._finished += 1
         self._update()
-        now = time.monotonic()
-        if self._bar is None and (now - self._last_line >= PLAIN_LINES_SECONDS or self._finished == self._num_runs):
-            self._last_line = now
-            self.note(f"{self._what}: {self.count}, last {run_id}; {self._time_left()}")
+        self._tell(f"{self._what}: {self.count}, last {run_id}; {self._time_left()}")
 
     def _begin(self, what: str, num_runs: int, work: float) -> None:
         self._what, self._num_runs, self._work = what, num_runs, work
         self._finished = 0
         self._work_done = self._skipped_work = 0.0
         self._started = time.monotonic()
-        self._last_line = -PLAIN_LINES_SECONDS
+
+    def _tell(self, state: str) -> None:
+        """Say where the runs are, where no bar shows it, and unless that was said a moment ago."""
+        if self._bar is not None or self._console.quiet:
+            return
+        is_end = self._finished == self._num_runs and self._ended != self._what
+        if not is_end and time.monotonic() - self._last_line < PLAIN_LINES_SECONDS:
+            return
+        self._last_line = time.monotonic()
+        if is_end:
+            self._ended = self._what
+        if self._in_notebook:
+            # A carriage return, which rich leaves out, has the next state take the place of this one.
+            self._console.file.write(f"\r{state:<{self._open_line}}")
+            self._open_line = len(state)
+        else:
+            self.note(state)
+
+    def _end_line(self) -> None:
+        """Begin a new line after a state that the next one would take the place of."""
+        if self._open_line:
+            self._console.file.write("\n")
+            self._open_line = 0
 
     def _update(self) -> None:
         if self._bar is not None:

@@ -19,9 +19,10 @@ from clrbench.data import Library
 from clrbench.errors import ResultsError
 from clrbench.execution.runner import Options
 from clrbench.progress import Display
+from clrbench.report.console import plain
 from clrbench.report.figures.registry import FIGURES
 from clrbench.report.figures.style import to_png
-from clrbench.report.terminal import answer_text, plain
+from clrbench.report.terminal import answer_text
 from clrbench.report.text import foldable_warnings
 from clrbench.spec import load_spec
 from clrbench.store import ResultsFolder
@@ -142,5 +143,5 @@ def compare(
     answer = compare_command(job)
     folder = Path(out) / load_spec(Path(spec)).spec.name
     if not ResultsFolder(folder).has_runs():
-        raise ResultsError(answer.text)
+        raise ResultsError(plain(answer.shown(PLAIN_COLUMNS)))
     return load(folder)

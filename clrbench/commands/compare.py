@@ -40,7 +40,7 @@ def compare(job: Job, asked: Asked | None = None, *, dry_run: bool = False) -> A
     for test in tests.values():
         write_range_test(test)
     if refusals:
-        return range_tests_answer(refusals, next_command(runner.experiment))
+        return range_tests_answer(refusals, next_command(runner.experiment), details=asked.details)
     if job.options.shard is not None:
         return _shard_answer(runner.folder, *job.options.shard, num_runs=len(runs))
     experiment = runner.experiment

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from math import prod
 
+from rich.console import Console
+
 from clrbench.answer import Answer
 from clrbench.data import NAMES, Library, Show, Status
 from clrbench.errors import SpecError
+from clrbench.report.console import WordTable, print_table, rendered
 
-HEAD = ("name", "train rows", "test rows", "shape", "size", "licence", "state", "where")
+_SIZE_HEADINGS = ("name", "train + test rows", "shape", "size", "licence")
 
 
 def list_datasets(library: Library) -> Answer:
@@ -31,16 +34,22 @@ def verify_dataset(library: Library, name: str) -> Answer:
 
 
 def _answer(statuses: Sequence[Status]) -> Answer:
-    rows = [HEAD, *map(_row, statuses)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    return Answer("\n".join(lines), {"datasets": [_plain(status) for status in statuses]})
+    def text(width: int) -> str:
+        return rendered(lambda console: _write(console, statuses), width).lstrip("\n")
+
+    return Answer(text, {"datasets": [_plain(status) for status in statuses]})
 
 
-def _row(status: Status) -> tuple[str, ...]:
-    rows, shape = (status.sizes.train_rows, status.sizes.test_rows), " x ".join(map(str, status.sizes.image_shape))
-    size = f"{_num_bytes(status) / 1e6:.0f} MB"
-    return (status.name, *map(str, rows), shape, size, status.licence, status.state, str(status.place or "-"))
+def _write(console: Console, statuses: Sequence[Status]) -> None:
+    print_table(console, WordTable("", _SIZE_HEADINGS, [_sizes(status) for status in statuses]), wrapping=4)
+    states = [(one.name, f"{'+' if one.is_ready else '-'} {one.state}", str(one.place or "-")) for one in statuses]
+    print_table(console, WordTable("", ("name", "state", "where"), states), wrapping=2)
+
+
+def _sizes(status: Status) -> tuple[str, ...]:
+    sizes = status.sizes
+    rows, shape = f"{sizes.train_rows} + {sizes.test_rows}", " x ".join(map(str, sizes.image_shape))
+    return (status.name, rows, shape, f"{_num_bytes(status) / 1e6:.0f} MB", status.licence)
 
 
 def _plain(status: Status) -> dict[str, object]:

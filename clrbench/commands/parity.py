@@ -1,9 +1,10 @@
 """`clrbench parity`: the first steps of every arm, through both backends side by side."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from rich.console import Console
 
 from clrbench.analysis.bounds import bounds_table
 from clrbench.answer import Answer
@@ -19,13 +20,17 @@ from clrbench.parity import NUM_CONTROLS, Judgement, Parity, judge
 from clrbench.planning.experiment import Experiment, check_installed
 from clrbench.planning.runs import needed_range_tests, training_runs
 from clrbench.records import FloatArray
+from clrbench.report import words
+from clrbench.report.console import WordTable, print_list, print_table, rendered
 from clrbench.spec import BACKEND_NAMES, BackendName, Clock, RunSpec
 
 TOLERANCE = 1e-4
 """Largest relative difference of two losses that count as the same."""
 
-MAX_SHOWN_STEPS = 20
+MAX_SHOWN_STEPS = 6
 
+_HEADINGS = ("arm", "judgement", "they part at", "difference / controls")
+_SIGNS = {Judgement.SAME: "+", Judgement.CHAOS: "~", Judgement.BUG: "-"}
 _MEANING = {
     Judgement.SAME: "the backends train alike",
     Judgement.CHAOS: "chaos, not a bug: a few roundings grow as fast within one backend",
@@ -38,7 +43,7 @@ _NATIVE = (
 
 
 @dataclass(frozen=True)
-class _ArmParity:
+class ArmParity:
     """An arm through both backends, whose losses are in the order of `BACKEND_NAMES`."""
 
     arm: str
@@ -47,16 +52,20 @@ class _ArmParity:
     parity: Parity
     native: bool
 
-    def verdict(self) -> str:
-        judgement, parting_step = self.parity.judgement, self.parity.parting_step
-        where = f"no loss differs by more than {TOLERANCE:g} within {len(self.lr)} steps"
-        if parting_step is not None:
-            where = f"they part at step {parting_step + 1} (losses differ by more than {TOLERANCE:g})"
-        meaning = _NATIVE if judgement is Judgement.BUG and self.native else _MEANING[judgement]
-        ratio = f"the difference is at most {self.parity.largest_ratio:.2g} times that of the controls"
-        return f"{self.arm}: {meaning}; {where}; {ratio}"
+    def row(self) -> tuple[str, ...]:
+        """Return the verdict as a row of a table."""
+        parting_step = self.parity.parting_step
+        where = "never" if parting_step is None else f"step {parting_step + 1}"
+        ratio = f"{self.parity.largest_ratio:.2g} x"
+        return (self.arm, f"{_SIGNS[self.parity.judgement]} {self.parity.judgement}", where, ratio)
+
+    def meaning(self) -> str:
+        """Return what the verdict means."""
+        is_rule = self.parity.judgement is Judgement.BUG and self.native
+        return _NATIVE if is_rule else _MEANING[self.parity.judgement]
 
     def data(self) -> dict[str, object]:
+        """Return the same for programs."""
         return {
             "arm": self.arm,
             "judgement": self.parity.judgement,
@@ -70,17 +79,22 @@ class _ArmParity:
             "control": self.parity.control_growth.tolist(),
         }
 
-    def lines(self) -> Iterator[str]:
-        """Yield the table, a line a step, thinned to `MAX_SHOWN_STEPS`."""
-        yield f"{self.arm}: largest relative difference so far, between backends and of the controls"
-        yield f"{'step':>6} {'lr':>12} {'torch loss':>14} {'keras loss':>14} {'difference':>11} {'controls':>11}"
+    def steps(self) -> WordTable:
+        """Return losses and largest differences so far, thinned to `MAX_SHOWN_STEPS`."""
         shown = np.unique(np.linspace(0, len(self.lr) - 1, MAX_SHOWN_STEPS).astype(int))
         torch, keras = self.losses
-        for i in shown:
-            yield (
-                f"{i + 1:>6} {self.lr[i]:>12.6g} {torch[i]:>14.8g} {keras[i]:>14.8g} {self.parity.growth[i]:>11.2g} "
-                f"{self.parity.control_growth[i]:>11.2g}"
+        rows = [
+            (
+                str(i + 1),
+                f"{self.lr[i]:.6g}",
+                f"{torch[i]:.8g}",
+                f"{keras[i]:.8g}",
+                f"{self.parity.growth[i]:.2g}",
+                f"{self.parity.control_growth[i]:.2g}",
             )
+            for i in shown.tolist()
+        ]
+        return WordTable("", (self.arm, "lr", "torch loss", "keras loss", "difference", "controls"), rows)
 
 
 def parity(job: Job, num_steps: int) -> Answer:
@@ -104,8 +118,27 @@ def parity(job: Job, num_steps: int) -> Answer:
     first_seed = [run for run in runs if run.seed == experiment.spec.seeds[0]]
     torch, keras = ([*_losses(runner, first_seed, backend, num_steps)] for backend in BACKEND_NAMES)
     arms = [_compared(*losses) for losses in zip(first_seed[: len(torch)], torch, keras, strict=True)]
-    lines = [arm.verdict() for arm in arms] + [line for arm in arms for line in ("", *arm.lines())]
-    return Answer("\n".join(lines), {"tolerance": TOLERANCE, "arms": [arm.data() for arm in arms]})
+    return Answer(
+        lambda width: parity_text(arms, width), {"tolerance": TOLERANCE, "arms": [arm.data() for arm in arms]}
+    )
+
+
+def parity_text(arms: Sequence[ArmParity], width: int) -> str:
+    """Return a verdict an arm, what it means, and a few of the losses that it rests on."""
+
+    def write(console: Console) -> None:
+        by_meaning = {arm.meaning(): [other.arm for other in arms if other.meaning() == arm.meaning()] for arm in arms}
+        print_list(console, "Verdict", [f"{words.listed(names)}: {meaning}" for meaning, names in by_meaning.items()])
+        print_table(console, WordTable("", _HEADINGS, [arm.row() for arm in arms]), wrapping=0)
+        for arm in arms:
+            print_table(console, arm.steps(), wrapping=0)
+        console.print()
+        steps = max((len(arm.lr) for arm in arms), default=0)
+        apart = f"They part where losses differ by more than {TOLERANCE:g}, relatively, within {steps} steps."
+        controls = "Differences are the largest so far; controls are a backend against itself."
+        print_list(console, "Notes", [apart, controls])
+
+    return rendered(write, width)
 
 
 def _check_comparable(experiment: Experiment) -> None:
@@ -140,8 +173,8 @@ def _losses(runner: Runner, runs: list[RunSpec], backend: BackendName, num_steps
             yield _Losses(planned, controls)
 
 
-def _compared(run: RunSpec, torch: _Losses, keras: _Losses) -> _ArmParity:
+def _compared(run: RunSpec, torch: _Losses, keras: _Losses) -> ArmParity:
     lr = run.schedule.table(Clock(run.steps_per_epoch, run.num_steps)).astype(np.float32)[: len(torch.planned)]
     losses = (torch.planned, keras.planned)
     judged = judge(losses, (torch.controls, keras.controls), tolerance=TOLERANCE)
-    return _ArmParity(run.arm, lr, losses, judged, native=run.optimizer.update_rule == "native")
+    return ArmParity(run.arm, lr, losses, judged, native=run.optimizer.update_rule == "native")

@@ -16,7 +16,7 @@ from clrbench.records import Split
 from clrbench.spec import BackendName, RunSpec
 
 
-def range_test(job: Job, *, dry_run: bool = False) -> Answer:
+def range_test(job: Job, *, dry_run: bool = False, details: bool = False) -> Answer:
     """Make the range tests of an experiment; or estimate the cost only.
 
     They are that of the spec itself, and those that arms take their rates from.
@@ -37,7 +37,7 @@ def range_test(job: Job, *, dry_run: bool = False) -> Answer:
     tests = [_make(runner, group) for group in groups]
     for test in tests:
         write_range_test(test)
-    return range_tests_answer(tests, next_command(experiment))
+    return range_tests_answer(tests, next_command(experiment), details=details)
 
 
 def make_range_tests(runner: Runner) -> dict[str | None, RangeTest]:

@@ -45,7 +45,11 @@ def report(roots: Sequence[Path], *, details: bool = False) -> Answer:
         return _rebuild(ResultsFolder(roots[0]), Asked(details=details))
     sides = [read_side(root) for root in roots]
     code = ExitCode.DONE if all(has_answer(side.summary) for side in sides) else ExitCode.NO_ANSWER
-    return Answer(sides_text(sides), sides_data(sides), code)
+
+    def text(width: int) -> str:
+        return sides_text(sides, width, details=details)
+
+    return Answer(text, sides_data(sides), code)
 
 
 def report_experiment(folder: ResultsFolder, spec: Spec, warnings: Sequence[str], asked: Asked | None = None) -> Answer:
@@ -102,10 +106,14 @@ def write_range_test(test: RangeTest) -> None:
         stamp.write(names, {})
 
 
-def range_tests_answer(tests: Sequence[RangeTest], next_command: str) -> Answer:
+def range_tests_answer(tests: Sequence[RangeTest], next_command: str, *, details: bool = False) -> Answer:
     """Return what range tests come to, and what to try next where one gives no answer."""
     code = ExitCode.DONE if all(test.has_answer for test in tests) else ExitCode.NO_ANSWER
-    return Answer(range_tests_text(tests, next_command), range_tests_data(tests), code)
+
+    def text(width: int) -> str:
+        return range_tests_text(tests, next_command, width, details=details)
+
+    return Answer(text, range_tests_data(tests), code)
 
 
 def _rebuild(folder: ResultsFolder, asked: Asked) -> Answer:
@@ -121,7 +129,7 @@ def _rebuild(folder: ResultsFolder, asked: Asked) -> Answer:
     if not tests:
         raise ResultsError(f"{folder.root}: there are no run files; run clrbench range-test first")
     advice = f"change range_test in {folder.root / SPEC_FILE}, then run clrbench range-test on it"
-    return range_tests_answer(tests, advice)
+    return range_tests_answer(tests, advice, details=asked.details)
 
 
 def _exit_code(reported: Reported, found: Sequence[Ruling], fail_if: FailIf | None) -> ExitCode:

@@ -2,12 +2,14 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from math import isfinite
 from pathlib import Path
+
+from rich.console import Console
 
 from clrbench.analysis.reruns import Likeness, Outcome, Parting, RunTables, compare
 from clrbench.answer import Answer, ExitCode
@@ -22,11 +24,19 @@ from clrbench.execution.task import Task, make_task
 from clrbench.planning.experiment import check_installed
 from clrbench.progress import Display
 from clrbench.records import Dataset, Json
+from clrbench.report.console import WordTable, print_line, print_list, print_table, rendered
+from clrbench.report.words import counted
 from clrbench.spec import BACKEND_NAMES
 from clrbench.spec.messages import nearest
 from clrbench.store import ResultsFolder, StoredRun
 
 MAX_SHOWN_NAMES = 10
+MAX_SHOWN_RUNS = 20
+MAX_EXPLAINED_RUNS = 3
+_RUN_HEADINGS = ("run", "outcome", "status", "updates", "evaluations", "parts at update")
+_PARTING_HEADINGS = ("column", "differ", "largest, at update", "relative, at update", "tolerance")
+_SIGNS = {Outcome.BIT_EQUAL: "+", Outcome.WITHIN_TOLERANCE: "~", Outcome.DIFFERENT: "-"}
+_SEVERITY = {Outcome.BIT_EQUAL: 0, Outcome.WITHIN_TOLERANCE: 1, Outcome.DIFFERENT: 2}
 
 
 @dataclass(frozen=True)
@@ -195,19 +205,32 @@ class _Rerun:
             "new_identity": self.new_identity,
         }
 
-    def lines(self) -> Iterator[str]:
-        """Yield the outcome, and where the two part."""
-        updates, evaluations = (group[0].num_rows for group in (self.likeness.updates, self.likeness.evaluations))
-        head = f"{self.before.folder.name}: {self.likeness.outcome}"
-        yield f"{head} ({self.before.status}; {updates} updates, {evaluations} evaluations)"
+    @property
+    def row(self) -> tuple[str, ...]:
+        """The outcome, and where the two part."""
+        likeness = self.likeness
+        updates, evaluations = (str(group[0].num_rows) for group in (likeness.updates, likeness.evaluations))
+        outcome = f"{_SIGNS[likeness.outcome]} {likeness.outcome}"
+        first = likeness.first_update
+        where = "-" if first is None else f"{first.first_step} ({first.column})"
+        return (self.before.folder.name, outcome, self.before.status, updates, evaluations, where)
+
+    @property
+    def table(self) -> WordTable:
+        """Each column of which something differs; without rows where nothing does."""
+        partings = (*self.likeness.updates, *self.likeness.evaluations)
+        return WordTable("", _PARTING_HEADINGS, [_parting_row(parting) for parting in partings if parting.num_apart])
+
+    def remarks(self) -> Iterator[str]:
+        """Yield what there is to know beside the numbers."""
         if self.new_identity is not None:
             why = "this version counts other entries of a spec, or draws other weights"
             then, now = self.before.provenance.protocol, self.after.provenance.protocol
             if then != now:
                 why = f"it was made by protocol {then}, and this version follows {now}, which gives other numbers"
-            yield f"  clrbench compare would make it anew, as its identity is another one now: {why}"
+            yield f"clrbench compare would make it anew, as its identity is another one now: {why}"
         if self.likeness.outcome is not Outcome.BIT_EQUAL:
-            yield from (f"  {line}" for line in (*_parting_lines(self.likeness), *self._other_lines()))
+            yield from (*_parting_lines(self.likeness), *self._other_lines())
 
     def _other_lines(self) -> Iterator[str]:
         if self.before.status != self.after.status:
@@ -227,16 +250,35 @@ class _Rerun:
 
 def _answer(root: Path, reruns: list[_Rerun]) -> Answer:
     counts = Counter(rerun.likeness.outcome for rerun in reruns)
-    lines = [line for rerun in reruns for line in rerun.lines()]
-    if len(reruns) > 1:
-        summary = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome)
-        lines.insert(0, f"{root}: {len(reruns)} runs made again: {summary}")
     data = {
         "results": str(root),
         "outcomes": {str(outcome): counts[outcome] for outcome in Outcome},
         "runs": [rerun.data(root) for rerun in reruns],
     }
-    return Answer("\n".join(lines), data, ExitCode.FAILED if counts[Outcome.DIFFERENT] else ExitCode.DONE)
+
+    def text(width: int) -> str:
+        return rendered(lambda console: _write(console, root, reruns, counts), width)
+
+    return Answer(text, data, ExitCode.FAILED if counts[Outcome.DIFFERENT] else ExitCode.DONE)
+
+
+def _write(console: Console, root: Path, reruns: Sequence[_Rerun], counts: Mapping[Outcome, int]) -> None:
+    """Print how many runs came out how, a row for each, and what there is to say of the first that did not come out the same."""
+    found = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
+    print_line(console, "Verdict", f"{root}: {counted(len(reruns), 'run')} made again, {found}")
+    ordered = sorted(reruns, key=lambda rerun: -_SEVERITY[rerun.likeness.outcome])
+    print_table(console, WordTable("", _RUN_HEADINGS, [rerun.row for rerun in ordered[:MAX_SHOWN_RUNS]]), wrapping=0)
+    if len(ordered) > MAX_SHOWN_RUNS:
+        print_line(console, "", f"and {counted(len(ordered) - MAX_SHOWN_RUNS, 'more run')}: --json")
+    explained = [rerun for rerun in ordered if any(rerun.remarks())]
+    for rerun in explained[:MAX_EXPLAINED_RUNS]:
+        console.print()
+        print_line(console, "", f"{rerun.before.folder.name}:")
+        print_list(console, "Notes", rerun.remarks())
+        print_table(console, rerun.table, wrapping=0)
+    if len(explained) > MAX_EXPLAINED_RUNS:
+        console.print()
+        print_line(console, "", f"Where {counted(len(explained) - MAX_EXPLAINED_RUNS, 'more run')} part: --json")
 
 
 def _parting_lines(likeness: Likeness) -> Iterator[str]:
@@ -255,17 +297,19 @@ def _parting_lines(likeness: Likeness) -> Iterator[str]:
     if likeness.hits_apart:
         which = "1 test row is" if likeness.hits_apart == 1 else f"{likeness.hits_apart} test rows are"
         yield f"{which} right at the end of one of the two alone"
-    yield from (_parting_words(parting) for parting in (*likeness.updates, *likeness.evaluations) if parting.num_apart)
 
 
-def _parting_words(parting: Parting) -> str:
-    number = f"{parting.column}: {parting.num_apart} of {parting.num_rows} differ"
+def _parting_row(parting: Parting) -> tuple[str, ...]:
+    differ = f"{parting.num_apart} of {parting.num_rows}"
     if not isfinite(parting.largest_absolute):
-        return f"{number}; after update {parting.largest_absolute_step} one of the two is nan or infinite"
+        broken = f"nan or infinite at {parting.largest_absolute_step}"
+        return (parting.column, differ, broken, "-", "- beyond")
     return (
-        f"{number}, by at most {parting.largest_absolute:.3g} (update {parting.largest_absolute_step}), relatively "
-        f"{parting.largest_relative:.3g} (update {parting.largest_relative_step})"
-        f"{'' if parting.within else '; beyond the tolerance'}"
+        parting.column,
+        differ,
+        f"{parting.largest_absolute:.3g} at {parting.largest_absolute_step}",
+        f"{parting.largest_relative:.3g} at {parting.largest_relative_step}",
+        "+ within" if parting.within else "- beyond",
     )
 
 

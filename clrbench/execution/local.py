@@ -24,6 +24,7 @@ from clrbench.backends.protocol import Backend
 from clrbench.errors import BackendError, ClrbenchError
 from clrbench.execution.executor import THREAD_VARIABLES, Resources, Watch
 from clrbench.execution.task import Outcome, Task, execute
+from clrbench.silence import silence_libraries
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -212,6 +213,7 @@ _this_worker: list[_Worker] = []
 
 
 def _start_worker(worker: _Worker, lifeline: Connection) -> None:
+    silence_libraries()
     _handle_signals(lambda _signal, _frame: None)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, NOT_FOR_WORKERS)
     # A process that a function of the user's own starts must not ignore them as well.

@@ -7,6 +7,7 @@ from pathlib import Path
 from clrbench.analysis.glance import BackendGlance, Glance, Judged, RateFound, TimeToTarget, Use
 from clrbench.analysis.tables import Findings
 from clrbench.report import words
+from clrbench.report.console import KEPT_TOGETHER
 from clrbench.report.looks import look_remarks
 from clrbench.report.values import Values
 from clrbench.spec import Length, Schedule
@@ -53,7 +54,7 @@ def asked_line(answer: Glance) -> str:
     rows = f", {answer.train_rows} rows" if answer.train_rows else ""
     return (
         f"{spec.name}: {spec.model.name} on {Path(spec.data.dataset).name}{rows}, {optimizers}, batch {batches}, "
-        f"{lengths}, {words.counted(len(spec.seeds), 'seed')}; {_unit_words(spec.verdict.metric)}"
+        f"{lengths}, {words.counted(len(spec.seeds), 'seed')}; {measured_words(spec.verdict.metric)}"
     )
 
 
@@ -233,9 +234,10 @@ def _rate(rate: float | None) -> str:
     return "not known" if rate is None else f"{rate:.3g}"
 
 
-def _unit_words(metric: str) -> str:
+def measured_words(metric: str) -> str:
+    """Return what is measured and its unit, which stay on one line: `accuracy in %`."""
     unit = Values.of(metric, 0).unit
-    return f"{metric.rpartition('_')[2]} in {unit}"
+    return f"{metric.rpartition('_')[2]} in {unit}".replace(" ", KEPT_TOGETHER)
 
 
 def gist(warning: str) -> str:

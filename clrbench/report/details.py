@@ -1,8 +1,7 @@
 """All that stands behind the answer: as tables of words, and as short sentences on how to read them."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +11,9 @@ from clrbench.analysis.glance import Glance
 from clrbench.analysis.tables import Findings
 from clrbench.planning.advice import comparisons
 from clrbench.report import words
+from clrbench.report.console import WordTable
 from clrbench.report.exploratory import CYCLE_HEADINGS, TARGET_HEADINGS, cycle_rows, target_rows
 from clrbench.report.values import Values
-
-
-@dataclass(frozen=True)
-class WordTable:
-    """A table whose cells are words."""
-
-    caption: str
-    headings: tuple[str, ...]
-    rows: Sequence[Sequence[str]]
 
 
 def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:

@@ -12,7 +12,8 @@ from clrbench.analysis.glance import Glance
 from clrbench.analysis.tables import TABLES, Findings
 from clrbench.records import Provenance
 from clrbench.report import answer as said
-from clrbench.report.details import WordTable, detail_tables, notes
+from clrbench.report.console import WordTable
+from clrbench.report.details import detail_tables, notes
 from clrbench.report.figures.curves import by_backend
 from clrbench.report.figures.forest import draw_forest, forest_alt
 from clrbench.report.figures.plot import DrawnPlot

@@ -4,19 +4,43 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
+from rich.console import Console
+from rich.text import Text
 
 from clrbench.analysis.bounds import RangeTest, accuracy_column, curve_table, is_exponential
 from clrbench.analysis.course import Course
+from clrbench.analysis.metrics import is_accuracy
+from clrbench.answer import PLAIN_COLUMNS
 from clrbench.rates import Rates, Tried
 from clrbench.records import Json
+from clrbench.report.console import WordTable, print_line, print_list, print_table, rendered
 from clrbench.report.text_curve import TextAxis, text_curve
+from clrbench.report.values import Values
 from clrbench.report.words import counted, metric_label
 from clrbench.store.bounds import rates_to_json
 
+_REMARK_COLUMN = 4
 
-def range_tests_text(tests: Sequence[RangeTest], next_command: str) -> str:
-    """Return the rates or the refusal of each backend, its curve, and what to try where a range test gives no answer."""
-    return "\n\n".join("\n".join(_lines(test, next_command)) for test in tests)
+
+def range_tests_text(
+    tests: Sequence[RangeTest], next_command: str, width: int = PLAIN_COLUMNS, *, details: bool = False
+) -> str:
+    """Return what range tests come to: the rates or the refusal of each backend, what was tried, and where files are.
+
+    Args:
+        tests: One or more.
+        next_command: What to try where one gives no answer.
+        width: Columns of the terminal.
+        details: Whether trainings of every length are shown, and the curve.
+    """
+
+    def write(console: Console) -> None:
+        for number, test in enumerate(tests):
+            if number:
+                console.print()
+            _write(console, test, next_command, details=details)
+
+    return rendered(write, width)
 
 
 def range_tests_data(tests: Sequence[RangeTest]) -> dict[str, Json]:
@@ -38,67 +62,78 @@ def rates_sentence(backend: str, rates: Rates) -> str:
         return f"{backend}: no rates can be named: {rates.reason}"
     base_lr, max_lr = rates.bounds
     base = f"base_lr {base_lr:g}" if rates.base_lr is not None else f"base_lr not known (cycles from {base_lr:g})"
-    how = "read off the curve"
-    if rates.confirmed:
-        how = f"confirmed by {counted(len(rates.constants) + len(rates.triangles), 'rate')} trained at"
-    seeds = counted(len(rates.seed_max_lr), "seed")
-    return f"{backend}: {base}, max_lr {max_lr:g}, constant {rates.constant:g}; {how}. Sweep: {seeds}."
+    how = f"confirmed over {rates.num_steps} updates" if rates.confirmed else "not confirmed, read off the curve"
+    return f"{backend}: {base}, max_lr {max_lr:g}, constant_lr {rates.constant:g}; {how}"
 
 
-def _lines(test: RangeTest, next_command: str) -> Iterator[str]:
-    for backend, course in test.courses.items():
-        yield rates_sentence(backend, course.rates)
-        yield from _evidence_lines(course)
+def _write(console: Console, test: RangeTest, next_command: str, *, details: bool) -> None:
+    courses = test.courses
+    print_list(console, "Rates", [rates_sentence(name, course.rates) for name, course in courses.items()])
+    for name, course in courses.items():
+        print_table(console, _tried_table(name, course, every_length=details), wrapping=_REMARK_COLUMN)
+    console.print()
+    print_list(console, "Sweep", filter(None, [_sweep_words(name, course.rates) for name, course in courses.items()]))
+    print_list(
+        console, "Notes", [f"{name}: {text}" for name, course in courses.items() for text in course.rates.caveats]
+    )
     if not test.has_answer:
-        yield f"Next: {next_command}"
-    for course in test.courses.values():
-        yield from _text_curve(course)
-    yield from ["", f"Curve, rates and plot: {test.folder.root}"]
+        print_line(console, "Next", next_command)
+    for course in courses.values() if details else ():
+        for line in _text_curve(course):
+            console.print(Text(line), soft_wrap=True)
+    print_line(console, "Files", f"{test.folder.root} (curve, rates, plot)")
 
 
-def _evidence_lines(course: Course) -> Iterator[str]:
-    """Yield what the rates rest on: limits found, rates tried with what they reached, and what to know before relying on them."""
-    rates = course.rates
-    if rates.found and rates.limits is not None:
-        low, high = rates.limits
-        yield f"  swept from {low:g} to {high:g}, around the best of {counted(len(rates.finds), 'decade')} tried"
-    balanced = ", balanced accuracy" if course.problem.floor.balanced else ""
-    arm_steps = course.problem.arm_steps
-    for name, tried, chosen in (
-        ("constant", rates.constants, rates.constant_lr),
-        ("triangles up to", rates.triangles, rates.max_lr),
-    ):
-        if tried:
-            steps = max(one.num_steps for one in tried)
-            longest = [one for one in tried if one.num_steps == steps]
-            why = _why(longest, chosen, longer=arm_steps is not None and arm_steps > steps)
-            yield f"  {name}, {steps} updates{balanced}: {_reached(longest, chosen)}{why}"
-    for caveat in rates.caveats:
-        yield f"  note: {caveat}"
-
-
-def _reached(tried: Sequence[Tried], chosen: float | None) -> str:
-    """Return what each rate reached, the one chosen marked: `0.01 .931, 0.0178 .942*`."""
-    ordered = sorted(tried, key=lambda one: one.lr)
-    return ", ".join(f"{one.lr:g} {_outcome_words(one)}{'*' * (one.lr == chosen)}" for one in ordered)
-
-
-def _why(tried: Sequence[Tried], chosen: float | None, *, longer: bool) -> str:
-    """Return why the rate chosen is not the one that reached most, where it is not."""
-    at_chosen = [one.accuracy for one in tried if one.lr == chosen]
-    best = max((one for one in tried if np.isfinite(one.accuracy)), key=lambda one: one.accuracy, default=None)
-    if best is None or not at_chosen or not at_chosen[0] < best.accuracy:
+def _sweep_words(backend: str, rates: Rates) -> str:
+    """Return where the sweep went, and how its limits were found; empty where there was none."""
+    if rates.limits is None:
         return ""
-    if chosen is not None and chosen > best.lr:
-        return " (*hardly worse than the best)"
-    return " (*lower, as the arms are longer)" if longer else " (*lower, and hardly worse than the best)"
+    low, high = rates.limits
+    found = f"; limits found by trying {counted(len(rates.finds), 'decade')}" if rates.found else ""
+    return f"{backend}: {low:g} to {high:g}, {counted(len(rates.seed_max_lr), 'seed')}{found}"
 
 
-def _outcome_words(one: Tried) -> str:
+def _tried_table(backend: str, course: Course, *, every_length: bool) -> WordTable:
+    """Return the rates tried with what they reached; those of the longest trainings, or of all."""
+    rates, problem = course.rates, course.problem
+    metric = "validation_balanced_accuracy" if problem.floor.balanced else "validation_accuracy"
+    if not any(np.isfinite(one.accuracy) for one in (*rates.constants, *rates.triangles)):
+        metric = "validation_loss"
+    values = Values.of(metric, sum(problem.class_counts))
+    rows = []
+    for kind, tried, chosen in (
+        ("constant", rates.constants, rates.constant_lr),
+        ("triangles to", rates.triangles, rates.max_lr),
+    ):
+        longest = max((one.num_steps for one in tried), default=0)
+        is_longer = problem.arm_steps is not None and problem.arm_steps > longest
+        rivals = [one for one in tried if one.num_steps == longest]
+        for one in sorted(tried if every_length else rivals, key=lambda one: (one.num_steps, one.lr)):
+            is_chosen = one.lr == chosen and one.num_steps == longest
+            remark = f"* chosen{_why(one, rivals, is_longer=is_longer)}" if is_chosen else _fate(one)
+            rows.append([kind, f"{one.lr:g}", str(one.num_steps), _reached(one, values), remark])
+    return WordTable("", (backend, "rate", "updates", values.heading, ""), rows)
+
+
+def _reached(one: Tried, values: Values) -> str:
     if not np.isfinite(one.loss):
-        return "diverged"
-    value = f"loss {one.loss:.3g}" if np.isnan(one.accuracy) else f"{one.accuracy:.3f}".removeprefix("0")
-    return f"{value} (collapsed)" if one.collapsed else value
+        return "-"
+    return values.value(one.accuracy if is_accuracy(values.metric) else one.loss)
+
+
+def _fate(one: Tried) -> str:
+    """Return what became of trainings that did not go well."""
+    if not np.isfinite(one.loss):
+        return "- diverged"
+    return "- collapsed" if one.collapsed else ""
+
+
+def _why(chosen: Tried, rivals: Sequence[Tried], *, is_longer: bool) -> str:
+    """Return why the rate chosen is not the one that reached most, where it is not."""
+    best = max((one for one in rivals if np.isfinite(one.accuracy)), key=lambda one: one.accuracy, default=None)
+    if best is None or not chosen.accuracy < best.accuracy:
+        return ""
+    return ", as the arms are longer" if chosen.lr < best.lr and is_longer else ", hardly worse than the best"
 
 
 def _text_curve(course: Course) -> Iterator[str]:

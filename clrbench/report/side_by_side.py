@@ -5,20 +5,37 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from rich.console import Console
 
 from clrbench.analysis.comparison import COMPARISON_COLUMNS, Comparison, read_rows
 from clrbench.analysis.metrics import is_accuracy
+from clrbench.answer import PLAIN_COLUMNS
 from clrbench.records import Json
 from clrbench.report import words
-from clrbench.report.answer import NOTHING_TO_COMPARE
+from clrbench.report.answer import NOTHING_TO_COMPARE, gist, measured_words, verdict_words
+from clrbench.report.console import WordTable, print_line, print_list, print_table, rendered
+from clrbench.report.standings import difference_words
 from clrbench.report.text import json_rows
+from clrbench.report.values import Values
 from clrbench.spec import Spec
 from clrbench.store import ResultsFolder
 
 WARNINGS_FILE, WARNING_COLUMN = "warnings.csv", "warning"
 """What a report warned of, before training and after it: a row a warning."""
 _KEYS = ("backend", "candidate", "baseline")
+_EVIDENCE_COLUMNS = ("untuned", "adjusted_p_value", "comparisons", "rows")
+_COUNTS_WIDTH = 90
+"""From so many columns on, the table shows how many pairs were won, tied and lost."""
 _SUMMARY_COLUMNS = ("backend", "arm", "runs", "diverged")
+
+
+@dataclass(frozen=True)
+class SideVerdict:
+    """A comparison, whether its baseline is untuned, and its Holm-adjusted p-value."""
+
+    row: Comparison
+    untuned: bool
+    p_value: float
 
 
 @dataclass(frozen=True)
@@ -27,21 +44,38 @@ class Side:
 
     Attributes:
         comparison: The rows of comparison.csv in the metric of the verdict.
-        untuned: Of each of them, whether its baseline is untuned.
+        evidence: What stands behind each of them, in the same order.
         warnings: All that the report of the experiment warned of.
     """
 
     folder: Path
     spec: Spec
     comparison: pd.DataFrame
-    untuned: list[bool]
+    evidence: pd.DataFrame
     summary: pd.DataFrame
     warnings: list[str]
 
     @property
-    def verdicts(self) -> Iterator[tuple[Comparison, bool]]:
-        """Each comparison, and whether its baseline is untuned."""
-        return zip(read_rows(Comparison, self.comparison), self.untuned, strict=True)
+    def untuned(self) -> list[bool]:
+        """Of each comparison, whether its baseline is untuned."""
+        return self.evidence["untuned"].eq(True).tolist()
+
+    @property
+    def verdicts(self) -> Iterator["SideVerdict"]:
+        """Each comparison."""
+        rows, p_values = read_rows(Comparison, self.comparison), self.evidence["adjusted_p_value"].tolist()
+        return map(SideVerdict, rows, self.untuned, p_values)
+
+    @property
+    def comparisons(self) -> int:
+        """How many comparisons share the risk."""
+        return int(self.evidence["comparisons"].max()) if len(self.evidence) else 0
+
+    @property
+    def values(self) -> Values:
+        """How the metric of the verdict is written."""
+        rows = self.evidence["rows"].fillna(0)
+        return Values.of(self.spec.verdict.metric, int(rows.max()) if len(rows) else 0)
 
     @property
     def heading(self) -> str:
@@ -50,8 +84,9 @@ class Side:
         arms = [spec.resolved_arm(name) for name in spec.arms]
         batches = " or ".join(dict.fromkeys(str(arm.batch_size) for arm in arms))
         durations = " or ".join(dict.fromkeys(str(arm.duration) for arm in arms))
-        trained = f"{spec.model.name} on {spec.data.dataset}, batch size {batches}, {durations}"
-        return f"{spec.name} ({self.folder}): {trained}, {words.counted(len(spec.seeds), 'seed')}"
+        trained = f"{spec.model.name} on {spec.data.dataset}, batch {batches}, {durations}"
+        asked = f"{spec.name} ({self.folder}): {trained}, {words.counted(len(spec.seeds), 'seed')}"
+        return f"{asked}; {measured_words(spec.verdict.metric)}, {_margin_words(spec)}"
 
 
 def read_side(root: Path) -> Side:
@@ -65,25 +100,33 @@ def read_side(root: Path) -> Side:
     comparison = folder.read_table("comparison.csv", COMPARISON_COLUMNS)
     summary = folder.read_table("summary.csv", (*_SUMMARY_COLUMNS, f"{spec.verdict.metric}_mean"))
     primary = comparison[comparison["metric"] == spec.verdict.metric].reset_index(drop=True)
-    evidence = folder.read_table("evidence.csv", (*_KEYS, "untuned"))
-    untuned = primary.merge(evidence[[*_KEYS, "untuned"]], on=list(_KEYS), how="left")["untuned"]
+    evidence = folder.read_table("evidence.csv", (*_KEYS, *_EVIDENCE_COLUMNS))
+    behind = primary[list(_KEYS)].merge(evidence[[*_KEYS, *_EVIDENCE_COLUMNS]], on=list(_KEYS), how="left")
     warnings = folder.read_table(WARNINGS_FILE, (WARNING_COLUMN,))[WARNING_COLUMN]
-    return Side(root, spec, primary, untuned.eq(True).tolist(), summary, [str(warning) for warning in warnings])
+    return Side(root, spec, primary, behind, summary, [str(warning) for warning in warnings])
 
 
-def sides_text(sides: Sequence[Side]) -> str:
-    """Return a row for each experiment, backend, candidate and baseline, whatever came out, in the order given."""
-    rows = [[_cells(row, untuned=untuned) for row, untuned in side.verdicts] for side in sides]
-    widths = [max(map(len, column)) for column in zip(*(cells for side in rows for cells in side), strict=True)]
-    lines = ["Candidate - baseline, an experiment after the other; each stands for itself, nothing is pooled."]
-    for side, found in zip(sides, rows, strict=True):
-        verdict = side.spec.verdict
-        metric, level = words.capitalised(verdict.metric), words.level_words(verdict.alpha)
-        rule = f"{level} intervals of each alone, verdicts by Holm's method, {words.margin_words(verdict.margin)}:"
-        lines += ["", side.heading, f"  {metric}, {rule}"]
-        lines += ["  " + "  ".join(map(str.ljust, cells, widths)).rstrip() for cells in found]
-        lines += [f"  {sentence}" for sentence in _remarks(side)]
-    return "\n".join(lines)
+def sides_text(sides: Sequence[Side], width: int = PLAIN_COLUMNS, *, details: bool = False) -> str:
+    """Return a table for each experiment, whatever came out, in the order given.
+
+    Args:
+        sides: The experiments.
+        width: Columns of the terminal.
+        details: Whether warnings are whole, with what to do about them.
+    """
+
+    def write(console: Console) -> None:
+        print_line(console, "", "Candidate - baseline, each experiment for itself; nothing is pooled.")
+        for side in sides:
+            console.print()
+            print_line(console, "", side.heading)
+            print_table(console, _table(side, counts=console.width >= _COUNTS_WIDTH), wrapping=1)
+            for remark in _remarks(side):
+                print_line(console, "", remark)
+            warnings = side.warnings if details else map(gist, side.warnings)
+            print_list(console, "Warnings", warnings)
+
+    return rendered(write, width)
 
 
 def sides_data(sides: Sequence[Side]) -> dict[str, Json]:
@@ -107,11 +150,20 @@ def sides_data(sides: Sequence[Side]) -> dict[str, Json]:
     }
 
 
-def _cells(row: Comparison, *, untuned: bool) -> list[str]:
-    said = words.comparison_words(row)
-    difference = said.difference if row.pairs else "no pair"
-    versus = f"{row.candidate} - {words.baseline_words(row.baseline, untuned=untuned)}"
-    return [row.backend, versus, difference, said.ends, said.p_value, said.counts, row.verdict]
+def _table(side: Side, *, counts: bool) -> WordTable:
+    """Return every comparison of an experiment; with `counts` also how many pairs were won, tied and lost."""
+    p_value = "p" if side.comparisons <= 1 else "Holm p"
+    level = words.level_words(side.spec.verdict.alpha)
+    won = ("won, tied, lost",) if counts else ()
+    headings = ("backend", "candidate - baseline", f"difference, {level} CI", p_value, *won, "verdict")
+    rows = []
+    for one in side.verdicts:
+        row = one.row
+        versus = f"{row.candidate} - {words.baseline_words(row.baseline, untuned=one.untuned)}"
+        numbers = [difference_words(row, side.values), f"{one.p_value:.2g}" if row.pairs else "-"]
+        won_cell = [f"{row.wins}, {row.ties}, {row.losses}"] if counts else []
+        rows.append([row.backend, versus, *numbers, *won_cell, verdict_words(row.verdict)])
+    return WordTable("", headings, rows)
 
 
 def _remarks(side: Side) -> Iterator[str]:
@@ -121,5 +173,10 @@ def _remarks(side: Side) -> Iterator[str]:
     favour = "" if is_accuracy(metric) else ", which favours the arm"
     for divergence in words.divergences(side.summary):
         yield f"{divergence.sentence}; {words.divergence_rule(metric)}{favour}."
-    for warning in side.warnings:
-        yield f"Warning: {warning}"
+
+
+def _margin_words(spec: Spec) -> str:
+    margin = spec.verdict.margin
+    if margin is None or not is_accuracy(spec.verdict.metric):
+        return words.margin_words(margin)
+    return f"margin {100 * margin:.10g} points"

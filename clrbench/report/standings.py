@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from clrbench.analysis.comparison import Comparison
 from clrbench.analysis.glance import BackendGlance, Glance, Standing
 from clrbench.report import answer as said
 from clrbench.report import words
@@ -82,7 +83,7 @@ def _row(one: Standing, values: Values, targets: Sequence[tuple[str, float]]) ->
     return StandingRow(
         label=one.label,
         mean=_mean_words(one, values),
-        difference=_difference_words(one, values),
+        difference=difference_words(row, values) if row else "(baseline)" if one.is_baseline else "-",
         p_value=f"{evidence.adjusted_p_value:.2g}" if evidence is not None and compared else "",
         verdict="" if row is None else said.verdict_words(row.verdict),
         times=tuple(times.get(target, "-") for target in targets),
@@ -90,10 +91,8 @@ def _row(one: Standing, values: Values, targets: Sequence[tuple[str, float]]) ->
     )
 
 
-def _difference_words(one: Standing, values: Values) -> str:
-    row = one.comparison
-    if row is None:
-        return "(baseline)" if one.is_baseline else "-"
+def difference_words(row: Comparison, values: Values) -> str:
+    """Return a mean difference and its interval, such as `+0.91 [+0.50, +1.32]`."""
     if not row.pairs:
         return "no pair"
     ends = f"[{values.difference(row.ci_low)}, {values.difference(row.ci_high)}]"

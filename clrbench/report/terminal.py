@@ -1,11 +1,9 @@
 """The answer of an experiment as a terminal shows it: tables that fit its width, plain where there is no terminal."""
 
-import io
 import math
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from textwrap import shorten, wrap
+from textwrap import shorten
 
 from rich.console import Console
 from rich.table import Table
@@ -15,50 +13,28 @@ from clrbench.analysis.comparison import Comparison
 from clrbench.analysis.glance import Glance, Standing
 from clrbench.analysis.tables import Findings
 from clrbench.report import answer as said
-from clrbench.report.details import WordTable, detail_tables, notes
+from clrbench.report.console import (
+    LABEL_COLUMNS,
+    MAX_TEXT_WIDTH,
+    plain_table,
+    print_line,
+    print_list,
+    rendered,
+    word_table,
+)
+from clrbench.report.details import detail_tables, notes
 from clrbench.report.export.command import export_line
 from clrbench.report.standings import StandingsTable, standings_table
 
 LAYOUT_WIDTHS = (40, 60, 80, 90, 100, 110, 130, 160)
 """Columns that an answer is laid out for; a terminal shows the widest that fits."""
-MIN_WIDTH = LAYOUT_WIDTHS[0]
 BAR_WIDTH = 110
 """From so many columns on, each interval is also drawn as a bar."""
 TARGETS_WIDTH = 90
 """From so many columns on, the table shows when each arm reached the targets."""
-MAX_TEXT_WIDTH = 100
-"""A sentence is not drawn out over a wider terminal."""
 MAX_WARNINGS = 3
 _BAR_CHARACTERS = 8
-_LABEL_COLUMNS = 10
-_CODE = "\x1b\\[[0-9;]*m"
 _COLOURS = {"better": "green", "worse": "red", "equivalent": "cyan", "no difference shown": "", "cannot tell": "yellow"}
-
-
-def rendered(write: Callable[[Console], None], width: int) -> str:
-    """Return what is written to a console of so many columns, with the codes that colour it."""
-    file = io.StringIO()
-    console = Console(
-        file=file,
-        width=max(width, MIN_WIDTH),
-        force_terminal=True,
-        color_system="standard",
-        highlight=False,
-        legacy_windows=False,
-    )
-    write(console)
-    return "\n".join(_without_end(line) for line in file.getvalue().splitlines())
-
-
-def plain(text: str) -> str:
-    """Return a text without the codes that colour it."""
-    return re.sub(_CODE, "", text)
-
-
-def _without_end(line: str) -> str:
-    """Return a line without the spaces at its end, which codes may stand among."""
-    text, end = re.fullmatch(rf"(.*?)((?: |{_CODE})*)", line).groups()  # type: ignore[union-attr]
-    return text + end.replace(" ", "")
 
 
 def answer_text(
@@ -76,20 +52,20 @@ def answer_text(
     """
 
     def write(console: Console) -> None:
-        _print(console, "", said.asked_line(answer))
-        _print_list(console, "Rates", said.rate_lines(answer))
-        _print_list(console, "Verdict", said.beat_lines(answer, findings))
+        print_line(console, "", said.asked_line(answer))
+        print_list(console, "Rates", said.rate_lines(answer))
+        print_list(console, "Verdict", said.beat_lines(answer, findings))
         for backend in answer.backends:
             console.print()
             console.print(fitting_table(console, standings_table(answer, backend)))
         console.print()
-        _print_list(console, "Use it", [*said.use_lines(answer), export_line(root, findings.spec, answer)])
+        print_list(console, "Use it", [*said.use_lines(answer), export_line(root, findings.spec, answer)])
         if details:
             _write_details(console, answer, findings)
-            _print_list(console, "Warnings", warnings)
+            print_list(console, "Warnings", warnings)
         else:
             _write_warnings(console, warnings)
-        _print(console, "Page", str(root / "report.html"))
+        print_line(console, "Page", str(root / "report.html"))
 
     return rendered(write, width)
 
@@ -105,7 +81,7 @@ def fitting_table(console: Console, table: StandingsTable) -> Table:
 
 
 def _standings(table: StandingsTable, *, bar: bool, targets: bool) -> Table:
-    shown = _plain_table()
+    shown = plain_table()
     headings = table.headings if targets else table.headings[: len(table.headings) - len(table.targets)]
     for number, heading in enumerate(headings):
         indent = " " * (_BAR_CHARACTERS + 1) if bar and heading == table.difference else ""
@@ -120,16 +96,6 @@ def _standings(table: StandingsTable, *, bar: bool, targets: bool) -> Table:
             drawn = "" if comparison is None or not comparison.pairs else interval_bar(comparison, span)
             cells[table.difference] = Text(f"{drawn:<{_BAR_CHARACTERS}} {row.difference}")
         shown.add_row(*(cells[heading] for heading in headings))
-    return shown
-
-
-def word_table(table: WordTable) -> Table:
-    """Return a table of words as a terminal shows it."""
-    shown = _plain_table(title=Text(table.caption, style="bold"))
-    for heading in table.headings:
-        shown.add_column(heading, overflow="fold")
-    for row in table.rows:
-        shown.add_row(*(Text(cell) for cell in row))
     return shown
 
 
@@ -155,10 +121,6 @@ def interval_bar(row: Comparison, span: tuple[float, float]) -> str:
     return "".join(cells)
 
 
-def _plain_table(title: Text | None = None) -> Table:
-    return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", title=title, title_justify="left")
-
-
 def _span(standings: Sequence[Standing]) -> tuple[float, float]:
     """Return the ends of an axis that holds zero and every interval."""
     rows = [one.comparison for one in standings if one.comparison]
@@ -171,7 +133,7 @@ def _write_details(console: Console, answer: Glance, findings: Findings) -> None
         console.print()
         console.print(word_table(table))
     console.print()
-    _print_list(console, "Notes", notes(answer, findings))
+    print_list(console, "Notes", notes(answer, findings))
 
 
 def _write_warnings(console: Console, warnings: Sequence[str]) -> None:
@@ -179,26 +141,6 @@ def _write_warnings(console: Console, warnings: Sequence[str]) -> None:
     shown = [said.gist(warning) for warning in warnings[:MAX_WARNINGS]]
     more = f" ({len(warnings) - len(shown)} more: --details)" if len(warnings) > len(shown) else ""
     ends = [""] * (len(shown) - 1) + [more]
-    room = min(console.width, MAX_TEXT_WIDTH) - _LABEL_COLUMNS
+    room = min(console.width, MAX_TEXT_WIDTH) - LABEL_COLUMNS
     lines = [shorten(line, room - len(end), placeholder=" ...") + end for line, end in zip(shown, ends, strict=False)]
-    _print_list(console, "Warnings", lines)
-
-
-def _print_list(console: Console, label: str, lines: Iterable[str]) -> None:
-    """Print lines beside a label that stands before the first of them."""
-    for number, line in enumerate(lines):
-        _print(console, "" if number else label, line, indent=_LABEL_COLUMNS)
-
-
-def _print(console: Console, label: str, line: str, indent: int = 0) -> None:
-    """Print a line after its label, the rest of one that is too long below it."""
-    indent = _LABEL_COLUMNS if label else indent
-    below = indent or 2
-    first = (f"{label:<{indent}}", "bold" if label else "")
-    for number, part in enumerate(
-        wrap(line, min(console.width, MAX_TEXT_WIDTH) - below, break_long_words=False, break_on_hyphens=False)
-    ):
-        console.print(
-            Text.assemble(" " * below if number else first, part),
-            soft_wrap=True,
-        )
+    print_list(console, "Warnings", lines)

@@ -31,7 +31,11 @@ def test_range_test_writes_curve_bounds_and_plot(tested: tuple[Path, str]) -> No
     bounds = json.loads((folder / "bounds.json").read_text())["torch"]
     assert 0.001 <= bounds["triangle_base_lr"] < bounds["max_lr"] <= 2.0
     assert bounds["confirmed"] is True
-    assert f"max_lr {bounds['max_lr']:g}, constant {bounds['constant_lr']:g}; confirmed by " in stdout.splitlines()[0]
+    rates = f"max_lr {bounds['max_lr']:g}, constant_lr {bounds['constant_lr']:g}; confirmed over "
+    assert rates in stdout.splitlines()[0]
+    assert stdout.count("* chosen") == 2
+    assert "\x1b" not in stdout
+    assert max(map(len, stdout.splitlines())) <= 100
     curve = pd.read_csv(folder / "curve.csv")
     assert ",".join(curve) == "backend,seed,step,lr,train_loss,train_accuracy,validation_loss,validation_accuracy"
     assert len(curve) == 2 * 120
@@ -95,7 +99,7 @@ def test_without_an_answer_compare_and_range_test_exit_with_3_and_say_why(clrben
         done = clrbench(command, spec, "--workers", 1)
         assert done.returncode == 3
         assert "torch: no rates can be named: " in done.stdout
-        assert f"clrbench range-test {spec}" in done.stdout
+        assert f"clrbench range-test {spec}" in " ".join(done.stdout.split())
     bounds = json.loads((tmp_path / "results/quick/range-test/bounds.json").read_text())["torch"]
     assert (bounds["base_lr"], bounds["max_lr"]) == (None, None)
     assert bounds["reason"]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from clrbench.planning.experiment import Experiment, open_experiment
 from clrbench.planning.runs import own_range_test, range_test_runs, training_runs
 from clrbench.progress import Display
 from clrbench.records import Evaluation, Hits, RunLog, Split, StepLog, Timing
+from clrbench.report.console import plain
 from clrbench.spec import RunSpec, to_yaml
 from clrbench.store import ResultsFolder, StoredRun
 from clrbench.store.files import SEAL, to_sealed_json
@@ -133,6 +135,9 @@ def test_all_runs_come_out_bit_equal_and_the_folder_is_not_touched(results: Path
     assert every_byte(results) == before
 
 
+SIGNED = ("+ bit-equal", "~ within tolerance", "- different")
+
+
 def quietly(root: Path, run_id: str | None = None, *, every: bool = False, setup: Setup | None = None) -> Answer:
     return verification.verify(
         root,
@@ -168,27 +173,27 @@ def test_runs_that_come_out_otherwise_are_named_with_where_they_part(results: Pa
     before = every_byte(root)
     found = quietly(root, every=True, setup=Setup(open_executor=one_worker))
     assert found.exit_code == ExitCode.FAILED
-    first, *lines = found.text.splitlines()
-    assert first == f"{root}: 4 runs made again: 2 bit-equal, 1 within tolerance, 1 different"
-    heads = [line for line in lines if not line.startswith(" ")]
-    assert [head.partition(": ")[2].partition(" (")[0] for head in heads] == [
-        "within tolerance",
-        "different",
-        "bit-equal",
-        "bit-equal",
+    text = plain(found.shown(100))
+    said = " ".join(text.split())
+    assert said.startswith(f"Verdict {root}: 4 runs made again, 2 bit-equal, 1 within tolerance, 1 different run ")
+    rows = [line for line in text.splitlines() if line.startswith("torch-") and not line.endswith(":")]
+    assert [signed for row in rows for signed in SIGNED if signed in row] == [
+        "- different",
+        "~ within tolerance",
+        "+ bit-equal",
+        "+ bit-equal",
     ]
-    constant, shorter = ("\n".join(lines).split("torch-")[number] for number in (1, 2))
-    assert "its identity is another one now" in constant
-    assert "they part at update 5 (train_loss)\n" in constant
-    assert "as other arithmetic rounds" in constant
-    assert "train_loss: 1 of 32 differ, by at most" in constant
-    assert "nothing differs in what was recorded of how the two were made" in constant
-    assert "they part at update 11 (train_loss)\n" in shorter
-    assert "does so by 0.5, relatively: more than rounding" in shorter
-    assert "train_loss: 6 of 16 differ" in shorter
-    assert "beyond the tolerance" in shorter
+    assert rows[0].endswith("11 (train_loss)")
+    assert rows[1].endswith("5 (train_loss)")
+    shorter, constant = text.split(":\n")[-2:]
+    assert "its identity is another one now" in " ".join(constant.split())
+    assert "as other arithmetic rounds" in " ".join(constant.split())
+    assert re.search(r"train_loss +1 of 32 +\S+ at 5 +\S+ at 5 +\+ within", constant)
+    assert "nothing differs in what was recorded of how the two were made" in " ".join(constant.split())
+    assert "does so by 0.5, relatively: more than rounding" in " ".join(shorter.split())
+    assert re.search(r"train_loss +6 of 16 .* - beyond", shorter)
     assert "test_accuracy 0." in shorter.partition("last evaluation: ")[2]
-    assert "versions.torch 0.1 then, " in shorter.partition("made with other things: ")[2]
+    assert "versions.torch 0.1 then, " in " ".join(shorter.partition("made with other things: ")[2].split())
     assert every_byte(root) == before
 
 
@@ -202,7 +207,7 @@ def test_a_run_whose_test_rows_are_others_is_different_even_where_its_losses_are
     found = quietly(root, run_of(root, "shorter").folder.name)
     assert found.exit_code == ExitCode.FAILED
     assert found.data["runs"][0]["test_rows_apart"] == 1
-    assert "  1 test row is right at the end of one of the two alone" in found.text.splitlines()
+    assert "1 test row is right at the end of one of the two alone" in plain(found.shown(100))
 
 
 @pytest.mark.parametrize("code", [ExitCode.FAILED, ExitCode.DONE])

@@ -17,7 +17,7 @@ from specs import CONSTANT
 
 from clrbench.commands.report import report
 from clrbench.errors import SpecError
-from clrbench.report.details import WordTable
+from clrbench.report.console import WordTable
 from clrbench.report.page import PageContent, render_page
 from clrbench.report.page_table import PageTable
 from clrbench.report.standings import StandingsTable

@@ -34,6 +34,8 @@ OPTIONS = (
     "--hide-scrollbars",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
+MAX_SECONDS = 300
+"""A browser that starts beside the trainings of other tests may take a minute; only one that hangs takes this long."""
 WIDTHS = (360, 1280)
 # The frames are as wide as a telephone and a screen: a headless window is never narrower than 500 pixels.
 HARNESS = """<!DOCTYPE html><html><body><img src="{address}/from-the-harness">{frames}<pre></pre><script>
@@ -103,7 +105,7 @@ def dump_dom(browser: str, folder: Path, content: str, scheme: str) -> str:
         [browser, *OPTIONS, *settings, "--window-size=1500,900", "--dump-dom", place.as_uri()],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=MAX_SECONDS,
         check=True,
     )
     return done.stdout

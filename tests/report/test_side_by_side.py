@@ -1,6 +1,7 @@
 """Experiments next to each other, from tables on disk."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,9 +12,16 @@ from specs import CONSTANT
 
 from clrbench.analysis.summary import has_answer
 from clrbench.errors import ResultsError
-from clrbench.report.side_by_side import read_side, sides_data, sides_text
+from clrbench.report.console import plain
+from clrbench.report.side_by_side import Side, read_side, sides_data
+from clrbench.report.side_by_side import sides_text as coloured_text
 from clrbench.spec import Spec, to_yaml
 from clrbench.store import ResultsFolder
+
+
+def sides_text(sides: list[Side], width: int = 100, *, details: bool = False) -> str:
+    return plain(coloured_text(sides, width, details=details))
+
 
 GAINS = [0.8, 0.81, 0.82, 0.83, 0.84, 0.85]
 LOSSES = [0.6, 0.59, 0.58, 0.57, 0.56, 0.55]
@@ -38,24 +46,50 @@ def experiment(
     return write_tables(folder, sample_spec(**{"name": name, "seeds": len(accuracies), **changes}), warnings)
 
 
-def test_experiments_stand_in_the_order_named_and_losses_as_large_as_wins(tmp_path: Path) -> None:
+def test_experiments_stand_in_the_order_named_and_losses_as_large_as_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arms = {"constant": CONSTANT, "clr": {**CONSTANT, "batch_size": 500}}
-    lost = experiment(tmp_path, "lost", LOSSES, ["arm clr: confounded"], arms=arms)
-    won = experiment(tmp_path, "won", GAINS)
-    assert (
-        sides_text([read_side(lost), read_side(won)])
-        == f"""\
-Candidate - baseline, an experiment after the other; each stands for itself, nothing is pooled.
+    experiment(tmp_path, "lost", LOSSES, ["arm clr: confounded"], arms=arms)
+    experiment(tmp_path, "won", GAINS)
+    monkeypatch.chdir(tmp_path)
+    assert sides_text([read_side(Path("lost")), read_side(Path("won"))]).splitlines() == [
+        "Candidate - baseline, each experiment for itself; nothing is pooled.",
+        "",
+        "lost (lost): mlp on mnist, batch 100 or 500, 12 epochs, 6 seeds; accuracy in %, margin 0.1 points",
+        "",
+        "backend  candidate - baseline      difference, 95 % CI   p      won, tied, lost  verdict",
+        "torch    clr - constant (untuned)  -12.5 [-15.0, -10.0]  0.031  0, 0, 6          - worse",
+        "Warnings  arm clr: confounded",
+        "",
+        "won (won): mlp on mnist, batch 100, 12 epochs, 6 seeds; accuracy in %, margin 0.1 points",
+        "",
+        "backend  candidate - baseline      difference, 95 % CI   p      won, tied, lost  verdict",
+        "torch    clr - constant (untuned)  +12.5 [+10.0, +15.0]  0.031  6, 0, 0          + better",
+    ]
 
-lost ({lost}): mlp on mnist, batch size 100 or 500, 12 epochs, 6 seeds
-  Test accuracy, 95 % intervals of each alone, verdicts by Holm's method, margin 0.001:
-  torch  clr - constant (untuned)  -0.1250  -0.1500 to -0.1000  p = 0.0312  0 won, 0 tied, 6 lost  worse
-  Warning: arm clr: confounded
 
-won ({won}): mlp on mnist, batch size 100, 12 epochs, 6 seeds
-  Test accuracy, 95 % intervals of each alone, verdicts by Holm's method, margin 0.001:
-  torch  clr - constant (untuned)  +0.1250  +0.1000 to +0.1500  p = 0.0312  6 won, 0 tied, 0 lost  better"""
-    )
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+def test_lines_fit_the_terminal_and_no_number_is_cut(width: int, tmp_path: Path) -> None:
+    text = sides_text([read_side(experiment(tmp_path, "won", GAINS))], width)
+    lines = [line for line in text.splitlines() if str(tmp_path) not in line]
+    assert max(map(len, lines)) <= width
+    assert "".join(text.split()).count("better") == 1
+    assert ("won, tied, lost" in text) is (width >= 90)
+    if width >= 80:
+        assert "+12.5 [+10.0, +15.0]  0.031" in text
+
+
+def test_of_warnings_the_gist_is_shown_and_details_hold_all(tmp_path: Path) -> None:
+    side = read_side(experiment(tmp_path, "won", GAINS, ["arm clr: confounded; leave out batch_size"]))
+    assert sides_text([side]).endswith("\nWarnings  arm clr: confounded")
+    assert sides_text([side], details=True).endswith("\nWarnings  arm clr: confounded; leave out batch_size")
+
+
+@pytest.mark.parametrize(("rows", "difference"), [(100, "+13"), (1000, "+12.5"), (26_032, "+12.500")])
+def test_accuracies_have_the_digits_that_the_test_rows_carry(rows: int, difference: str, tmp_path: Path) -> None:
+    side = read_side(experiment(tmp_path, "won", GAINS))
+    assert f"  {difference} [" in sides_text([replace(side, evidence=side.evidence.assign(rows=rows))])
 
 
 def test_data_holds_the_tables_as_they_are_and_no_pooled_value(tmp_path: Path) -> None:
@@ -89,7 +123,7 @@ def test_warnings_of_any_text_are_kept_as_they_are_and_a_tuned_baseline_is_not_c
     (found,) = sides_data([side])["experiments"]
     assert found["warnings"] == said
     assert found["verdicts"][0]["untuned"] is False
-    assert "torch  clr - constant  +0.1250" in sides_text([side])
+    assert "torch    clr - constant        +12.5 " in sides_text([side])
     assert read_side(experiment(tmp_path, "silent", GAINS)).warnings == []
 
 
@@ -103,8 +137,8 @@ def test_only_the_metric_of_the_verdict_is_compared(tmp_path: Path) -> None:
         ["test_loss"],
     ]
     text = sides_text(sides)
-    assert "Test loss, 95 % intervals of each alone, verdicts by Holm's method, margin 0.01:" in text
-    assert text.count("+0.1250") == text.count("-0.1250") == 1
+    assert "loss in nats, margin 0.01" in text
+    assert text.count("+12.5 ") == text.count("-0.1250") == 1
 
 
 @pytest.mark.parametrize(
@@ -126,9 +160,9 @@ def test_an_arm_that_only_diverged_leaves_no_answer(metric: str, remark: str, tm
     assert has_answer(won.summary)
     assert not has_answer(wild.summary)
     text = sides_text([won, wild])
-    assert f"\n  {remark}" in text
-    row = "-0.4500  unbounded" if metric == "test_accuracy" else "no pair  unbounded"
-    assert f"torch  clr - constant (untuned)  {row} " in text
+    assert remark in " ".join(text.split())
+    row = "-45.0 [unbounded]" if metric == "test_accuracy" else "no pair "
+    assert f"torch    clr - constant (untuned)  {row} " in text
     assert text.count(" runs of ") == 1
 
 
@@ -147,7 +181,7 @@ def test_names_that_look_like_numbers_or_gaps_stay_names(tmp_path: Path) -> None
     write_run(folder, "nan", 0, [0.4, 0.6, 0.7])
     write_run(folder, "007", 0, [0.4, 0.6, 0.8])
     sides = [read_side(write_tables(folder, spec))]
-    assert "torch  007 - nan (untuned)  +0.1000" in sides_text(sides)
+    assert "torch    007 - nan (untuned)   +10.0 " in sides_text(sides)
     assert [row["arm"] for row in sides_data(sides)["experiments"][0]["summary"]] == ["nan", "007"]
 
 
