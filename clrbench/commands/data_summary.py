@@ -6,11 +6,19 @@ MAX_CLASSES_SHOWN = 20
 MAX_NAME_CHARACTERS = 30
 
 
-def data_lines(found: Description) -> list[str]:
-    """Return what a data set is: rows, shape and type; values; rows of each class; and what was done to it."""
+def data_lines(found: Description, *, validates: bool = True) -> list[str]:
+    """Return what a data set is: rows, shape and type; values; rows of each class; and what was done to it.
+
+    Args:
+        found: The data set.
+        validates: Whether the spec asks for any validation rows.
+    """
     shape = " x ".join(map(str, found.image_shape))
     rows, own = f"{found.train.rows} rows to train", found.validation
-    rows += " (validation rows are among them)" if own is None else f", {own.rows} of their own to validate"
+    if own is not None:
+        rows += f", {own.rows} of their own to validate{'' if validates else ', not used (data.validation)'}"
+    elif validates:
+        rows += " (validation rows are among them)"
     values = "; ".join(f"{name} {_values(split)}" for name, split in _splits(found).items())
     lines = [
         f"{rows}, {found.test.rows} to test; images of {shape} (height x width x channels), {found.pixel_type}",

@@ -48,7 +48,8 @@ class Job:
         experiment, dataset = load_data(experiment, self.display.counting)
         before = experiment.warnings
         experiment, found = described(experiment)
-        for line in data_lines(found) if found else ():
+        validates = experiment.spec.data.validation.amount > 0
+        for line in data_lines(found, validates=validates) if found else ():
             self.display.note(f"Data: {line}")
         for warning in experiment.warnings[len(before) :]:
             self.display.warn(warning)

@@ -28,7 +28,9 @@ def validate(paths: Sequence[Path], library: Library, refuse: Callable[[str], No
         except ClrbenchError as err:
             errors.append(err)
             continue
-        lines += [f"{path}: good", *(f"  {line}" for line in (data_lines(found) if found else NOT_HERE))]
+        validates = experiment.spec.data.validation.amount > 0
+        about = data_lines(found, validates=validates) if found else NOT_HERE
+        lines += [f"{path}: good", *(f"  {line}" for line in about)]
         lines += [f"{path}: warning: {warning}" for warning in experiment.warnings]
     if not errors:
         return Answer("\n".join(lines), {})

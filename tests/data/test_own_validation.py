@@ -263,6 +263,17 @@ def test_the_summary_counts_them(writer: Writer, tmp_path: Path) -> None:
         assert lines[2] == f"3 classes, rows of each (train + validation + test): {each}"
 
 
+def test_the_summary_says_what_is_not_used(tmp_path: Path) -> None:
+    library, content = Library(tmp_path / "data"), arrays()
+    found = library.describe(npz(tmp_path, content))
+    assert found is not None
+    start = "40 rows to train, 15 of their own to validate, not used (data.validation), 20 to test; "
+    assert data_lines(found, validates=False)[0].startswith(start)
+    found = library.describe(npz(tmp_path, arrays(x_validation=None, y_validation=None)))
+    assert found is not None
+    assert data_lines(found, validates=False)[0].startswith("40 rows to train, 20 to test; ")
+
+
 def test_many_classes_are_summed_up(tmp_path: Path) -> None:
     labels = np.arange(75) % 25
     content = arrays(y_train=labels[:40], y_test=labels[40:60], y_validation=labels[60:])
