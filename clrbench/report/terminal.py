@@ -74,6 +74,8 @@ def fitting_table(console: Console, table: StandingsTable) -> Table:
     """Return the arms of a backend with as many columns as fit: the bar goes first, then the times to the targets."""
     for bar, targets in ((True, True), (False, True), (False, False)):
         shown = _standings(table, bar=bar, targets=targets)
+        if console.measure(shown).maximum > MAX_TEXT_WIDTH:
+            shown.padding = (0, 1, 0, 0)
         least = BAR_WIDTH if bar else TARGETS_WIDTH if targets else 0
         if console.width >= least and console.measure(shown).maximum <= console.width:
             break

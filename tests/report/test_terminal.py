@@ -19,6 +19,7 @@ from clrbench.analysis.results import LookedAt
 from clrbench.analysis.tables import Findings, analyse
 from clrbench.rates import Rates
 from clrbench.report import answer as said
+from clrbench.report.console import plain, print_line, rendered
 from clrbench.report.details import notes
 from clrbench.report.terminal import answer_text, interval_bar
 from clrbench.report.values import Values
@@ -60,7 +61,7 @@ def lines_at(findings: Findings, width: int) -> list[str]:
 def test_the_answer_is_at_most_thirty_lines_of_at_most_a_hundred_columns(findings: Findings, width: int) -> None:
     lines = lines_at(findings, width)
     assert len(lines) <= 30
-    assert max(map(len, lines)) <= min(width, 104)
+    assert max(map(len, lines)) <= min(width, 100)
     assert all(line == line.rstrip() for line in lines)
 
 
@@ -76,6 +77,14 @@ def test_the_answer_has_its_parts_in_order(findings: Findings) -> None:
     assert [line for line in lines if "Use it" in line] == [
         "Use it    torch, keras: one_cycle(max_lr=0.178), 10 updates"
     ]
+
+
+def test_no_line_ends_between_a_metric_and_its_unit(findings: Findings) -> None:
+    line = said.asked_line(glance(findings))
+    for width in range(40, 121):
+        text = plain(rendered(lambda console: print_line(console, "", line), width))
+        assert "accuracy in %" in text
+        assert "\xa0" not in text
 
 
 def test_columns_go_where_there_is_no_room_for_them(findings: Findings) -> None:
