@@ -9,7 +9,7 @@ from rich.console import Console
 from clrbench.answer import Answer
 from clrbench.data import NAMES, Library, Show, Status
 from clrbench.errors import SpecError
-from clrbench.report.console import WordTable, print_table, rendered
+from clrbench.report.console import WordTable, print_line, print_table, rendered
 
 _SIZE_HEADINGS = ("name", "train + test rows", "shape", "size", "licence")
 
@@ -42,8 +42,11 @@ def _answer(statuses: Sequence[Status]) -> Answer:
 
 def _write(console: Console, statuses: Sequence[Status]) -> None:
     print_table(console, WordTable("", _SIZE_HEADINGS, [_sizes(status) for status in statuses]), wrapping=4)
-    states = [(one.name, f"{'+' if one.is_ready else '-'} {one.state}", str(one.place or "-")) for one in statuses]
-    print_table(console, WordTable("", ("name", "state", "where"), states), wrapping=2)
+    states = [(one.name, f"{'+' if one.is_ready else '-'} {one.state}") for one in statuses]
+    print_table(console, WordTable("", ("name", "state"), states), wrapping=1)
+    console.print()
+    for folder in dict.fromkeys(one.place.parent for one in statuses if one.place):
+        print_line(console, "Folder", str(folder))
 
 
 def _sizes(status: Status) -> tuple[str, ...]:
