@@ -42,7 +42,7 @@ def test_list_names_every_data_set(clrbench: Clrbench, tmp_path: Path) -> None:
     done = clrbench("data", "list", "--data-dir", tmp_path / "cache")
     assert done.returncode == 0
     firsts = [line.split()[0] for line in done.stdout.splitlines() if line[:1].strip()]
-    assert firsts == ["name", *NAMES] * 2
+    assert firsts == [*["name", *NAMES] * 2, "Folder"]
     assert max(map(len, done.stdout.splitlines())) <= 100
     assert "non-commercial use only" in done.stdout
     assert "not here; clrbench data fetch svhn" in done.stdout
