@@ -30,7 +30,7 @@ def write_report(
     results = looked_at(Results.read(folder, spec), folder)
     findings = analyse(results)
     answer = glance(findings)
-    foldable = [*warnings, *foldable_warnings(findings)]
+    foldable = [*foldable_warnings(findings), *warnings]
     warnings = [*warnings, *finding_warnings(findings)]
     tables = {
         **findings.tables,

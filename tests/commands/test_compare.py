@@ -170,7 +170,7 @@ def test_a_diverged_arm_is_a_result_and_leaves_no_answer(clrbench: Clrbench, tmp
     }
     done = clrbench("compare", write_spec(tmp_path, arms=arms, backends=["torch"]), "--workers", 1)
     assert done.returncode == 3
-    assert "2 of 2 runs of wild diverged" in done.stdout
+    assert "2 of 2 runs of wild diverged" in " ".join(done.stdout.split())
     metrics = pd.read_csv(tmp_path / "results/quick/metrics.csv")
     wild = metrics[metrics["arm"] == "wild"]
     assert (wild["status"] == "diverged").all()
