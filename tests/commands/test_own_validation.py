@@ -108,9 +108,12 @@ def test_a_range_test_is_validated_on_the_own_rows(tmp_path: Path) -> None:
         "range-test", "spec.yaml", "--workers", "1", folder=tmp_path, CLRBENCH_DATA=str(tmp_path / "data")
     )
     assert done.returncode in {0, 3}, done.stderr
-    (run,) = (tmp_path / "results/own/range-test/runs").iterdir()
-    content = json.loads((run / "run.json").read_text())
-    assert content["provenance"]["rows"] == {"train": 600, "validation": 60, "test": 30}
-    assert content["validation_rows_by_class"] == [30, 20, 10]
-    found = pd.read_csv(run / "evaluations.csv")["validation_accuracy"]
-    np.testing.assert_allclose(found * 60, np.rint(found * 60), atol=1e-6)
+    # A second attempt is made where the curve still rises at the end.
+    runs = [*(tmp_path / "results/own/range-test/runs").iterdir()]
+    assert runs
+    for run in runs:
+        content = json.loads((run / "run.json").read_text())
+        assert content["provenance"]["rows"] == {"train": 600, "validation": 60, "test": 30}
+        assert content["validation_rows_by_class"] == [30, 20, 10]
+        found = pd.read_csv(run / "evaluations.csv")["validation_accuracy"]
+        np.testing.assert_allclose(found * 60, np.rint(found * 60), atol=1e-6)
