@@ -63,6 +63,7 @@ def test_a_stack_trains_as_the_torch_backend_does(optimizer, batch_norm):
         assert outcome.test_accuracy[-1] == pytest.approx(test.accuracy, abs=0.01)
 
 
+@pytest.mark.acceptance
 def test_the_bench_scores_a_toy_setting_and_keeps_its_trainings(bench, tmp_path):
     from settings import TOY
 

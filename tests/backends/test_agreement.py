@@ -89,6 +89,7 @@ def test_native_momentum_differs_where_the_rate_changes_and_nowhere_else(compare
     assert compare(make_plan(MLP, native, np.full(20, 0.03)), 1e-5).judgement is Judgement.SAME
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize("name", ["adam", "rmsprop"])
 def test_native_epsilons_differ(compare, make_plan, name):
     assert compare(make_plan(MLP, OptimizerSettings(name), np.full(20, 1e-3)), 1e-5).judgement is Judgement.BUG
@@ -127,6 +128,7 @@ def test_a_mistake_in_one_backend_is_a_bug(compare, make_plan, model, optimizer,
     assert compare(plan, 1e-5, on_torch=mistake(plan)).judgement is Judgement.BUG
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize(("update_rule", "factor"), [("native", 20 / 19), ("shared", 1.0)])
 def test_moving_variances_of_torch_are_over_n_minus_one_unless_shared(ask, make_plan, dataset, update_rule, factor):
     model = ModelSettings("mlp", hidden=(30,), batch_norm=True)

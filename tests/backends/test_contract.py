@@ -156,6 +156,7 @@ def test_dropout_drops_while_training_only(backend, make_plan, dataset):
     assert (dropped.log.loss != other.log.loss).all()
 
 
+@pytest.mark.acceptance
 def test_dropout_keeps_the_mean_and_drops_the_fraction(backend, make_plan, dataset):
     plan = make_plan(ModelSettings("mlp", hidden=(4000,), activation="linear", dropout=0.25), shared("sgd"), [1e-9])
     plan = replace(plan, batches=plan.batches[:, :20])

@@ -118,6 +118,7 @@ def test_seeds_added_removed_and_put_back(experiment: Experiment) -> None:
     assert experiment.said(10) == ("better", 4, "")
 
 
+@pytest.mark.acceptance
 def test_six_seeds_then_six_others_say_nothing_until_all_are_there(experiment: Experiment) -> None:
     experiment.train(BETTER)
     assert experiment.said(6) == ("better", 1, "")
@@ -143,6 +144,7 @@ def test_seeds_of_a_free_look_are_left_out_too(experiment: Experiment) -> None:
     assert experiment.said(9) == ("better", 2, "")
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize("verdict", [{"margin": 0.01}, {"alpha": 0.2}, {"metric": "test_loss"}], ids=str)
 def test_margin_level_or_metric_changed_and_changed_back(experiment: Experiment, verdict: dict[str, Any]) -> None:
     experiment.train(BETTER)
@@ -225,6 +227,7 @@ def test_runs_made_again_are_the_same_look(experiment: Experiment) -> None:
     assert experiment.said(12) == ("better", 1, "")
 
 
+@pytest.mark.acceptance
 def test_pairs_that_are_mixed_since_a_look_are_left_out_and_count_again_once_both_are_made_anew(
     experiment: Experiment,
 ) -> None:

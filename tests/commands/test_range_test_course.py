@@ -142,6 +142,7 @@ def test_what_is_read_from_disk_is_what_was_answered(found: tuple[Path, Job, Ans
     assert sum(run.updates_made for run in test.runs) == bounds_of(found[0])["updates"]
 
 
+@pytest.mark.acceptance
 def test_a_second_range_test_trains_nothing_and_a_redo_everything_once(found: tuple[Path, Job, Answer]) -> None:
     folder, first, answer = found
     again = job(folder, World())
@@ -152,6 +153,7 @@ def test_a_second_range_test_trains_nothing_and_a_redo_everything_once(found: tu
     assert executor(anew).rounds == executor(first).rounds
 
 
+@pytest.mark.acceptance
 def test_a_range_test_goes_on_where_it_was_stopped(found: tuple[Path, Job, Answer], tmp_path: Path) -> None:
     rounds = executor(found[1]).rounds
     stopped = job(tmp_path, World())
@@ -220,6 +222,7 @@ def test_costs_charge_every_update_of_the_course_to_each_arm(compared: dict[str,
         assert costs["range_test_steps"].tolist() == [bounds_of(folder)["updates"]] * 2
 
 
+@pytest.mark.acceptance
 def test_without_confirmation_there_is_one_sweep_and_the_constant_says_so(tmp_path: Path) -> None:
     made = job(tmp_path, World(), **WAYS["linear"], confirm=False)
     answer = range_test(made)

@@ -149,6 +149,7 @@ def test_no_finished_run_is_an_error(folder: ResultsFolder) -> None:
         report_experiment(folder, make_spec(), [])
 
 
+@pytest.mark.acceptance
 @pytest.mark.usefixtures("undrawn")
 def test_a_second_look_with_more_seeds_is_charged_and_the_same_look_again_is_not(folder: ResultsFolder) -> None:
     ends = [0.72, 0.71, 0.74, 0.76, 0.71, 0.75, 0.73]

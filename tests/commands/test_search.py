@@ -84,6 +84,7 @@ def test_a_longer_list_later_makes_the_new_tries_alone(tmp_path: Path) -> None:
     assert executor.rounds == [tries("0.03")]
 
 
+@pytest.mark.acceptance
 def test_redo_makes_every_run_again_and_each_once(tmp_path: Path) -> None:
     search(tmp_path, [0.01, 0.02, 0.04], near(1.0))
     executor, _ = search(tmp_path, [0.01, 0.02, 0.04], near(1.0), redo=True)

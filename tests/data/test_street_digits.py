@@ -35,6 +35,7 @@ def test_types_and_shapes(rows: street_digits.Block) -> None:
     assert (labels.dtype, labels.shape) == (np.int64, (1500,))
 
 
+@pytest.mark.acceptance
 def test_classes_are_as_uneven_as_those_of_svhn(rows: street_digits.Block) -> None:
     published = np.array([4948, 13861, 10585, 8497, 7458, 6882, 5727, 5595, 5045, 4659]) / 73_257
     np.testing.assert_allclose(np.bincount(rows[1], minlength=10) / 1500, published, atol=0.03)

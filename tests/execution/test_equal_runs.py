@@ -145,6 +145,7 @@ def test_an_arm_that_is_renamed_and_changed_trains_anew(workplace: Workplace) ->
     assert workplace.make(changed) == ["first s0", "first s1"]
 
 
+@pytest.mark.acceptance
 def test_an_arm_that_becomes_equal_to_another_trains_nothing(workplace: Workplace) -> None:
     workplace.make({"a": constant(0.1), "b": constant(0.2)})
     assert workplace.make({"a": constant(0.2), "b": constant(0.2)}) == []
@@ -262,6 +263,7 @@ def test_a_renamed_tuned_arm_tries_nothing_again(workplace: Workplace) -> None:
     assert workplace.make({"flat": tuned, "clr": clr, "given": constant(0.1)}) == []
 
 
+@pytest.mark.acceptance
 def test_a_range_test_of_its_own_is_not_swept_again_where_its_arm_is_renamed(workplace: Workplace) -> None:
     own = {"schedule": {"name": "constant", "lr": "range_test"}, "optimizer": {"name": "adam"}}
 

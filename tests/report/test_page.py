@@ -92,6 +92,7 @@ def test_the_answers_stand_first_then_table_and_forest_plot_and_the_rest_is_fold
     assert rest.count("<table>") == rest.count("<caption")
 
 
+@pytest.mark.acceptance
 def test_the_page_says_the_words_of_the_terminal(tmp_path: Path) -> None:
     findings = sample_findings(tmp_path)
     page = Elements(render_page(page_content(findings, glance(findings), [], ())))

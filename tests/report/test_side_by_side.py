@@ -92,6 +92,7 @@ def test_accuracies_have_the_digits_that_the_test_rows_carry(rows: int, differen
     assert f"  {difference} [" in sides_text([replace(side, evidence=side.evidence.assign(rows=rows))])
 
 
+@pytest.mark.acceptance
 def test_data_holds_the_tables_as_they_are_and_no_pooled_value(tmp_path: Path) -> None:
     folders = [experiment(tmp_path, "won", GAINS), experiment(tmp_path, "few", GAINS[:2])]
     found = json.loads(json.dumps(sides_data([read_side(folder) for folder in folders]), allow_nan=False))
@@ -141,6 +142,7 @@ def test_only_the_metric_of_the_verdict_is_compared(tmp_path: Path) -> None:
     assert text.count("+12.5 ") == text.count("-0.1250") == 1
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize(
     ("metric", "remark"),
     [

@@ -183,6 +183,7 @@ def cases() -> Iterator[Findings]:
     yield of(good, seeds=9)
 
 
+@pytest.mark.acceptance
 def test_no_sentence_of_an_answer_is_long() -> None:
     found = {
         sentence
