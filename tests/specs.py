@@ -22,6 +22,13 @@ MINIMAL: dict[str, Any] = {
     "arms": {"constant": CONSTANT, "clr": CLR},
 }
 
+WAYS: dict[str, dict[str, Any]] = {
+    "linear": {"start_lr": 1e-3, "end_lr": 1.0},
+    "exponential": {"start_lr": 1e-4, "end_lr": 3.0, "ramp": "exponential"},
+    "found": {},
+}
+"""Ways to ask for a range test, which must lead to the same rates."""
+
 
 def spec_content(**changes: Any) -> dict[str, Any]:
     """Return a copy of the content of a minimal spec; whole top-level keys are replaced, and None leaves one out."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -22,8 +21,6 @@ from clrbench.store import StoredRun
 
 NOT_FINISHED = "not finished: some of its trainings are missing; run clrbench range-test again"
 MAX_CACHED_OUTCOMES = 2000
-
-Name = TypeVar("Name", int, str)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +102,7 @@ def follow(how: Circumstances, stored: Iterable[StoredRun], *, among: Iterable[R
             trials.append(Trial(stage, attempts[stage], run, there, evidence[run]))
         if missing:
             return Course(problem, Rates(reason=NOT_FINISHED), tuple(trials), tuple(missing))
-    return Course(problem, _rounded(step), tuple(trials))
+    return Course(problem, step.rounded(), tuple(trials))
 
 
 def circumstances(spec: Spec, group: RangeTestGroup, run: StoredRun) -> Circumstances:
@@ -136,26 +133,3 @@ def _outcome(run: StoredRun, evaluation_steps: tuple[int, ...], *, balanced: boo
     accuracy = f"{split}_balanced_accuracy" if balanced else f"{split}_accuracy"
     loss, accuracies = (table[column].to_numpy(np.float64) for column in (f"{split}_loss", accuracy))
     return Outcome(train_loss, table["step"].to_numpy(np.float64), loss, accuracies)
-
-
-def _rounded(rates: Rates) -> Rates:
-    """Return rates to three significant digits."""
-    return replace(
-        rates,
-        base_lr=_to_three_digits(rates.base_lr),
-        max_lr=_to_three_digits(rates.max_lr),
-        constant_lr=_to_three_digits(rates.constant_lr),
-        triangle_base_lr=_to_three_digits(rates.triangle_base_lr),
-        sweep_base_lr=_to_three_digits(rates.sweep_base_lr),
-        sweep_max_lr=_to_three_digits(rates.sweep_max_lr),
-        seed_max_lr=_all_rounded(rates.seed_max_lr),
-        loss_rules=_all_rounded(rates.loss_rules),
-    )
-
-
-def _all_rounded(rates: Mapping[Name, float | None]) -> dict[Name, float | None]:
-    return {name: _to_three_digits(rate) for name, rate in rates.items()}
-
-
-def _to_three_digits(rate: float | None) -> float | None:
-    return None if rate is None else float(f"{rate:.3g}")

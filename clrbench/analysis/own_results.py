@@ -1,6 +1,6 @@
 """Results in tables that other trainers wrote: which column is what, and a value for each arm and pair."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -281,9 +281,9 @@ def _picked(steps: Mapping[float, _Row], at: At, *, higher_is_better: bool) -> _
     if at == "end":
         return steps[max(steps)]
     if at == "best":
-        better: Callable[[_Row], float] = lambda row: row.value if higher_is_better else -row.value  # noqa: E731
+        sign = 1 if higher_is_better else -1
         known = [row for row in steps.values() if np.isfinite(row.value)]
-        return max(known, key=better) if known else steps[max(steps)]
+        return max(known, key=lambda row: sign * row.value) if known else steps[max(steps)]
     return steps.get(float(at))
 
 

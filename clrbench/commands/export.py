@@ -1,7 +1,7 @@
 """`clrbench export`: the schedule of an arm as code for a script of one's own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clrbench.analysis.comparison import COMPARISON_COLUMNS, Comparison, read_rows
@@ -114,7 +114,7 @@ def _from_spec(experiment: Experiment, wanted: Wanted) -> Exported | Answer:
                     "takes its rates from a range test that is not made yet: run clrbench range-test first", key
                 )
             schedule = with_bounds(schedule, found)
-        lr_table(resolved, clock) if schedule is resolved.schedule else schedule.table(clock)
+        lr_table(replace(resolved, schedule=schedule), clock)
     return Exported(
         experiment=spec.name,
         arm=name,

@@ -61,21 +61,19 @@ def rates_of(curve: OwnCurve) -> Rates:
     judged = _binned(curve)
     bounds = suggest_bounds(judged.lr, judged.loss, judged.accuracy, seeds=judged.seeds)
     not_confirmed = () if bounds.max_lr is None else (NOT_CONFIRMED,)
-    return _rounded(
-        Rates(
-            base_lr=bounds.base_lr,
-            max_lr=bounds.max_lr,
-            constant_lr=None if bounds.max_lr is None else bounds.max_lr / CONSTANT_SHARE,
-            triangle_base_lr=None if bounds.max_lr is None else bounds.rates[0],
-            reason=bounds.reason,
-            caveats=(*_running_means(curve), *bounds.caveats, *not_confirmed),
-            sweep_max_lr=bounds.max_lr,
-            updates=int(np.isfinite(curve.loss).sum()),
-            limits=(float(curve.lr[0]), float(curve.lr[-1])),
-            seed_max_lr=_by_seed(curve, bounds),
-            loss_rules=bounds.loss_rules,
-        )
-    )
+    return Rates(
+        base_lr=bounds.base_lr,
+        max_lr=bounds.max_lr,
+        constant_lr=None if bounds.max_lr is None else bounds.max_lr / CONSTANT_SHARE,
+        triangle_base_lr=None if bounds.max_lr is None else bounds.rates[0],
+        reason=bounds.reason,
+        caveats=(*_running_means(curve), *bounds.caveats, *not_confirmed),
+        sweep_max_lr=bounds.max_lr,
+        updates=int(np.isfinite(curve.loss).sum()),
+        limits=(float(curve.lr[0]), float(curve.lr[-1])),
+        seed_max_lr=_by_seed(curve, bounds),
+        loss_rules=bounds.loss_rules,
+    ).rounded()
 
 
 def trial_course(curve: OwnCurve, rates: Rates, ramp: Ramp) -> Course[Confirmed]:
@@ -153,20 +151,3 @@ def _sweeps(curve: OwnCurve, run: Run) -> dict[Run, Outcome]:
 
 def _by_seed(curve: OwnCurve, bounds: Bounds) -> dict[int, float | None]:
     return dict(zip(curve.seeds, bounds.seed_max_lr, strict=False))
-
-
-def _rounded(rates: Rates) -> Rates:
-    return replace(
-        rates,
-        base_lr=_three_digits(rates.base_lr),
-        max_lr=_three_digits(rates.max_lr),
-        constant_lr=_three_digits(rates.constant_lr),
-        triangle_base_lr=_three_digits(rates.triangle_base_lr),
-        sweep_max_lr=_three_digits(rates.sweep_max_lr),
-        seed_max_lr={seed: _three_digits(rate) for seed, rate in rates.seed_max_lr.items()},
-        loss_rules={rule: _three_digits(rate) for rule, rate in rates.loss_rules.items()},
-    )
-
-
-def _three_digits(rate: float | None) -> float | None:
-    return None if rate is None else float(f"{rate:.3g}")

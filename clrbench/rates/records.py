@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, TypeAlias
 
@@ -206,3 +206,21 @@ class Rates:
         if self.constant_lr is None:
             raise ValueError(f"the range test refuses: {self.reason}")
         return self.constant_lr
+
+    def rounded(self) -> Rates:
+        """Return the same with every rate that a curve or a training led to in three significant digits."""
+        return replace(
+            self,
+            base_lr=_to_three_digits(self.base_lr),
+            max_lr=_to_three_digits(self.max_lr),
+            constant_lr=_to_three_digits(self.constant_lr),
+            triangle_base_lr=_to_three_digits(self.triangle_base_lr),
+            sweep_base_lr=_to_three_digits(self.sweep_base_lr),
+            sweep_max_lr=_to_three_digits(self.sweep_max_lr),
+            seed_max_lr={seed: _to_three_digits(rate) for seed, rate in self.seed_max_lr.items()},
+            loss_rules={rule: _to_three_digits(rate) for rule, rate in self.loss_rules.items()},
+        )
+
+
+def _to_three_digits(rate: float | None) -> float | None:
+    return None if rate is None else float(f"{rate:.3g}")

@@ -53,8 +53,7 @@ def plain(text: str) -> str:
 
 def _without_end(line: str) -> str:
     """Return a line without the spaces at its end, which codes may stand among."""
-    text, end = re.fullmatch(rf"(.*?)((?: |{_CODE})*)", line).groups()  # type: ignore[union-attr]
-    return text + end.replace(" ", "")
+    return re.sub(rf"(?: |{_CODE})*\Z", lambda end: end[0].replace(" ", ""), line, count=1)
 
 
 def word_table(table: WordTable, *, wrapping: int | None = None) -> Table:

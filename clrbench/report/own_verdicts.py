@@ -5,7 +5,6 @@ import math
 from collections.abc import Iterator, Mapping
 from textwrap import fill
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +13,7 @@ from clrbench.analysis.own_verdicts import PAIRED, OwnJudgement, OwnVerdict
 from clrbench.records import Json
 from clrbench.report.figures.plot import DrawnPlot
 from clrbench.report.page_table import PageTable
+from clrbench.report.template import fill_template
 from clrbench.report.text import json_rows
 from clrbench.report.words import counted, level_words, margin_words
 
@@ -86,19 +86,13 @@ def verdicts_data(found: OwnJudgement) -> dict[str, Json]:
 
 def verdicts_page(found: OwnJudgement, figure: DrawnPlot) -> str:
     """Return the page: one HTML file that needs nothing else."""
-    environment = Environment(
-        loader=PackageLoader("clrbench.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     summary = found.summary.rename(columns=lambda name: str(name).removeprefix(f"{found.results.metric}_"))
     tables = [
         PageTable("comparison.csv", "Every comparison", found.comparison),
         PageTable("summary.csv", f"{found.results.metric} of each arm, over the runs that did not diverge", summary),
     ]
-    return environment.get_template("own_verdicts.html.jinja").render(
+    return fill_template(
+        "own_verdicts.html.jinja",
         title=f"{found.results.metric}: {', '.join(found.results.arms)}",
         sentences=[verdict_sentence(row, found) for row in found.verdicts],
         notes=[*found.notes, KNOWS_NOT],

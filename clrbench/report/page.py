@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from clrbench.analysis.glance import Glance
 from clrbench.analysis.tables import TABLES, Findings
@@ -20,6 +19,7 @@ from clrbench.report.figures.plot import DrawnPlot
 from clrbench.report.figures.svg import to_svg
 from clrbench.report.page_table import PageTable, by_metric
 from clrbench.report.standings import StandingsTable, standings_table
+from clrbench.report.template import fill_template
 from clrbench.report.text_curve import TextAxis, text_curve
 from clrbench.report.words import capitalised, counted, metric_label, plain
 from clrbench.spec import to_yaml
@@ -74,14 +74,7 @@ class PageContent:
 
 def render_page(content: PageContent) -> str:
     """Return the page as HTML; equal content gives equal text."""
-    environment = Environment(
-        loader=PackageLoader("clrbench.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html.jinja").render(content=content, max_table_rows=_MAX_TABLE_ROWS)
+    return fill_template("page.html.jinja", content=content, max_table_rows=_MAX_TABLE_ROWS)
 
 
 def page_content(

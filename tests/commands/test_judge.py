@@ -25,6 +25,7 @@ from clrbench.store.own_table import read_own_table
 BASE = [0.71, 0.74, 0.72, 0.75, 0.73, 0.76, 0.70, 0.77]
 GAIN = [0.03, 0.01, 0.02, 0.04, 0.02, 0.03, 0.01, 0.02]
 NEW = [round(base + gain, 4) for base, gain in zip(BASE, GAIN, strict=True)]
+RULES = Rules()
 
 
 def long(base: Any = BASE, new: Any = NEW, **columns: Any) -> pd.DataFrame:
@@ -43,7 +44,7 @@ def save(folder: Path, table: pd.DataFrame | str | bytes, name: str = "results.c
     return path
 
 
-def found(*paths: Path, rules: Rules = Rules(), **asked: Any) -> OwnJudgement:  # noqa: B008
+def found(*paths: Path, rules: Rules = RULES, **asked: Any) -> OwnJudgement:
     return judged([read_own_table(path) for path in paths], Asked(**asked), rules)
 
 

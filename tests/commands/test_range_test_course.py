@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from range_test_runs import WorldExecutor
 from rates_world import World
-from specs import write_spec
+from specs import WAYS, write_spec
 
 from clrbench.analysis.bounds import read_range_test
 from clrbench.answer import Answer, ExitCode
@@ -23,11 +23,6 @@ from clrbench.report.console import plain
 from clrbench.store import ResultsFolder
 from clrbench.store.bounds import bounds_to_json, rates_to_json
 
-WAYS: dict[str, dict[str, Any]] = {
-    "linear": {"start_lr": 1e-3, "end_lr": 1.0},
-    "exponential": {"start_lr": 1e-4, "end_lr": 3.0, "ramp": "exponential"},
-    "found": {},
-}
 ARMS = {
     "constant": {"schedule": {"name": "constant", "lr": "range_test"}},
     "clr": {"schedule": {"name": "triangular", "bounds": "range_test", "cycles": 4}},

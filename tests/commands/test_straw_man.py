@@ -6,12 +6,8 @@ from typing import Any
 
 import pytest
 from command_line import run_clrbench, write_spec
+from specs import WAYS
 
-WAYS: dict[str, dict[str, Any]] = {
-    "linear": {"start_lr": 1e-3, "end_lr": 1.0},
-    "exponential": {"start_lr": 1e-4, "end_lr": 3.0, "ramp": "exponential"},
-    "found": {},
-}
 ARMS = {
     "constant": {"schedule": {"name": "constant", "lr": "range_test"}},
     "clr": {"schedule": {"name": "triangular", "bounds": "range_test", "cycles": 3}},

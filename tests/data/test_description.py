@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from clrbench.commands.data_summary import data_lines
-from clrbench.data import Description, Library, Reading, description
+from clrbench.data import AS_IT_IS, Description, Library, Reading, description
 from clrbench.data.description import describe, read_description
 from clrbench.errors import MisfitError
 from clrbench.planning.data_advice import data_warnings
@@ -237,7 +237,7 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def described(photos: Path, how: Reading = Reading()) -> Description:  # noqa: B008
+def described(photos: Path, how: Reading = AS_IT_IS) -> Description:
     found = Library(photos.parent / "data").describe(str(photos), how)
     assert found is not None
     return found

@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from clrbench.data import FOREIGN_SUFFIXES, Library, Reading
+from clrbench.data import AS_IT_IS, FOREIGN_SUFFIXES, Library, Reading
 from clrbench.data.foreign import guess_names
 from clrbench.errors import DataError, MisfitError
 from clrbench.records import Dataset
@@ -29,7 +29,7 @@ LABELS = np.arange(30) % 3
 NAMES = np.array(["ant", "bee", "cat"])
 
 
-def refusal(folder: Path, dataset: str, how: Reading = Reading()) -> str:  # noqa: B008
+def refusal(folder: Path, dataset: str, how: Reading = AS_IT_IS) -> str:
     with pytest.raises(MisfitError) as caught:
         Library(folder / "data", base=folder).measure(dataset, how)
     assert caught.value.key == ("data", "dataset")
