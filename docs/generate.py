@@ -5,6 +5,7 @@ A generated part stands between `<!-- NAME -->` and `<!-- end of NAME -->`; a te
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,9 @@ def committed_answer(name: str) -> str:
 
 def effects() -> str:
     """Return the experiments after the paper's tables side by side."""
-    sides = [read_side(ROOT / "results" / name) for name in COMPARED]
-    return click.unstyle(sides_text(sides)).replace(f"{ROOT}/", "")
+    # Lines are broken by the path as it is shown, not by where the project lies.
+    sides = [replace(read_side(ROOT / "results" / name), folder=Path("results", name)) for name in COMPARED]
+    return click.unstyle(sides_text(sides))
 
 
 def commands() -> str:
