@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from clrbench.data import Description, SplitFacts
 from clrbench.planning.plan import MAX_SCALED
-from clrbench.spec.model import DEFAULT_VALIDATION, Data
+from clrbench.spec.data import DEFAULT_VALIDATION, Data
 
 MAX_DIM_BYTE = 16
 """Bytes that end here or below use a sixteenth of their range."""

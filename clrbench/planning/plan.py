@@ -12,7 +12,8 @@ from clrbench.data.split import stratified
 from clrbench.models import build_layers, initial_weights
 from clrbench.records import Dataset, DoubleArray, Images, IntArray, Split, SplitRows, Standardisation, TrainPlan
 from clrbench.spec import Clock, RunSpec
-from clrbench.spec.model import Data, Model
+from clrbench.spec.data import Data
+from clrbench.spec.model import Model
 
 PROTOCOL = 3
 """Raised by hand whenever the same spec would give other numbers, so that old runs are not taken for new ones."""

@@ -14,7 +14,7 @@ from command_line import run_clrbench
 from clrbench.commands.range_test import _validation_rows_by_class
 from clrbench.models import ModelSettings, build_layers, initial_weights
 from clrbench.records import Dataset
-from clrbench.spec.model import Data
+from clrbench.spec.data import Data
 
 RNG = np.random.default_rng(2)
 CODES = np.array([3, 7, 9])

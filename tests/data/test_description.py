@@ -18,7 +18,7 @@ from clrbench.data import AS_IT_IS, Description, Library, Reading, description
 from clrbench.data.description import describe, read_description
 from clrbench.errors import MisfitError
 from clrbench.planning.data_advice import data_warnings
-from clrbench.spec.model import Data
+from clrbench.spec.data import Data
 
 Arrays = dict[str, npt.NDArray[Any]]
 RNG = np.random.default_rng(1)

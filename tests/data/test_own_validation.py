@@ -19,7 +19,7 @@ from clrbench.data.description import describe
 from clrbench.errors import DataError, MisfitError
 from clrbench.planning.data_advice import data_warnings
 from clrbench.records import Dataset
-from clrbench.spec.model import Data
+from clrbench.spec.data import Data
 
 Arrays = dict[str, npt.NDArray[Any]]
 Writer = Callable[[Path, Arrays], str]

@@ -19,7 +19,8 @@ from clrbench.execution.task import Task, execute, make_task
 from clrbench.planning.plan import run_identity
 from clrbench.records import Dataset
 from clrbench.spec import RunSpec
-from clrbench.spec.model import Data, Mlp, Sgd
+from clrbench.spec.data import Data
+from clrbench.spec.model import Mlp, Sgd
 from clrbench.spec.schedules import Constant
 from clrbench.store import ResultsFolder
 

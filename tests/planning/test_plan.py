@@ -10,7 +10,8 @@ import pytest
 from clrbench.planning.plan import batch_order, make_plan, run_identity, split_rows, standardisation, stratified
 from clrbench.records import Dataset
 from clrbench.spec import RunSpec
-from clrbench.spec.model import Data, Mlp, Sgd
+from clrbench.spec.data import Data
+from clrbench.spec.model import Mlp, Sgd
 from clrbench.spec.schedules import Constant, Triangular
 
 

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 
 from clrbench.errors import SpecError
 from clrbench.spec import METRICS, Spec, json_schema, load_spec, to_yaml
-from clrbench.spec.model import Arm, Data, Model, Optimizer, RangeTest, Verdict
+from clrbench.spec.data import Data
+from clrbench.spec.model import Arm, Model, Optimizer, RangeTest, Verdict
 from clrbench.spec.rates import FoundBounds, FoundRate
 from clrbench.spec.schedules import MODELS
 from clrbench.spec.tune import Tune

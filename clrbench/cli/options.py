@@ -1,0 +1,84 @@
+"""Options that several commands share, and what their values become."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from clrbench.commands.setup import Job, Setup
+    from clrbench.data import Library
+    from clrbench.progress import Display
+
+SPEC = click.Path(path_type=Path, dir_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+DEVICE = click.Choice(["auto", "cpu", "cuda", "mps"])
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def _library(_context: click.Context, _parameter: click.Parameter, data_dir: Path | None) -> "Library":
+    from clrbench.data import Library
+    from clrbench.spec import load_sources
+
+    sources = os.environ.get("CLRBENCH_SOURCES")
+    return Library(data_dir and data_dir.resolve(), load_sources(Path(sources)) if sources else ())
+
+
+def _display(_context: click.Context, _parameter: click.Parameter, quiet: bool) -> "Display":
+    from clrbench.progress import Display
+
+    return Display(quiet=quiet)
+
+
+out_option = click.option(
+    "--out", type=FOLDER, default=Path("results"), show_default=True, help="Where each experiment has its folder."
+)
+data_dir_option = click.option(
+    "--data-dir",
+    "library",
+    type=FOLDER,
+    envvar="CLRBENCH_DATA",
+    show_envvar=True,
+    callback=_library,
+    help="The folder for data that is fetched or made.  [default: the user's cache]",
+)
+details_option = click.option(
+    "--details", is_flag=True, help="Print every table and note behind the answer, and all warnings."
+)
+quiet_option = click.option("--quiet", "display", is_flag=True, callback=_display, help="Show no progress.")
+
+
+def running_options(command: F) -> F:
+    """Add the options that say how runs are made."""
+    options = (
+        click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: as the processors allow]"),
+        click.option("--threads", type=click.IntRange(1), help="Threads of each run.  [default: 1]"),
+        click.option(
+            "--device", type=DEVICE, default="auto", show_default=True, help="auto: an accelerator where there is one."
+        ),
+        click.option("--redo", is_flag=True, help="Make finished runs again, all of them, also after an interruption."),
+        click.option("--dry-run", is_flag=True, help="Only say what would be done, and what it would cost."),
+        quiet_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def setup() -> "Setup":
+    """Return what a program handed to `main` as `obj`, or the default."""
+    from clrbench.commands.setup import Setup
+
+    return click.get_current_context().find_object(Setup) or Setup()
+
+
+def job_of(spec: Path | None, out: Path, library: "Library", display: "Display", **options: Any) -> "Job":
+    """Return what a command is asked to do, by its options."""
+    from clrbench.commands.setup import Job
+    from clrbench.execution.runner import Options
+
+    return Job(spec, out, library, Options(**options), display, setup())
