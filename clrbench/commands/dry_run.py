@@ -9,6 +9,7 @@ from clrbench.execution.executor import num_workers
 from clrbench.execution.runner import Options
 from clrbench.models import build_layers, forward_multiply_adds, num_parameters
 from clrbench.planning.experiment import Experiment
+from clrbench.planning.plan import different_trainings
 from clrbench.planning.runs import (
     RangeTestGroup,
     all_range_tests,
@@ -33,8 +34,8 @@ MULTIPLY_ADDS_PER_SECOND = 2e10
 FRAMEWORK_BYTES = {"torch": 3e8, "keras": 6e8}
 WORKER_START_SECONDS = 5.0
 
-ANY_BOUNDS = Rates(base_lr=0.01, max_lr=0.1, constant_lr=0.03, triangle_base_lr=0.01)
-"""Stands in for the rates that a range test has yet to find, which do not change the cost."""
+ANY_BOUNDS = Rates(base_lr=0.0101234, max_lr=0.101234, constant_lr=0.0301234, triangle_base_lr=0.0101234)
+"""Stands in for the rates that a range test has yet to find, which do not change the cost; no arm is given just these."""
 
 RANGE_TEST_ROUNDS = 8
 """Requests of a range test, one after the other, about."""
@@ -75,7 +76,8 @@ def estimate(experiment: Experiment, options: Options, *, range_test_only: bool 
         if not range_test_only:
             experiment.check_has_arms()
             tries, others = _tries_and_other_runs(experiment)
-            runs += tries + others
+            tries = different_trainings(tries)
+            runs += different_trainings(tries + others)
     workers = num_workers(options.workers, options.threads or 1, len(runs))
     more = [(run, times[group] - 1) for group, of_group in sweeps.items() for run in of_group]
     seconds = sum(_seconds(experiment, run) for run in runs)

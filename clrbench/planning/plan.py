@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 
 import numpy as np
@@ -68,12 +68,9 @@ def run_identity(run: RunSpec, dataset: Dataset, device: str, threads: int) -> s
     which the spec holds itself, and so is the name of the arm. So are the evaluations, which change no number of the training:
     a run that was evaluated at more points than asked for serves as it is.
     """
-    spec = run.model_dump(
-        mode="json", exclude={"arm": True, "data": READING_KEYS, "evaluation_steps": True, "schedule": {"file"}}
-    )
     everything = {
         "protocol": PROTOCOL,
-        "run": spec,
+        "run": _deciding_keys(run),
         "data": dataset.checksum,
         "weights": _weights_digest(run.model, run.seed, dataset.image_shape, dataset.num_classes),
         "device": device,
@@ -82,6 +79,19 @@ def run_identity(run: RunSpec, dataset: Dataset, device: str, threads: int) -> s
         **({"scaled": True} if run.data.preprocessing == "scale" and _float_scale(run.data, dataset) else {}),
     }
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+
+
+def different_trainings(runs: Iterable[RunSpec]) -> list[RunSpec]:
+    """Return the runs without those that are another one under the name of another arm; the one evaluated most often stays."""
+    by_evaluations = sorted(runs, key=lambda run: len(run.evaluation_steps))
+    return list({json.dumps(_deciding_keys(run), sort_keys=True): run for run in by_evaluations}.values())
+
+
+def _deciding_keys(run: RunSpec) -> dict[str, object]:
+    """Return what decides the numbers of a run beside its data and its machine."""
+    return run.model_dump(
+        mode="json", exclude={"arm": True, "data": READING_KEYS, "evaluation_steps": True, "schedule": {"file"}}
+    )
 
 
 @cache
