@@ -1,5 +1,7 @@
 """How high triangles may go, given what short ones reached."""
 
+import math
+
 import pytest
 
 from clrbench.rates.records import Tried
@@ -10,9 +12,11 @@ CONSTANT = -5
 
 def found(accuracies: list[float], error: float = 0.02) -> dict[int, Tried]:
     """Return trials at the constant rate and at the places above it; nan collapsed."""
+    places = range(CONSTANT, CONSTANT + len(accuracies))
+    collapsed = [(1,) if math.isnan(accuracy) else () for accuracy in accuracies]
     return {
-        CONSTANT + place: Tried(10 ** ((CONSTANT + place) / 4), (1,), 100, 1.0, accuracy, error, (1,) * (accuracy != accuracy))
-        for place, accuracy in enumerate(accuracies)
+        place: Tried(10 ** (place / 4), (1,), 100, 1.0, accuracy, error, ended)
+        for place, accuracy, ended in zip(places, accuracies, collapsed, strict=True)
     }
 
 
