@@ -51,7 +51,7 @@ def guess_names(names: Iterable[str]) -> dict[str, str]:
     """Return which of some names stands for which of x_train, y_train, x_test and y_test; both of a split or neither."""
     found: dict[str, str] = {}
     for name in names:
-        key = _key_of(name)
+        key = key_of(name)
         if key is not None:
             found.setdefault(key, name)
     # A split for validation serves as the one for testing; arrays that name no split are to be split.
@@ -63,7 +63,8 @@ def guess_names(names: Iterable[str]) -> dict[str, str]:
     return {f"{axis}_{split}": found[f"{axis}_{split}"] for split in splits for axis in "xy"}
 
 
-def _key_of(name: str) -> str | None:
+def key_of(name: str) -> str | None:
+    """Return what the name of an array seems to stand for, such as `x_train`, `y_val` or `x_`, of no split; None for nothing."""
     lower = name.lower()
     if lower in _WHOLE:
         return f"{_WHOLE[lower]}_"
