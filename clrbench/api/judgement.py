@@ -16,7 +16,7 @@ from clrbench.records import Json
 from clrbench.report.figures.own_verdicts import draw_own_verdicts
 from clrbench.report.figures.style import to_png
 from clrbench.report.own_verdicts import verdicts_data, verdicts_text
-from clrbench.store.own_table import OwnTable, read_own_table
+from clrbench.store.own_table import OwnTable, checked_table, read_own_table
 
 ResultsLike: TypeAlias = "pd.DataFrame | str | Path | Sequence[str | Path]"
 
@@ -142,10 +142,12 @@ def _tables(results: ResultsLike) -> list[OwnTable]:
 
 
 def _from_frame(frame: pd.DataFrame) -> OwnTable:
-    """Return a frame as text; nan among numbers is a value, and a missing one elsewhere."""
+    """Return a frame as text, levels of its index that have names included; nan is a value among numbers alone."""
+    levels = [name for name in frame.index.names if name is not None]
+    frame = frame.reset_index(levels) if levels else frame
     columns = [_fields(frame.iloc[:, place]) for place in range(frame.shape[1])]
     rows = tuple(zip(*columns, strict=True))
-    return OwnTable(Path("frame"), tuple(map(str, frame.columns)), rows, tuple(range(1, len(rows) + 1)))
+    return checked_table(Path("frame"), tuple(map(str, frame.columns)), rows, range(1, len(rows) + 1))
 
 
 def _fields(column: "pd.Series[str]") -> list[str]:

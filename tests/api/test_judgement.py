@@ -77,3 +77,16 @@ def test_columns_may_be_named() -> None:
     table = frame().set_axis(["who", "which", "how_good"], axis=1)
     found = clrbench.judge(table, arm="who", pair="which", metric="how_good", baseline="new", lower_is_better=True)
     assert found.verdict == "better"
+
+
+def test_levels_of_the_index_are_columns() -> None:
+    pd.testing.assert_frame_equal(
+        clrbench.judge(frame().set_index(["arm", "seed"])).comparison, clrbench.judge(frame()).comparison
+    )
+
+
+def test_a_frame_that_is_no_table_is_refused() -> None:
+    with pytest.raises(SpecError, match="frame: got no rows below the header"):
+        clrbench.judge(frame().iloc[:0])
+    with pytest.raises(SpecError, match="got the column seed twice"):
+        clrbench.judge(pd.concat([frame(), frame()["seed"]], axis=1))
