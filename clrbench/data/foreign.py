@@ -304,7 +304,8 @@ def _torch(dataset: str, _path: Path) -> MisfitError:
     import torch
 
     def load():
-        x, y = torch.load({dataset!r}, weights_only=True)
+        data = torch.load({dataset!r}, weights_only=True)
+        x, y = data.values() if isinstance(data, dict) else data
         return {{"x_train": x.numpy(), "y_train": y.numpy()}}""",
     )
 
