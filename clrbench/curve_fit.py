@@ -46,7 +46,8 @@ class Curve:
 
 def noise_of(values: DoubleArray) -> float:
     """Return the standard deviation of the noise on a smooth curve, in spite of a few jumps."""
-    return float(1.4826 * np.median(np.abs(np.diff(values, 2))) / math.sqrt(6)) + 1e-4
+    bends = np.abs(np.diff(values, 2))
+    return float(1.4826 * (np.median(bends) if len(bends) else 0.0) / math.sqrt(6)) + 1e-4
 
 
 def is_noise(values: DoubleArray) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -15,6 +16,7 @@ MAX_SPLITS = 50_000
 """Up to so many splits of the pooled runs the test is exact; of more, so many are drawn by a fixed seed."""
 
 _SEED = 1506_01186
+_SPLITS_AT_ONCE = 1000
 _TIE_TOLERANCE = 1e-9
 
 
@@ -84,9 +86,10 @@ def compare_unpaired(candidate: npt.ArrayLike, baseline: npt.ArrayLike, *, alpha
     # Relative to one of them, equal values have equal means exactly.
     origin = pooled[0]
     pooled = pooled - origin
-    splits, exact = _splits(len(first), len(second))
+    exact = math.comb(len(pooled), len(first)) <= MAX_SPLITS
     difference = float(pooled[: len(first)].mean() - pooled[len(first) :].mean())
-    shifts = _shifts_where_as_far(pooled, splits, len(first), difference)
+    splits = _all_splits(len(first), len(second)) if exact else _drawn_splits(len(first), len(second))
+    shifts = np.concatenate([_shifts_where_as_far(pooled, part, len(first), difference) for part in splits])
     scale = float(np.abs(pooled).max())
     shifts[np.abs(shifts) <= _TIE_TOLERANCE * scale] = 0.0
     lower, upper = np.where(np.isnan(shifts), -np.inf, shifts), np.where(np.isnan(shifts), np.inf, shifts)
@@ -94,22 +97,26 @@ def compare_unpaired(candidate: npt.ArrayLike, baseline: npt.ArrayLike, *, alpha
     lower.sort()
     upper.sort()
     # The smallest count of splits of which twice the share of all exceeds alpha.
-    rows = len(splits)
+    rows = len(shifts)
     count = int(np.searchsorted(2 * np.arange(rows + 1) / rows, alpha, side="right"))
     return UnpairedComparison(difference, float(lower[count - 1]), float(upper[rows - count]), p_value, exact)
 
 
-def _splits(first: int, second: int) -> tuple[BoolArray, bool]:
-    """Return bool[splits, runs], true in the first sample, the observed split first; and whether these are all."""
+def _all_splits(first: int, second: int) -> Iterator[BoolArray]:
+    """Yield all splits as one bool[splits, runs], true in the first sample."""
+    chosen = np.array(list(combinations(range(first + second), first)))
+    found = np.zeros((len(chosen), first + second), np.bool_)
+    found[np.arange(len(chosen))[:, None], chosen] = True
+    yield found
+
+
+def _drawn_splits(first: int, second: int) -> Iterator[BoolArray]:
+    """Yield the observed split, then random ones, a few at a time, as thousands of runs would fill the memory."""
     runs = first + second
-    if math.comb(runs, first) <= MAX_SPLITS:
-        chosen = np.array(list(combinations(range(runs), first)))
-        found = np.zeros((len(chosen), runs), np.bool_)
-        found[np.arange(len(chosen))[:, None], chosen] = True
-        return found, True
-    order = np.random.default_rng(_SEED).random((MAX_SPLITS, runs)).argsort(axis=1)
-    found = order < first
-    return np.concatenate([np.arange(runs)[None] < first, found]), False
+    yield np.arange(runs)[None] < first
+    rng = np.random.default_rng(_SEED)
+    for start in range(0, MAX_SPLITS, _SPLITS_AT_ONCE):
+        yield rng.random((min(_SPLITS_AT_ONCE, MAX_SPLITS - start), runs)).argsort(axis=1) < first
 
 
 def _shifts_where_as_far(pooled: DoubleArray, splits: BoolArray, first: int, difference: float) -> DoubleArray:

@@ -152,6 +152,18 @@ def test_an_answer_that_cannot_be_written(
     assert len(done.stderr.splitlines()) == bool(said)
 
 
+@pytest.mark.usefixtures("dummy")
+def test_an_answer_without_a_stdout_is_an_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)  # as after `>&-`
+    with pytest.raises(SystemExit) as end:
+        cli.main(["dummy", "0.5"])
+    assert end.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Error: stdout: the answer cannot be written (it is closed); what was made is kept; ")
+
+
 def test_what_the_system_refuses_is_one_line(dummy: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object, **__: object) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "some/file")

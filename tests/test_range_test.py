@@ -136,6 +136,12 @@ def test_too_few_points_are_refused():
     assert one(ramp_of("linear", 11), np.linspace(0.1, 0.9, 11)).reason.startswith("too few points")
 
 
+@pytest.mark.parametrize("points", [1, 2, 3, 11])
+def test_too_few_points_of_a_loss_alone_are_refused_without_a_warning(points):
+    found = suggest_bounds(ramp_of("linear", 60)[:points], np.linspace(2.0, 1.0, points))
+    assert found.reason.startswith("too few points")
+
+
 def test_seeds_with_peaks_a_decade_apart_disagree():
     lr = ramp_of("exponential", 100)
     accuracy = np.stack([accuracy_of(lr, peak, "linear", "collapse") for peak in (0.03, 0.3)])

@@ -31,6 +31,23 @@ def test_p_is_that_of_scipy_ties_included(sizes: tuple[int, int], seed: int) -> 
     assert compare_unpaired(second, first).p_value == pytest.approx(found.p_value, abs=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_p_of_decimals_is_that_of_scipy_on_whole_numbers(seed: int) -> None:
+    """As floats, means that are equal differ in their last bits, and scipy counts fewer splits as far as the one observed."""
+    rng = np.random.default_rng(seed)
+    places = int(rng.integers(2, 5))
+    first, second = (rng.normal(mean, 0.01, int(rng.integers(4, 8))) for mean in (0.9, 0.905))
+    first, second = first.round(places), second.round(places)
+    whole = [np.rint(sample * 10**places) for sample in (first, second)]
+    assert compare_unpaired(first, second).p_value == pytest.approx(scipy_p(*whole), abs=1e-12)
+
+
+def test_scipy_alone_would_miss_ties() -> None:
+    first, second = [0.9, 0.88, 0.92, 0.91, 0.9, 0.91, 0.9], [0.9, 0.91, 0.9, 0.9, 0.9]
+    assert compare_unpaired(first, second).p_value == 1.0
+    assert scipy_p(np.array(first), np.array(second)) < 0.9
+
+
 @pytest.mark.parametrize("sizes", [(4, 4), (5, 7), (8, 6)])
 @pytest.mark.parametrize("alpha", [0.05, 0.2])
 def test_the_interval_holds_the_shifts_that_are_not_rejected(sizes: tuple[int, int], alpha: float) -> None:

@@ -12,7 +12,7 @@ from clrbench.errors import SpecError
 from clrbench.rates.own_curve import OwnCurve, rates_of
 from clrbench.records import DoubleArray
 from clrbench.spec.messages import nearest
-from clrbench.store.own_table import OwnTable, is_missing, number
+from clrbench.store.own_table import OwnTable, is_missing, number, number_advice
 
 Role: TypeAlias = Literal["lr", "loss", "accuracy", "seed"]
 
@@ -80,12 +80,15 @@ def _chosen(table: OwnTable, columns: CurveColumns) -> dict[Role, str]:
     chosen: dict[Role, str] = {}
     for role, name in columns.named.items():
         if name not in table.columns:
-            listed = ", ".join(table.columns)
-            raise SpecError(f"{table.path}: has no column {name!r}; it has {listed}{nearest(name, table.columns)}")
+            raise SpecError(
+                f"{table.path}: has no column {name!r}; it has {table.listed}{nearest(name, table.columns)}"
+            )
         chosen[role] = name
     by_name = {name.lower().strip(): name for name in reversed(filled)}
     for role in ("lr", "seed"):
         found = next((by_name[name] for name in _NAMES[role] if name in by_name), None)
+        if found is None and role == "lr":  # Lightning's monitor calls it lr-AdamW, lr-SGD/pg1 and so on
+            found = next(iter([name for key, name in by_name.items() if key.startswith("lr-")]), None)
         if role not in chosen and found is not None:
             chosen[role] = found
     for prefixes in (_SPLITS, _TRAINED):
@@ -98,7 +101,7 @@ def _chosen(table: OwnTable, columns: CurveColumns) -> dict[Role, str]:
         if role not in chosen:
             raise SpecError(
                 f"{table.path}: no column looks like {'the learning rate' if role == 'lr' else 'a loss'}; it has "
-                f"{', '.join(table.columns)}; name it with --{role} COLUMN"
+                f"{table.listed}; name it with --{role} COLUMN"
             )
     order: tuple[Role, ...] = ("lr", "loss", "accuracy", "seed")
     return {role: chosen[role] for role in order if role in chosen}
@@ -134,9 +137,8 @@ def _numbers(table: OwnTable, name: str) -> DoubleArray:
     for row, text in enumerate(table.column(name)):
         value = -np.inf if is_missing(text) else number(text)
         if value is None:
-            comma = "; write 0.5, not 0,5" if "," in text else ""
             raise SpecError(
-                f"{table.at(row)}: {name}: got {text[:60]!r}; allowed: a number, or nan where it diverged{comma}"
+                f"{table.at(row)}: {name}: got {text[:60]!r}; allowed: a number, or nan where it diverged{number_advice(text)}"
             )
         found[row] = value
     return found

@@ -1,5 +1,6 @@
 """Results in tables that other trainers wrote: which column is what, and a value for each arm and pair."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
@@ -8,7 +9,7 @@ import numpy as np
 
 from clrbench.errors import SpecError
 from clrbench.spec.messages import nearest
-from clrbench.store.own_table import OwnTable, is_missing, number
+from clrbench.store.own_table import MAX_NAMES, OwnTable, is_missing, number, number_advice
 
 At: TypeAlias = int | Literal["end", "best"]
 
@@ -113,19 +114,23 @@ def _long(tables: Sequence[OwnTable], asked: Asked, notes: list[str]) -> tuple[l
     pair = columns.named("pair", asked.pair) or columns.guessed("pair", PAIR_NAMES, {by, arm})
     step = columns.named("step", asked.step) or columns.first("step", STEP_NAMES, {by, arm, pair, asked.metric})
     metric = columns.named("metric", asked.metric) or columns.metric({by, arm, pair, step})
+    names = _file_names(tables)
     if arm is None:
-        notes.append(f"arms: {', '.join(table.path.stem for table in tables)}, a file each")
+        notes.append(f"arms: {', '.join(names)}, a file each")
+    _check_runs(tables, step, pair)
     rows = []
-    for table in tables:
-        arms = [table.path.stem] * len(table.rows) if arm is None else _texts(table, arm)
-        pairs = _texts(table, pair) if pair else [str(row) for row in range(len(table.rows))]
+    for file, table in enumerate(tables):
+        arms = [names[file]] * len(table.rows) if arm is None else _texts(table, arm)
+        pairs = _texts(table, pair) if pair else [f"{file}:{row}" for row in range(len(table.rows))]
         steps = _numbers(table, step) if step else [0.0] * len(table.rows)
         groups = _texts(table, by) if by else [""] * len(table.rows)
         values = _numbers(table, metric)
-        for row, (group, name, number_of_pair) in enumerate(zip(groups, arms, pairs, strict=True)):
-            seed = number_of_pair if pair else f"{table.path.name}:{row}"
+        for row, (group, name, seed) in enumerate(zip(groups, arms, pairs, strict=True)):
             rows.append(_Row(RunKey(group, name, _plain(seed)), values[row], steps[row], table.at(row)))
-    return rows, metric, pair is not None
+    paired = pair is not None and (asked.pair is not None or _has_pairs(row.key for row in rows))
+    if pair is not None and not paired:
+        notes.append(f"no value of {pair} stands in two arms, so runs are not paired by it")
+    return rows, metric, paired
 
 
 def _wide(tables: Sequence[OwnTable], asked: Asked, notes: list[str]) -> tuple[list[_Row], str, bool]:
@@ -139,15 +144,46 @@ def _wide(tables: Sequence[OwnTable], asked: Asked, notes: list[str]) -> tuple[l
     by = columns.named("by", asked.by)
     pair = columns.named("pair", asked.pair) or columns.guessed("pair", PAIR_NAMES, {by, *asked.arms})
     step = columns.named("step", asked.step) or columns.first("step", STEP_NAMES, {by, pair, *asked.arms})
+    _check_runs(tables, step, pair)
     rows = []
-    for table in tables:
-        pairs = _texts(table, pair) if pair else [f"{table.path.name}:{row}" for row in range(len(table.rows))]
+    for file, table in enumerate(tables):
+        pairs = _texts(table, pair) if pair else [f"{file}:{row}" for row in range(len(table.rows))]
         steps = _numbers(table, step) if step else [0.0] * len(table.rows)
         groups = _texts(table, by) if by else [""] * len(table.rows)
         for name in asked.arms:
             for row, value in enumerate(_numbers(table, name)):
                 rows.append(_Row(RunKey(groups[row], name, _plain(pairs[row])), value, steps[row], table.at(row)))
     return rows, asked.metric or "value", pair is not None
+
+
+def _file_names(tables: Sequence[OwnTable]) -> list[str]:
+    """Return what tells files apart: their names, or where these are the same their paths."""
+    names = [table.path.stem for table in tables]
+    if len(set(names)) == len(names):
+        return names
+    paths = [str(table.path.with_suffix("")) for table in tables]
+    if len(set(paths)) < len(paths):
+        twice = next(path for path in paths if paths.count(path) > 1)
+        raise SpecError(
+            f"{twice}: got this file twice, or two whose paths differ in their suffix alone; name each once"
+        )
+    return paths
+
+
+def _check_runs(tables: Sequence[OwnTable], step: str | None, pair: str | None) -> None:
+    """Raise SpecError where rows are steps of runs, and nothing says of which: they would count as a run each."""
+    if step is None or pair is not None or len({field for table in tables for field in table.column(step)}) < 2:
+        return
+    raise SpecError(
+        f"{tables[0].path}: {step} tells the rows of a run apart, and no column says which run a row is of; name it with "
+        f"--pair COLUMN, or, where each row is a run of its own, leave the column {step} out of the file"
+    )
+
+
+def _has_pairs(runs: Iterable[RunKey]) -> bool:
+    """Return whether any pair has runs of two arms."""
+    arms: dict[tuple[str, str], str] = {}
+    return any(arms.setdefault((run.group, run.pair), run.arm) != run.arm for run in runs)
 
 
 class _Columns:
@@ -164,14 +200,16 @@ class _Columns:
             return name
         table = next(table for table in self._tables if name not in table.columns)
         raise SpecError(
-            f"{table.path}: has no column {name!r} (--{role}); it has {', '.join(table.columns)}{nearest(name, table.columns)}"
+            f"{table.path}: has no column {name!r} (--{role}); it has {table.listed}{nearest(name, table.columns)}"
         )
 
     def guessed(
         self, role: str, known: Collection[str], taken: Collection[str | None], *, varies: bool = False
     ) -> str | None:
         """Return the one column that sounds like a role; None without any. Of several, none is taken."""
-        found = [name for name in self._like(known, taken) if not varies or len(self._tables) > 1 or self._varies(name)]
+        found = [name for name in self._like(known, taken) if not varies or self._varies(name)]
+        if len(found) > 1:  # the name or number of a run says neither what it is of nor what it goes with
+            found = [name for name in found if not self._is_key(name)] or found
         if len(found) > 1:
             raise SpecError(
                 f"{self._tables[0].path}: {' and '.join(found)} may each be the {role}; name the one with --{role} COLUMN"
@@ -192,19 +230,25 @@ class _Columns:
             return found[0]
         if found:
             raise SpecError(
-                f"{self._tables[0].path}: {', '.join(found)} may each be the metric; name it with --metric COLUMN"
+                f"{self._tables[0].path}: {_cut(found)} may each be the metric; name it with --metric COLUMN"
             )
         raise SpecError(self.lacking("the metric", "--metric COLUMN"))
 
     def lacking(self, what: str, advice: str) -> str:
         """Return that no column sounds like something."""
-        return f"{self._tables[0].path}: no column looks like {what}; it has {', '.join(self._names)}; name it with {advice}"
+        return f"{self._tables[0].path}: no column looks like {what}; it has {_cut(self._names)}; name it with {advice}"
 
     def _like(self, known: Collection[str], taken: Collection[str | None]) -> list[str]:
-        return [name for name in self._names if name.lower() in known and name not in taken]
+        """Return the columns of known names, alone or after what they are of: `params.seed`, `test/accuracy`."""
+        return [name for name in self._names if name not in taken and _known_part(name) in known]
 
     def _varies(self, name: str) -> bool:
         return len({field for table in self._tables for field in table.column(name)}) > 1
+
+    def _is_key(self, name: str) -> bool:
+        """Return whether each row has a value of its own."""
+        fields = [field for table in self._tables for field in table.column(name)]
+        return len(fields) > 1 and len(set(fields)) == len(fields)
 
     def _numeric(self, name: str) -> bool:
         return all(number(field) is not None for table in self._tables for field in table.column(name))
@@ -213,6 +257,22 @@ class _Columns:
         if found:
             self._notes.append(f"{role}: column {found[0]}, by its name")
         return found[0] if found else None
+
+
+def _known_part(name: str) -> str:
+    """Return the name of a column without what it is of, such as `params.` or `test/`; of training rows, as it is."""
+    whole = name.lower()
+    of, _, last = whole.replace("/", ".").rpartition(".")
+    return whole if _words(of) & {"train", "training", "trn"} else last
+
+
+def _words(name: str) -> set[str]:
+    return set(re.split(r"[\W_]+", name.lower()))
+
+
+def _cut(names: Sequence[str]) -> str:
+    more = f", and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more
 
 
 def _texts(table: OwnTable, name: str) -> list[str]:
@@ -235,9 +295,9 @@ def _number(table: OwnTable, row: int, name: str, field: str) -> float:
         raise SpecError(f"{table.at(row)}: {name} {got}; write nan for a run that diverged, or leave the row out")
     value = number(field)
     if value is None:
-        hint = "; write 0.931 for 93.1 %" if "%" in field else "; write 0.5, not 0,5" if "," in field else ""
         raise SpecError(
-            f"{table.at(row)}: {name}: got {field[:60]!r}; allowed: a number, or nan for a run that diverged{hint}"
+            f"{table.at(row)}: {name}: got {field[:60]!r}; allowed: a number, or nan for a run that diverged"
+            f"{number_advice(field)}"
         )
     return value if np.isfinite(value) else np.nan
 
@@ -249,7 +309,7 @@ def _plain(pair: str) -> str:
 
 
 def _sounds_lower(metric: str, notes: list[str]) -> bool:
-    lower = any(part in LOWER_IS_BETTER for part in metric.lower().replace("-", "_").split("_"))
+    lower = not _words(metric).isdisjoint(LOWER_IS_BETTER)
     notes.append(f"{metric}: {'lower' if lower else 'higher'} is better" + (", by its name" if lower else ""))
     return lower
 

@@ -251,6 +251,7 @@ class _Unpaired:
     def __init__(self, contest: _Contest, question: Question) -> None:
         self._contest, self._question = contest, question
         found = compare_unpaired(contest.first, contest.second, alpha=question.alpha)
+        self._found = found
         self.test = UNPAIRED if found.exact else DRAWN
         self.difference, self.p_value = found.difference, found.p_value
         self.interval, self.counts = (found.ci_low, found.ci_high), (0, 0, 0)
@@ -260,7 +261,9 @@ class _Unpaired:
         one, question = self._contest, self._question
         if question.comparisons * smallest_unpaired_p(len(one.first), len(one.second)) > question.alpha:
             return "cannot tell"
-        share = compare_unpaired(one.first, one.second, alpha=question.alpha / question.comparisons)
+        share = self._found
+        if question.comparisons > 1:
+            share = compare_unpaired(one.first, one.second, alpha=question.alpha / question.comparisons)
         margin = question.margin or 0.0
         if -margin < share.ci_low and share.ci_high < margin:
             return "equivalent"

@@ -16,7 +16,7 @@ from clrbench.answer import PLAIN_COLUMNS
 from clrbench.commands.compare import compare as compare_command
 from clrbench.commands.setup import Job, Setup
 from clrbench.data import Library
-from clrbench.errors import ResultsError
+from clrbench.errors import ResultsError, SpecError
 from clrbench.execution.runner import Options
 from clrbench.progress import Display
 from clrbench.report.console import plain
@@ -27,6 +27,7 @@ from clrbench.report.text import foldable_warnings
 from clrbench.spec import load_spec
 from clrbench.store import ResultsFolder
 
+_DEVICES = ("auto", "cpu", "cuda", "mps")
 _SHOWN = ("differences", "overview")
 
 
@@ -135,9 +136,14 @@ def compare(
         quiet: Whether to show no progress.
 
     Raises:
-        SpecError: If the spec is not allowed, or does not fit its data.
+        SpecError: If the spec is not allowed, or does not fit its data, or an argument is out of range.
         ResultsError: If a range test that arms take their rates from has no answer; the message is that of the command.
     """
+    for name, number in (("workers", workers), ("threads", threads)):
+        if number is not None and number < 1:
+            raise SpecError(f"{name}: got {number}; allowed: a whole number of at least 1, or None")
+    if device not in _DEVICES:
+        raise SpecError(f"device: got {device!r}; allowed: {', '.join(_DEVICES)}")
     options = Options(workers=workers, threads=threads, device=device)
     job = Job(Path(spec), Path(out), Library(None), options, Display(quiet=quiet), Setup())
     answer = compare_command(job)

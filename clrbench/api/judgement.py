@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 from clrbench.analysis.own_results import Asked, At
 from clrbench.analysis.own_verdicts import OwnJudgement, OwnVerdict, Rules
 from clrbench.commands.judge import judged, write_judgement
+from clrbench.errors import SpecError
 from clrbench.records import Json
 from clrbench.report.figures.own_verdicts import draw_own_verdicts
 from clrbench.report.figures.style import to_png
 from clrbench.report.own_verdicts import verdicts_data, verdicts_text
-from clrbench.store.own_table import OwnTable, read_own_table
+from clrbench.store.own_table import OwnTable, checked_table, read_own_table
 
 ResultsLike: TypeAlias = "pd.DataFrame | str | Path | Sequence[str | Path]"
 
@@ -130,6 +131,8 @@ def judge(  # noqa: PLR0913 (each is an option of the command)
     >>> judge(frame, arms=["base", "new"]).verdict
     'better'
     """
+    if at not in {"end", "best"} and not (isinstance(at, int) and at >= 0):
+        raise SpecError(f"at: got {at!r}; allowed: 'end', 'best' or the number of a step")
     asked = Asked(arm, pair, metric, step, by, tuple(arms), at, lower_is_better)
     return Judgement(judged(_tables(results), asked, Rules(baseline, margin, alpha, look, diverged_as)))
 
@@ -137,15 +140,21 @@ def judge(  # noqa: PLR0913 (each is an option of the command)
 def _tables(results: ResultsLike) -> list[OwnTable]:
     if isinstance(results, pd.DataFrame):
         return [_from_frame(results)]
-    paths = [results] if isinstance(results, str | Path) else results
+    paths = [results] if isinstance(results, str | Path) else list(results)
+    if not paths or not all(isinstance(path, str | Path) for path in paths):
+        raise SpecError(
+            "results: allowed: a DataFrame, the path of a file, or several; pandas.DataFrame(rows) makes a table"
+        )
     return [read_own_table(Path(path)) for path in paths]
 
 
 def _from_frame(frame: pd.DataFrame) -> OwnTable:
-    """Return a frame as text; nan among numbers is a value, and a missing one elsewhere."""
+    """Return a frame as text, levels of its index that have names included; nan is a value among numbers alone."""
+    levels = [name for name in frame.index.names if name is not None]
+    frame = frame.reset_index(levels) if levels else frame
     columns = [_fields(frame.iloc[:, place]) for place in range(frame.shape[1])]
     rows = tuple(zip(*columns, strict=True))
-    return OwnTable(Path("frame"), tuple(map(str, frame.columns)), rows, tuple(range(1, len(rows) + 1)))
+    return checked_table(Path("frame"), tuple(map(str, frame.columns)), rows, range(1, len(rows) + 1))
 
 
 def _fields(column: "pd.Series[str]") -> list[str]:

@@ -41,7 +41,7 @@ def printing(command: Callable[..., Answer]) -> Callable[..., None]:
 
 def _columns() -> int:
     """Return how many columns the answer may take: those of the terminal, or 100 where there is none."""
-    if "COLUMNS" in os.environ or sys.stdout.isatty():
+    if "COLUMNS" in os.environ or (sys.stdout is not None and sys.stdout.isatty()):
         return shutil.get_terminal_size((PLAIN_COLUMNS, 24)).columns
     return PLAIN_COLUMNS
 
@@ -54,6 +54,8 @@ def answering(command: Callable[..., Answer]) -> Callable[..., None]:
 
 def _print_answer(text: str) -> None:
     """Print on stdout; raise OutputError where that cannot be written, unless its reader has merely gone."""
+    if sys.stdout is None and text:
+        raise _unwritten("it is closed")
     try:
         # Where there is no terminal, the codes that colour it are left out.
         click.echo(text, nl=bool(text), color=False if "NO_COLOR" in os.environ else None)
@@ -63,7 +65,11 @@ def _print_answer(text: str) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if err.errno == errno.EPIPE:
             sys.exit(ExitCode.FAILED)
-        raise OutputError(
-            f"stdout: the answer cannot be written ({err.strerror}); what was made is kept; free the place, or print elsewhere, "
-            "and run the same command again"
-        ) from err
+        raise _unwritten(str(err.strerror)) from err
+
+
+def _unwritten(why: str) -> OutputError:
+    return OutputError(
+        f"stdout: the answer cannot be written ({why}); what was made is kept; free the place, or print elsewhere, "
+        "and run the same command again"
+    )

@@ -9,7 +9,7 @@ from clrbench.errors import DataError
 
 
 def default_folder() -> Path:
-    """Return the user's own cache; for a user without a home folder, a private folder among the temporary files.
+    """Return the user's own cache; for a user without a home folder to write to, a private folder among the temporary files.
 
     Raises:
         DataError: If that one belongs to somebody else.
@@ -18,11 +18,17 @@ def default_folder() -> Path:
 
     try:
         folder = Path(os_cache("clrbench"))
-        if folder.is_absolute():
+        if folder.is_absolute() and _can_be_made(folder):
             return folder
-    except (RuntimeError, KeyError):
-        pass  # no HOME, and no entry of this user in the list of users
+    except (RuntimeError, KeyError, OSError):
+        pass  # no HOME and no entry of this user in the list of users, or one where this user may not look
     return private_folder(Path(tempfile.gettempdir()) / f"clrbench-{os.getuid()}")
+
+
+def _can_be_made(folder: Path) -> bool:
+    """Return whether a folder is there, or may be made; a container's user often has `/` or nothing for a home."""
+    place = next(path for path in (folder, *folder.parents) if path.exists())
+    return place == folder or (place.is_dir() and os.access(place, os.W_OK | os.X_OK))
 
 
 def private_folder(folder: Path) -> Path:

@@ -4,10 +4,11 @@ Nothing that could run code, such as a pickle, is opened beyond its first bytes.
 """
 
 import csv
+import importlib
 import re
 import tarfile
 import zipfile
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from math import isqrt, prod
 from pathlib import Path
@@ -27,6 +28,8 @@ _IMAGE_NAMES = frozenset(
     {"", "x", "xs", "image", "images", "img", "imgs", "data", "feature", "features", "input", "inputs"}
 )
 _LABEL_NAMES = frozenset({"y", "ys", "label", "labels", "target", "targets", "class", "classes", "output", "outputs"})
+_SEPARATORS = ",;\t|"
+_ARROW_STREAM, _MATLAB_7_3 = b"\xff\xff\xff\xff", b"MATLAB 7.3"
 _WHOLE = {"arr_0": "x", "arr_1": "y"}
 
 
@@ -51,7 +54,7 @@ def guess_names(names: Iterable[str]) -> dict[str, str]:
     """Return which of some names stands for which of x_train, y_train, x_test and y_test; both of a split or neither."""
     found: dict[str, str] = {}
     for name in names:
-        key = _key_of(name)
+        key = key_of(name)
         if key is not None:
             found.setdefault(key, name)
     # A split for validation serves as the one for testing; arrays that name no split are to be split.
@@ -63,7 +66,8 @@ def guess_names(names: Iterable[str]) -> dict[str, str]:
     return {f"{axis}_{split}": found[f"{axis}_{split}"] for split in splits for axis in "xy"}
 
 
-def _key_of(name: str) -> str | None:
+def key_of(name: str) -> str | None:
+    """Return what the name of an array seems to stand for, such as `x_train`, `y_val` or `x_`, of no split; None for nothing."""
     lower = name.lower()
     if lower in _WHOLE:
         return f"{_WHOLE[lower]}_"
@@ -122,46 +126,80 @@ def _kind(path: Path) -> Callable[[str, Path], MisfitError] | None:
     return None
 
 
-def _with_function(dataset: str, kind: str, lines: str, advice: str = "") -> MisfitError:
+def _with_function(dataset: str, kind: str, lines: str, advice: str = "", *, splits: bool = True) -> MisfitError:
+    split = ", test: 20 %" if splits else ""
     return misfit(
         f"{shown(dataset)}: is {kind}, which is not read as it is; write load.py beside the spec (adapt it to your data):\n"
-        f"{lines}\nand in the spec: data: {{dataset: ./load.py:load, test: 20 %}}{advice}"
+        f"{lines}\nand in the spec: data: {{dataset: ./load.py:load{split}}}{advice}"
     )
 
 
 def _csv(dataset: str, path: Path) -> MisfitError:
-    separator = "\t" if path.name.lower().endswith(".tsv") else ","
-    return _table(dataset, "a table of text", "read_csv", _columns(path, separator), separator)
-
-
-def _parquet(dataset: str, _path: Path) -> MisfitError:
-    return _table(dataset, "a Parquet file", "read_parquet", ())
-
-
-def _arrow(dataset: str, _path: Path) -> MisfitError:
-    return _table(dataset, "an Arrow file", "read_feather", ())
-
-
-def _table(dataset: str, kind: str, reader: str, columns: Collection[str], separator: str = ",") -> MisfitError:
+    columns, separator = _columns(path)
     has_header = not columns or not all(map(_is_number, columns))
-    names = list(columns) if has_header else [str(number) for number in range(len(columns))]
-    label = next((name for name in names if name.lower() in _LABEL_COLUMNS), names[-1] if names else "label")
-    arguments = "" if separator == "," else f", sep={separator!r}"
-    arguments += "" if has_header else ", header=None"
+    options = ("" if separator == "," else f", sep={separator!r}") + ("" if has_header else ", header=None")
+    names = columns if has_header else list(range(len(columns)))
+    return _table(dataset, "a table of text", f"pd.read_csv({dataset!r}{options})", names)
+
+
+def _parquet(dataset: str, path: Path) -> MisfitError:
+    return _columnar(dataset, path, "a Parquet file", f"pd.read_parquet({dataset!r})")
+
+
+def _arrow(dataset: str, path: Path) -> MisfitError:
+    if not _part(path, 0).startswith(_ARROW_STREAM):
+        return _columnar(dataset, path, "an Arrow file", f"pd.read_feather({dataset!r})")
+    read = f"pa.ipc.open_stream(pa.memory_map({dataset!r})).read_pandas()"
+    return _columnar(dataset, path, "an Arrow stream", read, "    import pyarrow as pa\n")
+
+
+def _columnar(dataset: str, path: Path, kind: str, read: str, imports: str = "") -> MisfitError:
+    """Return the lines for a table; its columns cannot be seen here but for images, as Hugging Face stores them."""
+    ends = _part(path, 0) + _part(path, -MAX_SEEN_BYTES)
+    if not (b"bytes" in ends and b"path" in ends and b"label" in ends):
+        return _table(dataset, kind, read, (), imports=imports)
+    images = "img" if b"img" in ends else "image"
+    return _with_function(
+        dataset,
+        f"{kind} of encoded images",
+        f"""\
+    import io
+
+    import numpy as np
+    import pandas as pd
+{imports}    from PIL import Image
+
+    def load():
+        table = {read}
+        images = [Image.open(io.BytesIO(cell["bytes"])) for cell in table[{images!r}]]
+        x = np.stack([np.asarray(image.convert("RGB")) for image in images])
+        return {{"x_train": x, "y_train": table["label"].to_numpy("int64")}}""",
+    )
+
+
+def _part(path: Path, start: int) -> bytes:
+    """Return some bytes of a file, from a place counted from its start or, below 0, from its end."""
+    with suppress(OSError), path.open("rb") as file:
+        file.seek(max(start, -path.stat().st_size), 2 if start < 0 else 0)
+        return file.read(MAX_SEEN_BYTES)
+    return b""
+
+
+def _table(dataset: str, kind: str, read: str, names: Sequence[str | int], imports: str = "") -> MisfitError:
+    label = next((name for name in names if str(name).lower() in _LABEL_COLUMNS), names[-1] if names else "label")
     features, side = len(names) - 1, isqrt(max(len(names) - 1, 0))
     is_square = features >= _SMALLEST_SQUARE and side * side == features
     shape = f"{side}, {side}" if is_square else "1, -1"
-    column = repr(label) if has_header else label
     return _with_function(
         dataset,
         kind,
         f"""\
     import numpy as np
     import pandas as pd
-
+{imports}
     def load():
-        table = pd.{reader}({dataset!r}{arguments})
-        names, y = np.unique(table.pop({column}), return_inverse=True)  # the column of the labels
+        table = {read}
+        names, y = np.unique(table.pop({label!r}), return_inverse=True)  # the column of the labels
         x = table.to_numpy("float32").reshape(len(table), {shape})
         return {{"x_train": x, "y_train": y}}""",
     )
@@ -183,6 +221,18 @@ def _pickle(dataset: str, _path: Path) -> MisfitError:
 
 
 def _mat(dataset: str, path: Path) -> MisfitError:
+    if _part(path, 0).startswith(_MATLAB_7_3):
+        return _with_function(
+            dataset,
+            "a MATLAB 7.3 file, which is HDF5",
+            f"""\
+    import h5py
+
+    def load():
+        with h5py.File({dataset!r}) as file:  # MATLAB's axes stand the other way round in it
+            x, y = file["X"][:].T, file["y"][:].ravel()
+        return {{"x_train": x, "y_train": y.astype("int64")}}""",
+        )
     from scipy.io import whosmat
     from scipy.io.matlab import MatReadError
 
@@ -209,16 +259,24 @@ def _mat(dataset: str, path: Path) -> MisfitError:
     )
 
 
-def _h5(dataset: str, _path: Path) -> MisfitError:
+def _h5(dataset: str, path: Path) -> MisfitError:
+    names: list[str] = []
+    # h5py comes with Keras, not with clrbench.
+    with suppress(ImportError, *DECODING_ERRORS), importlib.import_module("h5py").File(path) as file:
+        names = [str(name) for name in file]
+    found = guess_names(names)
+    found = found if {"x_train", "y_train"} <= found.keys() else {"x_train": "x", "y_train": "y"}
+    arrays = ", ".join(f"{key!r}: file[{name!r}][:]" for key, name in found.items())
     return _with_function(
         dataset,
-        "an HDF5 file",
+        "an HDF5 file" + (f" of {shown(', '.join(names))}" if names else ""),
         f"""\
     import h5py
 
     def load():
         with h5py.File({dataset!r}) as file:
-            return {{"x_train": file["x"][:], "y_train": file["y"][:]}}""",
+            return {{{arrays}}}""",
+        splits="x_test" not in found,
     )
 
 
@@ -246,7 +304,8 @@ def _torch(dataset: str, _path: Path) -> MisfitError:
     import torch
 
     def load():
-        x, y = torch.load({dataset!r}, weights_only=True)
+        data = torch.load({dataset!r}, weights_only=True)
+        x, y = data.values() if isinstance(data, dict) else data
         return {{"x_train": x.numpy(), "y_train": y.numpy()}}""",
     )
 
@@ -292,12 +351,14 @@ def _count_images(path: Path, *, is_zip: bool) -> int:
     return 0
 
 
-def _columns(path: Path, separator: str) -> list[str]:
-    """Return the first line of a table of text, cut into its columns; empty where it cannot be read."""
+def _columns(path: Path) -> tuple[list[str], str]:
+    """Return the first line of a table of text, cut into its columns, and what separates them; none where it cannot be read."""
+    separator = "\t" if path.name.lower().endswith(".tsv") else ","
     with suppress(*DECODING_ERRORS, csv.Error), path.open("rb") as file:
-        line = file.readline(MAX_SEEN_BYTES).decode("utf-8-sig")
-        return next(csv.reader([line.rstrip("\r\n")], delimiter=separator), [])
-    return []
+        line = file.readline(MAX_SEEN_BYTES).decode("utf-8-sig").rstrip("\r\n")
+        separator = max((separator, *_SEPARATORS), key=line.count)
+        return next(csv.reader([line], delimiter=separator), []), separator
+    return [], separator
 
 
 def _is_number(text: str) -> bool:
@@ -328,6 +389,7 @@ _BY_MAGIC: Mapping[bytes, Callable[[str, Path], MisfitError]] = {
     b"ARROW1": _arrow,
     b"\x93NUMPY": _npy,
     b"MATLAB 5.0": _mat,
+    _MATLAB_7_3: _mat,
     b"\x89HDF": _h5,
     b"\x89PNG": _image,
     b"\xff\xd8\xff": _image,

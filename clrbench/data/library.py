@@ -106,7 +106,8 @@ class Library:
         if is_reference(dataset):
             _refuse_reading(dataset, how, resize=True)
             reference = self._reference(dataset)
-            return _made(reference, user_function.read(reference, self._base, how), how)
+            content = user_function.content(reference, self._base, how)
+            return _made(reference, content.arrays, how, content.remarks)
         path = self._existing(dataset)
         if path.is_dir() and not npy_folder.is_npy_folder(path):
             return self._load_images(path, show, how)
@@ -145,7 +146,8 @@ class Library:
         path = None if entry is not None or is_reference(dataset) else self._existing(dataset)
         if path is not None and npy_folder.is_npy_folder(path) and not how.splits:
             # Not read whole here: only `load` checks every pixel, and takes the checksum.
-            return make_dataset(str(path), str(path), npy_folder.read(path), checksum="")
+            remarks = Remarks(warned=npy_folder.unread(path))
+            return make_dataset(str(path), str(path), npy_folder.read(path), checksum="", remarks=remarks)
         return self.load(dataset, show, how)
 
     def _kept_description(self, dataset: str, how: Reading) -> Path | None:
@@ -163,7 +165,7 @@ class Library:
                 with decoding(path, "replace it"):
                     key = files.fingerprint(path.parent, [path.name])
             elif npy_folder.is_npy_folder(path):
-                key = npy_folder.fingerprint(path, how)
+                key = f"{npy_folder.fingerprint(path, how)}{npy_folder.unread(path) or ''}"
             else:
                 listing = list_images(path, splitting=how.splits)
                 about = (decode.VERSION, listing.said(), tuple(listing.warned()))
@@ -304,11 +306,13 @@ class Library:
         place, fingerprint = str(path.resolve()), npy_folder.fingerprint(path, how)
         arrays = npy_folder.read(path, how)
         if not how.splits:
-            return prepared.check_once(self._own("checksum", place, fingerprint), str(path), arrays)
-        key = f"{fingerprint}\n{how.words()}"
-        return prepared.load_or_make(
-            self._own("arrays", place, key), str(path), lambda: _content(str(path), arrays, how), show
-        )
+            found = prepared.check_once(self._own("checksum", place, fingerprint), str(path), arrays)
+        else:
+            key = f"{fingerprint}\n{how.words()}"
+            found = prepared.load_or_make(
+                self._own("arrays", place, key), str(path), lambda: _content(str(path), arrays, how), show
+            )
+        return replace(found, remarks=replace(found.remarks, warned=npy_folder.unread(path)))
 
     def _own(self, kind: str, place: str, fingerprint: str) -> Path:
         """Return where something of a user's own files as they are now is kept."""

@@ -21,6 +21,7 @@ from clrbench.data.content import (
 )
 from clrbench.data.reading import AS_IT_IS, Reading
 from clrbench.data.refusal import decoding, misfit
+from clrbench.data.unread import unread_validation
 
 
 def is_npy_folder(folder: Path) -> bool:
@@ -52,6 +53,12 @@ def read(folder: Path, how: Reading = AS_IT_IS) -> Arrays:
             _check_images(file, arrays[key])
     measure_arrays(str(folder), arrays, how)
     return arrays
+
+
+def unread(folder: Path) -> tuple[str, ...]:
+    """Return a warning about files that look as if they were for validation, and are not read under their names."""
+    with decoding(folder, "allow it to be listed"):
+        return unread_validation(path.name for path in folder.iterdir() if path.suffix == ".npy")
 
 
 def _file(folder: Path, key: str) -> Path:

@@ -1,7 +1,6 @@
 """A user's own data: an `.npz` file with the arrays x_train, y_train, x_test, y_test."""
 
 import math
-import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from clrbench.data.content import (
-    VALIDATION_NAMES,
     Arrays,
     DatasetSizes,
     Header,
@@ -21,9 +19,9 @@ from clrbench.data.content import (
     validation_names,
 )
 from clrbench.data.foreign import missing_arrays
-from clrbench.data.image_listing import UNUSED_VALIDATION
 from clrbench.data.reading import AS_IT_IS, Reading
-from clrbench.data.refusal import decoding, misfit, shown
+from clrbench.data.refusal import decoding, misfit
+from clrbench.data.unread import unread_validation
 
 MAX_DEFLATE_RATIO = 1032
 """The most bytes that deflate can make of one; a header that declares more is false."""
@@ -63,19 +61,7 @@ def read(path: Path, how: Reading = AS_IT_IS) -> Arrays:
 def unread(path: Path) -> tuple[str, ...]:
     """Return a warning about arrays that look as if they were for validation, and are not read under their names."""
     with _reading(path) as archive:
-        names = sorted(name.removesuffix(".npy") for name in archive.namelist())
-    found = [
-        name
-        for name in names
-        if re.search(r"(^|_)val(id|idation)?(_|$)", name.lower()) and name not in VALIDATION_NAMES
-    ]
-    if not found:
-        return ()
-    is_there = set(VALIDATION_NAMES) <= set(names)
-    advice = (
-        "" if is_there else f"; to validate on them, save them as {' and '.join(VALIDATION_NAMES)}; {UNUSED_VALIDATION}"
-    )
-    return (f"the arrays {shown(', '.join(found))} are not read{advice}",)
+        return unread_validation(archive.namelist())
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from clrbench.data.content import (
     ARRAY_NAMES,
     VALIDATION_NAMES,
     Arrays,
+    Content,
     DatasetSizes,
     array_names,
     measure_arrays,
@@ -29,7 +30,9 @@ from clrbench.data.content import (
 from clrbench.data.foreign import guess_names
 from clrbench.data.reading import AS_IT_IS, Reading
 from clrbench.data.refusal import misfit, shown
+from clrbench.data.unread import unread_validation
 from clrbench.errors import DataError
+from clrbench.records import Remarks
 
 _PREFIX = "clrbench_user_"
 
@@ -50,10 +53,16 @@ def measure(reference: str, base: Path = Path(), how: Reading = AS_IT_IS) -> Dat
     return measure_arrays(reference, read(reference, base, how), how)
 
 
-@lru_cache(maxsize=1)
 def read(reference: str, base: Path = Path(), how: Reading = AS_IT_IS) -> Arrays:
-    """Return the arrays of a function as they are; it is called once as long as no other is asked for.
+    """Return the arrays of a function as they are; see `content`."""
+    return content(reference, base, how).arrays
 
+
+@lru_cache(maxsize=1)
+def content(reference: str, base: Path = Path(), how: Reading = AS_IT_IS) -> Content:
+    """Return the arrays of a function as they are, and what of them is not read.
+
+    It is called once as long as no other is asked for.
     While it is imported and called, its relative paths start from the folder `base`, and what lies beside its file can be
     imported, as if it were run there.
     """
@@ -153,7 +162,7 @@ def _user_code(reference: str, doing: str) -> Iterator[None]:
         raise DataError(f"{reference}: {doing} raised {got}; run it by itself to see where") from err
 
 
-def _take(reference: str, result: object, how: Reading) -> Arrays:
+def _take(reference: str, result: object, how: Reading) -> Content:
     values: dict[str, object] | None = None
     names: list[str] = []
     with _user_code(reference, "reading what it returned"):
@@ -176,7 +185,7 @@ def _take(reference: str, result: object, how: Reading) -> Arrays:
                 f"{reference}: {key}: got a {type(value).__name__}; allowed: a numpy array; convert it with numpy.asarray"
             )
         arrays[key] = value
-    return arrays
+    return Content(arrays, Remarks(warned=unread_validation(names, verb="return")))
 
 
 def _check_names(reference: str, values: Mapping[str, object], names: list[str], how: Reading) -> None:

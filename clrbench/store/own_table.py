@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,35 @@ from pathlib import Path
 from clrbench.errors import SpecError
 
 MAX_TABLE_BYTES = 200_000_000
+MAX_LEVELS = 8
+"""Of objects within objects."""
+MAX_NAMES = 20
+"""Columns that a message lists."""
 MAX_SHOWN = 60
 """Characters of a line or a field that a message shows."""
 
-_DELIMITERS = ",\t;"
+_DELIMITERS = ",\t;|"
 _INDEX = ""
 """What pandas calls the column of row numbers that it writes unasked."""
 _NO_VALUE = {"", "na", "n/a", "null", "none", "-"}
+
+_FOREIGN = {
+    b"\xff\xfe": "is in UTF-16; save it as UTF-8",
+    b"\xfe\xff": "is in UTF-16; save it as UTF-8",
+    b"PK\x03\x04": "is an Excel file or an archive; save the table as CSV",
+    b"\xd0\xcf\x11\xe0": "is an Excel file; save the table as CSV",
+    b"\x1f\x8b": "is compressed; unpack it first",
+    b"BZh": "is compressed; unpack it first",
+    b"\xfd7zXZ": "is compressed; unpack it first",
+    b"PAR1": "is a Parquet file; in Python: pandas.read_parquet(path).to_csv(other, index=False)",
+    b"ARROW1": "is an Arrow file; in Python: pandas.read_feather(path).to_csv(other, index=False)",
+    b"\x89HDF": "is an HDF5 file; save the table as CSV",
+    b"\x93NUMPY": "is an array of numpy; save a table as CSV, with names of columns",
+    b"SQLite format 3": "is a data base; save the table as CSV",
+    b"\x80": "is a pickle or no text; in Python, where you trust it: pandas.read_pickle(path).to_csv(other, index=False)",
+    b"<": "is HTML or XML; save the table as CSV",
+}
+"""First bytes of what is no table of text."""
 
 ADVICE = "give a CSV, TSV or JSON lines file, a row an evaluation of a run"
 
@@ -39,6 +62,14 @@ class OwnTable:
         """Return file and line of a row, for a message."""
         return f"{self.path}:{self.lines[row]}"
 
+    @property
+    def listed(self) -> str:
+        """The names of the columns, as a message shows them."""
+        names = [_shown(name) for name in self.columns[:MAX_NAMES]]
+        return ", ".join(
+            [*names, f"and {len(self.columns) - MAX_NAMES} more"] if len(self.columns) > MAX_NAMES else names
+        )
+
     def column(self, name: str) -> list[str]:
         """Return the fields of a column."""
         place = self.columns.index(name)
@@ -56,6 +87,13 @@ def number(field: str) -> float | None:
         return None if "_" in field else float(field)
     except ValueError:
         return None
+
+
+def number_advice(field: str) -> str:
+    """Return how to write what seems to be meant by a field that is no number; nothing where that is not known."""
+    if "%" in field:
+        return "; write 0.931 for 93.1 %"
+    return "; write 0.5, not 0,5" if re.fullmatch(r"[+-]?[\d.]*,\d+", field) else ""
 
 
 def read_own_table(path: Path) -> OwnTable:
@@ -80,6 +118,9 @@ def _text(path: Path) -> str:
         raw = path.read_bytes()
     except OSError as err:
         raise SpecError(f"{path}: cannot be read ({err.strerror}); {ADVICE}") from err
+    for start, what in _FOREIGN.items():
+        if raw.startswith(start):
+            raise SpecError(f"{path}: {what}; {ADVICE}")
     if (place := raw.find(b"\0")) >= 0:
         raise SpecError(f"{path}:{_line(raw, place)}: got a NUL byte, so the file is damaged or no text; {ADVICE}")
     try:
@@ -96,6 +137,8 @@ def _line(raw: bytes, place: int) -> int:
 
 def _from_csv(path: Path, text: str) -> OwnTable:
     header = next(iter(text.splitlines()), "")
+    if header.startswith(("#", "sep=")):
+        raise SpecError(f"{path}:1: got {_shown(header)}, which names no columns; remove this line")
     delimiter = "\t" if path.suffix == ".tsv" else max(_DELIMITERS, key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: list[tuple[str, ...]] = []
@@ -111,10 +154,11 @@ def _from_csv(path: Path, text: str) -> OwnTable:
         lines.pop()
     if not rows or not any(rows[0]):
         raise SpecError(f"{path}: got no header; allowed: a first line that names the columns; {ADVICE}")
-    return _checked(path, rows[0], rows[1:], lines[1:])
+    return checked_table(path, rows[0], rows[1:], lines[1:])
 
 
-def _checked(path: Path, names: Sequence[str], rows: Sequence[tuple[str, ...]], lines: Sequence[int]) -> OwnTable:
+def checked_table(path: Path, names: Sequence[str], rows: Sequence[tuple[str, ...]], lines: Sequence[int]) -> OwnTable:
+    """Return fields as a table; a SpecError where they make none, such as a row of another length or a name that stands twice."""
     for row, line in zip(rows, lines, strict=True):
         if len(row) != len(names):
             shown = _shown(",".join(row)) if any(row) else "a blank line"
@@ -145,10 +189,23 @@ def _from_json(path: Path, text: str) -> OwnTable:
         )
         if inner and all(isinstance(values, list) for values in inner.values()):
             return _from_lists(path, inner)
+        _check_is_a_row(path, document)
         return _from_objects(path, [(1, document)])
     if isinstance(document, list):
         return _from_objects(path, list(enumerate(document, 1)))
     raise SpecError(f"{path}: got a single value; allowed: an object a line; {ADVICE}")
+
+
+def _check_is_a_row(path: Path, document: Mapping[str, object]) -> None:
+    """Raise SpecError where an object is a table turned round, as pandas writes it unless told otherwise."""
+    parts = [part for part in document.values() if isinstance(part, Mapping)]
+    if len(parts) < len(document) or len(parts) < 2 or len(parts[0]) < 2:
+        return
+    if all(part.keys() == parts[0].keys() for part in parts):
+        raise SpecError(
+            f"{path}: got an object of objects; allowed: a list of objects, one a row (pandas: to_json(path, "
+            f"orient='records')); {ADVICE}"
+        )
 
 
 def _lines_of_json(path: Path, text: str) -> Iterator[tuple[int, object]]:
@@ -175,26 +232,31 @@ def _loads(text: str) -> object:
 
 
 def _from_objects(path: Path, objects: Iterable[tuple[int, object]]) -> OwnTable:
+    """Return objects as rows; those within them are taken apart: `{"config": {"seed": 1}}` has the column `config.seed`."""
     names: tuple[str, ...] = ()
     rows: list[tuple[str, ...]] = []
     lines: list[int] = []
     for line, content in objects:
-        if not isinstance(content, Mapping) or not content:
+        fields = list(_flat(path, line, content)) if isinstance(content, Mapping) else []
+        row = dict(fields)
+        if not row:
             raise SpecError(f"{path}:{line}: got {_shown(str(content))}; allowed: an object, such as {{...}}; {ADVICE}")
-        names = names or tuple(content)
+        if len(row) < len(fields):
+            raise SpecError(f"{path}:{line}: got a field twice, once within an object; name every field once")
+        names = names or tuple(row)
         for name in names:
-            if name not in content:
+            if name not in row:
                 raise SpecError(
                     f"{path}:{line}: has no {_shown(name)}, as the first row has; give every field in every row"
                 )
-        for name in content:
+        for name in row:
             if name not in names:
                 raise SpecError(f"{path}:{line}: got the field {_shown(name)}, which the first row has not")
-        rows.append(tuple(_field(path, line, name, content[name]) for name in names))
+        rows.append(tuple(_field(row[name]) for name in names))
         lines.append(line)
     if not rows:
         raise SpecError(f"{path}: got no rows; {ADVICE}")
-    return _checked(path, names, rows, lines)
+    return checked_table(path, names, rows, lines)
 
 
 def _from_lists(path: Path, columns: Mapping[str, list[object]]) -> OwnTable:
@@ -203,19 +265,26 @@ def _from_lists(path: Path, columns: Mapping[str, list[object]]) -> OwnTable:
         said = ", ".join(f"{_shown(name)} {length}" for name, length in lengths.items())
         raise SpecError(f"{path}: got lists of different lengths ({said}); give every column as many values")
     names = tuple(columns)
-    numbered = enumerate(zip(*columns.values(), strict=True), 1)
-    rows = [
-        tuple(_field(path, line, name, value) for name, value in zip(names, row, strict=True)) for line, row in numbered
-    ]
-    return _checked(path, names, rows, range(1, len(rows) + 1))
+    rows = [tuple(map(_field, row)) for row in zip(*columns.values(), strict=True)]
+    return checked_table(path, names, rows, range(1, len(rows) + 1))
 
 
-def _field(path: Path, line: int, name: str, value: object) -> str:
+def _flat(path: Path, line: int, content: Mapping[str, object], start: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the fields of an object, those of objects within it under `outer.inner`."""
+    if start.count(".") > MAX_LEVELS:
+        raise SpecError(f"{path}:{line}: got objects within objects, more than {MAX_LEVELS} deep; {ADVICE}")
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            yield from _flat(path, line, value, f"{start}{key}.")
+        else:
+            yield f"{start}{key}", value
+
+
+def _field(value: object) -> str:
+    """Return a value as text; a list, which no column that is used may hold, as JSON."""
     if value is None:
         return ""
-    if isinstance(value, str | bool):
-        return str(value).strip()
-    raise SpecError(f"{path}:{line}: {_shown(name)}: got a list or an object; allowed: a number or a text")
+    return str(value).strip() if isinstance(value, str | bool) else json.dumps(value)
 
 
 def _shown(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from runs_in_memory import make_spec
@@ -10,7 +11,7 @@ from runs_on_disk import write_run
 from specs import write_spec
 
 import clrbench
-from clrbench.errors import ResultsError
+from clrbench.errors import ResultsError, SpecError
 from clrbench.spec import to_yaml
 from clrbench.store import ResultsFolder
 
@@ -40,6 +41,19 @@ def test_loading_gives_answer_tables_and_figures(tmp_path: Path) -> None:
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match=r"there is no spec\.yaml"):
         clrbench.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"workers": 0}, "workers: got 0; allowed: a whole number of at least 1"),
+        ({"threads": -1}, "threads: got -1; allowed: a whole number of at least 1"),
+        ({"device": "tpu"}, "device: got 'tpu'; allowed: auto, cpu, cuda, mps"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(options: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=said):
+        clrbench.compare(tmp_path / "spec.yaml", out=tmp_path, **options)
 
 
 @pytest.mark.acceptance

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,3 +78,28 @@ def test_columns_may_be_named() -> None:
     table = frame().set_axis(["who", "which", "how_good"], axis=1)
     found = clrbench.judge(table, arm="who", pair="which", metric="how_good", baseline="new", lower_is_better=True)
     assert found.verdict == "better"
+
+
+def test_levels_of_the_index_are_columns() -> None:
+    pd.testing.assert_frame_equal(
+        clrbench.judge(frame().set_index(["arm", "seed"])).comparison, clrbench.judge(frame()).comparison
+    )
+
+
+def test_a_frame_that_is_no_table_is_refused() -> None:
+    with pytest.raises(SpecError, match="frame: got no rows below the header"):
+        clrbench.judge(frame().iloc[:0])
+    with pytest.raises(SpecError, match="got the column seed twice"):
+        clrbench.judge(pd.concat([frame(), frame()["seed"]], axis=1))
+
+
+@pytest.mark.parametrize("results", [[], [{"arm": "a", "accuracy": 0.9}], 12])
+def test_what_is_neither_a_table_nor_a_path_is_refused(results: Any) -> None:
+    with pytest.raises((SpecError, TypeError), match=r"results: allowed: a DataFrame, the path|not iterable"):
+        clrbench.judge(results)
+
+
+@pytest.mark.parametrize("at", ["last", -1, 2.5])
+def test_a_step_is_a_whole_number(at: Any) -> None:
+    with pytest.raises(SpecError, match=r"at: got .*; allowed: 'end', 'best' or the number of a step"):
+        clrbench.judge(frame(), at=at)

@@ -1,92 +1,23 @@
-"""`clrbench judge`: results that other trainers wrote."""
+"""`clrbench judge`: results that other trainers wrote, and the verdict on them."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
+from judge_samples import BASE, GAIN, NEW, found, long, only, save
 from scipy import stats
 
-from clrbench import cli
 from clrbench.analysis.own_results import Asked
-from clrbench.analysis.own_verdicts import OwnJudgement, OwnVerdict, Rules
+from clrbench.analysis.own_verdicts import Rules
 from clrbench.answer import ExitCode
-from clrbench.commands.judge import judge, judged
+from clrbench.commands.judge import judge
 from clrbench.errors import SpecError
-from clrbench.report.own_verdicts import verdict_sentence, verdicts_data, verdicts_text
+from clrbench.report.own_verdicts import verdict_sentence, verdicts_text
 from clrbench.stats import compare_paired, holm
-from clrbench.store.own_table import read_own_table
-
-BASE = [0.71, 0.74, 0.72, 0.75, 0.73, 0.76, 0.70, 0.77]
-GAIN = [0.03, 0.01, 0.02, 0.04, 0.02, 0.03, 0.01, 0.02]
-NEW = [round(base + gain, 4) for base, gain in zip(BASE, GAIN, strict=True)]
-RULES = Rules()
-
-
-def long(base: Any = BASE, new: Any = NEW, **columns: Any) -> pd.DataFrame:
-    rows = [("base", seed, value) for seed, value in enumerate(base)] + [
-        ("new", seed, value) for seed, value in enumerate(new)
-    ]
-    return pd.DataFrame(rows, columns=["arm", "seed", "accuracy"]).assign(**columns)
-
-
-def save(folder: Path, table: pd.DataFrame | str | bytes, name: str = "results.csv", **options: Any) -> Path:
-    path = folder / name
-    if isinstance(table, pd.DataFrame):
-        table.to_csv(path, index=False, na_rep="nan", **options)
-    else:
-        path.write_bytes(table.encode() if isinstance(table, str) else table)
-    return path
-
-
-def found(*paths: Path, rules: Rules = RULES, **asked: Any) -> OwnJudgement:
-    return judged([read_own_table(path) for path in paths], Asked(**asked), rules)
-
-
-def only(judgement: OwnJudgement) -> OwnVerdict:
-    (verdict,) = judgement.verdicts
-    return verdict
-
-
-FORMS: dict[str, Any] = {
-    "csv": lambda folder: save(folder, long()),
-    "tsv": lambda folder: save(folder, long(), "results.tsv", sep="\t"),
-    "semicolons": lambda folder: save(folder, long(), sep=";"),
-    "json lines": lambda folder: save(folder, long().to_json(orient="records", lines=True), "results.jsonl"),
-    "json": lambda folder: save(folder, long().to_json(orient="records"), "results.json"),
-    "json of columns": lambda folder: save(folder, json.dumps(long().to_dict("list")), "results.json"),
-    "with an index": lambda folder: save(folder, long().to_csv()),
-    "carriage returns": lambda folder: save(folder, long(), lineterminator="\r\n"),
-    "byte order mark": lambda folder: save(folder, b"\xef\xbb\xbf" + long().to_csv(index=False).encode()),
-    "quoted": lambda folder: save(folder, long().to_csv(index=False, quoting=1)),
-    "spaces": lambda folder: save(folder, long().to_csv(index=False).replace(",", ", ")),
-    "capitals": lambda folder: save(folder, long().rename(columns=str.title)),
-    "other names": lambda folder: save(folder, long().set_axis(["Method", "fold", "test_acc"], axis=1)),
-    "a metric of its own": lambda folder: save(folder, long().set_axis(["model", "run", "dice"], axis=1)),
-    "beside other columns": lambda folder: save(folder, long(note="ok", host="a", hours=3.5)),
-    "no line break at the end": lambda folder: save(folder, long().to_csv(index=False).rstrip()),
-    "blank lines at the end": lambda folder: save(folder, long().to_csv(index=False) + "\n\n"),
-    "shuffled within arms": lambda folder: save(
-        folder, pd.concat([long().iloc[[0]], long().iloc[1:].sample(frac=1, random_state=1)])
-    ),
-    "seeds as floats": lambda folder: save(folder, long(seed=[*np.arange(8.0), *np.arange(8.0)])),
-}
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_every_form_of_the_same_results_has_the_same_verdict(tmp_path: Path, form: str) -> None:
-    verdict = only(found(FORMS[form](tmp_path)))
-    expected = compare_paired(NEW, BASE)
-    assert (verdict.candidate, verdict.baseline, verdict.verdict, verdict.pairs) == ("new", "base", "better", 8)
-    assert (verdict.mean_difference, verdict.ci_low, verdict.ci_high, verdict.p_value) == pytest.approx(
-        (expected.mean_difference, expected.ci_low, expected.ci_high, expected.p_value)
-    )
-    assert (verdict.wins, verdict.ties, verdict.losses) == (8, 0, 0)
 
 
 def test_a_column_an_arm(tmp_path: Path) -> None:
@@ -96,16 +27,6 @@ def test_a_column_an_arm(tmp_path: Path) -> None:
     assert judgement.verdicts[0].mean_difference == pytest.approx(np.mean(GAIN))
     raw = [compare_paired(arm, BASE).p_value for arm in (NEW, BASE[::-1])]
     assert [row.adjusted_p_value for row in judgement.verdicts] == pytest.approx(holm(raw).tolist())
-
-
-def test_several_files_are_one_table_or_an_arm_each(tmp_path: Path) -> None:
-    table = long()
-    parts = [save(tmp_path, table.iloc[::2], "a.csv"), save(tmp_path, table.iloc[1::2], "b.csv")]
-    assert only(found(*parts)).pairs == 8
-    arms = [save(tmp_path, rows.drop(columns="arm"), f"{arm}.csv") for arm, rows in table.groupby("arm")]
-    judgement = found(*arms)
-    assert only(judgement).verdict == "better"
-    assert "arms: base, new, a file each" in judgement.notes
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -282,171 +203,6 @@ def test_runs_that_end_at_different_steps_are_said(tmp_path: Path) -> None:
     assert any("runs end at different steps, from 20 to 30" in note for note in judgement.notes)
 
 
-REFUSED: list[tuple[str | bytes, dict[str, Any], str]] = [
-    ("", {}, "got no header"),
-    ("arm,seed,accuracy\n", {}, "got no rows below the header"),
-    ("arm,seed,accuracy\na,1,.9\nb,1\n", {}, r":3: got 2 fields \(b,1\); allowed: 3, as the header has"),
-    ("arm,seed,accuracy\na,1,.9,7\n", {}, ":2: got 4 fields"),
-    ("arm,seed,accuracy\na,1,.9\n\nb,1,.9\n", {}, r":3: got 0 fields \(a blank line\)"),
-    ("arm,seed,accuracy\na,1,.9\nb,1,\n", {}, ":3: accuracy is empty; write nan"),
-    ("arm,seed,accuracy\na,1,.9\nb,1,NA\n", {}, ":3: accuracy got 'NA', a missing value"),
-    ("arm,seed,accuracy\na,1,.9\nb,1,null\n", {}, ":3: accuracy got 'null'"),
-    ("arm,seed,accuracy\na,1,.9\n,1,.9\nb,1,.9\n", {}, ":3: arm is empty"),
-    ("arm,seed,accuracy\na,1,.9\nb,,.9\n", {}, ":3: seed is empty"),
-    ("arm,seed,accuracy\na,1,.9\nb,1,high\n", {}, ":3: accuracy: got 'high'; allowed: a number, or nan"),
-    ("arm,seed,accuracy\na,1,.9\nb,1,93.1%\n", {}, "write 0.931 for 93.1 %"),
-    ("arm;seed;accuracy\na;1;0,9\nb;1;0,8\n", {}, ":2: accuracy: got '0,9'.*write 0.5, not 0,5"),
-    ("arm,seed,accuracy\na,1,1_0\nb,1,.9\n", {}, ":2: accuracy: got '1_0'"),
-    (b"arm,seed,accuracy\na,1,.9\nb,1,.\x009\n", {}, ":3: got a NUL byte"),
-    (b"arm,seed,accuracy\na,1,.9\n\xff,1,.9\n", {}, ":3: got a byte that is not UTF-8"),
-    ("arm,seed,accuracy\na\x07,1,.9\nb,1,.9\n", {}, r":2: arm: got 'a\\x07'"),
-    ('arm,seed,accuracy\na,1,"0.9\nb,1,.9\n', {}, "cannot be read as CSV"),
-    ('arm,seed,accuracy\na,1,"0.9"x\nb,1,.9\n', {}, ":2: cannot be read as CSV"),
-    ("arm,arm,accuracy\na,1,.9\n", {}, ":1: got the column arm twice"),
-    ("arm,,accuracy\na,1,.9\n", {}, ":1: got no name for column 2"),
-    ("arm,seed,accuracy\na,1,.9\nb,1,.9\na,1,.8\n", {}, ":4: arm a, pair 1 stands here and on .*:2; allowed: once"),
-    ("arm,seed,accuracy\na,1,.9\na,1.0,.9\nb,1,.8\n", {}, "pair 1 stands here"),
-    ("arm,seed,step,accuracy\na,1,5,.9\na,1,5,.9\nb,1,5,.8\n", {}, ":3: arm a, pair 1 stands here"),
-    ("arm,seed,accuracy\na,1,.9\na,2,.9\n", {}, "no column looks like the arms|there is one arm only"),
-    (
-        "arm,seed,accuracy\na,1,.9\nb,1,.9\n",
-        {"pair": "sede"},
-        r"no column 'sede' \(--pair\); it has arm, seed, accuracy; did you mean 'seed'",
-    ),
-    ("arm,seed,accuracy\na,1,.9\nb,1,.9\n", {"metric": "acc"}, r"no column 'acc' \(--metric\)"),
-    ("arm,seed,accuracy\na,1,.9\nb,1,.9\n", {"arms": ("a", "b")}, r"no column 'a' \(--arms\)"),
-    ("seed,a,b\n1,.9,.9\n", {"arms": ("a",)}, "allowed: at least two columns"),
-    (
-        "seed,a,b\n1,.9,.9\n",
-        {},
-        "no column looks like the arms; it has seed, a, b; name it with --arm COLUMN, or --arms",
-    ),
-    (
-        "method,model,seed,accuracy\na,x,1,.9\nb,y,1,.9\n",
-        {},
-        "method and model may each be the arm; name the one with --arm",
-    ),
-    ("arm,seed,fold,accuracy\na,1,1,.9\nb,1,1,.9\n", {}, "seed and fold may each be the pair"),
-    ("arm,seed,accuracy,f1\na,1,.9,.9\nb,1,.9,.9\n", {}, "accuracy, f1 may each be the metric; name it with --metric"),
-    ("arm,seed,dice,iou\na,1,.9,.9\nb,1,.9,.9\n", {}, "dice, iou may each be the metric"),
-    ("arm,seed,note\na,1,good\nb,1,bad\n", {}, "no column looks like the metric"),
-    (
-        '{"arm": "a", "seed": 1, "accuracy": 0.9}\n{"arm": "b", "seed": 1}\n',
-        {},
-        ":2: has no accuracy, as the first row has",
-    ),
-    (
-        '{"arm": "a", "seed": 1, "accuracy": 0.9}\n{"arm": "b", "seed": 1, "accuracy": null}\n',
-        {},
-        ":2: accuracy is empty",
-    ),
-    (
-        '{"arm": "a", "seed": 1, "accuracy": 0.9}\n{"arm": "b", "seed": 1, "accuracy": [1]}\n',
-        {},
-        ":2: accuracy: got a list or an object",
-    ),
-    (
-        '{"arm": "a", "seed": 1, "accuracy": 0.9}\n{"arm": "b", "seed": 1, "acc": 1, "accuracy": 1}\n',
-        {},
-        ":2: got the field acc",
-    ),
-    ('{"arm": "a", "seed": 1, "accuracy": 0.9}\n{"arm": "b", \n', {}, ":2: cannot be read as JSON"),
-    ('{"arm": "a", "arm": "b", "accuracy": 0.9}\n', {}, ":1: cannot be read as JSON .a key stands twice"),
-    ("[1, 2]", {}, ":1: got 1; allowed: an object"),
-    ("[]", {}, "got no rows"),
-]
-
-
-@pytest.mark.parametrize(("content", "asked", "said"), REFUSED)
-def test_what_is_damaged_or_in_doubt_is_refused_with_its_line(
-    tmp_path: Path, content: str | bytes, asked: dict[str, Any], said: str
-) -> None:
-    with pytest.raises(SpecError, match=said) as caught:
-        found(save(tmp_path, content), **asked)
-    assert "\n" not in str(caught.value)
-    assert str(caught.value).isprintable()
-
-
-@pytest.mark.parametrize(
-    ("rules", "said"),
-    [
-        (Rules(baseline="bsae"), r"--baseline: got 'bsae'; allowed: base, new; did you mean 'base'\?"),
-        (Rules(alpha=float("nan")), "alpha: got nan"),
-        (Rules(margin=float("nan")), "margin: got nan"),
-        (Rules(diverged_as=float("inf")), "diverged-as: got inf"),
-    ],
-)
-def test_rules_out_of_range_are_refused(tmp_path: Path, rules: Rules, said: str) -> None:
-    with pytest.raises(SpecError, match=said):
-        found(save(tmp_path, long()), rules=rules)
-
-
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="there is no such file"):
-        found(tmp_path / "none.csv")
-
-
-def test_tables_plot_and_page_are_written(tmp_path: Path) -> None:
-    table = pd.concat([long(dataset="<b>one</b> $x$"), long(dataset="two", new=[np.nan, *NEW[1:]])])
-    out = tmp_path / "out"
-    answer = judge([save(tmp_path, table)], Asked(by="dataset"), Rules(margin=0.001), out=out)
-    assert answer.exit_code is ExitCode.DONE
-    comparison = pd.read_csv(out / "comparison.csv")
-    columns = ["group", "metric", "candidate", "baseline", "pairs", "mean_difference", "ci_low", "ci_high", "p_value"]
-    assert list(comparison)[:13] == [*columns, "wins", "ties", "losses", "verdict"]
-    summary = pd.read_csv(out / "summary.csv")
-    assert summary["accuracy_mean"].tolist() == pytest.approx(
-        [np.mean(BASE), np.mean(NEW), np.mean(BASE), np.mean(NEW[1:])]
-    )
-    differences = pd.read_csv(out / "differences.csv")
-    assert list(differences) == ["group", "metric", "candidate", "baseline", "pair", "difference"]
-    assert len(differences) == 15
-    assert (out / "plots/differences.png").read_bytes().startswith(b"\x89PNG")
-    page = (out / "report.html").read_text(encoding="utf-8")
-    assert "&lt;b&gt;one&lt;/b&gt; $x$: new is better than base" in page
-    assert "<b>one" not in page
-    assert max(map(len, answer.text.splitlines()[:-1])) <= 100
-
-
-@pytest.mark.parametrize(
-    ("new", "fail_if", "code"),
-    [
-        (NEW, None, 0),
-        (NEW, "worse", 0),
-        (NEW, "not-better", 0),
-        (BASE, "not-better", 4),
-        (BASE, "worse", 0),
-        ([0.1] * 8, "worse", 4),
-        ([0.1] * 8, "not-better", 4),
-    ],
-)
-def test_exit_codes_for_programs(tmp_path: Path, new: Any, fail_if: Any, code: int) -> None:
-    path = save(tmp_path, long(new=new))
-    answer = judge([path], Asked(), Rules(), out=tmp_path / "out", fail_if=fail_if)
-    assert answer.exit_code == code
-
-
-def test_the_command_line(tmp_path: Path) -> None:
-    path = save(tmp_path, long().rename(columns={"accuracy": "wer"}))
-    options = ["--arm", "arm", "--pair", "seed", "--metric", "wer", "--lower-is-better", "--alpha", "0.1", "--json"]
-    done = CliRunner().invoke(cli.main, ["judge", str(path), *options, "--out", str(tmp_path / "out")])
-    assert done.exit_code == 0, done.output
-    data = json.loads(done.stdout)
-    assert (data["verdicts"][0]["verdict"], data["alpha"], data["higher_is_better"]) == ("worse", 0.1, False)
-    wrong = CliRunner().invoke(cli.main, ["judge", str(path), "--at", "last"])
-    assert wrong.exit_code == 2
-    assert "allowed: end, best or the number of a step" in wrong.output
-    damaged = CliRunner().invoke(cli.main, ["judge", str(save(tmp_path, "arm,seed,accuracy\na,1\n", "damaged.csv"))])
-    assert damaged.exit_code == 2
-    assert damaged.stderr.count("\n") == 1
-
-
-def test_infinite_and_missing_numbers_are_null_in_json(tmp_path: Path) -> None:
-    data = verdicts_data(found(save(tmp_path, long(BASE[:2], NEW[:2]))))
-    text = json.dumps(data, allow_nan=False)
-    assert '"ci_low": null' in text
-
-
 def test_a_sentence_for_every_word(tmp_path: Path) -> None:
     for new, rules, said in (
         (NEW, Rules(), "new is better than base: accuracy +0.0225 (95 % interval"),
@@ -456,67 +212,3 @@ def test_a_sentence_for_every_word(tmp_path: Path) -> None:
     ):
         judgement = found(save(tmp_path, long(new=new)), rules=rules)
         assert verdict_sentence(only(judgement), judgement).startswith(said)
-
-
-SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "judge.schema.json").read_text(encoding="utf-8"))
-TYPES = {
-    "object": dict,
-    "array": list,
-    "string": str,
-    "boolean": bool,
-    "integer": int,
-    "number": (int, float),
-    "null": type(None),
-}
-
-
-def unmet(value: Any, schema: dict[str, Any], place: str = "$") -> list[str]:
-    """Return where a value breaks a schema; keywords that are not used in it are not known here."""
-    assert set(schema) <= {
-        *("$schema", "title", "description", "type", "required", "properties", "items", "enum", "const", "anyOf"),
-        *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minItems"),
-    }
-    if "anyOf" in schema:
-        return [] if any(not unmet(value, option) for option in schema["anyOf"]) else [place]
-    kind = TYPES.get(schema.get("type", ""), object)
-    broken = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool and kind is not object)
-    if broken:
-        return [place]
-    broken |= "enum" in schema and value not in schema["enum"]
-    broken |= "const" in schema and value != schema["const"]
-    limits = {"minimum": lambda v, m: v >= m, "maximum": lambda v, m: v <= m}
-    limits |= {"exclusiveMinimum": lambda v, m: v > m, "exclusiveMaximum": lambda v, m: v < m}
-    broken |= any(not holds(value, schema[word]) for word, holds in limits.items() if word in schema)
-    broken |= len(value) < schema["minItems"] if "minItems" in schema else False
-    found = [place] if broken else []
-    if isinstance(value, dict):
-        found += [f"{place}.{name}" for name in schema.get("required", ()) if name not in value]
-        parts = schema.get("properties", {})
-        found += [bad for name in value if name in parts for bad in unmet(value[name], parts[name], f"{place}.{name}")]
-    if isinstance(value, list):
-        found += [
-            bad for index, item in enumerate(value) for bad in unmet(item, schema.get("items", {}), f"{place}[{index}]")
-        ]
-    return found
-
-
-def test_json_is_what_its_schema_says(tmp_path: Path) -> None:
-    tables = [long(), long(BASE[:2], NEW[:2]), long(new=[np.nan] * 8), long().drop(columns="seed")]
-    for table in tables:
-        answer = judge([save(tmp_path, table)], Asked(), Rules(), out=tmp_path / "out")
-        data = json.loads(json.dumps(answer.data, allow_nan=False))
-        assert unmet(data, SCHEMA) == []
-        assert set(data) == set(SCHEMA["properties"])
-        assert set(data["verdicts"][0]) == set(SCHEMA["properties"]["verdicts"]["items"]["properties"])
-
-
-def test_the_schema_can_be_broken(tmp_path: Path) -> None:
-    data = json.loads(json.dumps(judge([save(tmp_path, long())], Asked(), Rules(), out=tmp_path / "out").data))
-    for path, value in ((("paired",), 1), (("schema",), 2), (("verdicts",), []), (("verdicts", 0, "verdict"), "good")):
-        broken = json.loads(json.dumps(data))
-        *parents, last = path
-        part = broken
-        for key in parents:
-            part = part[key]
-        part[last] = value
-        assert unmet(broken, SCHEMA) != []

@@ -34,6 +34,39 @@ def test_without_a_home_it_is_a_private_folder(
     assert len(Library().statuses()) == 5
 
 
+@pytest.mark.parametrize("home", ["a file", "not writable", "missing in what is not writable", "may not be looked at"])
+def test_a_home_that_cannot_be_written_to_counts_as_none(
+    home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "home"
+    place.touch() if home == "a file" else place.mkdir()
+    cache = place / "user/.cache" if home.startswith("missing") else place
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(pooch, "os_cache", lambda project: str(cache / project))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
+    access, exists = os.access, Path.exists
+    if home != "a file":  # nothing keeps root, as who the tests may run, from writing anywhere
+        monkeypatch.setattr(os, "access", lambda path, mode: path != place and access(path, mode))
+    if home == "may not be looked at":
+
+        def refused(path: Path) -> bool:
+            if path.is_relative_to(place) and path != place:
+                raise PermissionError
+            return exists(path)
+
+        monkeypatch.setattr(Path, "exists", refused)
+    assert default_folder() == tmp_path / f"tmp/clrbench-{os.getuid()}"
+
+
+def test_a_cache_that_is_there_is_used_even_if_nothing_can_be_added_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "clrbench").mkdir()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert default_folder() == tmp_path / "clrbench"
+
+
 def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     open_to_all = tmp_path / "open"
     open_to_all.mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import re
 import subprocess
@@ -39,11 +40,12 @@ def refusal(folder: Path, dataset: str, how: Reading = AS_IT_IS) -> str:
 def follow(folder: Path, message: str) -> Dataset:
     """Do as a message says: write the lines that it shows, and name their function."""
     shown = re.search(
-        r"write load\.py .*?:\n(.*)\nand in the spec: data: {dataset: (\S+), test: 20 %}", message, re.DOTALL
+        r"write load\.py .*?:\n(.*)\nand in the spec: data: {dataset: ([^\s,}]+)(, test: 20 %)?}", message, re.DOTALL
     )
     assert shown is not None, message
     (folder / "load.py").write_text(dedent(shown[1]))
-    return Library(folder / "data", base=folder).load(shown[2], how=Reading(test_percent=20))
+    how = Reading(test_percent=20) if shown[3] else AS_IT_IS
+    return Library(folder / "data", base=folder).load(shown[2], how=how)
 
 
 def assert_is_all(dataset: Dataset, features: npt.NDArray[Any], shape: tuple[int, ...]) -> None:
@@ -60,9 +62,9 @@ def table(label: str, at: int) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(("label", "at"), [("label", 0), ("label", 64), ("species", 5), ("kind", 64)])
-@pytest.mark.parametrize("separator", [",", "\t"])
+@pytest.mark.parametrize("separator", [",", "\t", ";", "|"])
 def test_the_lines_for_a_table_of_text_read_it(label: str, at: int, separator: str, tmp_path: Path) -> None:
-    name = "digits.csv" if separator == "," else "digits.tsv"
+    name = "digits.tsv" if separator == "\t" else "digits.csv"
     table(label, at).to_csv(tmp_path / name, index=False, sep=separator)
     message = refusal(tmp_path, name)
     assert message.startswith(f"{name}: is a table of text, which is not read as it is; ")
@@ -86,6 +88,63 @@ def test_the_lines_for_parquet_read_what_pandas_reads(
     message = refusal(tmp_path, f"./{name}")
     assert f": is {kind}, which is not read as it is; " in message
     assert_is_all(follow(tmp_path, message), FEATURES, (1, 64, 1))
+
+
+@pytest.mark.parametrize("column", ["image", "img"])
+def test_the_lines_for_parquet_of_images_decode_them(
+    column: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [Image.fromarray(row.reshape(8, 8).astype(np.uint8)) for row in FEATURES]
+    files = [io.BytesIO() for _ in images]
+    for image, file in zip(images, files, strict=True):
+        image.save(file, "PNG")
+    cells = [{"bytes": file.getvalue(), "path": "a.png"} for file in files]
+    monkeypatch.setattr(pd, "read_parquet", lambda _: pd.DataFrame({column: cells, "label": LABELS}))
+    (tmp_path / "d.parquet").write_bytes(b"PAR1" + bytes(99) + f"{column} bytes path label PAR1".encode())
+    message = refusal(tmp_path, "d.parquet")
+    assert "is a Parquet file of encoded images, which is not read as it is; " in message
+    assert_is_all(follow(tmp_path, message), np.repeat(FEATURES, 3, axis=1), (8, 8, 3))
+
+
+@pytest.mark.parametrize("kind", ["parquet", "file", "stream"])
+def test_the_lines_for_what_pyarrow_writes(kind: str, tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    content = pa.Table.from_pandas(table("label", 3))
+    if kind == "parquet":
+        table("label", 3).to_parquet(tmp_path / "d.parquet")
+    else:
+        new = pa.ipc.new_file if kind == "file" else pa.ipc.new_stream
+        with pa.OSFile(str(tmp_path / "d.arrow"), "wb") as file, new(file, content.schema) as writer:
+            writer.write_table(content)
+    name = "d.parquet" if kind == "parquet" else "d.arrow"
+    assert_is_all(follow(tmp_path, refusal(tmp_path, name)), FEATURES, (1, 64, 1))
+
+
+@pytest.mark.parametrize("names", [("x", "y"), ("images", "labels"), ("x_train", "y_train")])
+@pytest.mark.parametrize("has_test", [False, True])
+def test_the_lines_for_hdf5_read_it_by_the_names_that_it_holds(
+    names: tuple[str, str], has_test: bool, tmp_path: Path
+) -> None:
+    h5py = pytest.importorskip("h5py")
+    x, y = FEATURES.reshape(-1, 8, 8).astype(np.uint8), LABELS
+    with h5py.File(tmp_path / "d.h5", "w") as file:
+        file[names[0]], file[names[1]] = x[:24] if has_test else x, y[:24] if has_test else y
+        if has_test:
+            file["x_test"], file["y_test"] = x[24:], y[24:]
+    message = refusal(tmp_path, "d.h5")
+    assert f"is an HDF5 file of {', '.join(sorted([*names, 'x_test', 'y_test'] if has_test else names))}, " in message
+    assert ("test: 20 %" in message) != has_test
+    assert_is_all(follow(tmp_path, message), FEATURES, (8, 8, 1))
+
+
+def test_the_lines_for_matlab_7_3_read_it(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "d.mat"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file["X"], file["y"] = FEATURES.reshape(-1, 8, 8).astype(np.uint8).T, LABELS[None].astype(float)
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file")
+    assert_is_all(follow(tmp_path, refusal(tmp_path, "d.mat")), FEATURES, (8, 8, 1))
 
 
 @pytest.mark.parametrize("is_mapping", [True, False])

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from clrbench.commands.data_summary import data_lines
-from clrbench.data import DatasetSizes, Library, Reading, user_function
+from clrbench.data import AS_IT_IS, DatasetSizes, Library, Reading, user_function
 from clrbench.data.description import describe
 from clrbench.errors import DataError, MisfitError
 from clrbench.planning.data_advice import data_warnings
@@ -56,7 +56,7 @@ def npy_folder(folder: Path, content: Arrays) -> str:
 
 
 def function(folder: Path, content: Arrays) -> str:
-    user_function.read.cache_clear()
+    user_function.content.cache_clear()
     file = folder / "own.py"
     file.write_text(f"import numpy as np\ndef load():\n    return dict(np.load({npz(folder, content)!r}))\n")
     return f"{file}:load"
@@ -182,7 +182,7 @@ def test_images_are_converted_and_resized_alike(tmp_path: Path) -> None:
 
 
 def refusal(dataset: str, tmp_path: Path, how: Reading | None = None) -> str:
-    user_function.read.cache_clear()
+    user_function.content.cache_clear()
     with pytest.raises(DataError) as caught:
         Library(tmp_path / "data").load(dataset, how=how or Reading())
     return f"{type(caught.value).__name__}: {caught.value}"
@@ -317,6 +317,31 @@ def test_a_class_without_validation_images_is_named(tmp_path: Path) -> None:
     assert "left out: 1 .txt" in lines
     assert warned[0].startswith("1 files in the class folders are not read: 1 .heic")
     assert warned[1].startswith("validation/ has no images of 1 of 3 classes: class1; no validation accuracy")
+
+
+@pytest.mark.parametrize(
+    "names", [("x_val", "y_val"), ("X_valid", "Y_valid"), ("val_images", "val_labels"), ("xval", "yval")]
+)
+@pytest.mark.parametrize("splits", [False, True])
+@pytest.mark.parametrize("writer", ARRAY_WRITERS)
+def test_those_by_another_name_are_warned_about_in_every_form(
+    writer: Writer, splits: bool, names: tuple[str, str], tmp_path: Path
+) -> None:
+    own = arrays(x_validation=None, y_validation=None)
+    content = {key: array for key, array in own.items() if not (splits and key.endswith("test"))}
+    how = TEST_HALF if splits else AS_IT_IS
+    others = {names[0]: IMAGES[60:], names[1]: LABELS[60:], "values": LABELS[:3]}
+    library = Library(tmp_path / "data")
+    assert library.load(writer(tmp_path, content), how=how).remarks.warned == ()
+    dataset = writer(tmp_path, {**content, **others})
+    for _ in range(2):  # what is kept says so, too
+        for found in (library.load(dataset, how=how), library.describe(dataset, how)):
+            assert found is not None
+            (warned,) = found.remarks.warned
+            verb = "return" if writer is function else "save"
+            assert warned.startswith(
+                f"the arrays {', '.join(names)} are not read; to validate on them, {verb} them as x_validation and y_validation; "
+            )
 
 
 def test_others_beside_them_are_said_not_to_be_read(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ PAIRS = "((x_train, y_train), (x_test, y_test))"
 @pytest.fixture(autouse=True)
 def _nothing_kept() -> Iterator[None]:
     before = set(sys.modules)
-    user_function.read.cache_clear()
+    user_function.content.cache_clear()
     yield
     for name in set(sys.modules) - before:
         del sys.modules[name]

@@ -44,8 +44,13 @@ def _clauses(rates: Mapping[BackendName, Rates]) -> Iterator[str]:
         if found.reason is not None:
             yield f"{backend}: no rates, {found.reason}"
         else:
-            low, high = found.bounds
-            yield f"{backend}: base_lr {low:.3g}, max_lr {high:.3g}, constant {found.constant:.3g}"
+            yield f"{backend}: {_low_words(found)}, max_lr {found.bounds[1]:.3g}, constant {found.constant:.3g}"
+
+
+def _low_words(found: Rates) -> str:
+    """Return where cycles begin; that is `base_lr` only where a curve shows it."""
+    low = f"{found.bounds[0]:.3g}"
+    return f"cycles from {low}" if found.base_lr is None else f"base_lr {low}"
 
 
 @style.house_style
@@ -79,7 +84,7 @@ def draw_range_test(curve: pd.DataFrame, confirmation: pd.DataFrame, rates: Mapp
     top.set_ylim(low, high + 0.15 * (high - low))
     for column, backend in zip(panels.T, backends, strict=True):
         if rates[backend].reason is None:
-            _draw_bounds(column, *rates[backend].bounds)
+            _draw_bounds(column, rates[backend])
     style.write_caption(figure, [*_captions(curve, metric), outside, _tried_caption(confirmation)])
     return figure
 
@@ -159,19 +164,25 @@ def _scale_loss(axes: Axes, line: DoubleArray, curve: pd.DataFrame) -> str:
     return f"not shown: {outside} of {np.isfinite(losses).sum()} losses outside the axis" if outside else ""
 
 
-def _draw_bounds(column: Sequence[Axes], base_lr: float, max_lr: float) -> None:
-    """Mark the bounds in both panels of a backend, and name them where the accuracy curve is not."""
+def _draw_bounds(column: Sequence[Axes], rates: Rates) -> None:
+    """Mark the bounds in both panels of a backend, and name them where the accuracy curve is not.
+
+    Where base_lr is not known the line that cycles start from is dashed.
+    """
+    base_lr, max_lr = rates.bounds
+    dashes = "-" if rates.base_lr is not None else (0, (2, 2))
     for axes in column:
         axes.axvspan(base_lr, max_lr, color=_BOUND_COLOUR, alpha=0.09, linewidth=0)
-        for lr in (base_lr, max_lr):
-            axes.axvline(lr, color=_BOUND_COLOUR, linewidth=1.3, label="_bound")
+        axes.axvline(base_lr, color=_BOUND_COLOUR, linewidth=1.3, linestyle=dashes, label="_bound")
+        axes.axvline(max_lr, color=_BOUND_COLOUR, linewidth=1.3, label="_bound")
     axes = column[0]
     # Left of base_lr the accuracy is still low, under its peak at max_lr there is room.
-    for lr, name, y, vertical in ((base_lr, "base_lr", 0.97, "top"), (max_lr, "max_lr", 0.04, "bottom")):
+    high_words = f"max_lr {max_lr:.3g}"
+    for lr, words, y, vertical in ((base_lr, _low_words(rates), 0.97, "top"), (max_lr, high_words, 0.04, "bottom")):
         position = axes.transAxes.inverted().transform(axes.transData.transform((lr, 0)))[0]
         left = position > 0.4
         axes.annotate(
-            f"{name} {lr:.3g}",
+            words,
             (lr, y),
             xycoords=("data", "axes fraction"),
             xytext=(-4 if left else 4, 0),

@@ -10,7 +10,7 @@ from figure_samples import assert_texts_are_whole_and_apart, caption, labelled
 
 from clrbench.analysis.bounds import CONFIRMATION_COLUMNS, is_exponential
 from clrbench.rates import Rates
-from clrbench.report.figures.range_test import draw_range_test
+from clrbench.report.figures.range_test import _clauses, draw_range_test
 from clrbench.report.figures.style import to_png
 
 BOUNDS = Rates(base_lr=0.012, max_lr=0.48, constant_lr=0.1, triangle_base_lr=0.012)
@@ -177,3 +177,16 @@ def test_what_trainings_reached_stands_on_the_curve_and_what_was_chosen_is_fille
     )
     assert "trained at" not in caption(draw_range_test(range_test_curve(["torch"]), NOTHING_TRIED, {"torch": BOUNDS}))
     assert_texts_are_whole_and_apart(figure)
+
+
+def test_a_base_lr_that_is_not_known_is_not_called_one() -> None:
+    unknown = replace(BOUNDS, base_lr=None)
+    figure = draw_range_test(range_test_curve(), NOTHING_TRIED, {"torch": unknown, "keras": BOUNDS})
+    names = [{text.get_text() for text in panel.texts if text.get_text()} for panel in figure.axes[:2]]
+    assert names == [{"cycles from 0.012", "max_lr 0.48"}, {"base_lr 0.012", "max_lr 0.48"}]
+    styles = [[line.get_linestyle() for line in labelled(panel, "_bound")] for panel in figure.axes[:2]]
+    assert styles == [["--", "-"], ["-", "-"]]
+    assert list(_clauses({"torch": unknown, "keras": BOUNDS})) == [
+        "torch: cycles from 0.012, max_lr 0.48, constant 0.1",
+        "keras: base_lr 0.012, max_lr 0.48, constant 0.1",
+    ]
