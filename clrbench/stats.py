@@ -5,21 +5,28 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from clrbench.records import DoubleArray
+from clrbench.records import ByteArray, DoubleArray
 
 _EXACT_PAIRS = 16
 _DRAWS = 2**16
 _DRAWS_SEED = 1506_01186
+_MAX_SIGNS_AT_ONCE = 2**21
+"""Signs that are unpacked at a time: of many pairs, all of them would take more memory than everything else."""
 # Sums of rounded differences miss an exact tie by about 1e-12 of the largest one.
 _TIE_TOLERANCE = 1e-9
 _MIN_PAIRS_OF_FAR = 6
 # Of 6 to 20 normal or moderately skewed pairs, one is this far in fewer than 1 of 20 experiments; see docs/decisions/0028.
 _FAR_DEVIATIONS = 10
 _NORMAL_MAD = 1.4826
+
+
+Counts: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -257,17 +264,18 @@ def _sign_flip(differences: DoubleArray, alpha: float) -> tuple[float, float, fl
     """Return mean, interval and p of the test; all from the same shifts, so that they agree to the last bit."""
     if len(differences) == 0:
         return math.nan, -math.inf, math.inf, 1.0
-    flipped = _sign_vectors(len(differences))
     # Relative to one of them, equal differences have equal subset means exactly.
     origin = differences[0]
-    mean = float(origin + (differences - origin).mean())
-    lower = origin + _shifts_where_extreme(differences - origin, flipped)
-    upper = origin - _shifts_where_extreme(origin - differences, flipped)
+    relative = differences - origin
+    mean = float(origin + relative.mean())
+    size, flipped_sum = _flipped(relative)
+    lower = origin + _shifts_where_extreme(len(relative), float(relative.sum()), size, flipped_sum)
+    upper = origin - _shifts_where_extreme(len(relative), -float(relative.sum()), size, -flipped_sum)
     tolerance = _TIE_TOLERANCE * np.abs(differences).max()
     for shifts in (lower, upper):
         shifts[np.abs(shifts) <= tolerance] = 0.0
         shifts.sort()
-    rows = len(flipped)
+    rows = len(size)
     # The smallest count of sign vectors whose share of all exceeds alpha.
     count = int(np.searchsorted(np.arange(rows + 1) / rows, alpha, side="right"))
     extreme = lower <= 0 if mean > 0 else upper >= 0
@@ -275,33 +283,51 @@ def _sign_flip(differences: DoubleArray, alpha: float) -> tuple[float, float, fl
     return mean, float(lower[count - 1]), float(upper[rows - count]), p_value
 
 
-def _shifts_where_extreme(differences: DoubleArray, flipped: npt.NDArray[np.bool_]) -> DoubleArray:
+def _shifts_where_extreme(pairs: int, total: float, size: Counts, flipped_sum: DoubleArray) -> DoubleArray:
     """Return, for each sign vector, the smallest shift at which it is as extreme as the observed one.
 
-    With A the pairs whose sign is flipped and delta below the mean, |sum(s * (d - delta))| >= |sum(d - delta)| holds if
-    and only if A or its complement has a mean <= delta; the observed one (A empty) always counts. So p(delta) is the
-    share of entries <= delta.
+    With A the pairs whose sign is flipped, `size` of them of the sum `flipped_sum`, and delta below the mean,
+    |sum(s * (d - delta))| >= |sum(d - delta)| holds if and only if A or its complement has a mean <= delta; the observed
+    one (A empty) always counts. So p(delta) is the share of entries <= delta.
     """
-    size = flipped.sum(axis=1)
-    flipped_sum = flipped @ differences
     flipped_mean = np.divide(flipped_sum, size, out=np.full(len(size), -np.inf), where=size > 0)
-    rest_mean = (differences.sum() - flipped_sum) / (len(differences) - size)
+    rest_mean = (total - flipped_sum) / (pairs - size)
     smallest: DoubleArray = np.minimum(flipped_mean, rest_mean)
     return smallest
 
 
-def _sign_vectors(pairs: int) -> npt.NDArray[np.bool_]:
-    """Return bool[rows, pairs], true where a sign is flipped; row 0 flips none and no row flips the first.
+def _flipped(differences: DoubleArray) -> tuple[Counts, DoubleArray]:
+    """Return how many pairs each sign vector flips, and the sum of their differences; many vectors in several goes."""
+    pairs = len(differences)
+    packed, size = _sign_vectors(pairs)
+    rows = max(1, _MAX_SIGNS_AT_ONCE // pairs)
+    sums = [
+        np.unpackbits(packed[start : start + rows], axis=1, count=pairs).astype(np.float64) @ differences
+        for start in range(0, len(packed), rows)
+    ]
+    return size, np.concatenate(sums)
 
-    A sign vector and its negative have the same |sum|, so that half of them stand for all.
+
+@lru_cache(maxsize=4)
+def _sign_vectors(pairs: int) -> tuple[ByteArray, Counts]:
+    """Return bool[rows, pairs] as bits, true where a sign is flipped, and how many of each row are.
+
+    Row 0 flips none and no row flips the first: a sign vector and its negative have the same |sum|, so that half of them
+    stand for all.
     """
     if pairs <= _EXACT_PAIRS:
-        bits = 2 * np.arange(2 ** (pairs - 1))[:, None] >> np.arange(pairs)
-        return np.asarray(bits % 2, np.bool_)
-    flipped = np.random.default_rng(_DRAWS_SEED).random((_DRAWS, pairs)) < 0.5
-    flipped[:, 0] = False
-    flipped[0] = False
-    return flipped
+        flipped = (2 * np.arange(2 ** (pairs - 1))[:, None] >> np.arange(pairs)) % 2 == 1
+        return np.packbits(flipped, axis=1), flipped.sum(axis=1)
+    generator = np.random.default_rng(_DRAWS_SEED)
+    packed, sizes = [], []
+    rows = max(1, _MAX_SIGNS_AT_ONCE // pairs)
+    for start in range(0, _DRAWS, rows):
+        flipped = generator.random((min(rows, _DRAWS - start), pairs)) < 0.5
+        flipped[:, 0] = False
+        flipped[: start == 0] = False
+        packed.append(np.packbits(flipped, axis=1))
+        sizes.append(flipped.sum(axis=1))
+    return np.concatenate(packed), np.concatenate(sizes)
 
 
 def median_interval(values: npt.ArrayLike, alpha: float = 0.05) -> tuple[float, float]:

@@ -131,12 +131,17 @@ def compared(differences: DoubleArray, question: Question) -> PairedComparison:
     return compare_paired(differences, nothing, alpha=question.alpha, higher_is_better=question.higher_is_better)
 
 
-def verdict_word(differences: DoubleArray, p_value: float, question: Question) -> str:
-    """Return what differences candidate - baseline, float64[pairs], show; their exact p is adjusted for the family."""
+def verdict_word(
+    differences: DoubleArray, p_value: float, question: Question, alone: PairedComparison | None = None
+) -> str:
+    """Return what differences candidate - baseline, float64[pairs], show; their exact p is adjusted for the family.
+
+    What they show taken alone, where that is known already, saves counting it again.
+    """
     if len(differences) < pairs_needed(question.alpha, question.comparisons):
         return "cannot tell"
     share = Question(question.alpha / question.comparisons, question.margin, question.higher_is_better)
-    found = compared(differences, share)
+    found = alone if alone is not None and share == question else compared(differences, share)
     # A difference as large as the margin must be rejected, too: on few rows many pairs lie right at it.
     inside = 0.0 if question.margin is None else question.margin * (1 - _ROUNDING)
     if -inside < found.ci_low and found.ci_high < inside:
@@ -179,7 +184,7 @@ def comparison_table(results: Results) -> pd.DataFrame:
     """
     rows = []
     for test in results.once(_tests):
-        word = verdict_word(test.differences, test.adjusted_p_value, test.question)
+        word = verdict_word(test.differences, test.adjusted_p_value, test.question, test.found)
         contest = test.contest
         diverged, collapsed = _divergence(results, contest), collapsed_pairs(results, contest)
         supported = supported_verdict(word, test.metric, diverged, collapsed)

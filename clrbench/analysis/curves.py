@@ -44,13 +44,14 @@ ArmCurves: TypeAlias = Mapping[str, Sequence[ArmCurve]]
 
 def bands_table(results: Results) -> pd.DataFrame:
     """Return mean and 95 % interval over the seeds of every metric, a row an evaluation: what the figures draw."""
-    metrics, tables = results.once(own_metrics), []
+    metrics = results.once(own_metrics)
+    grids = [(*key, _grid(rows)) for key, rows in _by_arm(metrics, list(results.spec.arms))]
+    tables = []
     for metric in METRICS:
-        for (backend, arm), rows in _by_arm(metrics, list(results.spec.arms)):
-            table = _values(rows, metric)
-            values = table.to_numpy(np.float64)
+        for backend, arm, grid in grids:
+            values = grid.values[metric]
             mean, low, high = mean_band(values, axis=1)
-            columns = {"epoch": table.index.to_numpy(np.float64), "runs": np.isfinite(values).sum(axis=1)}
+            columns = {"epoch": grid.epochs, "runs": np.isfinite(values).sum(axis=1)}
             columns |= {"mean": mean, "ci_low": low, "ci_high": high}
             tables.append(pd.DataFrame({"backend": backend, "arm": arm, "metric": metric, **columns}))
     return pd.concat(tables, ignore_index=True)
@@ -62,16 +63,16 @@ def read_curves(metrics: pd.DataFrame, bands: pd.DataFrame, arms: Sequence[str])
     curves: dict[str, list[ArmCurve]] = {}
     for (backend, arm), rows in _by_arm(metrics, arms):
         diverged = rows.loc[rows["status"] == "diverged", "seed"]
+        grid = _grid(rows)
         for metric in METRICS:
-            table, band = _values(rows, metric), by_curve[metric, backend, arm]
-            seeds = tuple(int(seed) for seed in table.columns)
+            band = by_curve[metric, backend, arm]
             curve = ArmCurve(
                 backend=backend,
                 arm=arm,
-                seeds=seeds,
-                epochs=table.index.to_numpy(np.float64),
-                values=table.to_numpy(np.float64),
-                diverged=np.isin(seeds, diverged),
+                seeds=grid.seeds,
+                epochs=grid.epochs,
+                values=grid.values[metric],
+                diverged=np.isin(grid.seeds, diverged),
                 mean=band["mean"].to_numpy(np.float64),
                 low=band["ci_low"].to_numpy(np.float64),
                 high=band["ci_high"].to_numpy(np.float64),
@@ -89,7 +90,21 @@ def _by_arm(metrics: pd.DataFrame, arms: Sequence[str]) -> Iterator[tuple[tuple[
                 yield (str(backend), arm), rows
 
 
-def _values(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return a metric of an arm by epoch and seed, nan where it is not finite."""
-    table = rows.pivot(index="epoch", columns="seed", values=metric)
-    return table.where(np.isfinite(table.to_numpy(np.float64)))
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """Every metric of an arm, float64[epochs, seeds], nan where it is not finite."""
+
+    epochs: DoubleArray
+    seeds: tuple[int, ...]
+    values: Mapping[str, DoubleArray]
+
+
+def _grid(rows: pd.DataFrame) -> _Grid:
+    """Return the evaluations of an arm by epoch and seed, both ascending."""
+    epochs, epoch = np.unique(rows["epoch"].to_numpy(np.float64), return_inverse=True)
+    seeds, seed = np.unique(rows["seed"].to_numpy(), return_inverse=True)
+    values = {metric: np.full((len(epochs), len(seeds)), np.nan) for metric in METRICS}
+    for metric, table in values.items():
+        found = rows[metric].to_numpy(np.float64)
+        table[epoch, seed] = np.where(np.isfinite(found), found, np.nan)
+    return _Grid(epochs, tuple(seeds.tolist()), values)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.metrics import RUN_KEYS, of_arm
+from clrbench.analysis.metrics import RUN_KEYS, by_run, of_arm
 from clrbench.analysis.results import Results, own_metrics
 from clrbench.planning.runs import cycle_end_epochs
+from clrbench.records import DoubleArray, IntArray
 from clrbench.spec import BaseCyclic, Clock, Schedule
 from clrbench.store import StoredRun
 
@@ -21,6 +23,7 @@ BEST_COLUMNS = (
     *("end_epoch", "test_accuracy_at_end", "test_loss_at_end"),
     *("cycle_end_epoch", "test_accuracy_at_cycle_end", "test_loss_at_cycle_end"),
 )
+_TEST_VALUES = ("epoch", "test_accuracy", "test_loss")
 PEAK_COLUMNS = (
     *("backend", "arm", "runs"),
     *(f"{share}_{place}_end" for place in ("at", "near") for share in ("peaks", "evaluations")),
@@ -58,22 +61,23 @@ def best_table(results: Results) -> pd.DataFrame:
     The first evaluation counts among equals. Without a validation split there are no rows.
     """
     metrics, cycles = results.once(own_metrics), results.once(cycles_table)
-    rows = []
     last_cycle_ends = cycles.groupby(RUN_KEYS, sort=False)["step"].max().to_dict()
-    validated = metrics if metrics["validation_accuracy"].notna().any() else metrics.head(0)
-    for (backend, arm, seed), run in validated.groupby(RUN_KEYS, sort=False):
-        best = run[run["validation_accuracy"] == run["validation_accuracy"].max()].head(1)
-        last_cycle_end = run[run["step"] == last_cycle_ends.get((backend, arm, seed))]
-        epoch, *at_best = _test_values(best)
-        others = [*_test_values(run.tail(1)), *_test_values(last_cycle_end)]
-        rows.append((backend, arm, seed, epoch, best["validation_accuracy"].max(), *at_best, *others))
+    columns = {name: metrics[name].to_numpy() for name in ("validation_accuracy", "step", *_TEST_VALUES)}
+    rows = []
+    for key, own in by_run(metrics) if metrics["validation_accuracy"].notna().any() else ():
+        run = {name: values[own] for name, values in columns.items()}
+        validated = run["validation_accuracy"]
+        measured, cycle_end = np.isfinite(validated), np.flatnonzero(run["step"] == last_cycle_ends.get(key))
+        best = int(np.nanargmax(validated)) if measured.any() else None
+        epoch, *at_best = _test_values(run, best)
+        others = [*_test_values(run, -1), *_test_values(run, int(cycle_end[0]) if len(cycle_end) else None)]
+        rows.append((*key, epoch, math.nan if best is None else validated[best], *at_best, *others))
     return pd.DataFrame(rows, columns=list(BEST_COLUMNS))
 
 
-def _test_values(place: pd.DataFrame) -> tuple[float, float, float]:
+def _test_values(run: Mapping[str, DoubleArray], row: int | None) -> list[float]:
     """Return epoch, test accuracy and test loss of one evaluation; nan where there is none."""
-    epoch, accuracy, loss = (place[name].max() for name in ("epoch", "test_accuracy", "test_loss"))
-    return epoch, accuracy, loss
+    return [math.nan if row is None else float(run[name][row]) for name in _TEST_VALUES]
 
 
 def cycle_peaks_table(results: Results) -> pd.DataFrame:
@@ -92,15 +96,16 @@ def cycle_peaks_table(results: Results) -> pd.DataFrame:
     for (backend, arm), ends in cycles.groupby(["backend", "arm"], sort=False):
         measured = of_arm(metrics, str(backend), str(arm)).dropna(subset="test_accuracy")
         if not measured.empty:
-            runs = pd.DataFrame([_peak(run, ends["step"]) for _, run in measured.groupby("seed")])
+            end_steps = ends["step"].unique()
+            runs = pd.DataFrame([_peak(run, end_steps) for _, run in measured.groupby("seed")])
             rows.append({"backend": backend, "arm": arm, "runs": len(runs)} | runs.mean().to_dict())
     return pd.DataFrame(rows, columns=list(PEAK_COLUMNS))
 
 
-def _peak(run: pd.DataFrame, end_steps: pd.Series[int]) -> dict[str, float]:
+def _peak(run: pd.DataFrame, end_steps: IntArray) -> dict[str, float]:
     """Return the columns of one run, each share of the runs as 0 or 1."""
     accuracy, step = run["test_accuracy"].to_numpy(np.float64), run["step"].to_numpy(np.float64)
-    at_end = run["step"].isin(end_steps).to_numpy()
+    at_end = np.isin(step, end_steps)
     near = at_end | np.append(at_end[1:], False) | np.append(False, at_end[:-1])
     peak = int(accuracy.argmax())
     inner = [i for i in range(1, len(run) - 1) if at_end[i] and not (at_end[i - 1] or at_end[i + 1])]
@@ -111,8 +116,12 @@ def _peak(run: pd.DataFrame, end_steps: pd.Series[int]) -> dict[str, float]:
         "evaluations_at_end": float(at_end.mean()),
         "peaks_near_end": float(near[peak]),
         "evaluations_near_end": float(near.mean()),
-        "accuracy_at_ends": pd.Series(accuracy[at_end]).mean(),
-        "accuracy_elsewhere": pd.Series(accuracy[~at_end]).mean(),
-        "above_neighbours": pd.Series(accuracy[inner] - around).mean(),
+        "accuracy_at_ends": _mean(accuracy[at_end]),
+        "accuracy_elsewhere": _mean(accuracy[~at_end]),
+        "above_neighbours": _mean(accuracy[inner] - around),
         "peak_lr_rank": (rank[peak] - 1) / (len(run) - 1) if len(run) > 1 else math.nan,
     }
+
+
+def _mean(values: DoubleArray) -> float:
+    return float(values.mean()) if len(values) else math.nan

@@ -44,7 +44,7 @@ def paired_seeds(results: Results) -> dict[Contest, list[int]]:
     """Return the seeds of the pairs of two arms: runs with the same versions of the framework."""
     runs = results.once(runs_by_key)
     return {
-        contest: [seed for seed in _shared_seeds(runs, contest) if not _is_mixed(runs, contest, seed)]
+        contest: [seed for seed in _shared_seeds(results, contest) if not _is_mixed(runs, contest, seed)]
         for contest in contests(results)
     }
 
@@ -55,7 +55,7 @@ def mixed_pairs(results: Results) -> list[MixedPair]:
     return [
         MixedPair(contest, seed)
         for contest in (Contest(backend, *pair) for pair in results.comparisons for backend in results.backends)
-        for seed in _shared_seeds(runs, contest)
+        for seed in _shared_seeds(results, contest)
         if _is_mixed(runs, contest, seed)
     ]
 
@@ -131,8 +131,17 @@ def _is_at(metrics: pd.DataFrame, epoch: float) -> "pd.Series[bool]":
     return (metrics["step"] - epoch * steps_per_epoch).abs() <= 0.51
 
 
-def _shared_seeds(runs: Mapping[RunKey, StoredRun], contest: Contest) -> list[int]:
-    return [key.seed for key in runs if key[:2] == contest[:2] and key._replace(arm=contest.baseline) in runs]
+def seeds_by_arm(results: Results) -> dict[tuple[str, str], list[int]]:
+    """Return the seeds of the runs of each backend and arm that is compared."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for key in results.once(runs_by_key):
+        found.setdefault(key[:2], []).append(key.seed)
+    return found
+
+
+def _shared_seeds(results: Results, contest: Contest) -> list[int]:
+    runs, seeds = results.once(runs_by_key), results.once(seeds_by_arm).get(contest[:2], [])
+    return [seed for seed in seeds if RunKey(contest.backend, contest.baseline, seed) in runs]
 
 
 def _is_mixed(runs: Mapping[RunKey, StoredRun], contest: Contest, seed: int) -> bool:

@@ -1,14 +1,15 @@
 """The targets of an experiment, and when each run reached them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.metrics import RUN_KEYS, diverged_value, is_accuracy, last_rows
+from clrbench.analysis.metrics import by_run, diverged_value, is_accuracy, last_rows
 from clrbench.analysis.results import Results, compared_metrics
+from clrbench.records import DoubleArray
 from clrbench.spec import Metric
 
 AUTO_DIGITS = 4
@@ -51,12 +52,13 @@ def compared_targets(results: Results) -> pd.DataFrame:
 
     A miss is `inf`: the run would have needed longer than it was given.
     """
-    targets = results.once(target_values)
+    targets, metrics = results.once(target_values), results.once(compared_metrics)
+    columns = {str(name): metrics[name].to_numpy() for name in metrics}
     rows = [
-        {"backend": backend, "arm": arm, "metric": metric, "target": target, "seed": seed}
-        | _crossings(run, metric, target)
-        for (backend, arm, seed), run in results.once(compared_metrics).groupby(RUN_KEYS, sort=False)
-        for metric, values in targets[str(backend)].items()
+        {"backend": run.backend, "arm": run.arm, "metric": metric, "target": target, "seed": run.seed}
+        | _crossings({name: columns[name][own] for name in (metric, "status", *UNITS)}, metric, target)
+        for run, own in by_run(metrics)
+        for metric, values in targets[run.backend].items()
         for target in values
     ]
     return pd.DataFrame(rows, columns=list(TARGET_COLUMNS))
@@ -71,13 +73,13 @@ def _auto_target(ends: pd.DataFrame, metric: Metric, num_classes: int) -> tuple[
     return (float(Context(prec=AUTO_DIGITS, rounding=easier).create_decimal(repr(middle))),)
 
 
-def _crossings(run: pd.DataFrame, metric: str, target: float) -> dict[str, float]:
-    values = run[metric].to_numpy()
+def _crossings(run: Mapping[str, DoubleArray], metric: str, target: float) -> dict[str, float]:
+    values = run[metric]
     reached = values >= target if is_accuracy(metric) else values <= target
-    stays = np.logical_and.accumulate(reached[::-1])[::-1] & (run["status"] != "diverged").to_numpy()
+    stays = np.logical_and.accumulate(reached[::-1])[::-1] & (run["status"] != "diverged")
     found: dict[str, float] = {}
     for name, there in zip(KINDS, (reached, stays), strict=True):
         at = int(np.argmax(there)) if there.any() else None
         for unit in UNITS:
-            found[f"{name}_{unit}"] = np.inf if at is None else float(run[unit].iloc[at])
+            found[f"{name}_{unit}"] = np.inf if at is None else float(run[unit][at])
     return found

@@ -34,9 +34,10 @@ def compare(job: Job, asked: Asked | None = None, *, dry_run: bool = False) -> A
     experiment.check_has_arms()
     runner = job.runner(experiment)
     runner.begin()
-    tests = make_range_tests(runner)
-    refusals = [test for test in tests.values() if not test.has_answer]
-    runs = [] if refusals else _make_arms(runner, bounds_table(tests))
+    with runner.keeping_workers() as keeping:
+        tests = make_range_tests(keeping)
+        refusals = [test for test in tests.values() if not test.has_answer]
+        runs = [] if refusals else _make_arms(keeping, bounds_table(tests))
     for test in tests.values():
         write_range_test(test)
     if refusals:

@@ -1,5 +1,6 @@
 """What an experiment will cost, and what it can show, before anything is trained."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -36,9 +37,6 @@ WORKER_START_SECONDS = 5.0
 
 ANY_BOUNDS = Rates(base_lr=0.0101234, max_lr=0.101234, constant_lr=0.0301234, triangle_base_lr=0.0101234)
 """Stands in for the rates that a range test has yet to find, which do not change the cost; no arm is given just these."""
-
-RANGE_TEST_ROUNDS = 8
-"""Requests of a range test, one after the other, about."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +80,15 @@ def estimate(experiment: Experiment, options: Options, *, range_test_only: bool 
     more = [(run, times[group] - 1) for group, of_group in sweeps.items() for run in of_group]
     seconds = sum(_seconds(experiment, run) for run in runs)
     seconds = (seconds + sum(factor * _seconds(experiment, run) for run, factor in more)) / workers
-    rounds = RANGE_TEST_ROUNDS * len(groups) + (not range_test_only) + 2 * bool(tries)
     range_test_steps = round(sum((factor + 1) * run.num_steps for run, factor in more))
-    starts = WORKER_START_SECONDS * len(experiment.backends) * rounds
+    starts = WORKER_START_SECONDS * len(experiment.backends)
     return Cost(
         num_runs=len(runs),
         num_tries=len(tries),
         num_steps=range_test_steps + sum(run.num_steps for run in runs) - sum(run.num_steps for run, _ in more),
         range_test_steps=range_test_steps,
         minutes=(seconds + starts) / 60,
-        memory_gigabytes=workers * max(_bytes(experiment, run) for run in runs) / 1e9,
+        memory_gigabytes=workers * _bytes_by_worker(experiment, runs) / 1e9,
         workers=workers,
         detectable_sds=_detectable_sds(experiment),
     )
@@ -159,6 +156,11 @@ def _bytes(experiment: Experiment, run: RunSpec) -> float:
     images = resident * (sizes.train_rows + sizes.validation_rows + sizes.test_rows) * float(np.prod(sizes.image_shape))
     weights = 16.0 * num_parameters(build_layers(run.model.settings(), sizes.image_shape, 10), sizes.image_shape)
     return FRAMEWORK_BYTES[run.backend] + 2 * images + weights + 4.0 * run.num_steps * (run.batch_size + 12)
+
+
+def _bytes_by_worker(experiment: Experiment, runs: Sequence[RunSpec]) -> float:
+    """Return what a worker of each backend takes together: those of one stay while the other's runs are made."""
+    return sum(max(_bytes(experiment, run) for run in runs if run.backend == name) for name in experiment.backends)
 
 
 def _detectable_sds(experiment: Experiment) -> float | None:

@@ -1,5 +1,7 @@
 """`clrbench range-test`: the LR range tests of an experiment."""
 
+from itertools import zip_longest
+
 import numpy as np
 
 from clrbench.analysis.bounds import RangeTest
@@ -34,7 +36,8 @@ def range_test(job: Job, *, dry_run: bool = False, details: bool = False) -> Ans
     with experiment.locating():
         for group in groups:
             range_test_clock(experiment.spec, group, split_sizes(experiment.spec, experiment.sizes).train)
-    tests = [_make(runner, group) for group in groups]
+    with runner.keeping_workers() as keeping:
+        tests = [_make(keeping, group) for group in groups]
     for test in tests:
         write_range_test(test)
     return range_tests_answer(tests, next_command(experiment), details=details)
@@ -64,22 +67,21 @@ def _make(runner: Runner, group: RangeTestGroup) -> RangeTest:
         rows = split_sizes(experiment.spec, experiment.sizes)
     by_class = _validation_rows_by_class(runner)
     courses: dict[BackendName, Course] = {}
-    for backend in experiment.backends:
-        with runner.keeping_workers() as keeping:
-            courses[backend] = _take(keeping, Circumstances(experiment.spec, group, backend, rows, by_class))
+    for backend, after in zip_longest(experiment.backends, experiment.backends[1:]):
+        courses[backend] = _take(runner, Circumstances(experiment.spec, group, backend, rows, by_class), after)
     folder = runner.folder.range_test(group.arm)
     # One that is refused before anything is trained has no runs that would make it.
     folder.create()
     return RangeTest(folder, courses)
 
 
-def _take(runner: Runner, how: Circumstances) -> Course:
-    """Make what a range test asks for, one request after the other, until it has its answer."""
+def _take(runner: Runner, how: Circumstances, then: BackendName | None) -> Course:
+    """Make what a range test asks for, one request after the other, until it has its answer; `then` is the next backend."""
     folder = runner.folder.range_test(how.group.arm)
     course, made = follow(how, []), list[RunSpec]()
     while course.missing:
         runs = [*made, *course.missing]
-        runner.make(folder, runs, "range test", wanted=course.missing, made=set(made))
+        runner.make(folder, runs, "range test", wanted=course.missing, made=set(made), then=then)
         made = runs
         # What is to be made anew does not count before it is.
         course = follow(how, folder.indexed_runs(), among=made if runner.options.redo else None)

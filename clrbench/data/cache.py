@@ -14,10 +14,10 @@ def default_folder() -> Path:
     Raises:
         DataError: If that one belongs to somebody else.
     """
-    from pooch import os_cache
+    from platformdirs import user_cache_path
 
     try:
-        folder = Path(os_cache("clrbench"))
+        folder = user_cache_path("clrbench")
         if folder.is_absolute() and _can_be_made(folder):
             return folder
     except (RuntimeError, KeyError, OSError):

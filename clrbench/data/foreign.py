@@ -87,8 +87,8 @@ def image_line(key: str, features: int) -> str:
     side = isqrt(features // 3)
     if features >= 3 * _SMALLEST_SQUARE and 3 * side * side == features:
         return (
-            f"{key} = {key}.reshape(-1, {side}, {side}, 3) for colour images, {key} = {key}.reshape(-1, 3, {side}, "
-            f"{side}).transpose(0, 2, 3, 1) where each row holds one colour after the other (as CIFAR's), or {table} for a table"
+            f"{key} = {key}.reshape(-1, {side}, {side}, 3) for colour images; {key} = {key}.reshape(-1, 3, {side}, "
+            f"{side}).transpose(0, 2, 3, 1) where each row holds one colour after the other (as CIFAR's); {table} for a table"
         )
     return f"{table} for a table (with model: mlp)"
 

@@ -26,7 +26,7 @@ _TESTS = ("test", "tests", "testing")
 VALIDATION = "validation"
 _OTHER_TESTS = ("val", "valid", VALIDATION, "dev", "eval")
 UNUSED_VALIDATION = (
-    "without, validation rows are drawn from the training rows (data.validation), which makes validation look too good where "
+    "without, validation rows are drawn from the training rows (data.validation); validation then looks too good where "
     "rows belong together (a patient, a scene, a day)"
 )
 MAX_NAMES = 5

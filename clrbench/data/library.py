@@ -27,7 +27,7 @@ from clrbench.records import NO_REMARKS, Dataset, Remarks
 
 ALLOWED = (
     f"{', '.join(NAMES)}, the path of an .npz file, of a folder of .npy files (x_train, y_train, x_test, y_test) or of images "
-    "(train/<class>/ and test/<class>/), ./file.py:function or package.module:function"
+    "(train/<class>/ and test/<class>/); ./file.py:function or package.module:function"
 )
 
 

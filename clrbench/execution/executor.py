@@ -84,6 +84,7 @@ def open_executor(name: str, resources: Resources) -> Iterator[Executor]:
         executor.close()
 
 
-def num_workers(wanted: int | None, threads: int, num_runs: int) -> int:
-    """Return how many of `num_runs` runs to make at a time, at most `wanted`; None for what the processors allow."""
-    return min(wanted or max(1, available_cpus() // threads), num_runs)
+def num_workers(wanted: int | None, threads: int, num_runs: int | None = None) -> int:
+    """Return how many of `num_runs` runs (None: of any number) to make at a time; at most `wanted`, or what processors allow."""
+    most = wanted or max(1, available_cpus() // threads)
+    return most if num_runs is None else min(most, num_runs)

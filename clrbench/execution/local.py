@@ -186,8 +186,8 @@ def _died() -> str:
     main = sys.modules["__main__"]
     if getattr(main, "__spec__", None) is None and Path(getattr(main, "__file__", None) or "").suffix == ".py":
         return (
-            "a worker process died, perhaps because each of them runs your script again up to the call: put what it does under "
-            "if __name__ == '__main__': (or it died for lack of memory: try fewer workers); finished runs are kept"
+            "a worker process died, perhaps because each of them runs your script again up to the call; put what it does under "
+            "if __name__ == '__main__': (or memory was too short: try fewer workers); finished runs are kept"
         )
     return "a worker process died, perhaps for lack of memory; finished runs are kept; try again with fewer --workers"
 

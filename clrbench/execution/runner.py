@@ -7,10 +7,11 @@ from functools import cache
 from itertools import groupby
 
 from clrbench.errors import ResultsError, SpecError
-from clrbench.execution.executor import Executor, OpenExecutor, Resources, num_workers
+from clrbench.execution.executor import Executor, OpenExecutor, Resources, Watch, num_workers
 from clrbench.execution.provenance import Circumstances, git_commit
 from clrbench.execution.session import Pace
 from clrbench.execution.task import Task, adopt, make_task
+from clrbench.execution.workers import EndWatch, KeptWorkers
 from clrbench.planning.experiment import Experiment
 from clrbench.planning.plan import PROTOCOL
 from clrbench.progress import Display
@@ -40,7 +41,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Runner:
-    """Makes runs of one experiment, on the devices and with the threads that it was first started with."""
+    """Makes runs of one experiment, on the devices and with the threads that it was first started with.
+
+    Attributes:
+        kept: The workers that stay until the command ends; None where each `make` starts its own.
+    """
 
     experiment: Experiment
     dataset: Dataset
@@ -48,6 +53,7 @@ class Runner:
     display: Display
     open_executor: OpenExecutor
     pace: Pace
+    kept: KeptWorkers | None = None
 
     @property
     def folder(self) -> ResultsFolder:
@@ -64,16 +70,12 @@ class Runner:
     @contextmanager
     def keeping_workers(self) -> Iterator["Runner"]:
         """Yield a runner like this one whose workers stay from one `make` to the next, as starting them takes seconds."""
-        opened: dict[str, Executor] = {}
+        if self.kept is not None:
+            yield self
+            return
         with ExitStack() as stack:
-
-            @contextmanager
-            def open_once(resources: Resources) -> Iterator[Executor]:
-                if resources.backend not in opened:
-                    opened[resources.backend] = stack.enter_context(self.open_executor(resources))
-                yield opened[resources.backend]
-
-            yield replace(self, open_executor=open_once)
+            kept = KeptWorkers(self.open_executor, stack, num_workers(self.options.workers, self.threads))
+            yield replace(self, open_executor=kept.open, kept=kept)
 
     def begin(self) -> None:
         """Write down what is about to be done; raise SpecError if the experiment was started with other threads."""
@@ -104,6 +106,7 @@ class Runner:
         *,
         wanted: Collection[RunSpec] | None = None,
         made: Collection[RunSpec] = (),
+        then: BackendName | None = None,
     ) -> None:
         """Make the runs that are not stored in a folder yet; where one fails, finished ones stay on disk.
 
@@ -113,13 +116,16 @@ class Runner:
             what: What the progress display calls them.
             wanted: The part of them to make; None for all.
             made: Those that this command has made already, which `redo` does not make again.
+            then: The backend that is needed next, whose workers start while the last runs finish.
         """
         self.folder.check_exists()
         folder.create()
         mine = set(runs if wanted is None else wanted)
         with self.display.showing(what, len(mine), sum(step_work(run) * run.num_steps for run in mine)):
-            for backend, group in groupby(runs, key=lambda run: run.backend):
-                self._make_on(backend, folder, list(group), mine, made)
+            groups = [(backend, list(group)) for backend, group in groupby(runs, key=lambda run: run.backend)]
+            following = [*(backend for backend, _ in groups[1:]), then]
+            for (backend, group), after in zip(groups, following, strict=True):
+                self._make_on(backend, folder, group, mine, made, after)
 
     def _make_on(
         self,
@@ -128,12 +134,13 @@ class Runner:
         runs: list[RunSpec],
         mine: Collection[RunSpec],
         made: Collection[RunSpec],
+        then: BackendName | None,
     ) -> None:
         threads = self.threads
         resources = Resources(backend, num_workers(self.options.workers, threads, len(runs)), threads)
         tasks: list[Task] = []
         with self._noting_progress(folder, tasks), self.open_executor(resources) as executor:
-            how = self._circumstances(backend, threads, executor)
+            how = self._circumstances(resources, executor)
             for run in runs:
                 task = make_task(run, self.dataset, how, self.experiment.library, folder.root, self.pace)
                 redo = self.options.redo and run not in made
@@ -141,7 +148,10 @@ class Runner:
             points = {task.run.arm: task.run.evaluation_steps for task in tasks}
             folder.add_runs(self._spec_text, backend, [task.run_id for task in tasks], points)
             pending = self._pending(folder, [task for task in tasks if task.run in mine])
-            watch = self.display.watch({task.run_id: step_work(task.run) for task in pending})
+            watch: Watch = self.display.watch({task.run_id: step_work(task.run) for task in pending})
+            if then is not None:
+                after = replace(resources, backend=then)
+                watch = EndWatch(watch, len(pending), resources.workers, lambda: self._warm_up(after))
             first, equals = _without_equals(pending)
             executor.run(first, watch)
             if equals:
@@ -183,23 +193,29 @@ class Runner:
             self.display.warn(problem)
         return pending
 
-    def _circumstances(self, backend: BackendName, threads: int, executor: Executor) -> Circumstances:
+    def _circumstances(self, resources: Resources, executor: Executor) -> Circumstances:
         return Circumstances(
-            backend=backend,
-            device=self._device(backend, executor),
-            threads=threads,
+            backend=resources.backend,
+            device=self._device(resources, executor),
+            threads=resources.threads,
             executor=executor.name,
             git_commit=git_commit(self.experiment.file.path.resolve().parent),
             data_checksum=self.dataset.checksum,
         )
 
-    def _device(self, backend: BackendName, executor: Executor) -> str:
-        asked = self.options.device
+    def _device(self, resources: Resources, executor: Executor) -> str:
+        asked, backend = self.options.device, resources.backend
         device = self.folder.index().devices.get(backend)
         if device is None:
+            # One worker is about to start; the others need not wait for its answer.
+            self._warm_up(replace(resources, workers=resources.workers - 1))
             device = self.folder.settle_device(backend, executor.find_device(asked))
         self._check_unchanged("device", device, None if asked == "auto" else asked)
         return device
+
+    def _warm_up(self, resources: Resources) -> None:
+        if self.kept is not None:
+            self.kept.warm_up(resources, self.options.device)
 
     def _check_unchanged(self, name: str, fixed: object, wanted: object) -> None:
         if wanted not in {None, fixed}:
@@ -212,7 +228,7 @@ class Runner:
         found = self.folder.index().protocol or PROTOCOL
         if found < PROTOCOL:
             self.display.warn(
-                f"{self.folder.root} was made by an older clrbench, which followed protocol {found}: its runs are kept, but "
+                f"{self.folder.root} was made by an older clrbench, which followed protocol {found}; its runs are kept, but "
                 f"all are made anew by protocol {PROTOCOL}, and only these count"
             )
         elif self.folder.is_of_another(self._spec_text):

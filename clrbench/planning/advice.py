@@ -60,7 +60,7 @@ def _cycle_warnings(schedule: BaseCyclic, clock: Clock) -> Iterator[str]:
     if num_steps - 1 < step_size:
         yield (
             f"max_lr is never reached: the step size is {step_size:g} steps and the rate rises for {num_steps} steps only, "
-            f"to {(num_steps - 1) / step_size:.0%} of the way from base_lr to max_lr; lengthen the run or shorten the step size"
+            f"to {(num_steps - 1) / step_size:.0%} of the way; lengthen the run or shorten the step size"
         )
     if not low <= epochs <= high:
         half = "step size" if schedule.step_size_down is None else "half a cycle"
@@ -108,7 +108,7 @@ def _confounding(spec: Spec, arm: ResolvedArm, clocks: Mapping[str, Clock]) -> I
     if differing:
         yield (
             f"arm {arm.name}: confounded with its baseline {arm.baseline}: it differs in more than its schedule "
-            f"({'; '.join(differing)}), so a difference in the outcome cannot be put down to the learning rate"
+            f"({'; '.join(differing)}); a difference in the outcome cannot be put down to the learning rate"
         )
 
 

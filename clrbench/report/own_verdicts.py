@@ -22,8 +22,8 @@ SCHEMA_VERSION = 1
 
 WIDTH = 100
 KNOWS_NOT = (
-    "These numbers say nothing of whether the arms were tuned alike, or were looked at before: that is for you to know "
-    "(--look K charges the K-th look at the same question)."
+    "These numbers say nothing of whether the arms were tuned alike, or were looked at before. That is for you to know: "
+    "--look K charges the K-th look at the same question."
 )
 _ANSWER = {
     "better": "{candidate} is better than {baseline}",

@@ -14,7 +14,8 @@ from clrbench.spec.reader import KeyPath, listed, locate, read_yaml
 class Part(BaseModel):
     """A part of a spec: frozen, and with no key that is not declared."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Each model is built when it is first used, and the parts of a spec only once, within it: most of what importing took.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

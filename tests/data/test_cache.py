@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-import pooch
+import platformdirs
 import pytest
 
 from clrbench.data import Library
@@ -17,15 +17,15 @@ def test_it_is_the_users_own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert default_folder() == tmp_path / "clrbench"
 
 
-def no_home(_project: str) -> str:
+def no_home(_project: str) -> Path:
     raise RuntimeError("Could not determine home directory.")
 
 
-@pytest.mark.parametrize("os_cache", [no_home, lambda project: f"~/.cache/{project}"])
+@pytest.mark.parametrize("user_cache_path", [no_home, lambda project: Path("~/.cache", project)])
 def test_without_a_home_it_is_a_private_folder(
-    os_cache: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    user_cache_path: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pooch, "os_cache", os_cache)
+    monkeypatch.setattr(platformdirs, "user_cache_path", user_cache_path)
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     folder = Library().folder
     assert folder == tmp_path / f"clrbench-{os.getuid()}"

@@ -28,6 +28,7 @@ from clrbench.analysis.search import Search
 from clrbench.analysis.summary import summary_table
 from clrbench.analysis.tables import Findings
 from clrbench.analysis.targets import TARGET_COLUMNS
+from clrbench.records import DoubleArray
 
 ARMS = ("constant", "clr", "one_cycle")
 BACKENDS = ("torch", "keras")
@@ -188,6 +189,12 @@ def paired_tables(
 
 def labelled(axes: Axes, label: str) -> list[Line2D]:
     return [line for line in axes.get_lines() if line.get_label() == label]
+
+
+def faint_lines(axes: Axes) -> list[DoubleArray]:
+    """Return the points of each run that is drawn by itself, float64[epochs, 2]."""
+    drawn = [lines for lines in axes.collections if lines.get_label() == "_seed"]
+    return [np.asarray(path.vertices, np.float64) for lines in drawn for path in lines.get_paths()]
 
 
 def caption(figure: Figure) -> str:

@@ -17,12 +17,12 @@ LINE_WIDTH = 118
 
 ADVICE = (
     "These rates belong to this batch size, optimizer and length. For other data or another length set STEPS_PER_EPOCH to "
-    "your own (training rows // batch size): what was given in epochs is recomputed from it, not copied; what was given in "
+    "your own (training rows // batch size). What was given in epochs is recomputed from it, not copied; what was given in "
     "steps you set yourself. For another batch size or optimizer find the rates anew: clrbench range-test."
 )
 CSV_ADVICE = (
     "these rates belong to this batch size, optimizer and length; for another length or another number of steps an epoch "
-    "export a spec that has it, and for another batch size or optimizer find the rates anew: clrbench range-test"
+    "export a spec that has it; for another batch size or optimizer find the rates anew: clrbench range-test"
 )
 
 

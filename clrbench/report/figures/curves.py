@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
 from clrbench.analysis.curves import ArmCurve
@@ -13,6 +14,8 @@ from clrbench.records import DoubleArray
 from clrbench.report.figures import style
 from clrbench.report.words import divergence_caption, divergences, listed_seeds
 
+MAX_FAINT_LINES = 50
+"""Runs of an arm that are drawn one by one; of more the picture shows no more, and grows."""
 _LOG_LOSS_DECADES = 1.0
 _SETTLED_FRACTION = 0.25
 _CUT_ACCURACY = 0.5
@@ -36,13 +39,20 @@ def draw_mean(axes: Axes, curve: ArmCurve, arms: Sequence[str], line_style: styl
 
 
 def draw_seeds(axes: Axes, curve: ArmCurve, arms: Sequence[str]) -> None:
-    """Draw each run of an arm as a faint line, with a cross where a run that diverged ends."""
+    """Draw runs of an arm as faint lines, the first of many, with a cross where a run that diverged ends."""
     colour = style.arm_colours(arms)[curve.arm]
     if len(curve.seeds) > 1:
-        axes.plot(curve.epochs, curve.values, color=colour, linewidth=0.6, alpha=0.35, zorder=1.5, label="_seed")
-    for values in curve.values.T[curve.diverged]:
-        last = np.flatnonzero(np.isfinite(values))[-1:]
-        axes.plot(curve.epochs[last], values[last], "X", color=colour, ms=8, mec="white", label="_diverged")
+        lines = [np.column_stack([curve.epochs, values]) for values in curve.values.T[:MAX_FAINT_LINES]]
+        axes.add_collection(LineCollection(lines, colors=colour, linewidths=0.6, alpha=0.35, zorder=1.5, label="_seed"))
+    ends = [np.flatnonzero(np.isfinite(values))[-1:] for values in curve.values.T[curve.diverged]]
+    places = [
+        (curve.epochs[last[0]], values[last[0]])
+        for last, values in zip(ends, curve.values.T[curve.diverged], strict=True)
+        if len(last)
+    ]
+    if places:
+        x, y = zip(*places[:MAX_FAINT_LINES], strict=True)
+        axes.plot(x, y, "X", color=colour, ms=8, mec="white", label="_diverged")
 
 
 def draw_published(axes: Axes, rows: pd.DataFrame, arms: Sequence[str]) -> None:
@@ -121,7 +131,8 @@ def arm_handle(arm: str, arms: Sequence[str], label: str) -> Line2D:
 
 def line_caption(curves: Sequence[ArmCurve], *, with_seeds: bool) -> str:
     """Return what line, band and faint lines are, and over which seeds."""
-    faint = ", faint: single seeds" if with_seeds else ""
+    many = any(len(curve.seeds) > MAX_FAINT_LINES for curve in curves)
+    faint = (f", faint: the first {MAX_FAINT_LINES} seeds" if many else ", faint: single seeds") if with_seeds else ""
     all_seeds = {curve.seeds for curve in curves}
     if len(all_seeds) > 1:
         return "line: mean over the n seeds, band: 95 % interval of the mean" + faint

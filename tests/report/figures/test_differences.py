@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from clrbench.analysis.tables import Findings
-from clrbench.report.figures.differences import DIFFERENCES, draw_differences
+from clrbench.report.figures.differences import DIFFERENCES, MAX_DOTS, draw_differences
 from clrbench.report.figures.style import arm_colours, to_png
 
 ARMS = ("constant", "clr", "cosine")
@@ -61,6 +61,19 @@ def draw(findings: Findings) -> tuple[Figure, Axes]:
     figure = draw_differences(findings)
     assert figure is not None
     return figure, figure.axes[0]
+
+
+def test_of_many_pairs_those_at_equal_ranks_are_drawn() -> None:
+    differences, comparison = tables(seeds=5 * MAX_DOTS)
+    figure, axes = draw(findings_of_pairs(differences, comparison))
+    (dots, *_) = (line.get_xdata() for line in labelled(axes, "_pairs"))
+    values = differences.loc[differences["backend"] == "torch", "difference"][: 5 * MAX_DOTS]
+    assert len(dots) == MAX_DOTS
+    assert set(dots) <= set(values)
+    np.testing.assert_allclose(
+        np.quantile(dots, [0, 0.25, 0.5, 0.75, 1]), np.quantile(values, [0, 0.25, 0.5, 0.75, 1]), atol=2e-4
+    )
+    assert caption(figure).startswith(f"dot: one of {MAX_DOTS} pairs at equal ranks (n = {5 * MAX_DOTS} a row")
 
 
 def test_every_pair_is_a_dot_in_the_colour_of_its_candidate() -> None:

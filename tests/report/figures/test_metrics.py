@@ -1,13 +1,14 @@
 """The figure of one metric over the epochs, and what it shows in words."""
 
+import numpy as np
 import pandas as pd
 from figure_samples import (
     ARMS,
     assert_texts_are_whole_and_apart,
     caption,
     diverge,
+    faint_lines,
     findings_from_metrics,
-    labelled,
     legend_texts,
     metrics_table,
 )
@@ -15,6 +16,7 @@ from page_samples import sample_spec
 from specs import CONSTANT
 
 from clrbench.analysis.tables import Findings
+from clrbench.report.figures.curves import MAX_FAINT_LINES
 from clrbench.report.figures.metrics import draw_metric, metric_plot
 from clrbench.report.figures.style import to_png
 
@@ -30,7 +32,7 @@ def test_there_is_a_panel_a_backend_and_one_y_axis() -> None:
     assert [axes.get_xlabel() for axes in figure.axes] == ["epoch", "epoch"]
     assert (left.get_ylabel(), right.get_ylabel()) == ("test loss (nats)", "")
     assert left.get_ylim() == right.get_ylim()
-    assert [len(labelled(axes, "_seed")) for axes in figure.axes] == [30, 30]
+    assert [len(faint_lines(axes)) for axes in figure.axes] == [30, 30]
     assert legend_texts(figure) == ["constant (n = 10)", "clr (n = 10)", "one_cycle (n = 10)"]
     assert caption(figure) == "line: mean of 10 seeds (0 to 9), band: 95 % interval of the mean, faint: single seeds"
 
@@ -39,7 +41,23 @@ def test_one_seed_on_one_backend_is_a_line_without_band_and_faint_lines() -> Non
     figure = draw_metric(findings_from_metrics(metrics_table(["keras"], ARMS[:2], [4])), "test_accuracy")
     (axes,) = figure.axes
     assert len(axes.get_lines()) == 2
+    assert faint_lines(axes) == []
     assert caption(figure).startswith("line: the only seed (4); not shown")
+
+
+def test_of_many_seeds_the_first_are_drawn_by_themselves() -> None:
+    ten = metrics_table(["torch"], ARMS[:1])
+    metrics = pd.concat([ten.assign(seed=ten["seed"] + start) for start in range(0, MAX_FAINT_LINES + 10, 10)])
+    seeds = metrics["seed"].unique()
+    figure = draw_metric(findings_from_metrics(metrics), "test_loss")
+    (axes,) = figure.axes
+    lines = faint_lines(axes)
+    assert len(lines) == MAX_FAINT_LINES
+    for seed in (0, MAX_FAINT_LINES - 1):
+        run = metrics[metrics["seed"] == seed]
+        np.testing.assert_array_equal(lines[seed], run[["epoch", "test_loss"]])
+    assert caption(figure).startswith(f"line: mean of {len(seeds)} seeds (0 to {len(seeds) - 1}), ")
+    assert f"faint: the first {MAX_FAINT_LINES} seeds" in caption(figure)
 
 
 def test_an_arm_of_which_every_run_diverged_at_once_is_counted() -> None:
