@@ -20,9 +20,10 @@ from clrbench.data.progress import Show, in_silence
 from clrbench.data.reading import AS_IT_IS, Reading
 from clrbench.data.refusal import decoding
 from clrbench.data.split import split_off
-from clrbench.data.user_function import is_reference
 from clrbench.errors import DataError, MisfitError, SpecError
 from clrbench.files import checksum
+from clrbench.own_code import is_reference
+from clrbench.own_code.calling import absolute
 from clrbench.records import NO_REMARKS, Dataset, Remarks
 
 ALLOWED = (
@@ -177,8 +178,7 @@ class Library:
 
     def _reference(self, dataset: str) -> str:
         """Return a function's name with the path of its file made absolute."""
-        source, _, function = dataset.rpartition(":")
-        return f"{self._base / source}:{function}" if source.endswith(".py") else dataset
+        return absolute(dataset, self._base)
 
     def _existing(self, dataset: str) -> Path:
         path = Path(dataset) if self.base is None else self.base / dataset
