@@ -126,7 +126,7 @@ def _load_datasets(runs: Sequence[StoredRun], library: Library, display: Display
         name, wanted = run.spec.data.dataset, run.provenance.data_checksum
         if name not in found:
             try:
-                found[name] = library.load(name, display.counting, run.spec.data.reading())
+                found[name] = library.load(name, display.counting, run.spec.reading())
             except SpecError as err:
                 raise DataError(f"{run.folder.name}: its data set is not here: {err}; {advice}") from err
         if found[name].checksum != wanted:

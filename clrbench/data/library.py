@@ -87,7 +87,7 @@ class Library:
             return entry.sizes if isinstance(entry, Bundled) else prepared.sizes(self._arrays(entry)) or entry.sizes
         if is_reference(dataset):
             _refuse_reading(dataset, how, resize=True)
-            return user_function.measure(self._reference(dataset), self._base, how)
+            return user_function.measure(self._reference(dataset), self.place, how)
         path = self._existing(dataset)
         if path.is_dir() and not npy_folder.is_npy_folder(path):
             return image_folder.measure(path, how)
@@ -107,7 +107,7 @@ class Library:
         if is_reference(dataset):
             _refuse_reading(dataset, how, resize=True)
             reference = self._reference(dataset)
-            return _made(reference, user_function.read(reference, self._base, how), how)
+            return _made(reference, user_function.read(reference, self.place, how), how)
         path = self._existing(dataset)
         if path.is_dir() and not npy_folder.is_npy_folder(path):
             return self._load_images(path, show, how)
@@ -146,7 +146,7 @@ class Library:
         path = None if entry is not None or is_reference(dataset) else self._existing(dataset)
         if path is not None and npy_folder.is_npy_folder(path) and not how.splits:
             # Not read whole here: only `load` checks every pixel, and takes the checksum.
-            return make_dataset(str(path), str(path), npy_folder.read(path), checksum="")
+            return make_dataset(str(path), str(path), npy_folder.read(path, how), checksum="", as_given=how.as_given)
         return self.load(dataset, show, how)
 
     def _kept_description(self, dataset: str, how: Reading) -> Path | None:
@@ -173,12 +173,13 @@ class Library:
         return self._own("description", place, f"{VERSION}\n{key}\n{how.words()}").with_suffix(".json")
 
     @property
-    def _base(self) -> Path:
+    def place(self) -> Path:
+        """The folder that relative paths start from, whole."""
         return (self.base or Path()).resolve()
 
     def _reference(self, dataset: str) -> str:
         """Return a function's name with the path of its file made absolute."""
-        return absolute(dataset, self._base)
+        return absolute(dataset, self.place)
 
     def _existing(self, dataset: str) -> Path:
         path = Path(dataset) if self.base is None else self.base / dataset
@@ -304,7 +305,9 @@ class Library:
         place, fingerprint = str(path.resolve()), npy_folder.fingerprint(path, how)
         arrays = npy_folder.read(path, how)
         if not how.splits:
-            return prepared.check_once(self._own("checksum", place, fingerprint), str(path), arrays)
+            return prepared.check_once(
+                self._own("checksum", place, fingerprint), str(path), arrays, as_given=how.as_given
+            )
         key = f"{fingerprint}\n{how.words()}"
         return prepared.load_or_make(
             self._own("arrays", place, key), str(path), lambda: _content(str(path), arrays, how), show
@@ -319,14 +322,14 @@ class Library:
 def _content(where: str, arrays: Arrays, how: Reading, remarks: Remarks = NO_REMARKS) -> Content:
     """Return what was read, test rows split off if need be."""
     if not how.splits:
-        return Content(arrays, remarks)
+        return Content(arrays, remarks, how.as_given)
     arrays, said = split_off(where, arrays, how)
-    return Content(arrays, replace(remarks, said=(*remarks.said, said)))
+    return Content(arrays, replace(remarks, said=(*remarks.said, said)), how.as_given)
 
 
 def _made(where: str, arrays: Arrays, how: Reading, remarks: Remarks = NO_REMARKS) -> Dataset:
     content = _content(where, arrays, how, remarks)
-    return make_dataset(where, where, content.arrays, remarks=content.remarks)
+    return make_dataset(where, where, content.arrays, remarks=content.remarks, as_given=how.as_given)
 
 
 def _refuse_reading(dataset: str, how: Reading, *, split: bool = False, resize: bool = False) -> None:

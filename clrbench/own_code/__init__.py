@@ -1,4 +1,4 @@
-"""Code of the user's own: what a reference such as `./file.py:function` names, how it is called, and which files it is made of."""
+"""Code of the user's own: what a reference such as `./file.py:function` names, how it is called, and what it is made of."""
 
 from clrbench.own_code.calling import Code, is_reference
 from clrbench.own_code.sources import Sources, find_sources

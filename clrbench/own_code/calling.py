@@ -64,9 +64,7 @@ class Code:
         source, _, function = self.reference.rpartition(":")
         is_module = all(part.isidentifier() for part in source.split("."))
         if not function.isidentifier() or not (source.endswith(".py") or is_module):
-            raise self.refuse(
-                f"got {self.reference!r}; allowed: package.module:function, or path/of/file.py:function"
-            )
+            raise self.refuse(f"got {self.reference!r}; allowed: package.module:function, or path/of/file.py:function")
         return source, function
 
     @contextlib.contextmanager

@@ -262,7 +262,9 @@ def _texts(tree: ast.Module) -> Iterator[str]:
             case ast.BinOp(op=ast.Div()):
                 yield "/".join(_joined(node))
             case ast.Call(args=[_, _, *_] as args):
-                yield "/".join(one.value for one in args if isinstance(one, ast.Constant) and isinstance(one.value, str))
+                yield "/".join(
+                    one.value for one in args if isinstance(one, ast.Constant) and isinstance(one.value, str)
+                )
 
 
 def _joined(node: ast.expr) -> list[str]:

@@ -5,14 +5,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self, TypeAlias, cast
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
+from clrbench.data import Reading
 from clrbench.layers import ActivationName
 from clrbench.models import ModelSettings
 from clrbench.records import AdaptiveName, OptimizerSettings, UpdateRule
 from clrbench.spec import names
 from clrbench.spec.data import Data
 from clrbench.spec.messages import nearest
+from clrbench.spec.network import FUNCTION_FORM, OrText, OwnModel
 from clrbench.spec.part import Part, at_key, at_name
 from clrbench.spec.quantities import Duration, Flag, Fraction, Length, Name, Number, Span, Whole
 from clrbench.spec.rates import Rate
@@ -75,7 +77,25 @@ class Resnet8(BaseModelChoice):
     name: Literal["resnet8"]
 
 
-Model: TypeAlias = Annotated[Mlp | Cnn | Lenet5 | Resnet8, Field(discriminator="name")]
+BuiltIn: TypeAlias = Mlp | Cnn | Lenet5 | Resnet8
+
+
+def _model_tag(value: object) -> object:
+    """Return the name of a built-in network; all else is a function, or refused as one."""
+    if isinstance(value, BaseModelChoice):
+        return value.name
+    return value.get("name") if isinstance(value, dict) and "function" not in value else FUNCTION_FORM
+
+
+Model: TypeAlias = Annotated[
+    Annotated[Mlp, Tag("mlp")]
+    | Annotated[Cnn, Tag("cnn")]
+    | Annotated[Lenet5, Tag("lenet5")]
+    | Annotated[Resnet8, Tag("resnet8")]
+    | Annotated[OwnModel, Tag(FUNCTION_FORM)],
+    Discriminator(_model_tag),
+    OrText(),
+]
 
 
 class BaseOptimizer(Part):
@@ -276,6 +296,10 @@ class Spec(Part):
         """The arms whose rate is chosen among several."""
         return [name for name, arm in self.arms.items() if arm.tune is not None]
 
+    def reading(self) -> Reading:
+        """Return how the data set is to be read for the model."""
+        return self.data.reading(as_given=isinstance(self.model, OwnModel))
+
     def _check_no_validation_metric(self) -> None:
         for key, metric in self._used_metrics():
             if metric.startswith("validation_"):
@@ -371,3 +395,7 @@ class RunSpec(Part):
     evaluation_steps: tuple[int, ...]
     evaluated_splits: tuple[Literal["validation", "test"], ...]
     divergence_factor: float
+
+    def reading(self) -> Reading:
+        """Return how the data set is to be read for the model."""
+        return self.data.reading(as_given=isinstance(self.model, OwnModel))
