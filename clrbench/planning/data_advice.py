@@ -108,8 +108,8 @@ def _repeated(found: Description) -> Iterator[str]:
     for name, split in _others(found).items():
         if repeated[name] >= REPEATED_SHARE * split.looked_at:
             yield (
-                f"{repeated[name]} of {split.rows} {name} {noun}s are training {noun}s as well, {part} by {part}: {name} accuracy "
-                "is too good by them; take them out of one of the two"
+                f"{repeated[name]} of {split.rows} {name} {noun}s are training {noun}s as well, {part} by {part}: {name} "
+                "accuracy is too good by them; take them out of one of the two"
             )
 
 

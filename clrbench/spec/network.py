@@ -20,6 +20,8 @@ GIVEN = ("image_shape", "num_classes")
 
 FUNCTION_SCHEMA = {"type": "string", "pattern": ":[A-Za-z_]\\w*$", "examples": [FUNCTION_FORM]}
 
+_OPTION_TYPES = ("number", "string", "boolean", "array", "object")
+
 MAX_OPTION_NODES = 1000
 
 # YAML 1.1, which PyYAML reads, takes these for text.
@@ -85,6 +87,8 @@ class OwnModel(Part):
         """Return what an editor may complete: the two forms."""
         schema = handler.resolve_ref_schema(handler(core_schema))
         schema["properties"]["function"] = {**FUNCTION_SCHEMA, "title": "Function"}
+        schema["propertyNames"] = {"pattern": f"^(?!({'|'.join((*GIVEN, 'name'))})$)[A-Za-z_]\\w*$"}
+        schema["additionalProperties"] = {"anyOf": [{"type": kind} for kind in _OPTION_TYPES]}
         return schema
 
 
