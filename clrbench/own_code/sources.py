@@ -103,13 +103,14 @@ def _locate(code: Code, source: str) -> tuple[Path, _Root]:
     origin = Path(found.origin).resolve() if found and found.origin else None
     folder = (places[0].resolve() if places else origin or code.base.resolve() / top).parent
     root = _Root(folder, None if folder == code.base.resolve() else top)
-    chain = _chain(folder, [top, *rest])
-    if found is None or not chain or chain[-1].stem not in {source.rpartition(".")[2], "__init__"}:
+    place = folder.joinpath(top, *rest)
+    files = [file for file in (place / "__init__.py", place.with_name(f"{place.name}.py")) if file.is_file()]
+    if found is None or not files:
         raise code.refuse(
             f"{code.reference}: no module {source} is installed or lies in {code.base}; install its package, or name its "
             "file: path/of/file.py:function"
         )
-    return chain[-1], root
+    return files[0], root
 
 
 def _follow(code: Code, path: Path, root: _Root) -> list[_Module]:

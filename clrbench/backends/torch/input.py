@@ -116,6 +116,8 @@ class _Stream(TorchDataset[Arrays]):
 
     def pieces(self, rows: IntArray, unit: int) -> Iterator[Piece]:
         # A process of its own (num_workers) would get the images pickled, and need memory for torch once more.
-        loader = DataLoader(self, batch_size=None, sampler=cut(rows, self._images, unit), num_workers=0)
+        # Without a generator it would draw from that of the process, which a network of the user's own may draw from.
+        order, generator = cut(rows, self._images, unit), torch.Generator()
+        loader = DataLoader(self, batch_size=None, sampler=order, num_workers=0, generator=generator)
         for images, labels, local in loader:
             yield images.to(self._device), labels.to(self._device), local.to(self._device)
