@@ -204,16 +204,30 @@ class Builder:
             )
 
 
-def output_warnings(outputs: FloatArray) -> list[str]:
-    """Return what looks unmeant in the outputs of an untrained network, float32[rows, classes]."""
+def output_warnings(outputs: FloatArray, at: Callable[[float], FloatArray]) -> list[str]:
+    """Return what looks unmeant in the outputs of an untrained network.
+
+    Args:
+        outputs: float32[rows, classes].
+        at: Returns the outputs with every trainable weight multiplied by a factor, those of the calls before included.
+    """
     if not ((outputs > 0) & (outputs < 1)).all():
         return []
-    is_softmax = bool(np.allclose(outputs.sum(axis=1), 1, atol=1e-3))
-    kind = "a softmax's: between 0 and 1, and 1 in all" if is_softmax else "a sigmoid's: between 0 and 1"
+    if np.allclose(outputs.sum(axis=1), 1, atol=1e-3):
+        kind, last = "a softmax's: between 0 and 1, and 1 in all", "softmax"
+    # Few logits may lie there by chance, but not whatever the weights.
+    elif all(_lies_within(at(factor)) for factor in (-1.0, 100.0, -1.0)):
+        kind, last = "a sigmoid's: between 0 and 1", "sigmoid"
+    else:
+        return []
     return [
         f"its outputs look like {kind}; the loss is made of logits and takes the softmax itself, so twice here, which slows "
-        f"training and changes which rates are good; leave the last {'softmax' if is_softmax else 'sigmoid'} out"
+        f"training and changes which rates are good; leave the last {last} out"
     ]
+
+
+def _lies_within(outputs: FloatArray) -> bool:
+    return not ((outputs < 0) | (outputs > 1)).any()
 
 
 def same_start_warning(*, draws: bool) -> str:

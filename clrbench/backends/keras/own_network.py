@@ -7,6 +7,7 @@ import numpy as np
 from clrbench.backends.keras.imports import keras, tf
 from clrbench.backends.keras.program import ImageType, cross_entropies, scaled, used_gradients
 from clrbench.backends.own_network import (
+    EVALUATION_SEED,
     Builder,
     Randomness,
     is_same_state,
@@ -14,7 +15,7 @@ from clrbench.backends.own_network import (
     same_start_warning,
     state_digest,
 )
-from clrbench.records import BuiltNetwork, Dataset, IntArray
+from clrbench.records import BuiltNetwork, Dataset, FloatArray, IntArray
 from clrbench.records import OwnNetwork as Recipe
 
 # What building a network showed, once a process: what makes it, but for the seed, and the device.
@@ -109,12 +110,21 @@ class OwnNetwork:
                 gradients, _ = used_gradients(tape, loss, model.trainable_variables)
             if not gradients:
                 raise builder.fail("its outputs depend on no trainable weight; allowed: logits that can be trained")
-            with builder.code.running("a forward pass in evaluation mode"):
-                one, outputs = (model(rows, training=False) for rows in (self._inputs[:1], self._inputs))
+
+        def outputs(rows: tf.Tensor) -> tf.Tensor:
+            with builder.randomness.seeded(EVALUATION_SEED), builder.code.running("evaluating it"):
+                found = model(rows, training=False)
+            self._check_logits(found, len(rows))
+            return found
+
+        def at(factor: float) -> FloatArray:
+            for variable in model.trainable_variables:
+                variable.assign(variable * factor)
+            return np.array(outputs(self._inputs).numpy())
+
         # The last rows of a split may be a single one.
-        self._check_logits(one, 1)
-        self._check_logits(outputs, len(self._labels))
-        return output_warnings(outputs.numpy())
+        outputs(self._inputs[:1])
+        return output_warnings(outputs(self._inputs).numpy(), at)
 
     def _check_logits(self, logits: object, rows: int) -> None:
         if not tf.is_tensor(logits):

@@ -21,7 +21,7 @@ from clrbench.backends.own_network import (
 )
 from clrbench.backends.protocol import State
 from clrbench.backends.torch.network import to_array, to_tensor
-from clrbench.records import BuiltNetwork, Dataset, TrainPlan
+from clrbench.records import BuiltNetwork, Dataset, FloatArray, TrainPlan
 
 # What building a network showed, once a process: what makes it, but for the seed, and the device.
 _checked: dict[tuple[object, ...], tuple[bool, bool, tuple[str, ...]]] = {}
@@ -157,12 +157,22 @@ class OwnNetwork:
     @torch.no_grad()
     def _warnings(self, module: nn.Module, rows: Tensor) -> list[str]:
         module.eval()
-        with self._randomness.seeded(EVALUATION_SEED), self._builder.code.running("a forward pass in evaluation mode"):
-            one, logits = module(as_given(rows[:1])), module(as_given(rows))
+        weights = [one for one in module.parameters() if one.requires_grad]
+
+        def outputs(some: Tensor) -> Tensor:
+            with self._randomness.seeded(EVALUATION_SEED), self._builder.code.running("evaluating it"):
+                logits = module(as_given(some))
+            self._check_logits(logits, len(some))
+            found: Tensor = logits
+            return found
+
+        def at(factor: float) -> FloatArray:
+            torch._foreach_mul_(weights, factor)
+            return outputs(rows).cpu().numpy()
+
         # The last rows of a split may be a single one.
-        self._check_logits(one, 1)
-        self._check_logits(logits, len(rows))
-        return output_warnings(logits.cpu().numpy())
+        outputs(rows[:1])
+        return output_warnings(outputs(rows).cpu().numpy(), at)
 
     def _check_logits(self, logits: object, rows: int) -> None:
         if not isinstance(logits, Tensor):
