@@ -6,13 +6,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from clrbench.layers import Layer
+from clrbench.layers import BuiltNetwork, Layer, OwnNetwork
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 DoubleArray: TypeAlias = npt.NDArray[np.float64]
@@ -132,25 +131,6 @@ class OptimizerSettings:
 
 
 Pipeline: TypeAlias = Literal["resident", "stream"]
-
-
-@dataclass(frozen=True)
-class OwnNetwork:
-    """A network of the user's own: what builds it.
-
-    Attributes:
-        reference: `package.module:function`, or the whole path of a file and a function in it.
-        folder: The working folder while it is built.
-        options: What the function is called with beside the shape of a row and the number of classes, as JSON.
-        source: SHA-256, in hex, of the files that it is made of.
-        seed: Of its initial weights.
-    """
-
-    reference: str
-    folder: Path
-    options: str
-    source: str
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -320,25 +300,6 @@ class SplitSizes:
     train: int
     validation: int
     test: int
-
-
-@dataclass(frozen=True)
-class BuiltNetwork:
-    """What there is to know of a network of the user's own, once it is built.
-
-    Attributes:
-        initial_weights: SHA-256, in hex, of the initial weights, which the runs of a pair must share.
-        num_parameters: Trainable numbers.
-        draws: Whether it has random numbers of its own while it trains, as dropout does.
-        is_seeded: Whether its initial weights follow from the seed, as those of a pretrained network do not.
-        warnings: What looks unmeant.
-    """
-
-    initial_weights: str
-    num_parameters: int
-    draws: bool
-    is_seeded: bool
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

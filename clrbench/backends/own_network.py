@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from clrbench.backends.protocol import State
 from clrbench.errors import BackendError
+from clrbench.layers import OwnNetwork
 from clrbench.own_code import Code
-from clrbench.records import FloatArray, OwnNetwork
+from clrbench.records import FloatArray
 
 IMPORT_SEED, EVALUATION_SEED = 0, 1
 """Of what is drawn while its file is imported, and while it is evaluated: whatever the run."""

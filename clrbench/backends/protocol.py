@@ -6,7 +6,8 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from clrbench.records import BuiltNetwork, Dataset, FloatArray, IntArray, Scores, Split, StepLog, TrainPlan
+from clrbench.layers import BuiltNetwork
+from clrbench.records import Dataset, FloatArray, IntArray, Scores, Split, StepLog, TrainPlan
 
 State: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
 

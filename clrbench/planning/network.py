@@ -5,9 +5,9 @@ from importlib import metadata
 from pathlib import Path
 
 from clrbench.errors import BackendError, SpecError
+from clrbench.layers import OwnNetwork
 from clrbench.own_code import Code, Sources, find_sources
 from clrbench.own_code.calling import absolute
-from clrbench.records import OwnNetwork
 from clrbench.spec import BACKEND_NAMES, BackendName, OwnModel
 
 _PACKAGES: Mapping[BackendName, tuple[str, ...]] = {"torch": ("torch",), "keras": ("keras", "tensorflow")}

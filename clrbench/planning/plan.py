@@ -26,7 +26,7 @@ from clrbench.records import (
 )
 from clrbench.spec import Clock, OwnModel, RunSpec
 from clrbench.spec.data import Data
-from clrbench.spec.model import BuiltIn
+from clrbench.spec.network import BuiltIn
 
 PROTOCOL = 3
 """Raised by hand whenever the same spec would give other numbers, so that old runs are not taken for new ones."""

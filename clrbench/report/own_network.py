@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from clrbench.analysis.tables import Findings
-from clrbench.records import BuiltNetwork
+from clrbench.layers import BuiltNetwork
 from clrbench.report import words
 from clrbench.spec import OwnModel
 

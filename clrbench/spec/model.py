@@ -5,16 +5,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self, TypeAlias, cast
 
-from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from clrbench.data import Reading
-from clrbench.layers import ActivationName
-from clrbench.models import ModelSettings
 from clrbench.records import AdaptiveName, OptimizerSettings, UpdateRule
 from clrbench.spec import names
 from clrbench.spec.data import Data
 from clrbench.spec.messages import nearest
-from clrbench.spec.network import FUNCTION_FORM, OrText, OwnModel
+from clrbench.spec.network import Model, OwnModel
 from clrbench.spec.part import Part, at_key, at_name
 from clrbench.spec.quantities import Duration, Flag, Fraction, Length, Name, Number, Span, Whole
 from clrbench.spec.rates import Rate
@@ -33,69 +31,6 @@ RESERVED_ARM_NAMES = ("runs", "plots", *_RANGE_TEST_FILES)
 
 DEFAULT_MARGIN = 0.001
 """Of an accuracy; see `Verdict.margin`."""
-
-
-class BaseModelChoice(Part):
-    """What all models have in common."""
-
-    name: str
-
-    def settings(self) -> ModelSettings:
-        """Return the choice as a record."""
-        return ModelSettings(**self.model_dump())
-
-
-class _Deep(BaseModelChoice):
-    activation: ActivationName = "relu"
-    dropout: Fraction = 0.0
-    batch_norm: Flag = False
-
-
-class Mlp(_Deep):
-    """Dense layers only."""
-
-    name: Literal["mlp"]
-    hidden: Annotated[tuple[Annotated[Whole, Field(ge=1, le=100_000)], ...], Field(max_length=100)] = (100, 50)
-
-
-class Cnn(_Deep):
-    """Two convolutions with pooling, and a dense layer."""
-
-    name: Literal["cnn"]
-
-
-class Lenet5(BaseModelChoice):
-    """LeCun's LeNet-5."""
-
-    name: Literal["lenet5"]
-    activation: ActivationName = "relu"
-
-
-class Resnet8(BaseModelChoice):
-    """Three residual stages with batch norm."""
-
-    name: Literal["resnet8"]
-
-
-BuiltIn: TypeAlias = Mlp | Cnn | Lenet5 | Resnet8
-
-
-def _model_tag(value: object) -> object:
-    """Return the name of a built-in network; all else is a function, or refused as one."""
-    if isinstance(value, BaseModelChoice):
-        return value.name
-    return value.get("name") if isinstance(value, dict) and "function" not in value else FUNCTION_FORM
-
-
-Model: TypeAlias = Annotated[
-    Annotated[Mlp, Tag("mlp")]
-    | Annotated[Cnn, Tag("cnn")]
-    | Annotated[Lenet5, Tag("lenet5")]
-    | Annotated[Resnet8, Tag("resnet8")]
-    | Annotated[OwnModel, Tag(FUNCTION_FORM)],
-    Discriminator(_model_tag),
-    OrText(),
-]
 
 
 class BaseOptimizer(Part):

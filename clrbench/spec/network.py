@@ -1,17 +1,20 @@
-"""A network of the user's own as the key `model`: a function, and the options that it is called with."""
+"""The key `model`: a built-in network, or a function of the user's own and the options that it is called with."""
 
 import json
 import math
 import re
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, ConfigDict, GetJsonSchemaHandler, model_validator
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, GetJsonSchemaHandler, Tag, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from clrbench.layers import ActivationName
+from clrbench.models import ModelSettings
 from clrbench.own_code import is_reference
 from clrbench.spec.names import MAX_PATH
 from clrbench.spec.part import Part, at_key
+from clrbench.spec.quantities import Flag, Fraction, Whole
 
 FUNCTION_FORM = "./file.py:function"
 ALLOWED = f"{FUNCTION_FORM} or package.module:function"
@@ -126,3 +129,66 @@ def _plain(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
+
+
+class BaseModelChoice(Part):
+    """What all models have in common."""
+
+    name: str
+
+    def settings(self) -> ModelSettings:
+        """Return the choice as a record."""
+        return ModelSettings(**self.model_dump())
+
+
+class _Deep(BaseModelChoice):
+    activation: ActivationName = "relu"
+    dropout: Fraction = 0.0
+    batch_norm: Flag = False
+
+
+class Mlp(_Deep):
+    """Dense layers only."""
+
+    name: Literal["mlp"]
+    hidden: Annotated[tuple[Annotated[Whole, Field(ge=1, le=100_000)], ...], Field(max_length=100)] = (100, 50)
+
+
+class Cnn(_Deep):
+    """Two convolutions with pooling, and a dense layer."""
+
+    name: Literal["cnn"]
+
+
+class Lenet5(BaseModelChoice):
+    """LeCun's LeNet-5."""
+
+    name: Literal["lenet5"]
+    activation: ActivationName = "relu"
+
+
+class Resnet8(BaseModelChoice):
+    """Three residual stages with batch norm."""
+
+    name: Literal["resnet8"]
+
+
+BuiltIn: TypeAlias = Mlp | Cnn | Lenet5 | Resnet8
+
+
+def _model_tag(value: object) -> object:
+    """Return the name of a built-in network; all else is a function, or refused as one."""
+    if isinstance(value, BaseModelChoice):
+        return value.name
+    return value.get("name") if isinstance(value, dict) and "function" not in value else FUNCTION_FORM
+
+
+Model: TypeAlias = Annotated[
+    Annotated[Mlp, Tag("mlp")]
+    | Annotated[Cnn, Tag("cnn")]
+    | Annotated[Lenet5, Tag("lenet5")]
+    | Annotated[Resnet8, Tag("resnet8")]
+    | Annotated[OwnModel, Tag(FUNCTION_FORM)],
+    Discriminator(_model_tag),
+    OrText(),
+]

@@ -12,18 +12,8 @@ import pandas as pd
 from clrbench.errors import ResultsError
 from clrbench.files import checksum
 from clrbench.hits import pack, unpack
-from clrbench.records import (
-    BoolArray,
-    BuiltNetwork,
-    ByteArray,
-    Evaluation,
-    Json,
-    Provenance,
-    RunLog,
-    RunStatus,
-    Split,
-    SplitSizes,
-)
+from clrbench.layers import BuiltNetwork
+from clrbench.records import BoolArray, ByteArray, Evaluation, Json, Provenance, RunLog, RunStatus, Split, SplitSizes
 from clrbench.spec import RunSpec
 from clrbench.store.files import Stamp, file_stamp, read_checked_file, read_sealed_json, to_sealed_json
 

@@ -11,8 +11,9 @@ from own_loops import MOMENTUM, NETWORKS, keras_loop, torch_loop
 from test_contract import same_bytes
 
 from clrbench.errors import BackendError, SpecError
+from clrbench.layers import OwnNetwork
 from clrbench.own_code import Code, find_sources
-from clrbench.records import OptimizerSettings, OwnNetwork, Split, Standardisation
+from clrbench.records import OptimizerSettings, Split, Standardisation
 
 LOOPS = {"torch": torch_loop, "keras": keras_loop}
 TOLERANCES = {"torch": 0.0, "keras": 1e-3}

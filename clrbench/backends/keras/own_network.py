@@ -15,8 +15,9 @@ from clrbench.backends.own_network import (
     same_start_warning,
     state_digest,
 )
-from clrbench.records import BuiltNetwork, Dataset, FloatArray, IntArray
-from clrbench.records import OwnNetwork as Recipe
+from clrbench.layers import BuiltNetwork
+from clrbench.layers import OwnNetwork as Recipe
+from clrbench.records import Dataset, FloatArray, IntArray
 
 # What building a network showed, once a process: what makes it, but for the seed, and the device.
 _checked: dict[tuple[object, ...], tuple[bool, tuple[str, ...]]] = {}

@@ -13,7 +13,8 @@ from clrbench.backends.keras.own_network import OwnNetwork
 from clrbench.backends.keras.program import ImageType, Program, as_numbers
 from clrbench.backends.own_network import OWN_EVALUATION_ROWS
 from clrbench.backends.protocol import State
-from clrbench.records import BuiltNetwork, Dataset, FloatArray, IntArray, Scores, Split, StepLog, TrainPlan
+from clrbench.layers import BuiltNetwork
+from clrbench.records import Dataset, FloatArray, IntArray, Scores, Split, StepLog, TrainPlan
 
 MAX_IDLE_PROGRAMS = 4
 

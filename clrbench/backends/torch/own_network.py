@@ -21,7 +21,8 @@ from clrbench.backends.own_network import (
 )
 from clrbench.backends.protocol import State
 from clrbench.backends.torch.network import to_array, to_tensor
-from clrbench.records import BuiltNetwork, Dataset, FloatArray, TrainPlan
+from clrbench.layers import BuiltNetwork
+from clrbench.records import Dataset, FloatArray, TrainPlan
 
 # What building a network showed, once a process: what makes it, but for the seed, and the device.
 _checked: dict[tuple[object, ...], tuple[bool, bool, tuple[str, ...]]] = {}
@@ -157,7 +158,7 @@ class OwnNetwork:
     @torch.no_grad()
     def _warnings(self, module: nn.Module, rows: Tensor) -> list[str]:
         module.eval()
-        weights = [one for one in module.parameters() if one.requires_grad]
+        weights: list[Tensor] = [one for one in module.parameters() if one.requires_grad]
 
         def outputs(some: Tensor) -> Tensor:
             with self._randomness.seeded(EVALUATION_SEED), self._builder.code.running("evaluating it"):

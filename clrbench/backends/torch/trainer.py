@@ -16,7 +16,8 @@ from clrbench.backends.torch.input import Input
 from clrbench.backends.torch.network import Network, to_array, to_tensor
 from clrbench.backends.torch.optimizers import make_optimizer
 from clrbench.backends.torch.own_network import OwnNetwork
-from clrbench.records import BuiltNetwork, Dataset, FloatArray, IntArray, Scores, Split, StepLog, TrainPlan
+from clrbench.layers import BuiltNetwork
+from clrbench.records import Dataset, FloatArray, IntArray, Scores, Split, StepLog, TrainPlan
 
 GATHERED_BYTES = 2**21
 """Of float32 images; what a core's cache holds, about."""
