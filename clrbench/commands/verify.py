@@ -26,7 +26,7 @@ from clrbench.progress import Display
 from clrbench.records import Dataset, Json
 from clrbench.report.console import WordTable, print_line, print_list, print_table, rendered
 from clrbench.report.words import counted
-from clrbench.spec import BACKEND_NAMES
+from clrbench.spec import BACKEND_NAMES, OwnModel
 from clrbench.spec.messages import nearest
 from clrbench.store import ResultsFolder, StoredRun
 
@@ -225,6 +225,8 @@ class _Rerun:
         """Yield what there is to know beside the numbers."""
         if self.new_identity is not None:
             why = "this version counts other entries of a spec, or draws other weights"
+            if isinstance(self.before.spec.model, OwnModel):
+                why = "the files of its network, or the version of its framework, have changed since"
             then, now = self.before.provenance.protocol, self.after.provenance.protocol
             if then != now:
                 why = f"it was made by protocol {then}, and this version follows {now}, which gives other numbers"

@@ -74,12 +74,33 @@ class _Module:
 
 
 def find_sources(code: Code, texts: tuple[str, ...] = ()) -> Sources:
-    """Return what a function is made of.
+    """Return what a function is made of; read anew once one of the files has changed.
 
     Args:
         code: The function; its errors are those of a file or a function that is not there, or that is no Python.
         texts: Texts, beside those in the code, that may name a file that counts.
     """
+    key = code.reference, code.base.resolve(), texts
+    stamps, found = _known.get(key, ((), None))
+    if found is None or stamps != _stamps(found):
+        found = _find(code, texts)
+        _known[key] = _stamps(found), found
+    return found
+
+
+_known: dict[tuple[str, Path, tuple[str, ...]], tuple[tuple[object, ...], Sources]] = {}
+
+
+def _stamps(sources: Sources) -> tuple[object, ...]:
+    """Return what changes when one of the files is written again, or goes."""
+    try:
+        found = [path.stat() for path in (*sources.code, *sources.data)]
+    except OSError:
+        return (None,)
+    return tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in found)
+
+
+def _find(code: Code, texts: tuple[str, ...]) -> Sources:
     source, name = code.split()
     path, root = _locate(code, source)
     modules = _follow(code, path, root)

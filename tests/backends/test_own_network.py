@@ -218,6 +218,7 @@ REFUSED = {
         "detached": "depend on no trainable parameter",
         "squeezed": r"for 1 rows its outputs have the shape \(10,\)",
         "sparse": "sparse gradients",
+        "brain": "its buffer mean is bfloat16; allowed: a type that numpy has",
     },
     "keras": {
         **BOTH,

@@ -117,6 +117,9 @@ class OwnNetwork:
                 module.eval()(as_given(self._sample))
         module.train()
         self._builder.check_types({name: _type(one) for name, one in module.named_parameters()})
+        for name, buffer in module.named_buffers():
+            if not _has_numpy_type(buffer):
+                raise self._builder.fail(f"its buffer {name} is {_type(buffer)}; allowed: a type that numpy has")
         return module
 
     def _check(self, seed: int, start: State, batch: tuple[Tensor, Tensor]) -> tuple[bool, bool, tuple[str, ...]]:
@@ -217,6 +220,15 @@ def _bytes(state: np.ndarray) -> Tensor:
 
 def _type(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
+
+
+def _has_numpy_type(tensor: Tensor) -> bool:
+    """Return whether numpy has the type of a tensor, as a checkpoint needs."""
+    try:
+        torch.empty(0, dtype=tensor.dtype).numpy()
+    except TypeError:
+        return False
+    return True
 
 
 def _module_state(module: nn.Module) -> dict[str, np.ndarray]:
