@@ -53,7 +53,7 @@ def _values(found: Description, data: Data) -> Iterator[str]:
         if found.pixel_type != "int32" and max(abs(smallest), abs(largest)) > MAX_SCALED:
             yield (
                 f"{where}, outside the -{MAX_SCALED:g} to {MAX_SCALED:g} that networks are made for, and rows that are no images "
-                "are taken as they are; say preprocessing: standardise, or scale them yourself; leave it where they number words"
+                f"are taken as they are; {_remedy(found)}"
             )
         return
     if found.pixel_type == "uint8" and largest <= MAX_DIM_BYTE:
@@ -69,6 +69,15 @@ def _values(found: Description, data: Data) -> Iterator[str]:
             f"by about {size:.4g}, the largest of the training rows; to do so yourself: x_train = x_train / {size:.6g}, x_test "
             "likewise, or say preprocessing: standardise"
         )
+
+
+def _remedy(found: Description) -> str:
+    if found.pixel_type == "uint8" and len(found.image_shape) == 2:
+        return (
+            "where they are gray images, say so: x_train = x_train[..., None], and x_test likewise; leave it where they number "
+            "words"
+        )
+    return "say preprocessing: standardise, or scale them yourself; leave it where they number words"
 
 
 def _others(found: Description) -> dict[str, SplitFacts]:
