@@ -1,8 +1,9 @@
-"""The layers that a network is made of, as records that every backend builds from."""
+"""What networks are made of, as records: layers that every backend builds from, or code of the user's own."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 ActivationName: TypeAlias = Literal["relu", "tanh", "sigmoid", "softmax", "elu", "gelu", "linear"]
@@ -81,3 +82,41 @@ class Residual:
 Layer: TypeAlias = (
     Dense | Conv | MaxPool | AveragePool | GlobalAveragePool | Flatten | Activation | BatchNorm | Dropout | Residual
 )
+
+
+@dataclass(frozen=True)
+class OwnNetwork:
+    """A network of the user's own: what builds it.
+
+    Attributes:
+        reference: `package.module:function`, or the whole path of a file and a function in it.
+        folder: The working folder while it is built.
+        options: What the function is called with beside the shape of a row and the number of classes, as JSON.
+        source: SHA-256, in hex, of the files that it is made of.
+        seed: Of its initial weights.
+    """
+
+    reference: str
+    folder: Path
+    options: str
+    source: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class BuiltNetwork:
+    """What there is to know of a network of the user's own, once it is built.
+
+    Attributes:
+        initial_weights: SHA-256, in hex, of the initial weights, which the runs of a pair must share.
+        num_parameters: Trainable numbers.
+        draws: Whether it has random numbers of its own while it trains, as dropout does.
+        is_seeded: Whether its initial weights follow from the seed, as those of a pretrained network do not.
+        warnings: What looks unmeant.
+    """
+
+    initial_weights: str
+    num_parameters: int
+    draws: bool
+    is_seeded: bool
+    warnings: tuple[str, ...] = ()

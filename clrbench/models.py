@@ -45,12 +45,21 @@ class ModelSettings:
     batch_norm: bool = False
 
 
-def build_layers(model: ModelSettings, image_shape: tuple[int, int, int], num_classes: int) -> tuple[Layer, ...]:
+def build_layers(model: ModelSettings, image_shape: Shape, num_classes: int) -> tuple[Layer, ...]:
     """Return the layers of an architecture, from images (height, width, channels) to `Dense(num_classes)`, the logits.
 
     Raises:
-        SpecError: If the images are too small for the architecture.
+        SpecError: If the images are too small for the architecture, or the rows are no images, and for the mlp no features
+            either.
     """
+    if len(image_shape) != 3 and (model.name, len(image_shape)) != ("mlp", 1):
+        raise SpecError(
+            f"{model.name} takes images, [rows, height, width] or [rows, height, width, channels]"
+            f"{', or [rows, features]' if model.name == 'mlp' else ''}, and a row of this data has the shape "
+            f"{image_shape}; choose {'' if model.name == 'mlp' or len(image_shape) != 1 else 'mlp, or '}a network of your own "
+            "(./net.py:build), or make images of the rows",
+            key=("model", "name"),
+        )
     layers = (*ARCHITECTURES[model.name](model), Dense(num_classes))
     if not _fits(layers, image_shape):
         smallest = next(size for size in range(1, 1000) if _fits(layers, (size, size, image_shape[2])))

@@ -56,6 +56,7 @@ class Display:
         self._last_line = -PLAIN_LINES_SECONDS
         self._ended = ""
         self._open_line = 0
+        self._warned: set[str] = set()
         self._begin("", 0, 0.0)
 
     def note(self, text: str) -> None:
@@ -64,7 +65,10 @@ class Display:
         self._console.print(text, markup=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
-        """Write a warning, which `quiet` does not hide."""
+        """Write a warning, once, which `quiet` does not hide."""
+        if text in self._warned:
+            return
+        self._warned.add(text)
         self._end_line()
         console = self._warnings if self._console.quiet else self._console
         console.print(f"Warning: {text}", markup=False, soft_wrap=True)

@@ -11,14 +11,14 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from clrbench.layers import Layer
+from clrbench.layers import BuiltNetwork, Layer, OwnNetwork
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 DoubleArray: TypeAlias = npt.NDArray[np.float64]
 IntArray: TypeAlias = npt.NDArray[np.int32]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 ByteArray: TypeAlias = npt.NDArray[np.uint8]
-Images: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+Images: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32] | npt.NDArray[np.int32]
 Weights: TypeAlias = Mapping[str, FloatArray]
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 """What a JSON document can hold."""
@@ -50,13 +50,19 @@ class Remarks:
 NO_REMARKS = Remarks()
 
 
+def holds_bytes(images: Images) -> bool:
+    """Return whether images are bytes that are scaled to 0..1 on their way into the network; whole numbers else are not."""
+    return images.dtype == np.uint8 and images.ndim == 4
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images and labels, whole, as they were read; the arrays may be memory-mapped.
 
     Attributes:
         name: What the spec calls it: `mnist`, or a path.
-        x_train: uint8[rows, height, width, channels] in 0..255, or float32 of the same shape, used as it is.
+        x_train: uint8[rows, height, width, channels] in 0..255, or float32 of the same shape, used as it is; or rows of any
+            other shape, of these types or int32.
         y_train: int32[rows], classes 0..num_classes-1, each of them there.
         checksum: SHA-256 of the content, in hex; part of the identity of every run that used it.
         remarks: No part of its content.
@@ -84,10 +90,9 @@ class Dataset:
         return self.x_train, self.y_train
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of one image."""
-        height, width, channels = self.x_train.shape[1:]
-        return height, width, channels
+    def image_shape(self) -> tuple[int, ...]:
+        """Height, width and channels of one image; or the shape of a row of another form."""
+        return self.x_train.shape[1:]
 
 
 @dataclass(frozen=True)
@@ -154,6 +159,7 @@ class TrainPlan:
         dropout_seed: Seed of the backend's own dropout draws.
         pipeline: `resident`, images on the device as they are, or `stream`, read batch by batch; the numbers are the same.
         standardisation: Of every image, on its way into the network; None where bytes are only scaled to 0..1.
+        network: What builds a network of the user's own, for which `layers` and `weights` are empty; None for a built-in one.
     """
 
     layers: tuple[Layer, ...]
@@ -171,6 +177,7 @@ class TrainPlan:
     dropout_seed: int
     pipeline: Pipeline = "resident"
     standardisation: Standardisation | None = None
+    network: OwnNetwork | None = None
 
     @property
     def num_steps(self) -> int:
@@ -307,6 +314,7 @@ class Provenance:
         git_commit: Of the folder that the spec lies in; None outside a repository.
         device: cpu, cuda or mps.
         standardisation: `mean` and `deviation`, one number a channel; None where bytes are only scaled.
+        network: What there is to know of a network of the user's own; None for a built-in one.
     """
 
     versions: Mapping[str, str]
@@ -326,6 +334,12 @@ class Provenance:
     data_checksum: str
     rows: SplitSizes
     standardisation: Mapping[str, list[float]] | None
+    network: BuiltNetwork | None = None
+
+    @property
+    def shared_by_pairs(self) -> Mapping[str, str]:
+        """What the runs of a pair must have in common: versions, and the initial weights of a network of the user's own."""
+        return {**self.versions, **({} if self.network is None else {"initial weights": self.network.initial_weights})}
 
 
 MIN_CURVE_POINTS = 12

@@ -65,6 +65,7 @@ class ScriptedTrainer:
     evaluated_after: list[int] = field(default_factory=list)
     bad_evaluation: int | None = None
     num_rows: int = 4
+    network: None = None
 
     def train(self, batches: IntArray, lr: FloatArray) -> StepLog:
         first = self.updates_done

@@ -36,7 +36,8 @@ from clrbench.records import (
 )
 from clrbench.schedules import one_cycle, ramp, triangular, triangular2
 from clrbench.spec import Clock, RunSpec, Spec
-from clrbench.spec.model import Adaptive, Mlp
+from clrbench.spec.model import Adaptive
+from clrbench.spec.network import Mlp
 from clrbench.store import ResultsFolder
 
 CLASSES, TRAIN_ROWS, VALIDATION_ROWS = 3, 100, 40

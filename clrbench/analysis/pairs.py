@@ -24,7 +24,7 @@ class Contest(NamedTuple):
 
 
 class MixedPair(NamedTuple):
-    """A pair that is left out, as its two runs were made with different versions."""
+    """A pair that is left out, as its two runs were made with different versions, or from different initial weights."""
 
     contest: Contest
     seed: int
@@ -145,5 +145,5 @@ def _shared_seeds(results: Results, contest: Contest) -> list[int]:
 
 
 def _is_mixed(runs: Mapping[RunKey, StoredRun], contest: Contest, seed: int) -> bool:
-    first, second = (runs[RunKey(contest.backend, arm, seed)].provenance.versions for arm in contest[1:])
+    first, second = (runs[RunKey(contest.backend, arm, seed)].provenance.shared_by_pairs for arm in contest[1:])
     return first != second

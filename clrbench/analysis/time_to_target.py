@@ -164,7 +164,8 @@ def _runs_table(results: Results) -> pd.DataFrame:
             "num_steps": run.spec.num_steps,
             "steps_per_epoch": run.spec.steps_per_epoch,
             "steps_per_second": run.updates_made / run.timing.train_seconds,
-            **{name: getattr(run.provenance, name) for name in ("versions", *_SAME_MACHINE)},
+            "versions": run.provenance.shared_by_pairs,
+            **{name: getattr(run.provenance, name) for name in _SAME_MACHINE},
         }
         for run in results.compared_runs
     ]

@@ -5,6 +5,7 @@ import numpy as np
 from clrbench.errors import BackendError
 from clrbench.layers import Layer
 from clrbench.models import largest_activation
+from clrbench.records import Images, TrainPlan, holds_bytes
 
 ADAM_BETAS = (0.9, 0.999)
 EPSILON = 1e-7
@@ -24,10 +25,20 @@ every layer costs more than the layer (docs/decisions/0027).
 MIN_EVALUATION_ROWS, MAX_EVALUATION_ROWS = 50, 1000
 
 
-def evaluation_rows(layers: tuple[Layer, ...], image_shape: tuple[int, int, int]) -> int:
+def evaluation_rows(layers: tuple[Layer, ...], image_shape: tuple[int, ...]) -> int:
     """Return how many rows to evaluate at once: as many as `ACTIVATION_BYTES` allows, within the bounds."""
     row_bytes = np.dtype(np.float32).itemsize * largest_activation(layers, image_shape)
     return min(max(ACTIVATION_BYTES // row_bytes, MIN_EVALUATION_ROWS), MAX_EVALUATION_ROWS)
+
+
+def keeps_integers(plan: TrainPlan, images: Images) -> bool:
+    """Return whether whole numbers reach the network as such: those that are no bytes of images, in one of the user's own."""
+    return (
+        plan.network is not None
+        and plan.standardisation is None
+        and images.dtype.kind in "iu"
+        and not holds_bytes(images)
+    )
 
 
 def choose_device(wanted: str, present: tuple[str, ...]) -> str:

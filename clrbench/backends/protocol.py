@@ -6,6 +6,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from clrbench.layers import BuiltNetwork
 from clrbench.records import Dataset, FloatArray, IntArray, Scores, Split, StepLog, TrainPlan
 
 State: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
@@ -13,6 +14,10 @@ State: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
 
 class Trainer(Protocol):
     """One model under training; a backend makes it from a plan and a data set, on a device."""
+
+    @property
+    def network(self) -> BuiltNetwork | None:
+        """What there is to know of a network of the user's own; None for a built-in one."""
 
     def train(self, batches: IntArray, lr: FloatArray) -> StepLog:
         """Make one update for every row of `batches` and return what each mini-batch gave before its update.
@@ -43,6 +48,9 @@ class Backend(Protocol):
         """Return a trainer before the first step of `plan`, on a device that `find_device` returned.
 
         The images are kept on the device as they are, or (where `plan.pipeline` is `stream`) never read whole.
+
+        Raises:
+            BackendError: If a network of the user's own cannot be built or used.
         """
 
     def set_threads(self, num_threads: int) -> None:

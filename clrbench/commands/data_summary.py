@@ -13,7 +13,6 @@ def data_lines(found: Description, *, validates: bool = True) -> list[str]:
         found: The data set.
         validates: Whether the spec asks for any validation rows.
     """
-    shape = " x ".join(map(str, found.image_shape))
     rows, own = f"{found.train.rows} rows to train", found.validation
     if own is not None:
         rows += f", {own.rows} of their own to validate{'' if validates else ', not used (data.validation)'}"
@@ -21,16 +20,29 @@ def data_lines(found: Description, *, validates: bool = True) -> list[str]:
         rows += " (validation rows are among them)"
     values = "; ".join(f"{name} {_values(split)}" for name, split in _splits(found).items())
     lines = [
-        f"{rows}, {found.test.rows} to test; images of {shape} (height x width x channels), {found.pixel_type}",
+        f"{rows}, {found.test.rows} to test; {_shape(found)}",
         f"values: {values}{_sampled(found)}",
         _classes(found),
         *found.remarks.said,
     ]
     least = "at least " if found.is_repeated_sampled else ""
+    what = "images" if len(found.image_shape) == 3 else "rows"
     for number, name in ((found.repeated, "test"), (found.validation_repeated, "validation")):
         if number:
-            lines.append(f"{least}{number} of the {name} images are training images as well")
+            lines.append(f"{least}{number} of the {name} {what} are training {what} as well")
     return lines
+
+
+def _shape(found: Description) -> str:
+    shape = " x ".join(map(str, found.image_shape))
+    kind = "whole numbers, int32" if found.pixel_type == "int32" else found.pixel_type
+    match len(found.image_shape):
+        case 3:
+            return f"images of {shape} (height x width x channels), {kind}"
+        case 1:
+            return f"rows of {shape} {'number' if shape == '1' else 'numbers'}, {kind}, taken as they are"
+        case _:
+            return f"rows of {shape}, {kind}, taken as they are"
 
 
 def _splits(found: Description) -> dict[str, SplitFacts]:

@@ -1,10 +1,12 @@
 """What an experiment will cost, and what it can show, before anything is trained."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from clrbench.analysis.known_pace import KnownPace, known_paces
 from clrbench.answer import Answer
 from clrbench.execution.executor import num_workers
 from clrbench.execution.runner import Options
@@ -23,8 +25,9 @@ from clrbench.planning.trials import range_test_problem
 from clrbench.planning.tuning import first_rates, given_runs, search_runs
 from clrbench.rates import Rates
 from clrbench.rates.records import BUDGET
-from clrbench.spec import RunSpec
+from clrbench.spec import BackendName, OwnModel, RunSpec
 from clrbench.stats import pairs_needed, smallest_detectable_difference
+from clrbench.store import ResultsFolder
 
 STEP_SECONDS = {"torch": 0.3e-3, "keras": 0.25e-3}
 """Rough cost of an update beside its arithmetic, in seconds, by backend."""
@@ -47,6 +50,7 @@ class Cost:
         num_tries: Runs, among `num_runs`, that try rates of tuned arms, without the one rate that a search may add.
         range_test_steps: Updates, among `num_steps`, that all range tests together may make at most; of their runs only
             those of the plain sweep are counted.
+        minutes: None where it is not known: a network of the user's own of which no run is finished.
         memory_gigabytes: Of all workers together, in 1e9 bytes.
         detectable_sds: The smallest difference that this many pairs show four times in five, in standard deviations of
             the paired differences; None where no difference can be shown.
@@ -56,7 +60,7 @@ class Cost:
     num_tries: int
     num_steps: int
     range_test_steps: int
-    minutes: float
+    minutes: float | None
     memory_gigabytes: float
     workers: int
     detectable_sds: float | None
@@ -78,8 +82,9 @@ def estimate(experiment: Experiment, options: Options, *, range_test_only: bool 
             runs += different_trainings(tries + others)
     workers = num_workers(options.workers, options.threads or 1, len(runs))
     more = [(run, times[group] - 1) for group, of_group in sweeps.items() for run in of_group]
-    seconds = sum(_seconds(experiment, run) for run in runs)
-    seconds = (seconds + sum(factor * _seconds(experiment, run) for run, factor in more)) / workers
+    known = _known_paces(experiment)
+    times_each = [(run, 1.0) for run in runs] + more
+    seconds = [_seconds(experiment, run, known) for run, _ in times_each]
     range_test_steps = round(sum((factor + 1) * run.num_steps for run, factor in more))
     starts = WORKER_START_SECONDS * len(experiment.backends)
     return Cost(
@@ -87,8 +92,8 @@ def estimate(experiment: Experiment, options: Options, *, range_test_only: bool 
         num_tries=len(tries),
         num_steps=range_test_steps + sum(run.num_steps for run in runs) - sum(run.num_steps for run, _ in more),
         range_test_steps=range_test_steps,
-        minutes=(seconds + starts) / 60,
-        memory_gigabytes=workers * _bytes_by_worker(experiment, runs) / 1e9,
+        minutes=_total_minutes(seconds, [factor for _, factor in times_each], workers, starts),
+        memory_gigabytes=workers * _bytes_by_worker(experiment, runs, known) / 1e9,
         workers=workers,
         detectable_sds=_detectable_sds(experiment),
     )
@@ -99,7 +104,7 @@ def dry_run_answer(experiment: Experiment, cost: Cost) -> Answer:
     spec = experiment.spec
     lines = [
         f"{spec.name}: {cost.num_runs} runs, {cost.num_steps} steps in all, on {', '.join(experiment.backends)}",
-        f"about {_minutes(cost)} min with {cost.workers} workers, {cost.memory_gigabytes:.1f} GB of memory",
+        _time_words(experiment, cost),
     ]
     if cost.num_tries:
         lines.append(
@@ -139,28 +144,61 @@ def _times_the_plain_sweep(experiment: Experiment, group: RangeTestGroup) -> flo
     return BUDGET if problem.confirm or spec.range_test.finds_limits else 2
 
 
-def _seconds(experiment: Experiment, run: RunSpec) -> float:
-    layers = build_layers(run.model.settings(), experiment.sizes.image_shape, num_classes=10)
-    forward = forward_multiply_adds(layers, experiment.sizes.image_shape)
+def _known_paces(experiment: Experiment) -> Mapping[BackendName, KnownPace]:
+    """Return what finished runs of a network of the user's own took, which is built for no dry run."""
+    if not isinstance(experiment.spec.model, OwnModel):
+        return {}
+    return known_paces(ResultsFolder(experiment.root), experiment.spec)
+
+
+def _seconds(experiment: Experiment, run: RunSpec, known: Mapping[BackendName, KnownPace]) -> float | None:
     splits = split_sizes(experiment.spec, experiment.sizes)
     rows = {"validation": splits.validation, "test": splits.test}
+    if isinstance(run.model, OwnModel):
+        return known[run.backend].seconds(run, rows) if run.backend in known else None
+    layers = build_layers(run.model.settings(), experiment.sizes.image_shape, num_classes=10)
+    forward = forward_multiply_adds(layers, experiment.sizes.image_shape)
     evaluated = len(run.evaluation_steps) * sum(rows[name] for name in run.evaluated_splits)
     trained = run.num_steps * run.batch_size
     arithmetic = (3 * trained + evaluated) * forward / MULTIPLY_ADDS_PER_SECOND
     return arithmetic + run.num_steps * STEP_SECONDS[run.backend]
 
 
-def _bytes(experiment: Experiment, run: RunSpec) -> float:
+def _total_minutes(seconds: list[float | None], factors: list[float], workers: int, starts: float) -> float | None:
+    """Return the minutes of all runs, each as many times as its factor; None where one is not known."""
+    known = [one for one in seconds if one is not None]
+    if len(known) < len(seconds):
+        return None
+    return (sum(factor * one for factor, one in zip(factors, known, strict=True)) / workers + starts) / 60
+
+
+def _bytes(experiment: Experiment, run: RunSpec, known: Mapping[BackendName, KnownPace]) -> float:
     sizes = experiment.sizes
     resident = run.data.pipeline == "resident"
-    images = resident * (sizes.train_rows + sizes.validation_rows + sizes.test_rows) * float(np.prod(sizes.image_shape))
-    weights = 16.0 * num_parameters(build_layers(run.model.settings(), sizes.image_shape, 10), sizes.image_shape)
-    return FRAMEWORK_BYTES[run.backend] + 2 * images + weights + 4.0 * run.num_steps * (run.batch_size + 12)
+    images = resident * (sizes.train_rows + sizes.validation_rows + sizes.test_rows) * math.prod(sizes.image_shape)
+    if isinstance(run.model, OwnModel):
+        parameters = known[run.backend].num_parameters if run.backend in known else 0
+    else:
+        parameters = num_parameters(build_layers(run.model.settings(), sizes.image_shape, 10), sizes.image_shape)
+    return FRAMEWORK_BYTES[run.backend] + 2.0 * images + 16.0 * parameters + 4.0 * run.num_steps * (run.batch_size + 12)
 
 
-def _bytes_by_worker(experiment: Experiment, runs: Sequence[RunSpec]) -> float:
+def _time_words(experiment: Experiment, cost: Cost) -> str:
+    memory = f"{cost.memory_gigabytes:.1f} GB of memory"
+    if cost.minutes is None:
+        return (
+            f"how long it takes is not known before a first run of {experiment.spec.model.name}, which a dry run does not "
+            f"build; {cost.workers} workers, at least {memory}"
+        )
+    known = ", going by the finished runs" if isinstance(experiment.spec.model, OwnModel) else ""
+    return f"about {_minutes(cost)} min with {cost.workers} workers{known}, {memory}"
+
+
+def _bytes_by_worker(experiment: Experiment, runs: Sequence[RunSpec], known: Mapping[BackendName, KnownPace]) -> float:
     """Return what a worker of each backend takes together: those of one stay while the other's runs are made."""
-    return sum(max(_bytes(experiment, run) for run in runs if run.backend == name) for name in experiment.backends)
+    return sum(
+        max(_bytes(experiment, run, known) for run in runs if run.backend == name) for name in experiment.backends
+    )
 
 
 def _detectable_sds(experiment: Experiment) -> float | None:
@@ -181,4 +219,4 @@ def _detectable_words(experiment: Experiment, cost: Cost) -> str:
 
 
 def _minutes(cost: Cost) -> int:
-    return max(1, round(cost.minutes))
+    return max(1, round(cost.minutes or 0))

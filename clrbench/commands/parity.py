@@ -22,7 +22,7 @@ from clrbench.planning.runs import needed_range_tests, training_runs
 from clrbench.records import FloatArray
 from clrbench.report import words
 from clrbench.report.console import WordTable, print_list, print_table, rendered
-from clrbench.spec import BACKEND_NAMES, BackendName, Clock, RunSpec
+from clrbench.spec import BACKEND_NAMES, BackendName, Clock, OwnModel, RunSpec
 
 TOLERANCE = 1e-4
 """Largest relative difference of two losses that count as the same."""
@@ -102,7 +102,9 @@ def parity(job: Job, num_steps: int) -> Answer:
 
     Range tests are made first where arms take their rates from them; those without an answer are returned instead.
     """
-    experiment = job.open().on(BACKEND_NAMES)
+    experiment = job.open()
+    _check_in_both(experiment)
+    experiment = experiment.on(BACKEND_NAMES)
     _check_comparable(experiment)
     runner = job.runner(experiment)
     experiment = runner.experiment
@@ -141,11 +143,21 @@ def parity_text(arms: Sequence[ArmParity], width: int) -> str:
     return rendered(write, width)
 
 
+def _check_in_both(experiment: Experiment) -> None:
+    if isinstance(experiment.spec.model, OwnModel):
+        with experiment.locating():
+            raise SpecError(
+                f"{experiment.spec.model.name} is a network of your own, which is there in one framework alone, and parity sets "
+                "two side by side; choose a built-in network for it: mlp, cnn, lenet5, resnet8",
+                key=("model",),
+            )
+
+
 def _check_comparable(experiment: Experiment) -> None:
     experiment.check_has_arms()
     check_installed(BACKEND_NAMES, installed())
     with experiment.locating():
-        if experiment.spec.model.settings().dropout > 0:
+        if not isinstance(model := experiment.spec.model, OwnModel) and model.settings().dropout > 0:
             raise SpecError(
                 "each framework draws dropout in its own way; set it to 0 for parity", key=("model", "dropout")
             )

@@ -26,7 +26,7 @@ from clrbench.progress import Display
 from clrbench.records import Dataset, Json
 from clrbench.report.console import WordTable, print_line, print_list, print_table, rendered
 from clrbench.report.words import counted
-from clrbench.spec import BACKEND_NAMES
+from clrbench.spec import BACKEND_NAMES, OwnModel
 from clrbench.spec.messages import nearest
 from clrbench.store import ResultsFolder, StoredRun
 
@@ -126,7 +126,7 @@ def _load_datasets(runs: Sequence[StoredRun], library: Library, display: Display
         name, wanted = run.spec.data.dataset, run.provenance.data_checksum
         if name not in found:
             try:
-                found[name] = library.load(name, display.counting, run.spec.data.reading())
+                found[name] = library.load(name, display.counting, run.spec.reading())
             except SpecError as err:
                 raise DataError(f"{run.folder.name}: its data set is not here: {err}; {advice}") from err
         if found[name].checksum != wanted:
@@ -225,6 +225,8 @@ class _Rerun:
         """Yield what there is to know beside the numbers."""
         if self.new_identity is not None:
             why = "this version counts other entries of a spec, or draws other weights"
+            if isinstance(self.before.spec.model, OwnModel):
+                why = "the files of its network, or the version of its framework, have changed since"
             then, now = self.before.provenance.protocol, self.after.provenance.protocol
             if then != now:
                 why = f"it was made by protocol {then}, and this version follows {now}, which gives other numbers"

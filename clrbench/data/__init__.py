@@ -8,7 +8,6 @@ from clrbench.data.foreign import FOREIGN_SUFFIXES
 from clrbench.data.library import ALLOWED, Library, Status
 from clrbench.data.progress import Show, in_silence
 from clrbench.data.reading import AS_IT_IS, MAX_SIDE, Reading
-from clrbench.data.user_function import is_reference
 
 __all__ = [
     "ALLOWED",
@@ -28,5 +27,4 @@ __all__ = [
     "SplitFacts",
     "Status",
     "in_silence",
-    "is_reference",
 ]

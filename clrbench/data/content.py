@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from clrbench.data.foreign import image_line, label_line
+from clrbench.data.foreign import label_line
 from clrbench.data.reading import AS_IT_IS, Reading
 from clrbench.data.refusal import misfit
 from clrbench.errors import DataError
@@ -46,23 +46,25 @@ Header: TypeAlias = tuple[tuple[int, ...], np.dtype[np.generic]]
 
 @dataclass(frozen=True)
 class Content:
-    """The arrays of a data set, as they were read, and what is to be said of that."""
+    """The arrays of a data set, as they were read, and what is to be said of that; `as_given` as in `Reading`."""
 
     arrays: Arrays
     remarks: Remarks = NO_REMARKS
+    as_given: bool = False
 
 
 @dataclass(frozen=True)
 class DatasetSizes:
-    """How large a data set is: rows of each split, and height, width and channels of an image.
+    """How large a data set is.
 
     Attributes:
+        image_shape: Height, width and channels of an image; or the shape of a row of another form.
         validation_rows: Of those that their owner has set apart; 0 where there are none.
     """
 
     train_rows: int
     test_rows: int
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     validation_rows: int = 0
 
 
@@ -88,18 +90,19 @@ def measure_arrays(where: str, arrays: Arrays, how: Reading = AS_IT_IS) -> Datas
 def check_layout(where: str, layout: Mapping[str, Header], how: Reading = AS_IT_IS) -> DatasetSizes:
     """Return how large a data set is, once shapes and types of its arrays are known to fit together.
 
-    Images may have any size and any number of channels, and floats any range: they are taken as they are.
+    Images may have any size and any number of channels, and floats any range: they are taken as they are. So are tables,
+    [rows, features], and whatever else a network of the user's own is given.
     """
     shapes = {}
     others = (*(() if how.splits else ("test",)), *(("validation",) if "x_validation" in layout else ()))
     for split in ("train", *others):
         images, labels = (layout[f"{axis}_{split}"] for axis in "xy")
-        shapes[split] = _image_shape(f"{where}: x_{split}", *images)
+        shapes[split] = _row_shape(f"{where}: x_{split}", *images, as_given=how.as_given)
         _check_labels(f"{where}: y_{split}", *labels, num_rows=images[0][0])
     train_type = layout["x_train"][1]
     for split in others:
         its_type = layout[f"x_{split}"][1]
-        if shapes["train"] != shapes[split] or (train_type == np.uint8) != (its_type == np.uint8):
+        if shapes["train"] != shapes[split] or _kind(train_type) != _kind(its_type):
             raise misfit(
                 f"{where}: got x_train of {train_type}{list(shapes['train'])} and x_{split} of {its_type}{list(shapes[split])} "
                 "an image; both must be alike"
@@ -127,27 +130,32 @@ def refuse_test_arrays(where: str, names: Iterable[str]) -> None:
         raise misfit(f"{where}: holds {', '.join(sorted(found))} already; leave data.test out")
 
 
-def _image_shape(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> tuple[int, int, int]:
+def _kind(dtype: np.dtype[np.generic]) -> str:
+    """Return what numbers are taken for: `u` bytes, `i` whole numbers such as those of words, `f` floats."""
+    return "u" if dtype == np.uint8 else "i" if dtype.kind in "iu" else dtype.kind
+
+
+def _row_shape(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic], *, as_given: bool) -> tuple[int, ...]:
     key = where.rpartition(" ")[2]
-    if dtype != np.uint8 and dtype.kind != "f":
+    is_table = len(shape) == 2
+    if _kind(dtype) not in ("uif" if as_given or is_table else "uf"):
         line = f"{key} = {key}.astype('uint8') * 255" if dtype.kind == "b" else f"{key} = {key}.astype('float32')"
         raise misfit(
             f"{where}: got images of type {dtype}; allowed: uint8 (0 to 255) or float; convert them first: {line}"
         )
-    if len(shape) == 2 and min(shape) >= 1:
+    if len(shape) == 1:
         raise misfit(
-            f"{where}: got an array of shape {shape}, rows x features; allowed: images, [rows, height, width] or [rows, "
-            f"height, width, channels]; {image_line(key, shape[1])}"
+            f"{where}: got an array of shape {shape}, a number a row; allowed: [rows, features] and more; put each into a row "
+            f"of its own: {key} = {key}.reshape(-1, 1)"
         )
-    if len(shape) not in {3, 4} or min(shape) < 1:
+    if not (as_given or len(shape) in {2, 3, 4}) or min(shape, default=0) < 1:
         raise misfit(
-            f"{where}: got an array of shape {shape}; allowed: [rows, height, width] or "
-            "[rows, height, width, channels], each at least 1"
+            f"{where}: got an array of shape {shape}; allowed: [rows, height, width], [rows, height, width, channels] or "
+            "[rows, features], each at least 1; a network of your own takes any other"
         )
     if shape[0] > MAX_ROWS:
         raise misfit(f"{where}: got {shape[0]} rows; allowed: at most {MAX_ROWS}; leave some out")
-    height, width, channels = (*shape[1:], 1)[:3]
-    return height, width, channels
+    return (*shape[1:], 1) if len(shape) == 3 and not as_given else shape[1:]
 
 
 def _check_labels(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic], num_rows: int) -> None:
@@ -172,15 +180,21 @@ def check_fits_memory(where: str, layout: Mapping[str, Header]) -> None:
 
 
 def make_dataset(
-    name: str, where: str, arrays: Arrays, checksum: str | None = None, remarks: Remarks = NO_REMARKS
+    name: str,
+    where: str,
+    arrays: Arrays,
+    checksum: str | None = None,
+    remarks: Remarks = NO_REMARKS,
+    *,
+    as_given: bool = False,
 ) -> Dataset:
     """Return checked arrays as a data set; a memory-mapped one stays so, and is read in parts.
 
     The classes are the distinct labels of the training rows, in their order. The pixels of arrays whose
     `content_checksum` is handed in have been checked before.
     """
-    shape = measure_arrays(where, arrays).image_shape
-    images = {key: _images(array, shape) for key, array in arrays.items() if key.startswith("x")}
+    shape = measure_arrays(where, arrays, Reading(as_given=as_given)).image_shape
+    images = {key: _images(f"{where}: {key}", array, shape) for key, array in arrays.items() if key.startswith("x")}
     labels, remarks = _classes(where, arrays, remarks)
     if checksum is None:
         for key, pixels in images.items():
@@ -202,16 +216,24 @@ def make_dataset(
     )
 
 
-def _images(images: Array, shape: tuple[int, int, int]) -> Images:
+def _images(where: str, images: Array, shape: tuple[int, ...]) -> Images:
     images = images.reshape(len(images), *shape)
-    if images.dtype == np.uint8:
+    kind = _kind(images.dtype)
+    if kind == "u":
         return np.ascontiguousarray(images, dtype=np.uint8)
+    if kind == "i":
+        limits = np.iinfo(np.int32)
+        if images.dtype != np.int32 and (images.min() < limits.min or images.max() > limits.max):
+            raise DataError(
+                f"{where}: got whole numbers from {images.min()} to {images.max()}; allowed: those of int32"
+            )
+        return np.ascontiguousarray(images, dtype=np.int32)
     with np.errstate(over="ignore"):  # a pixel too large for float32 becomes infinite, which is refused
         return np.ascontiguousarray(images, dtype=np.float32)
 
 
 def _check_pixels(where: str, images: Images) -> None:
-    if images.dtype != np.uint8 and not all(np.isfinite(part).all() for part in _parts(images)):
+    if images.dtype.kind == "f" and not all(np.isfinite(part).all() for part in _parts(images)):
         raise DataError(f"{where}: got nan or infinite pixels; every pixel must be a finite float32")
 
 

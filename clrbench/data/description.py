@@ -38,8 +38,8 @@ class Description:
     """What a data set is.
 
     Attributes:
-        image_shape: Height, width and channels.
-        pixel_type: uint8 or float32.
+        image_shape: Height, width and channels; or the shape of a row of another form.
+        pixel_type: uint8, float32 or int32.
         repeated: How many test rows are training rows as well, pixel by pixel.
         is_repeated_sampled: Whether they were searched for among the rows looked at alone.
         is_one_image: Whether every training row that was looked at is the same image.
@@ -47,7 +47,7 @@ class Description:
         validation_repeated: As `repeated`, of these rows.
     """
 
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     pixel_type: str
     train: SplitFacts
     test: SplitFacts

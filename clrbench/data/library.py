@@ -20,9 +20,10 @@ from clrbench.data.progress import Show, in_silence
 from clrbench.data.reading import AS_IT_IS, Reading
 from clrbench.data.refusal import decoding
 from clrbench.data.split import split_off
-from clrbench.data.user_function import is_reference
 from clrbench.errors import DataError, MisfitError, SpecError
 from clrbench.files import checksum
+from clrbench.own_code import is_reference
+from clrbench.own_code.calling import absolute
 from clrbench.records import NO_REMARKS, Dataset, Remarks
 
 ALLOWED = (
@@ -86,7 +87,7 @@ class Library:
             return entry.sizes if isinstance(entry, Bundled) else prepared.sizes(self._arrays(entry)) or entry.sizes
         if is_reference(dataset):
             _refuse_reading(dataset, how, resize=True)
-            return user_function.measure(self._reference(dataset), self._base, how)
+            return user_function.measure(self._reference(dataset), self.place, how)
         path = self._existing(dataset)
         if path.is_dir() and not npy_folder.is_npy_folder(path):
             return image_folder.measure(path, how)
@@ -106,7 +107,7 @@ class Library:
         if is_reference(dataset):
             _refuse_reading(dataset, how, resize=True)
             reference = self._reference(dataset)
-            content = user_function.content(reference, self._base, how)
+            content = user_function.content(reference, self.place, how)
             return _made(reference, content.arrays, how, content.remarks)
         path = self._existing(dataset)
         if path.is_dir() and not npy_folder.is_npy_folder(path):
@@ -146,8 +147,8 @@ class Library:
         path = None if entry is not None or is_reference(dataset) else self._existing(dataset)
         if path is not None and npy_folder.is_npy_folder(path) and not how.splits:
             # Not read whole here: only `load` checks every pixel, and takes the checksum.
-            remarks = Remarks(warned=npy_folder.unread(path))
-            return make_dataset(str(path), str(path), npy_folder.read(path), checksum="", remarks=remarks)
+            remarks, read = Remarks(warned=npy_folder.unread(path)), npy_folder.read(path, how)
+            return make_dataset(str(path), str(path), read, checksum="", remarks=remarks, as_given=how.as_given)
         return self.load(dataset, show, how)
 
     def _kept_description(self, dataset: str, how: Reading) -> Path | None:
@@ -174,13 +175,13 @@ class Library:
         return self._own("description", place, f"{VERSION}\n{key}\n{how.words()}").with_suffix(".json")
 
     @property
-    def _base(self) -> Path:
+    def place(self) -> Path:
+        """The folder that relative paths start from, whole."""
         return (self.base or Path()).resolve()
 
     def _reference(self, dataset: str) -> str:
         """Return a function's name with the path of its file made absolute."""
-        source, _, function = dataset.rpartition(":")
-        return f"{self._base / source}:{function}" if source.endswith(".py") else dataset
+        return absolute(dataset, self.place)
 
     def _existing(self, dataset: str) -> Path:
         path = Path(dataset) if self.base is None else self.base / dataset
@@ -304,9 +305,12 @@ class Library:
 
     def _load_npy(self, path: Path, show: Show, how: Reading) -> Dataset:
         place, fingerprint = str(path.resolve()), npy_folder.fingerprint(path, how)
+        # [rows, height, width] is taken for images, or not.
+        checked = f"{fingerprint} as given" if how.as_given else fingerprint
         arrays = npy_folder.read(path, how)
         if not how.splits:
-            found = prepared.check_once(self._own("checksum", place, fingerprint), str(path), arrays)
+            own = self._own("checksum", place, checked)
+            found = prepared.check_once(own, str(path), arrays, as_given=how.as_given)
         else:
             key = f"{fingerprint}\n{how.words()}"
             found = prepared.load_or_make(
@@ -323,14 +327,14 @@ class Library:
 def _content(where: str, arrays: Arrays, how: Reading, remarks: Remarks = NO_REMARKS) -> Content:
     """Return what was read, test rows split off if need be."""
     if not how.splits:
-        return Content(arrays, remarks)
+        return Content(arrays, remarks, how.as_given)
     arrays, said = split_off(where, arrays, how)
-    return Content(arrays, replace(remarks, said=(*remarks.said, said)))
+    return Content(arrays, replace(remarks, said=(*remarks.said, said)), how.as_given)
 
 
 def _made(where: str, arrays: Arrays, how: Reading, remarks: Remarks = NO_REMARKS) -> Dataset:
     content = _content(where, arrays, how, remarks)
-    return make_dataset(where, where, content.arrays, remarks=content.remarks)
+    return make_dataset(where, where, content.arrays, remarks=content.remarks, as_given=how.as_given)
 
 
 def _refuse_reading(dataset: str, how: Reading, *, split: bool = False, resize: bool = False) -> None:

@@ -42,7 +42,7 @@ def fingerprint(folder: Path, how: Reading = AS_IT_IS) -> str:
 
 
 def read(folder: Path, how: Reading = AS_IT_IS) -> Arrays:
-    """Return the arrays of a folder, images of uint8 or float32, memory-mapped: only their headers have been read."""
+    """Return the arrays of a folder, of uint8, float32 or int32, memory-mapped: only their headers have been read."""
     _check_names(folder, how)
     arrays: Arrays = {}
     for key in _keys(folder, how):
@@ -50,7 +50,7 @@ def read(folder: Path, how: Reading = AS_IT_IS) -> Arrays:
         with decoding(file, "allowed: what numpy.save writes", "an .npy of plain numbers"):
             arrays[key] = np.lib.format.open_memmap(file, mode="r")
         if key.startswith("x"):
-            _check_images(file, arrays[key])
+            _check_images(file, arrays[key], how)
     measure_arrays(str(folder), arrays, how)
     return arrays
 
@@ -80,8 +80,14 @@ def _check_names(folder: Path, how: Reading) -> None:
         refuse_test_arrays(str(folder), [f"{key}.npy" for key in ARRAY_NAMES if _file(folder, key).is_file()])
 
 
-def _check_images(file: Path, images: Array) -> None:
-    if images.dtype not in (np.uint8, np.float32):
+def _check_images(file: Path, images: Array, how: Reading) -> None:
+    if images.dtype.kind in "iu" and images.dtype not in (np.uint8, np.int32) and (how.as_given or images.ndim == 2):
+        raise misfit(
+            f"{file}: got whole numbers of type {images.dtype}; allowed: int32, which needs no conversion in memory; convert "
+            "them with array.astype('int32') and save them again"
+        )
+    whole = images.dtype == np.int32 and (how.as_given or images.ndim == 2)
+    if images.dtype not in (np.uint8, np.float32) and not whole:
         raise misfit(
             f"{file}: got images of type {images.dtype}; allowed: uint8 (0 to 255) or float32, which need no "
             "conversion in memory; convert them with array.astype('float32') and save them again"

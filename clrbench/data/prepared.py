@@ -50,7 +50,7 @@ def load(folder: Path, name: str) -> Dataset | None:
     except DECODING_ERRORS as err:
         raise _damaged(folder, reason(err)) from err
     _, checksum, remarks = about
-    return make_dataset(name, str(folder), arrays, checksum, remarks)
+    return make_dataset(name, str(folder), arrays, checksum, remarks, as_given=True)
 
 
 def verify(folder: Path, name: str) -> bool:
@@ -116,21 +116,22 @@ def load_or_make(folder: Path, name: str, make: Callable[[], Content], show: Sho
         with disk_errors(folder), _locked(folder.parent, show):
             if not (folder / ABOUT).is_file():  # another process may have made it meanwhile
                 content = make()
-                _save(folder, make_dataset(name, name, content.arrays, remarks=content.remarks))
+                made = make_dataset(name, name, content.arrays, remarks=content.remarks, as_given=content.as_given)
+                _save(folder, made)
     found = load(folder, name)
     if found is None:
         raise _damaged(folder, f"{ABOUT} has gone")
     return found
 
 
-def check_once(checked: Path, name: str, arrays: Arrays) -> Dataset:
+def check_once(checked: Path, name: str, arrays: Arrays, *, as_given: bool) -> Dataset:
     """Return a data set whose pixels are read and checked only the first time; `checked` then keeps its checksum."""
     known = ""
     with suppress(OSError, ValueError):
         known = files.read_file(checked).decode("ascii")
     if len(known) == CHECKSUM_CHARACTERS:
-        return make_dataset(name, name, arrays, known)
-    dataset = make_dataset(name, name, arrays)
+        return make_dataset(name, name, arrays, known, as_given=as_given)
+    dataset = make_dataset(name, name, arrays, as_given=as_given)
     with suppress(OSError):  # it only saves time
         files.make_folder(checked.parent, parents=True)
         files.write_file(checked, dataset.checksum.encode())
@@ -147,19 +148,16 @@ def _read_about(folder: Path) -> tuple[DatasetSizes, str, Remarks] | None:
         return None
     try:
         about = json.loads(files.read_file(folder / ABOUT))
-        height, width, channels = about["image_shape"]
+        shape = tuple(about["image_shape"])
         rows = about["train_rows"], about["test_rows"]
         own = about.get("validation_rows", 0)
         checksum = about["checksum"]
-        if (
-            not all(type(number) is int for number in (*rows, own, height, width, channels))
-            or type(checksum) is not str
-        ):
+        if not all(type(number) is int for number in (*rows, own, *shape)) or type(checksum) is not str:
             raise ValueError("not what it should hold")
         remarks = Remarks(*(_texts(about.get(entry.name, [])) for entry in fields(Remarks)))
     except DECODING_ERRORS as err:
         raise _damaged(folder, f"{ABOUT}: {reason(err)}") from err
-    return DatasetSizes(*rows, (height, width, channels), own), checksum, remarks
+    return DatasetSizes(*rows, shape, own), checksum, remarks
 
 
 def _texts(content: object) -> tuple[str, ...]:

@@ -3,16 +3,9 @@
 A function that is not there, or returns no data set, is a MisfitError; one that cannot be imported or called, a DataError.
 """
 
-import contextlib
-import hashlib
-import importlib
-import importlib.util
-import sys
-import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
@@ -29,23 +22,16 @@ from clrbench.data.content import (
 )
 from clrbench.data.foreign import guess_names
 from clrbench.data.reading import AS_IT_IS, Reading
-from clrbench.data.refusal import misfit, shown
+from clrbench.data.refusal import misfit
 from clrbench.data.unread import unread_validation
 from clrbench.errors import DataError
+from clrbench.own_code import Code
 from clrbench.records import Remarks
-
-_PREFIX = "clrbench_user_"
 
 _ALLOWED = (
     "allowed: a mapping with the numpy arrays x_train, y_train, x_test, y_test (and x_validation, y_validation), or "
     "((x_train, y_train), (x_test, y_test)) of them"
 )
-
-
-def is_reference(dataset: str) -> bool:
-    """Return whether a spec names a function of the user's own, such as `./file.py:function`."""
-    source, colon, function = dataset.rpartition(":")
-    return bool(source and colon) and function.isidentifier()
 
 
 def measure(reference: str, base: Path = Path(), how: Reading = AS_IT_IS) -> DatasetSizes:
@@ -66,106 +52,23 @@ def content(reference: str, base: Path = Path(), how: Reading = AS_IT_IS) -> Con
     While it is imported and called, its relative paths start from the folder `base`, and what lies beside its file can be
     imported, as if it were run there.
     """
-    source, _ = split_reference(reference)
-    beside = Path(source).parent.resolve() if source.endswith(".py") else base.resolve()
-    with _at_home(reference, base, beside):
-        function = _find(reference)
-        with _user_code(reference, "calling it"):
+    code = _code(reference, base)
+    with code.at_home():
+        function = code.find()
+        with code.running("calling it"):
             result = function()
-        return _take(reference, result, how)
+        return _take(code, result, how)
 
 
-@contextlib.contextmanager
-def _at_home(reference: str, base: Path, beside: Path) -> Iterator[None]:
-    """Be in one folder, and import from another, for a while; no folder of bytecode is left in it."""
-    path, modules, writes = sys.path.copy(), set(sys.modules), sys.dont_write_bytecode
-    try:
-        home = contextlib.chdir(base)
-        home.__enter__()
-    except OSError as err:
-        raise DataError(f"{reference}: the folder {base} cannot be entered ({err.strerror})") from err
-    sys.path.insert(0, str(beside))
-    sys.dont_write_bytecode = True
-    try:
-        yield
-    finally:
-        sys.dont_write_bytecode = writes
-        sys.path[:] = path
-        home.__exit__(None, None, None)
-        # Another file may have another module of the same name beside it.
-        for name in set(sys.modules) - modules:
-            file = getattr(sys.modules[name], "__file__", None)
-            if file and Path(file).is_relative_to(beside) and not name.startswith(_PREFIX):
-                del sys.modules[name]
+def _code(reference: str, base: Path) -> Code:
+    return Code(reference, base, misfit, DataError)
 
 
-def split_reference(reference: str) -> tuple[str, str]:
-    """Return the module, or the path of the file, and the function that a reference names."""
-    source, _, function = reference.rpartition(":")
-    is_module = all(part.isidentifier() for part in source.split("."))
-    if not function.isidentifier() or not (source.endswith(".py") or is_module):
-        raise misfit(f"got {reference!r}; allowed: package.module:function, or path/of/file.py:function")
-    return source, function
-
-
-def _find(reference: str) -> Callable[[], object]:
-    source, name = split_reference(reference)
-    module = _import_file(reference, Path(source)) if source.endswith(".py") else _import_module(reference, source)
-    with _user_code(reference, "looking for it"):
-        function: Callable[[], object] | None = getattr(module, name, None)
-    if not callable(function):
-        got = "no such function" if function is None else f"a {type(function).__name__}, which cannot be called"
-        raise misfit(f"{reference}: got {got} in {source}; allowed: the name of a function without arguments")
-    return function
-
-
-def _import_module(reference: str, name: str) -> ModuleType:
-    try:
-        with _user_code(reference, "importing it"):
-            return importlib.import_module(name)
-    except DataError as err:
-        missing = err.__cause__.name if isinstance(err.__cause__, ModuleNotFoundError) else None
-        if missing is None or not f"{name}.".startswith(f"{missing}."):
-            raise
-        raise misfit(
-            f"{reference}: no module {missing} is installed; install its package, or name its file: "
-            "path/of/file.py:function"
-        ) from err
-
-
-def _import_file(reference: str, file: Path) -> ModuleType:
-    name = f"{_PREFIX}{hashlib.sha256(str(file).encode()).hexdigest()[:16]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file)
-    if not file.is_file() or spec is None or spec.loader is None:
-        raise misfit(f"{reference}: the file {file} does not exist; create it, or correct the path")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickle look a module up by its name, also while it is imported
-    try:
-        with _user_code(reference, "importing it"):
-            spec.loader.exec_module(module)
-    except DataError:
-        del sys.modules[name]
-        raise
-    return module
-
-
-@contextlib.contextmanager
-def _user_code(reference: str, doing: str) -> Iterator[None]:
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # stdout is for the answer alone
-            yield
-    except (Exception, SystemExit) as err:  # a user's code can raise anything
-        text = f"SyntaxError: {err}" if isinstance(err, SyntaxError) else "".join(traceback.format_exception_only(err))
-        got = shown(text.strip(), max_characters=1000)
-        raise DataError(f"{reference}: {doing} raised {got}; run it by itself to see where") from err
-
-
-def _take(reference: str, result: object, how: Reading) -> Content:
+def _take(code: Code, result: object, how: Reading) -> Content:
+    reference = code.reference
     values: dict[str, object] | None = None
     names: list[str] = []
-    with _user_code(reference, "reading what it returned"):
+    with code.running("reading what it returned"):
         match result:
             case Mapping():
                 names = [str(key) for key in result]

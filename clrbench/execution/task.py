@@ -51,7 +51,7 @@ def make_task(
     run: RunSpec, dataset: Dataset, circumstances: Circumstances, library: Library, root: Path, pace: Pace
 ) -> Task:
     """Return the task of a run, to be stored in the results folder `root`."""
-    identity = run_identity(run, dataset, circumstances.device, circumstances.threads)
+    identity = run_identity(run, dataset, circumstances.device, circumstances.threads, library.place)
     return Task(run, identity, circumstances, library, root, pace)
 
 
@@ -132,14 +132,16 @@ def _take_checkpoint_over(task: Task, checkpoints: Checkpoints) -> None:
 def _make(task: Task, folder: ResultsFolder, checkpoints: Checkpoints, watcher: Watcher) -> bool:
     """Return whether the run was made and stored, rather than stopped at a checkpoint."""
     started = time.perf_counter()
-    dataset = load_dataset(task.library, task.run.data.dataset, task.run.data.reading())
+    dataset = load_dataset(task.library, task.run.data.dataset, task.run.reading())
     _check_unchanged(dataset, task)
-    plan = make_plan(task.run, dataset)
+    plan = make_plan(task.run, dataset, task.library.place)
     load_seconds = time.perf_counter() - started
     started = time.perf_counter()
     trainer = backends.load(task.run.backend).make_trainer(plan, dataset, task.circumstances.device)
     trainer.train(plan.batches[:0], plan.lr[:0])
     compile_seconds = time.perf_counter() - started
+    for warning in trainer.network.warnings if trainer.network else ():
+        watcher.warn(f"{task.run.model.name}: {warning}")
     limit = task.run.divergence_factor * math.log(dataset.num_classes)
     timing = Timing(0.0, 0.0, compile_seconds, load_seconds, num_images=0)
     session = Session(trainer, plan, limit, watcher, checkpoints.write, timing, task.pace)
@@ -159,7 +161,7 @@ def _make(task: Task, folder: ResultsFolder, checkpoints: Checkpoints, watcher: 
         num_classes=plan.num_classes,
         validation_rows_by_class=count_by_class(plan.validation_classes, plan.num_classes),
         test_rows_by_class=count_by_class(plan.test_classes, plan.num_classes),
-        provenance=describe(task.circumstances, plan),
+        provenance=replace(describe(task.circumstances, plan), network=trainer.network),
     )
     folder.write_run(record, log)
     return True
@@ -189,8 +191,8 @@ def first_losses(library: Library, run: RunSpec, device: str, num_steps: int, *,
 
     `control` is the number of the control to train, from `nudged` weights; None for the run as planned.
     """
-    dataset = load_dataset(library, run.data.dataset, run.data.reading())
-    plan = make_plan(run, dataset)
+    dataset = load_dataset(library, run.data.dataset, run.reading())
+    plan = make_plan(run, dataset, library.place)
     if control is not None:
         plan = replace(plan, weights=nudged(plan.weights, control))
     trainer = backends.load(run.backend).make_trainer(plan, dataset, device)

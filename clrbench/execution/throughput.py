@@ -42,8 +42,8 @@ class Sample:
 
 def measure_pipelines(library: Library, run: RunSpec, device: str) -> list[Sample]:
     """Time the batches of a run through each pipeline, side by side in this process."""
-    dataset = load_dataset(library, run.data.dataset, run.data.reading())
-    plan = make_plan(run, dataset)
+    dataset = load_dataset(library, run.data.dataset, run.reading())
+    plan = make_plan(run, dataset, library.place)
     backend = backends.load(run.backend)
     trainers = {
         pipeline: backend.make_trainer(replace(plan, pipeline=pipeline), dataset, device)

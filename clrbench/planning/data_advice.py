@@ -30,6 +30,8 @@ def data_warnings(found: Description, data: Data) -> list[str]:
 
 
 def _axes(found: Description) -> Iterator[str]:
+    if len(found.image_shape) != 3:
+        return
     height, width, channels = found.image_shape
     if height in {1, 3} and channels not in {1, 3} and width > 1:
         yield (
@@ -38,10 +40,21 @@ def _axes(found: Description) -> Iterator[str]:
         )
 
 
+def _noun(found: Description) -> str:
+    return "image" if len(found.image_shape) == 3 else "row"
+
+
 def _values(found: Description, data: Data) -> Iterator[str]:
     smallest, largest = found.train.smallest, found.train.largest
     where = f"x_train goes from {smallest:.4g} to {largest:.4g}"
     if found.is_one_image or data.preprocessing == "standardise":
+        return
+    if len(found.image_shape) != 3 or found.pixel_type == "int32":
+        if found.pixel_type != "int32" and max(abs(smallest), abs(largest)) > MAX_SCALED:
+            yield (
+                f"{where}, outside the -{MAX_SCALED:g} to {MAX_SCALED:g} that networks are made for, and rows that are no images "
+                f"are taken as they are; {_remedy(found)}"
+            )
         return
     if found.pixel_type == "uint8" and largest <= MAX_DIM_BYTE:
         yield (
@@ -58,6 +71,15 @@ def _values(found: Description, data: Data) -> Iterator[str]:
         )
 
 
+def _remedy(found: Description) -> str:
+    if found.pixel_type == "uint8" and len(found.image_shape) == 2:
+        return (
+            "where they are gray images, say so: x_train = x_train[..., None], and x_test likewise; leave it where they number "
+            "words"
+        )
+    return "say preprocessing: standardise, or scale them yourself; leave it where they number words"
+
+
 def _others(found: Description) -> dict[str, SplitFacts]:
     """Return the splits beside that of training, by name."""
     return {"test": found.test, **({} if found.validation is None else {"validation": found.validation})}
@@ -65,6 +87,8 @@ def _others(found: Description) -> dict[str, SplitFacts]:
 
 def _ranges(trained: SplitFacts, other: SplitFacts, name: str, pixel_type: str) -> Iterator[str]:
     train, test = (max(abs(split.smallest), abs(split.largest)) for split in (trained, other))
+    if pixel_type == "int32":
+        return
     if pixel_type == "uint8" and max(train, test) > 4 * MAX_DIM_BYTE:
         ratio_matters = min(train, test) <= MAX_DIM_BYTE
     else:
@@ -81,18 +105,20 @@ def _ranges(trained: SplitFacts, other: SplitFacts, name: str, pixel_type: str) 
 def _one_image(found: Description) -> Iterator[str]:
     if found.is_one_image:
         yield (
-            "every training image is the same one: there is nothing to learn; look at what was saved, such as icons whose "
-            "shape is in their transparency alone"
+            f"every training {_noun(found)} is the same one: there is nothing to learn; look at what was saved, such as icons "
+            "whose shape is in their transparency alone"
         )
 
 
 def _repeated(found: Description) -> Iterator[str]:
+    noun = _noun(found)
+    part = "pixel" if noun == "image" else "number"
     repeated = {"test": found.repeated, "validation": found.validation_repeated}
     for name, split in _others(found).items():
         if repeated[name] >= REPEATED_SHARE * split.looked_at:
             yield (
-                f"{repeated[name]} of {split.rows} {name} images are training images as well, pixel by pixel: {name} accuracy "
-                "is too good by them; take them out of one of the two"
+                f"{repeated[name]} of {split.rows} {name} {noun}s are training {noun}s as well, {part} by {part}: {name} "
+                "accuracy is too good by them; take them out of one of the two"
             )
 
 

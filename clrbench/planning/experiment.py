@@ -13,9 +13,10 @@ from clrbench.files import read_file
 from clrbench.models import build_layers
 from clrbench.planning.advice import comparisons, warnings
 from clrbench.planning.data_advice import data_warnings
+from clrbench.planning.network import backends_of
 from clrbench.planning.runs import asked_range_tests, range_test_runs
 from clrbench.records import Dataset
-from clrbench.spec import BACKEND_NAMES, BackendName, Spec, SpecFile, load_spec
+from clrbench.spec import BACKEND_NAMES, BackendName, OwnModel, Spec, SpecFile, load_spec
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,16 @@ def open_experiment(path: Path | None, out: Path, library: Library, *, installed
     file = load_spec(path or Path(str(files("clrbench") / "demo.yaml")))
     if library.base is None and path is not None:
         library = library.beside(spec_folder(path))
-    asked = file.spec.backends
-    chosen = tuple(name for name in BACKEND_NAMES if name in installed) if asked == "installed" else asked
-    return _fitted(file, out, library, chosen)
+    return _fitted(file, out, library, _chosen_backends(file, library, installed))
+
+
+def _chosen_backends(file: SpecFile, library: Library, installed: Collection[str]) -> tuple[BackendName, ...]:
+    asked = None if file.spec.backends == "installed" else file.spec.backends
+    there = tuple(name for name in BACKEND_NAMES if name in installed)
+    if isinstance(file.spec.model, OwnModel):
+        with file.locating():
+            return backends_of(file.spec.model, library.place, asked, there)
+    return there if asked is None else asked
 
 
 def spec_folder(path: Path) -> Path:
@@ -87,8 +95,8 @@ def load_data(experiment: Experiment, show: Show) -> tuple[Experiment, Dataset]:
     """Return the data set of an experiment, fetched or made first if need be, and the experiment fitted to it."""
     data, library = experiment.spec.data, experiment.library
     with experiment.locating():
-        dataset = library.load(data.dataset, show, data.reading())
-    if library.measure(data.dataset, data.reading()) != experiment.sizes:
+        dataset = library.load(data.dataset, show, experiment.spec.reading())
+    if library.measure(data.dataset, experiment.spec.reading()) != experiment.sizes:
         experiment = _fitted(experiment.file, experiment.root.parent, library, experiment.backends)
     return experiment, dataset
 
@@ -102,7 +110,7 @@ def described(experiment: Experiment, show: Show = in_silence) -> tuple[Experime
     """
     data = experiment.spec.data
     with experiment.locating():
-        found = experiment.library.describe(data.dataset, data.reading(), show)
+        found = experiment.library.describe(data.dataset, experiment.spec.reading(), show)
     if found is None:
         return experiment, None
     return replace(experiment, warnings=[*experiment.warnings, *data_warnings(found, data)]), found
@@ -120,9 +128,10 @@ def check_installed(wanted: Collection[str], installed: Collection[str]) -> None
 def _fitted(file: SpecFile, out: Path, library: Library, backends: tuple[BackendName, ...]) -> Experiment:
     """Return an experiment whose runs are known to fit its data."""
     with file.locating():
-        sizes = library.measure(file.spec.data.dataset, file.spec.data.reading())
+        sizes = library.measure(file.spec.data.dataset, file.spec.reading())
         # Only the shapes matter here: a model that does not fit the images is an error of the spec.
-        build_layers(file.spec.model.settings(), sizes.image_shape, num_classes=2)
+        if not isinstance(file.spec.model, OwnModel):
+            build_layers(file.spec.model.settings(), sizes.image_shape, num_classes=2)
         baseline = file.spec.baseline or next(iter(file.spec.arms), None)
         spec = file.spec.model_copy(update={"backends": backends, "baseline": baseline})
         found = warnings(spec, sizes, backends)

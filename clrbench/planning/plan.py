@@ -5,15 +5,28 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
+from pathlib import Path
 
 import numpy as np
 
 from clrbench.data.split import stratified
+from clrbench.layers import Layer
 from clrbench.models import build_layers, initial_weights
-from clrbench.records import Dataset, DoubleArray, Images, IntArray, Split, SplitRows, Standardisation, TrainPlan
-from clrbench.spec import Clock, RunSpec
+from clrbench.planning.network import framework_versions, own_network, source_digest
+from clrbench.records import (
+    Dataset,
+    DoubleArray,
+    Images,
+    IntArray,
+    Split,
+    SplitRows,
+    Standardisation,
+    TrainPlan,
+    holds_bytes,
+)
+from clrbench.spec import Clock, OwnModel, RunSpec
 from clrbench.spec.data import Data
-from clrbench.spec.model import Model
+from clrbench.spec.network import BuiltIn
 
 PROTOCOL = 3
 """Raised by hand whenever the same spec would give other numbers, so that old runs are not taken for new ones."""
@@ -37,14 +50,21 @@ CONSTANT_DEVIATION = 1e-6
 """A channel that deviates less, as a share of its mean, is constant but for rounding."""
 
 
-def make_plan(run: RunSpec, dataset: Dataset) -> TrainPlan:
-    """Return the plan of a run; two runs that differ in their schedule only have plans that differ in `lr` only."""
-    layers = build_layers(run.model.settings(), dataset.image_shape, dataset.num_classes)
+def make_plan(run: RunSpec, dataset: Dataset, folder: Path = Path()) -> TrainPlan:
+    """Return the plan of a run; two runs that differ in their schedule only have plans that differ in `lr` only.
+
+    Relative paths of the run start from `folder`.
+    """
+    if isinstance(run.model, OwnModel):
+        layers: tuple[Layer, ...] = ()
+        network = own_network(run.model, folder, int(_stream(run.seed, WEIGHTS_STREAM).integers(2**31)))
+    else:
+        layers, network = build_layers(run.model.settings(), dataset.image_shape, dataset.num_classes), None
     rows = split_rows(run.data, dataset)
     clock = Clock(run.steps_per_epoch, run.num_steps)
     return TrainPlan(
         layers=layers,
-        weights=initial_weights(layers, dataset.image_shape, _stream(run.seed, WEIGHTS_STREAM)),
+        weights=initial_weights(layers, dataset.image_shape, _stream(run.seed, WEIGHTS_STREAM)) if layers else {},
         optimizer=run.optimizer.settings(),
         batches=batch_order(rows.train, run, _stream(run.seed, BATCHES_STREAM)),
         lr=run.schedule.table(clock).astype(np.float32),
@@ -58,21 +78,23 @@ def make_plan(run: RunSpec, dataset: Dataset) -> TrainPlan:
         dropout_seed=int(_stream(run.seed, DROPOUT_STREAM).integers(2**31)),
         pipeline=run.data.pipeline,
         standardisation=_standardisation(run.data, dataset),
+        network=network,
     )
 
 
-def run_identity(run: RunSpec, dataset: Dataset, device: str, threads: int) -> str:
+def run_identity(run: RunSpec, dataset: Dataset, device: str, threads: int, folder: Path = Path()) -> str:
     """Return the sha256, in hex, of everything that decides the numbers of a run.
 
     Where the data set lies and how it is read is left out: its checksum stands for it. So is the file of a table of rates,
     which the spec holds itself, and so is the name of the arm. So are the evaluations, which change no number of the training:
-    a run that was evaluated at more points than asked for serves as it is.
+    a run that was evaluated at more points than asked for serves as it is. Of a network of the user's own count its source, its
+    options and the version of its framework, which need no framework: its weights follow from them and the seed.
     """
     everything = {
         "protocol": PROTOCOL,
         "run": _deciding_keys(run),
         "data": dataset.checksum,
-        "weights": _weights_digest(run.model, run.seed, dataset.image_shape, dataset.num_classes),
+        **_network_keys(run, dataset, folder),
         "device": device,
         "threads": threads,
         # Only where floats are scaled: everything else keeps the identity that it had before they were.
@@ -87,15 +109,25 @@ def different_trainings(runs: Iterable[RunSpec]) -> list[RunSpec]:
     return list({json.dumps(_deciding_keys(run), sort_keys=True): run for run in by_evaluations}.values())
 
 
+def _network_keys(run: RunSpec, dataset: Dataset, folder: Path) -> dict[str, object]:
+    """Return what stands for the initial weights."""
+    if isinstance(run.model, OwnModel):
+        return {"network": source_digest(run.model, folder), "versions": framework_versions(run.backend)}
+    return {"weights": _weights_digest(run.model, run.seed, dataset.image_shape, dataset.num_classes)}
+
+
 def _deciding_keys(run: RunSpec) -> dict[str, object]:
     """Return what decides the numbers of a run beside its data and its machine."""
-    return run.model_dump(
+    keys = run.model_dump(
         mode="json", exclude={"arm": True, "data": READING_KEYS, "evaluation_steps": True, "schedule": {"file"}}
     )
+    if isinstance(run.model, OwnModel):
+        keys["model"]["function"] = run.model.name
+    return keys
 
 
 @cache
-def _weights_digest(model: Model, seed: int, image_shape: tuple[int, int, int], num_classes: int) -> str:
+def _weights_digest(model: BuiltIn, seed: int, image_shape: tuple[int, ...], num_classes: int) -> str:
     layers = build_layers(model.settings(), image_shape, num_classes)
     digest = hashlib.sha256()
     for name, values in initial_weights(layers, image_shape, _stream(seed, WEIGHTS_STREAM)).items():
@@ -154,9 +186,10 @@ def _standardisation(data: Data, dataset: Dataset) -> Standardisation | None:
 def _float_scale(data: Data, dataset: Dataset) -> float | None:
     """Return what `scale` divides floats by: the largest value, without its sign, of the training rows.
 
-    None for bytes, which are divided by 255 anyway, and for floats that are scaled already: all within `MAX_SCALED`.
+    None for bytes, which are divided by 255 anyway, for floats that are scaled already: all within `MAX_SCALED`, and for what
+    is no image: it is taken as it is.
     """
-    if dataset.x_train.dtype == np.uint8:
+    if dataset.x_train.dtype != np.float32 or dataset.x_train.ndim != 4:
         return None
     rows = split_rows(data, dataset).train
     chunks = (rows[start : start + STATISTICS_ROWS] for start in range(0, len(rows), STATISTICS_ROWS))
@@ -166,7 +199,7 @@ def _float_scale(data: Data, dataset: Dataset) -> float | None:
 
 def standardisation(images: Images, rows: IntArray) -> Standardisation:
     """Return mean and deviation of each channel over some rows, bytes scaled to 0..1 first; a chunk is read at a time."""
-    scale = 255.0 if images.dtype == np.uint8 else 1.0
+    scale = 255.0 if holds_bytes(images) else 1.0
     channels = images.shape[-1]
 
     def mean(of: Callable[[DoubleArray], DoubleArray]) -> DoubleArray:
@@ -175,7 +208,7 @@ def standardisation(images: Images, rows: IntArray) -> Standardisation:
             for start in range(0, len(rows), STATISTICS_ROWS)
         ]
         total: DoubleArray = np.sum(sums, axis=0)
-        return total / (len(rows) * math.prod(images.shape[1:3]))
+        return total / (len(rows) * math.prod(images.shape[1:-1]))
 
     centre = mean(lambda pixels: pixels)
     deviation = np.sqrt(mean(lambda pixels: np.square(pixels - centre)))

@@ -9,6 +9,7 @@ from clrbench.analysis.tables import Findings
 from clrbench.report import words
 from clrbench.report.console import KEPT_TOGETHER
 from clrbench.report.looks import look_remarks
+from clrbench.report.own_network import mixed_words
 from clrbench.report.values import Values
 from clrbench.spec import Length, Schedule
 
@@ -152,7 +153,7 @@ def remarks(answer: BackendGlance, findings: Findings) -> Iterator[str]:
     yield from look_remarks([one.evidence for one in answer.judged], findings)
     mixed = sum(one.contest.backend == answer.backend for one in findings.mixed_pairs)
     if mixed:
-        yield f"{words.counted(mixed, 'pair')} left out: made with different versions."
+        yield f"{words.counted(mixed, 'pair')} left out: made with {mixed_words(findings)}."
     if seeds := findings.unasked_seeds.get(answer.backend):
         yield f"Finished runs with {words.seeds_words(seeds)} lie here that the spec does not ask for: put them back."
     yield from _withheld(answer, findings)

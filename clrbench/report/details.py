@@ -13,6 +13,7 @@ from clrbench.planning.advice import comparisons
 from clrbench.report import words
 from clrbench.report.console import WordTable
 from clrbench.report.exploratory import CYCLE_HEADINGS, TARGET_HEADINGS, cycle_rows, target_rows
+from clrbench.report.own_network import varied_words
 from clrbench.report.values import Values
 
 
@@ -74,9 +75,8 @@ def notes(answer: Glance, findings: Findings) -> Iterator[str]:
     """Yield how the numbers are to be read, a sentence each."""
     spec, metric = findings.spec, findings.spec.verdict.metric
     judged = [one for backend in answer.backends for one in backend.judged]
-    dropout = spec.model.settings().dropout > 0
     yield f"Scope: {spec.model.name} on {Path(spec.data.dataset).name}, this split and these settings."
-    yield f"The seeds vary initial weights, batch order{' and dropout' if dropout else ''}, nothing else."
+    yield varied_words(findings)
     if judged:
         yield "Intervals take paired differences to be symmetric about their mean, and hold for each comparison alone."
         yield "The detectable difference is the minimum detectable effect at 80 % power."

@@ -116,9 +116,16 @@ def provenance_entries(provenances: Sequence[Provenance]) -> dict[str, str]:
     """Return what the runs were made with: the value that all share, or `mixed` and how many runs have which."""
     found: dict[str, Counter[str]] = {}
     for provenance in provenances:
-        for name, value in _flat(asdict(provenance)):
+        for name, value in _flat(_shown(provenance)):
             found.setdefault(name, Counter())[value] += 1
     return {name: _shared_value(counts) for name, counts in found.items()}
+
+
+def _shown(provenance: Provenance) -> dict[str, object]:
+    """Return the entries of a provenance; the initial weights of a network of the user's own differ from seed to seed."""
+    content = asdict(provenance)
+    network = content.pop("network")
+    return content if network is None else {**content, "trainable parameters": network["num_parameters"]}
 
 
 def _flat(content: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ from clrbench.planning.low_baselines import MeanRates, is_known, low_baseline_wa
 from clrbench.records import Json
 from clrbench.report import words
 from clrbench.report.looks import look_warnings, unfinished_words
+from clrbench.report.own_network import mixed_words, network_warnings
 
 
 def findings_data(findings: Findings, warnings: Sequence[str]) -> dict[str, Json]:
@@ -53,7 +54,7 @@ def finding_warnings(findings: Findings) -> Iterator[str]:
     """Yield what may mislead in the outcome, beside what the spec itself is warned about."""
     for (backend, candidate, baseline), seed in findings.mixed_pairs:
         yield (
-            f"mixed provenance: {backend}, seed {seed}: {candidate} and {baseline} were trained with different versions, so "
+            f"mixed provenance: {backend}, seed {seed}: {candidate} and {baseline} were trained with {mixed_words(findings)}, so "
             "this pair is left out; run `clrbench compare --redo` to train both anew"
         )
     for row in findings.tables["one_class"].itertuples(index=False, name=None):
@@ -68,6 +69,7 @@ def finding_warnings(findings: Findings) -> Iterator[str]:
 def foldable_warnings(findings: Findings) -> Iterator[str]:
     """Yield those of the warnings that the answer does not say itself: a terminal may fold them away."""
     yield from _low_baseline_warnings(findings)
+    yield from network_warnings(findings)
     yield from _search_warnings(findings)
     for (tested, arm), rates in findings.bounds.items():
         of_arm = "" if arm is None else f" of {arm}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from clrbench.errors import SpecError
 from clrbench.spec.model import OVERRIDES, Optimizer, ResolvedArm, RunSpec, Spec
 from clrbench.spec.names import BACKEND_NAMES, LOSSES, METRICS, TRAIN_SECONDS, BackendName, Metric
+from clrbench.spec.network import OwnModel
 from clrbench.spec.part import read_part
 from clrbench.spec.quantities import NAME_PATTERN, Clock, Length, Share
 from clrbench.spec.rates import MAX_RATE, as_float32
@@ -29,6 +30,7 @@ __all__ = [
     "Length",
     "Metric",
     "Optimizer",
+    "OwnModel",
     "Ramp",
     "ResolvedArm",
     "RunSpec",
@@ -83,9 +85,11 @@ def to_yaml(spec: Spec) -> str:
 
 
 def without_paths(spec: Spec) -> Spec:
-    """Return a spec that says of its data no more than the name of the file, folder or function, wherever it lies."""
+    """Return a spec that says of its data, and of a network of the user's own, no more than the name of file and function."""
     name = spec.data.dataset.rstrip("/").rpartition("/")[2]
-    return spec.model_copy(update={"data": spec.data.model_copy(update={"dataset": name})})
+    data = spec.data.model_copy(update={"dataset": name})
+    model = spec.model.without_path() if isinstance(spec.model, OwnModel) else spec.model
+    return spec.model_copy(update={"data": data, "model": model})
 
 
 def json_schema() -> dict[str, object]:

@@ -42,8 +42,8 @@ class Data(Part):
             )
         return test
 
-    def reading(self) -> Reading:
-        """Return how the data set is to be read."""
+    def reading(self, *, as_given: bool = False) -> Reading:
+        """Return how the data set is to be read; `as_given` for a network of the user's own."""
         percent = self.test.amount if self.test is not None and self.test.unit == "%" else 0.0
         count = int(self.test.amount) if self.test is not None and self.test.unit == "rows" else 0
-        return Reading(test_percent=percent, test_count=count, resize=self.resize)
+        return Reading(test_percent=percent, test_count=count, resize=self.resize, as_given=as_given)

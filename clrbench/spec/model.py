@@ -7,12 +7,12 @@ from typing import Annotated, Literal, Self, TypeAlias, cast
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from clrbench.layers import ActivationName
-from clrbench.models import ModelSettings
+from clrbench.data import Reading
 from clrbench.records import AdaptiveName, OptimizerSettings, UpdateRule
 from clrbench.spec import names
 from clrbench.spec.data import Data
 from clrbench.spec.messages import nearest
+from clrbench.spec.network import Model, OwnModel
 from clrbench.spec.part import Part, at_key, at_name
 from clrbench.spec.quantities import Duration, Flag, Fraction, Length, Name, Number, Span, Whole
 from clrbench.spec.rates import Rate
@@ -31,51 +31,6 @@ RESERVED_ARM_NAMES = ("runs", "plots", *_RANGE_TEST_FILES)
 
 DEFAULT_MARGIN = 0.001
 """Of an accuracy; see `Verdict.margin`."""
-
-
-class BaseModelChoice(Part):
-    """What all models have in common."""
-
-    name: str
-
-    def settings(self) -> ModelSettings:
-        """Return the choice as a record."""
-        return ModelSettings(**self.model_dump())
-
-
-class _Deep(BaseModelChoice):
-    activation: ActivationName = "relu"
-    dropout: Fraction = 0.0
-    batch_norm: Flag = False
-
-
-class Mlp(_Deep):
-    """Dense layers only."""
-
-    name: Literal["mlp"]
-    hidden: Annotated[tuple[Annotated[Whole, Field(ge=1, le=100_000)], ...], Field(max_length=100)] = (100, 50)
-
-
-class Cnn(_Deep):
-    """Two convolutions with pooling, and a dense layer."""
-
-    name: Literal["cnn"]
-
-
-class Lenet5(BaseModelChoice):
-    """LeCun's LeNet-5."""
-
-    name: Literal["lenet5"]
-    activation: ActivationName = "relu"
-
-
-class Resnet8(BaseModelChoice):
-    """Three residual stages with batch norm."""
-
-    name: Literal["resnet8"]
-
-
-Model: TypeAlias = Annotated[Mlp | Cnn | Lenet5 | Resnet8, Field(discriminator="name")]
 
 
 class BaseOptimizer(Part):
@@ -276,6 +231,10 @@ class Spec(Part):
         """The arms whose rate is chosen among several."""
         return [name for name, arm in self.arms.items() if arm.tune is not None]
 
+    def reading(self) -> Reading:
+        """Return how the data set is to be read for the model."""
+        return self.data.reading(as_given=isinstance(self.model, OwnModel))
+
     def _check_no_validation_metric(self) -> None:
         for key, metric in self._used_metrics():
             if metric.startswith("validation_"):
@@ -371,3 +330,7 @@ class RunSpec(Part):
     evaluation_steps: tuple[int, ...]
     evaluated_splits: tuple[Literal["validation", "test"], ...]
     divergence_factor: float
+
+    def reading(self) -> Reading:
+        """Return how the data set is to be read for the model."""
+        return self.data.reading(as_given=isinstance(self.model, OwnModel))

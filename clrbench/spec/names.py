@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeAlias, TypeVar, get_args
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainValidator, Tag, ValidationInfo
 
 from clrbench import data
+from clrbench.own_code import is_reference
 from clrbench.spec.messages import nearest
 from clrbench.spec.part import any_of, at_key, list_schema
 from clrbench.spec.quantities import Number, Whole, as_number
@@ -41,7 +42,7 @@ def _check_dataset(value: object, info: ValidationInfo) -> str:
     folder: Path = (info.context or {}).get("folder", Path())
     if not isinstance(value, str) or not _is_path(value, folder):
         raise ValueError(f"{data.ALLOWED}{nearest(value, data.NAMES)}")
-    place = value.rpartition(":")[0] if data.is_reference(value) else value
+    place = value.rpartition(":")[0] if is_reference(value) else value
     try:
         (folder / place).resolve()
     except (OSError, RuntimeError) as err:
@@ -54,7 +55,7 @@ def _is_path(value: str, folder: Path) -> bool:
     if not value.isprintable() or len(value) > MAX_PATH:
         return False
     is_file_name = value.lower().endswith((".npz", *data.FOREIGN_SUFFIXES))
-    looks_like_one = data.is_reference(value) or is_file_name or "/" in value or "\\" in value
+    looks_like_one = is_reference(value) or is_file_name or "/" in value or "\\" in value
     return looks_like_one or os.path.isdir(folder / value)  # noqa: PTH112 (`is_dir` raises where a name is too long)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from clrbench.errors import ResultsError
 from clrbench.files import checksum
 from clrbench.hits import pack, unpack
+from clrbench.layers import BuiltNetwork
 from clrbench.records import BoolArray, ByteArray, Evaluation, Json, Provenance, RunLog, RunStatus, Split, SplitSizes
 from clrbench.spec import RunSpec
 from clrbench.store.files import Stamp, file_stamp, read_checked_file, read_sealed_json, to_sealed_json
@@ -210,13 +211,23 @@ def _to_json(record: RunRecord, log: RunLog) -> dict[str, Json]:
         "test_rows_by_class": list(record.test_rows_by_class),
         "test_hits_by_class": None if log.test_hits is None else list(log.test_hits.by_class),
         "spec": record.spec.model_dump(mode="json", exclude_none=True),
-        "provenance": asdict(record.provenance),
+        "provenance": _provenance(record.provenance),
         "timing": {**seconds, "images_per_second": num_images / log.timing.train_seconds},
     }
 
 
+def _provenance(found: Provenance) -> dict[str, Json]:
+    """Return a provenance as plain data; only a network of the user's own is spoken of."""
+    return {key: value for key, value in asdict(found).items() if key != "network" or value is not None}
+
+
 def _from_json(folder: Path, content: dict[str, Any]) -> StoredRun:
-    provenance = {**content["provenance"], "rows": SplitSizes(**content["provenance"]["rows"])}
+    network = content["provenance"].get("network")
+    provenance = {
+        **content["provenance"],
+        "rows": SplitSizes(**content["provenance"]["rows"]),
+        "network": network and BuiltNetwork(**{**network, "warnings": tuple(network["warnings"])}),
+    }
     spec, checksums = RunSpec.model_validate(content["spec"]), content[_FILES_KEY]
     rows, hits = tuple(content["test_rows_by_class"]), content["test_hits_by_class"]
     return StoredRun(

@@ -20,6 +20,7 @@ from clrbench.analysis.pairs import (
 )
 from clrbench.analysis.results import Results
 from clrbench.analysis.search import Search
+from clrbench.layers import BuiltNetwork
 from clrbench.store import StoredRun
 
 NAN = math.nan
@@ -106,6 +107,20 @@ def test_a_pair_of_two_versions_is_left_out_and_named() -> None:
     results = results_of(runs)
     assert list(differences(results, "test_accuracy")) == [0, 1, 2, 4, 5, 6]
     assert mixed_pairs(results) == [MixedPair(CONTEST, 3)]
+
+
+def test_a_pair_of_a_network_of_ones_own_that_started_from_other_weights_is_left_out() -> None:
+    def network(arm: str, seed: int) -> BuiltNetwork:
+        return BuiltNetwork(f"{seed}{arm if seed == 1 else ''}", 10, draws=False, is_seeded=True)
+
+    runs = [
+        stored_run(arm, seed, {5: 0.5}, made_with={"network": network(arm, seed)})
+        for seed in range(3)
+        for arm in ("constant", "clr")
+    ]
+    results = results_of(runs)
+    assert mixed_pairs(results) == [MixedPair(CONTEST, 1)]
+    assert list(differences(results, "test_accuracy")) == [0, 2]
 
 
 def test_mixed_pairs_stand_in_the_order_of_comparisons_and_backends() -> None:

@@ -67,6 +67,31 @@ def train(plan, dataset, cuts=(), splits=()):
     return Outcome(log, trainer.state(), {split: trainer.evaluate(split) for split in splits})
 
 
+def train_and_evaluate(plan, dataset):
+    """Train a plan, and evaluate after every update."""
+    trainer = _loaded[0].make_trainer(plan, dataset, "cpu")
+    logs = []
+    for step in range(plan.num_steps):
+        logs.append(trainer.train(plan.batches[step : step + 1], plan.lr[step : step + 1]))
+        trainer.evaluate(Split.TEST)
+    log = StepLog(*(np.concatenate([getattr(log, field) for log in logs]) for field in ("lr", "loss", "accuracy")))
+    return Outcome(log, trainer.state(), {})
+
+
+def network_of(plan, dataset):
+    """Return what a backend finds of a network of the user's own."""
+    return _loaded[0].make_trainer(plan, dataset, "cpu").network
+
+
+def fail_to_build(plan, dataset):
+    """Return the text of the `BackendError` that a network of the user's own ends in; "" where it does not."""
+    try:
+        _loaded[0].make_trainer(plan, dataset, "cpu")
+    except BackendError as err:
+        return str(err)
+    return ""
+
+
 def feed_and_train(plan, dataset):
     """Feed the batches of a plan and then train them; return the state before, in between and the outcome."""
     trainer = _loaded[0].make_trainer(plan, dataset, "cpu")

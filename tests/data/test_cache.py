@@ -42,7 +42,7 @@ def test_a_home_that_cannot_be_written_to_counts_as_none(
     place.touch() if home == "a file" else place.mkdir()
     cache = place / "user/.cache" if home.startswith("missing") else place
     (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr(pooch, "os_cache", lambda project: str(cache / project))
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda project: cache / project)
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
     access, exists = os.access, Path.exists
     if home != "a file":  # nothing keeps root, as who the tests may run, from writing anywhere

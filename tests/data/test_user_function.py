@@ -119,18 +119,6 @@ def test_what_the_function_prints_leaves_stdout_alone(tmp_path: Path, capsys: py
 
 
 @pytest.mark.parametrize(
-    ("reference", "expected"),
-    [
-        ("package.module:load", ("package.module", "load")),
-        ("module:load", ("module", "load")),
-        ("/a folder/with: colon/own.data.py:load", ("/a folder/with: colon/own.data.py", "load")),
-    ],
-)
-def test_reference_in_two_parts(reference: str, expected: tuple[str, str]) -> None:
-    assert user_function.split_reference(reference) == expected
-
-
-@pytest.mark.parametrize(
     "reference", ["", "load", ":load", "module:", ".module:load", "a b:load", "a/b.txt:load", "a.b:c()"]
 )
 def test_reference_of_another_form(reference: str) -> None:

@@ -20,7 +20,8 @@ from clrbench.planning.plan import run_identity
 from clrbench.records import Dataset
 from clrbench.spec import RunSpec
 from clrbench.spec.data import Data
-from clrbench.spec.model import Mlp, Sgd
+from clrbench.spec.model import Sgd
+from clrbench.spec.network import Mlp
 from clrbench.spec.schedules import Constant
 from clrbench.store import ResultsFolder
 

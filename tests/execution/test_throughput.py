@@ -55,7 +55,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 def measure() -> list[Sample]:
     return measure_pipelines(
-        "library", SimpleNamespace(backend="torch", data=SimpleNamespace(dataset="mnist", reading=Reading)), "cuda"
+        SimpleNamespace(place="folder"),
+        SimpleNamespace(backend="torch", data=SimpleNamespace(dataset="mnist"), reading=Reading),
+        "cuda",
     )
 
 

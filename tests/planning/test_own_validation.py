@@ -9,7 +9,8 @@ from clrbench.planning.plan import make_plan, run_identity, split_rows
 from clrbench.records import Dataset, Split
 from clrbench.spec import RunSpec
 from clrbench.spec.data import Data
-from clrbench.spec.model import Mlp, Sgd
+from clrbench.spec.model import Sgd
+from clrbench.spec.network import Mlp
 from clrbench.spec.schedules import Constant
 
 RNG = np.random.default_rng(11)

@@ -11,7 +11,8 @@ from clrbench.planning.plan import batch_order, make_plan, run_identity, split_r
 from clrbench.records import Dataset
 from clrbench.spec import RunSpec
 from clrbench.spec.data import Data
-from clrbench.spec.model import Mlp, Sgd
+from clrbench.spec.model import Sgd
+from clrbench.spec.network import Mlp
 from clrbench.spec.schedules import Constant, Triangular
 
 

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from clrbench.errors import SpecError
 from clrbench.spec import METRICS, Spec, json_schema, load_spec, to_yaml
 from clrbench.spec.data import Data
-from clrbench.spec.model import Arm, Model, Optimizer, RangeTest, Verdict
+from clrbench.spec.model import Arm, Optimizer, RangeTest, Verdict
+from clrbench.spec.network import BuiltIn
 from clrbench.spec.rates import FoundBounds, FoundRate
 from clrbench.spec.schedules import MODELS
 from clrbench.spec.tune import Tune
@@ -31,7 +32,8 @@ TYPES: dict[str, Any] = {
 }
 PARTS: tuple[type[BaseModel], ...] = (
     *MODELS,
-    *(part for union in (Model, Optimizer) for part in get_args(get_args(union)[0])),
+    *get_args(BuiltIn),
+    *get_args(get_args(Optimizer)[0]),
 )
 EXAMPLE = """\
 name: mnist-mlp
@@ -255,3 +257,32 @@ def test_schema_refuses_what_the_reader_refuses(old: str, new: str, tmp_path: Pa
     with pytest.raises(SpecError):
         load_spec(path)
     assert not fits(yaml.safe_load(text), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("model", "allowed"),
+    [
+        ("./net.py:build", True),
+        ("package.module:build", True),
+        ({"function": "./net.py:build"}, True),
+        ({"function": "./net.py:build", "width": 3, "deep": [1, 2], "kind": "x", "on": True, "more": {"a": 1.5}}, True),
+        ("mlp", False),
+        ("./net.py", False),
+        ({"function": "net"}, False),
+        ({"function": "./net.py:build", "name": "mlp"}, False),
+        ({"function": "./net.py:build", "image_shape": 3}, False),
+        ({"function": "./net.py:build", "two words": 3}, False),
+        ({"function": "./net.py:build", "width": None}, False),
+        ({"width": 3}, False),
+    ],
+)
+def test_schema_and_reader_agree_on_a_network_of_ones_own(model: object, allowed: bool, tmp_path: Path) -> None:
+    content = {**yaml.safe_load(EXAMPLE), "model": model}
+    path = tmp_path / "spec.yaml"
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert fits(content, SCHEMA) is allowed
+    if allowed:
+        assert load_spec(path).spec == load_spec(path).spec
+    else:
+        with pytest.raises(SpecError, match="model"):
+            load_spec(path)

@@ -12,7 +12,8 @@ from specs import read_spec
 
 from clrbench.errors import SpecError
 from clrbench.spec import Length, Share, Spec, load_spec, to_yaml
-from clrbench.spec.model import Adaptive, Cnn, Mlp, ResolvedArm, Sgd
+from clrbench.spec.model import Adaptive, ResolvedArm, Sgd
+from clrbench.spec.network import Cnn, Mlp
 from clrbench.spec.schedules import Constant, Triangular
 
 EXAMPLE = """\

@@ -54,6 +54,16 @@ models = st.one_of(
         optional={"hidden": st.lists(sizes, max_size=3), "dropout": st.floats(0, 0.9), "batch_norm": st.booleans()},
     ),
     st.fixed_dictionaries({"name": st.just("cnn")}, optional={"activation": st.sampled_from(["relu", "gelu", "tanh"])}),
+    st.just("./net.py:build"),
+    st.fixed_dictionaries(
+        {"function": st.sampled_from(["./net.py:build", "package.module:build"])},
+        optional={
+            "width": st.integers(),
+            "rate": st.floats(-1e9, 1e9),
+            "deep": st.lists(sizes),
+            "on": st.booleans(),
+        },
+    ),
     st.sampled_from([{"name": "lenet5"}, {"name": "lenet5", "activation": "tanh"}, {"name": "resnet8"}]),
 )
 seed_lists = st.integers(1, 20) | st.lists(st.integers(0, 2**40), min_size=1, max_size=5, unique=True)

@@ -28,6 +28,7 @@ from store_samples import (
 )
 
 from clrbench.errors import ResultsError
+from clrbench.layers import BuiltNetwork
 from clrbench.records import Hits, RunStatus
 from clrbench.store import ResultsFolder, RunKey, RunTiming, StoredRun, to_csv
 from clrbench.store.run import EVALUATION_COLUMNS, RUN_COLUMNS, is_run, read_run
@@ -66,6 +67,18 @@ def test_a_run_reads_back_as_it_was_written(folder: ResultsFolder) -> None:
     np.testing.assert_array_equal(run.test_hits, np.arange(400) % 3 == 0, strict=True)
     assert run.test_hits_by_class == (34, 33, 33, 34)
     assert run.record.test_rows_by_class == (100, 100, 100, 100)
+
+
+def test_what_a_network_of_ones_own_was_reads_back_and_of_others_nothing_is_said(tmp_path: Path) -> None:
+    network = BuiltNetwork("0" * 64, 123, draws=True, is_seeded=False, warnings=("one", "two"))
+    usual = sample_record()
+    record = replace(usual, provenance=replace(usual.provenance, network=network))
+    for name, one in (("own", record), ("built-in", usual)):
+        folder = ResultsFolder(tmp_path / name)
+        folder.create()
+        folder.write_run(one, sample_log())
+        assert read_run(run_folder(folder)).record == one
+        assert ("network" in json.loads((run_folder(folder) / "run.json").read_text())["provenance"]) == (name == "own")
 
 
 @pytest.mark.parametrize("num_rows", [1, 7, 8, 9, 1001])

@@ -17,7 +17,7 @@ class Network:
     """
 
     def __init__(
-        self, architecture: tuple[layers.Layer, ...], image_shape: tuple[int, int, int], *, exact_batch_norm: bool
+        self, architecture: tuple[layers.Layer, ...], image_shape: tuple[int, ...], *, exact_batch_norm: bool
     ) -> None:
         """Build the model, its variables still unset; with `exact_batch_norm`, of `ExactBatchNormalization` layers."""
         self.weights: dict[str, keras.Variable] = {}

@@ -1,14 +1,19 @@
 """Training on Keras: steps are one compiled loop over images on the device, a whole data set or a piece of it."""
 
 import weakref
+from dataclasses import replace
 
 import numpy as np
 
-from clrbench.backends.common import evaluation_rows
+from clrbench.backends.common import evaluation_rows, keeps_integers
 from clrbench.backends.keras.imports import tf
 from clrbench.backends.keras.input import make_input
+from clrbench.backends.keras.network import Network
+from clrbench.backends.keras.own_network import OwnNetwork
 from clrbench.backends.keras.program import ImageType, Program, as_numbers
+from clrbench.backends.own_network import OWN_EVALUATION_ROWS
 from clrbench.backends.protocol import State
+from clrbench.layers import BuiltNetwork
 from clrbench.records import Dataset, FloatArray, IntArray, Scores, Split, StepLog, TrainPlan
 
 MAX_IDLE_PROGRAMS = 4
@@ -25,7 +30,7 @@ class KerasTrainer:
     def __init__(self, plan: TrainPlan, dataset: Dataset, device: str) -> None:
         """Put images and weights on the device; see `Backend.make_trainer`."""
         self._rows = plan.rows
-        self._rows_at_once = evaluation_rows(plan.layers, dataset.image_shape)
+        self._rows_at_once = evaluation_rows(plan.layers, dataset.image_shape) if plan.layers else OWN_EVALUATION_ROWS
         place = _TF_DEVICES[device]
         self._train_set = make_input(dataset.x_train, dataset.y_train, place, plan.pipeline)
         test_set = make_input(dataset.x_test, dataset.y_test, place, plan.pipeline)
@@ -33,13 +38,35 @@ class KerasTrainer:
         if dataset.x_validation is not None and len(plan.rows.validation):
             own = make_input(*dataset.arrays_of(Split.VALIDATION), place, plan.pipeline)
             self._evaluation_sets[Split.VALIDATION] = own
-        image_type = ImageType(dataset.image_shape, dataset.x_train.dtype.name, as_numbers(plan.standardisation))
-        made_of = (plan.layers, plan.optimizer, plan.batches.shape[1], image_type)
+        kind = (dataset.x_train.dtype.name, as_numbers(plan.standardisation), keeps_integers(plan, dataset.x_train))
+        image_type = ImageType(dataset.image_shape, *kind)
+        self._found: BuiltNetwork | None = None
         with tf.device(place):
-            idle = _idle_programs.pop((*made_of, device), None)
-            self._program = Program(*made_of) if idle is None else idle
-        self._program.reset(plan.weights, plan.dropout_seed)
-        weakref.finalize(self, _keep, (*made_of, device), self._program).atexit = False
+            made_of = self._start(plan, dataset, image_type, device)
+        weakref.finalize(self, _keep, made_of, self._program).atexit = False
+
+    def _start(self, plan: TrainPlan, dataset: Dataset, image_type: ImageType, device: str) -> tuple[object, ...]:
+        """Bring a program, an idle one if there is one, to before the first step; return what was compiled into it."""
+        compiled = (plan.optimizer, plan.batches.shape[1], image_type)
+        if plan.network is None:
+            made_of: tuple[object, ...] = (plan.layers, *compiled, device)
+            self._program = _idle(made_of) or Program(
+                Network(plan.layers, image_type.shape, exact_batch_norm=plan.optimizer.update_rule == "shared"),
+                *compiled,
+            )
+            self._program.reset(plan.weights, plan.dropout_seed)
+            return made_of
+        own = OwnNetwork(plan.network, dataset, plan.batches[0], image_type, device)
+        self._found, start = own.found, own.values()
+        made_of = (replace(plan.network, seed=0), own.shapes, *compiled, device)
+        self._program = _idle(made_of) or Program(own, *compiled)
+        self._program.restart(start)
+        return made_of
+
+    @property
+    def network(self) -> BuiltNetwork | None:
+        """What there is to know of a network of the user's own; see `Trainer`."""
+        return self._found
 
     def train(self, batches: IntArray, lr: FloatArray) -> StepLog:
         """Make one update for every row of `batches`; see `Trainer`."""
@@ -77,6 +104,10 @@ class KerasTrainer:
     def restore(self, state: State) -> None:
         """Continue where `state` was taken; see `Trainer`."""
         self._program.restore(state)
+
+
+def _idle(made_of: tuple[object, ...]) -> Program | None:
+    return _idle_programs.pop(made_of) if made_of in _idle_programs else None
 
 
 def _keep(made_of: tuple[object, ...], program: Program) -> None:

@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from clrbench.backends.common import keeps_integers
 from clrbench.backends.pieces import cut, rows_within
-from clrbench.records import Images, IntArray, Pipeline, Standardisation
+from clrbench.records import Images, IntArray, TrainPlan, holds_bytes
 
 Arrays: TypeAlias = tuple[npt.NDArray[np.generic], ...]
 Piece: TypeAlias = tuple[Tensor, Tensor, Tensor]
@@ -27,14 +28,14 @@ class _Source(Protocol):
 class Input:
     """The images and labels of a data set's training or test rows, as the network takes them."""
 
-    def __init__(
-        self, images: Images, labels: IntArray, scale: Standardisation | None, pipeline: Pipeline, device: str
-    ) -> None:
+    def __init__(self, images: Images, labels: IntArray, plan: TrainPlan, device: str) -> None:
         """Bring the images to the device, or prepare to do so piece by piece; bytes are scaled to 0..1."""
-        self._source: _Source = (_Resident if pipeline == "resident" else _Stream)(images, labels, device)
+        self._source: _Source = (_Resident if plan.pipeline == "resident" else _Stream)(images, labels, device)
         self._image_shape: tuple[int, ...] = images.shape[1:]
-        self._is_bytes = images.dtype == np.uint8
-        self._scale = scale
+        self._kind = getattr(torch, images.dtype.name)
+        self._is_bytes = holds_bytes(images)
+        self._keeps_integers = keeps_integers(plan, images)
+        self._scale = plan.standardisation
         self._device = device
 
     @property
@@ -46,7 +47,8 @@ class Input:
         """Yield images and labels, `at_once` entries of `rows` (int32[n, ...]) at a time; the last chunk may be shorter.
 
         Yields:
-            float32[at_once, ..., height, width, channels], valid until the next are drawn, and int64[at_once, ...]
+            float32[at_once, ..., height, width, channels] (or rows of another shape, and int64 where whole numbers stay such),
+            valid until the next are drawn, and int64[at_once, ...]
         """
         if not len(rows):
             return
@@ -57,26 +59,30 @@ class Input:
 
     def _gather(self, capacity: int) -> Callable[[Tensor, Tensor], Tensor]:
         """Return what makes float32 of rows, in the same memory every time: new pages cost more than copying."""
-        height, width, channels = self._image_shape
-        all_floats = torch.empty(capacity, height * width * channels, device=self._device)
-        all_bytes = torch.empty_like(all_floats, dtype=torch.uint8) if self._is_bytes else None
+        shape = self._image_shape
+        all_floats = torch.empty(capacity, math.prod(shape), device=self._device)
+        all_raw = None if self._kind == torch.float32 else torch.empty_like(all_floats, dtype=self._kind)
         scale = self._scale
         if scale is not None:
             mean, deviation = (
-                torch.tensor(np.tile(values, height * width), device=self._device)
+                torch.tensor(np.tile(values, math.prod(shape[:-1])), device=self._device)
                 for values in (scale.mean, scale.deviation)
             )
 
         def gather(images: Tensor, rows: Tensor) -> Tensor:
             floats = all_floats[: rows.numel()]
-            if all_bytes is None:
+            if all_raw is None:
                 torch.index_select(images.flatten(1), 0, rows.flatten(), out=floats)
             else:
-                found = torch.index_select(images.flatten(1), 0, rows.flatten(), out=all_bytes[: rows.numel()])
-                torch.div(floats.copy_(found), 255, out=floats)
+                found = torch.index_select(images.flatten(1), 0, rows.flatten(), out=all_raw[: rows.numel()])
+                if self._keeps_integers:
+                    return found.long().view(*rows.shape, *shape)
+                floats.copy_(found)
+                if self._is_bytes:
+                    torch.div(floats, 255, out=floats)
             if scale is not None:
                 floats.sub_(mean).div_(deviation)
-            return floats.view(*rows.shape, height, width, channels)
+            return floats.view(*rows.shape, *shape)
 
         return gather
 
@@ -110,6 +116,8 @@ class _Stream(TorchDataset[Arrays]):
 
     def pieces(self, rows: IntArray, unit: int) -> Iterator[Piece]:
         # A process of its own (num_workers) would get the images pickled, and need memory for torch once more.
-        loader = DataLoader(self, batch_size=None, sampler=cut(rows, self._images, unit), num_workers=0)
+        # Without a generator it would draw from that of the process, which a network of the user's own may draw from.
+        order, generator = cut(rows, self._images, unit), torch.Generator()
+        loader = DataLoader(self, batch_size=None, sampler=order, num_workers=0, generator=generator)
         for images, labels, local in loader:
             yield images.to(self._device), labels.to(self._device), local.to(self._device)

@@ -1,6 +1,7 @@
 """Layer records as a torch function over named tensors."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TypeAlias
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from clrbench import layers
 from clrbench.backends.common import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM
+from clrbench.backends.protocol import State
 from clrbench.models import tagged
 from clrbench.records import TrainPlan
 
@@ -39,6 +41,7 @@ class Network:
         statistics: Moving means and variances of the batch norms, by name.
         generator: Random numbers of dropout.
         training: Whether dropout drops and batch norm uses, and keeps, the statistics of the batch.
+        found: None, as there is nothing to say of a built-in network.
     """
 
     def __init__(self, plan: TrainPlan, device: str) -> None:
@@ -51,12 +54,33 @@ class Network:
         self.statistics: dict[str, Tensor] = {}
         self.generator = torch.Generator(device).manual_seed(plan.dropout_seed)
         self.training = True
+        self.found = None
+        self._device = device
         self._keras_batch_norm = plan.optimizer.update_rule == "shared"
         self._function = self._chain(plan.layers, "")
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return logits, float32[batch, classes], of images, float32[batch, height, width, channels]."""
-        return self._function(images.permute(0, 3, 1, 2))
+        """Return logits, float32[batch, classes], of images, float32[batch, height, width, channels], or of features."""
+        return self._function(images.permute(0, 3, 1, 2) if images.ndim == 4 else images)
+
+    def drawing(self) -> AbstractContextManager[None]:
+        """Do nothing: dropout has a generator of its own."""
+        return nullcontext()
+
+    scoring = drawing
+
+    def state(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Return copies of weights, statistics and random numbers."""
+        state = {name: to_array(tensor) for name, tensor in (self.weights | self.statistics).items()}
+        state["dropout.generator"] = self.generator.get_state().numpy()
+        return state
+
+    def restore(self, state: State) -> None:
+        """Continue where `state` was taken."""
+        with torch.no_grad():
+            for name, tensor in (self.weights | self.statistics).items():
+                tensor.copy_(to_tensor(state[name], self._device))
+        self.generator.set_state(torch.tensor(state["dropout.generator"]))
 
     def _chain(self, branch: tuple[layers.Layer, ...], prefix: str) -> Function:
         functions = [self._bind(layer, tag) for tag, layer in tagged(branch, prefix)]
@@ -85,7 +109,7 @@ class Network:
             case layers.GlobalAveragePool():
                 return lambda values: values.mean((2, 3))
             case layers.Flatten():
-                return lambda values: values.permute(0, 2, 3, 1).flatten(1)
+                return lambda values: values.permute(0, 2, 3, 1).flatten(1) if values.ndim == 4 else values
             case layers.Activation(name):
                 return _ACTIVATIONS[name]
             case layers.Dropout(rate):

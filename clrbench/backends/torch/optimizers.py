@@ -58,7 +58,8 @@ class _KerasForm(Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Update the weights once."""
         (group,) = self.param_groups
-        weights = group["params"]
+        # What a network of the user's own did not use in this step has no gradient, and stays as it is.
+        weights = [weight for weight in group["params"] if weight.grad is not None]
         gradients = [weight.grad for weight in weights]
         if group["weight_decay"] and not group.get("decoupled"):
             gradients = list(torch._foreach_add(gradients, weights, alpha=group["weight_decay"]))

@@ -10,10 +10,13 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from clrbench.backends.common import evaluation_rows
+from clrbench.backends.own_network import OWN_EVALUATION_ROWS
 from clrbench.backends.protocol import State
 from clrbench.backends.torch.input import Input
 from clrbench.backends.torch.network import Network, to_array, to_tensor
 from clrbench.backends.torch.optimizers import make_optimizer
+from clrbench.backends.torch.own_network import OwnNetwork
+from clrbench.layers import BuiltNetwork
 from clrbench.records import Dataset, FloatArray, IntArray, Scores, Split, StepLog, TrainPlan
 
 GATHERED_BYTES = 2**21
@@ -27,22 +30,35 @@ class TorchTrainer:
         """Put images and weights on the device; see `Backend.make_trainer`."""
         self._device = device
         self._rows = plan.rows
-        self._rows_at_once = evaluation_rows(plan.layers, dataset.image_shape)
-        options = plan.standardisation, plan.pipeline, device
+        self._rows_at_once = evaluation_rows(plan.layers, dataset.image_shape) if plan.layers else OWN_EVALUATION_ROWS
+        options = plan, device
         self._train_set = Input(dataset.x_train, dataset.y_train, *options)
         test_set = Input(dataset.x_test, dataset.y_test, *options)
         self._evaluation_sets = {Split.TRAIN: self._train_set, Split.VALIDATION: self._train_set, Split.TEST: test_set}
         if dataset.x_validation is not None and len(plan.rows.validation):
             images, labels = dataset.arrays_of(Split.VALIDATION)
             self._evaluation_sets[Split.VALIDATION] = Input(images, labels, *options)
-        self._network = Network(plan, device)
+        self._network = Network(plan, device) if plan.network is None else self._own_network(plan, dataset)
         self._weights = list(self._network.weights.values())
         self._optimizer = make_optimizer(plan.optimizer, self._weights)
         # Torch wraps `step` for its profiler and compiler, which costs a small network a tenth of its time.
         self._step = partial(inspect.unwrap(type(self._optimizer).step), self._optimizer)
 
+    @property
+    def network(self) -> BuiltNetwork | None:
+        """What there is to know of a network of the user's own; see `Trainer`."""
+        return self._network.found
+
+    def _own_network(self, plan: TrainPlan, dataset: Dataset) -> OwnNetwork:
+        ((images, classes),) = self._train_set.chunks(plan.batches[:1], 1)
+        return OwnNetwork(plan, dataset, self._device, (images[0], classes[0]))
+
     def train(self, batches: IntArray, lr: FloatArray) -> StepLog:
         """Make one update for every row of `batches`; see `Trainer`."""
+        with self._network.drawing():
+            return self._train(batches, lr)
+
+    def _train(self, batches: IntArray, lr: FloatArray) -> StepLog:
         self._network.training = True
         group = self._optimizer.param_groups[0]
         values = iter(lr.tolist())
@@ -87,6 +103,10 @@ class TorchTrainer:
         rows: IntArray = getattr(self._rows, split)
         if not len(rows):
             return Scores(float("nan"), np.empty(0, np.bool_))
+        with self._network.scoring():
+            return self._evaluate(split, rows)
+
+    def _evaluate(self, split: Split, rows: IntArray) -> Scores:
         self._network.training = False
         losses = torch.empty(len(rows), device=self._device)
         hits = torch.empty(len(rows), device=self._device, dtype=torch.bool)
@@ -101,27 +121,20 @@ class TorchTrainer:
 
     def state(self) -> State:
         """Return all that the next step depends on; see `Trainer`."""
-        state = {name: to_array(tensor) for name, tensor in self._tensors().items()}
+        state = self._network.state()
         for name, weight in self._network.weights.items():
             for slot, tensor in self._optimizer.state[weight].items():
                 state[f"optimizer.{slot}.{name}"] = to_array(tensor)
         (group,) = self._optimizer.param_groups
         state["step"] = np.array(group.get("step", 0))
-        state["dropout.generator"] = self._network.generator.get_state().numpy()
         return state
 
     def restore(self, state: State) -> None:
         """Continue where `state` was taken; see `Trainer`."""
-        with torch.no_grad():
-            for name, tensor in self._tensors().items():
-                tensor.copy_(to_tensor(state[name], self._device))
+        self._network.restore(state)
         self._optimizer.state.clear()
         for key, array in state.items():
             if key.startswith("optimizer."):
                 _, slot, name = key.split(".", 2)
                 self._optimizer.state[self._network.weights[name]][slot] = to_tensor(array, self._device)
         self._optimizer.param_groups[0]["step"] = int(state["step"])
-        self._network.generator.set_state(torch.tensor(state["dropout.generator"]))
-
-    def _tensors(self) -> dict[str, Tensor]:
-        return self._network.weights | self._network.statistics

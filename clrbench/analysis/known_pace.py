@@ -1,0 +1,63 @@
+"""How fast networks of the user's own were in the runs that are finished: what a dry run goes by, as it builds none."""
+
+from dataclasses import dataclass
+
+from clrbench.errors import ResultsError
+from clrbench.spec import BackendName, OwnModel, RunSpec, Spec
+from clrbench.store import ResultsFolder, StoredRun
+
+
+@dataclass(frozen=True)
+class KnownPace:
+    """What finished runs of a network took.
+
+    Attributes:
+        train_seconds: For a row in an update.
+        evaluation_seconds: For a row that is evaluated.
+        num_parameters: Trainable numbers.
+    """
+
+    train_seconds: float
+    evaluation_seconds: float
+    num_parameters: int
+
+    def seconds(self, run: RunSpec, rows: dict[str, int]) -> float:
+        """Return about what a run takes, with so many rows in each split."""
+        evaluated = len(run.evaluation_steps) * sum(rows[name] for name in run.evaluated_splits)
+        return self.train_seconds * run.num_steps * run.batch_size + self.evaluation_seconds * evaluated
+
+
+def known_paces(folder: ResultsFolder, spec: Spec) -> dict[BackendName, KnownPace]:
+    """Return by backend what the finished runs in a folder took whose network is that of the spec."""
+    runs: list[StoredRun] = []
+    for one in (folder, folder.search(), *(folder.range_test(arm) for arm in (None, *spec.arms))):
+        try:
+            runs += one.indexed_runs() if one.has_runs() else []
+        except ResultsError:  # what cannot be read tells nothing
+            continue
+    found: dict[BackendName, KnownPace] = {}
+    for backend in dict.fromkeys(run.spec.backend for run in runs):
+        alike = [run for run in runs if run.spec.backend == backend and _is_same(run.spec.model, spec.model)]
+        if alike:
+            found[backend] = _pace(alike)
+    return found
+
+
+def _is_same(model: object, other: object) -> bool:
+    return isinstance(model, OwnModel) and isinstance(other, OwnModel) and model.without_path() == other.without_path()
+
+
+def _pace(runs: list[StoredRun]) -> KnownPace:
+    trained = sum(run.updates_made * run.spec.batch_size for run in runs)
+    evaluated = sum(len(run.spec.evaluation_steps) * _evaluated_rows(run) for run in runs)
+    networks = [run.provenance.network for run in runs if run.provenance.network is not None]
+    return KnownPace(
+        train_seconds=sum(run.timing.train_seconds for run in runs) / max(1, trained),
+        evaluation_seconds=sum(run.timing.evaluation_seconds for run in runs) / max(1, evaluated),
+        num_parameters=max((network.num_parameters for network in networks), default=0),
+    )
+
+
+def _evaluated_rows(run: StoredRun) -> int:
+    rows = run.provenance.rows
+    return sum({"validation": rows.validation, "test": rows.test}[name] for name in run.spec.evaluated_splits)
