@@ -7,7 +7,8 @@ from functools import cache
 from itertools import groupby
 
 from clrbench.errors import ResultsError, SpecError
-from clrbench.execution.executor import Executor, OpenExecutor, Resources, num_workers
+from clrbench.execution.executor import Executor, OpenExecutor, Resources, check_installed, num_workers
+from clrbench.execution.placement import Devices, check_choice
 from clrbench.execution.provenance import Circumstances, git_commit
 from clrbench.execution.session import Pace
 from clrbench.execution.task import Task, adopt, make_task
@@ -29,6 +30,9 @@ class Options:
         threads: CPU threads of each run; None for those that the experiment was started with, or 1.
         device: auto, cpu, cuda or mps.
         shard: Which part of the runs to make, (1, n) to (n, n); None for all of them.
+        executor: A name in `EXECUTORS`.
+        ray_address: Of the Ray cluster to use; None for a Ray of this machine's own.
+        devices: Accelerators of this machine that have a worker each; None to pin no worker.
     """
 
     workers: int | None = None
@@ -36,6 +40,23 @@ class Options:
     device: str = "auto"
     redo: bool = False
     shard: tuple[int, int] | None = None
+    executor: str = "local"
+    ray_address: str | None = None
+    devices: Devices | None = None
+
+    def check(self) -> None:
+        """Raise SpecError where they contradict each other, and BackendError where the executor is not installed."""
+        check_choice(self.executor, self.ray_address, self.devices, self.device, self.workers)
+        check_installed(self.executor)
+
+    def resources(self, backend: BackendName, threads: int, num_runs: int) -> Resources:
+        """Return what an executor may use to make so many runs of a backend, with so many threads each."""
+        if self.devices is None and self.ray_address is None:
+            workers = num_workers(self.workers, threads, num_runs)
+        else:
+            # As many as there are devices, or as the cluster has room for, which the executor finds out.
+            workers = min(self.workers or num_runs, num_runs)
+        return Resources(backend, workers, threads, self.devices, self.ray_address)
 
 
 @dataclass(frozen=True)
@@ -130,7 +151,7 @@ class Runner:
         made: Collection[RunSpec],
     ) -> None:
         threads = self.threads
-        resources = Resources(backend, num_workers(self.options.workers, threads, len(runs)), threads)
+        resources = self.options.resources(backend, threads, len(runs))
         tasks: list[Task] = []
         with self._noting_progress(folder, tasks), self.open_executor(resources) as executor:
             how = self._circumstances(backend, threads, executor)
@@ -199,6 +220,11 @@ class Runner:
         if device is None:
             device = self.folder.settle_device(backend, executor.find_device(asked))
         self._check_unchanged("device", device, None if asked == "auto" else asked)
+        if device == "cpu" and self.options.devices is not None:
+            raise SpecError(
+                f"--devices names accelerators, but {self.experiment.root} was started with device cpu; leave --devices "
+                "out, or name another folder with --out"
+            )
         return device
 
     def _check_unchanged(self, name: str, fixed: object, wanted: object) -> None:
