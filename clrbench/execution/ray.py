@@ -10,12 +10,10 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
-import numpy as np
 import ray
 from ray._private import ray_constants
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
@@ -34,7 +32,7 @@ from clrbench.errors import BackendError
 from clrbench.execution import dispatch
 from clrbench.execution.dispatch import Dispatch, Lost, make_all
 from clrbench.execution.executor import THREAD_VARIABLES, Resources, Watch
-from clrbench.execution.remote import News, Order, Reply, fulfil, load_backend
+from clrbench.execution.remote import Desk, News, Order, Reply, fulfil, in_memory, load_backend
 from clrbench.execution.task import Task
 from clrbench.machine import available_cpus
 from clrbench.records import Dataset, Provenance
@@ -79,7 +77,7 @@ class RayWorkers:
         _CONNECTION.join(resources)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         options = {"num_cpus": 0, "max_restarts": 3, "max_task_retries": 3, "scheduling_strategy": here}
-        self._desk: Any = ray.remote(_Desk).options(**options).remote()
+        self._desk: Any = ray.remote(Desk).options(**options).remote()
 
     def find_device(self, wanted: str) -> str:
         """Return the device that `wanted` stands for; one that is named is found out to be missing by the runs."""
@@ -206,35 +204,9 @@ class RayWorkers:
         data = task.run.data
         key = f"{data.dataset}\n{data.reading().words()}"
         if key not in self._sent:
-            self._sent[key] = ray.put(_in_memory(task.library.load(data.dataset, how=data.reading())))
+            self._sent[key] = ray.put(in_memory(task.library.load(data.dataset, how=data.reading())))
         # In a list, Ray brings it only to a machine that asks for it.
         return [self._sent[key]]
-
-
-class _Desk:
-    """Holds what the workers tell until this process takes it; an actor beside it."""
-
-    def __init__(self) -> None:
-        self._news: list[News] = []
-        self._is_stopping = False
-
-    def begin(self) -> None:
-        self._is_stopping = False
-
-    def tell(self, news: News) -> bool:
-        """Take news, and return whether the run is to stop; of its checkpoints only the last one is held."""
-        if news.checkpoint is not None:
-            before = (old for old in self._news if old.checkpoint is None or old.run_id != news.run_id)
-            self._news = list(before)
-        self._news.append(news)
-        return self._is_stopping
-
-    def take(self) -> list[News]:
-        news, self._news = self._news, []
-        return news
-
-    def stop(self) -> None:
-        self._is_stopping = True
 
 
 class _Connection:
@@ -253,8 +225,7 @@ class _Connection:
                 if resources.address is None:
                     self._start(resources, undo)
                 else:
-                    _reach(resources.address)
-                    _init(address=resources.address)
+                    _join(resources.address)
                 undo.callback(ray.shutdown)
                 self.is_own = resources.address is None
                 self._end = undo.pop_all()
@@ -276,9 +247,7 @@ class _Connection:
         place = tempfile.gettempdir()
         folder = tempfile.mkdtemp(prefix="clrbench-ray-", dir=place if len(place) < MAX_TEMPORARY_PATH else "/tmp")
         undo.callback(shutil.rmtree, folder, ignore_errors=True)
-        # Without this Ray takes 127.0.0.1 for the address of this machine in its network.
-        before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
-        try:
+        with _on_loopback():
             _init(
                 address="local",
                 num_cpus=max(available_cpus(), resources.workers * resources.threads),
@@ -287,8 +256,6 @@ class _Connection:
                 _node_ip_address=LOOPBACK,
                 _temp_dir=folder,
             )
-        finally:
-            ray_constants.ENABLE_RAY_CLUSTER = before
         if {node["NodeManagerAddress"] for node in _nodes()} != {LOOPBACK}:
             ray.shutdown()
             raise BackendError(
@@ -300,18 +267,53 @@ class _Connection:
 _CONNECTION = _Connection()
 
 
-def _reach(address: str) -> None:
-    """Raise BackendError unless something listens at an address; Ray itself would try for a minute."""
+def _join(address: str) -> None:
+    """Join a cluster."""
     if address == "auto":
+        _init(address=address)
         return
     host, _, port = address.rpartition(":")
+    place = (host.strip("[]"), int(port))
+    _reach(address, place)
+    with _on_loopback() if _stays_on_loopback(place) else nullcontext():
+        _init(address=address)
+
+
+def _stays_on_loopback(place: tuple[str, int]) -> bool:
+    """Return whether a cluster has a loopback address, and is not the one that this machine has in its network."""
+    if place[0] not in {LOOPBACK, "localhost", "::1"}:
+        return False
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS).close()
+        socket.create_connection((_own_address(), place[1]), timeout=REACH_SECONDS).close()
+    except OSError:
+        return True
+    return False
+
+
+def _own_address() -> str:
+    address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+    return address
+
+
+def _reach(address: str, place: tuple[str, int]) -> None:
+    """Raise BackendError unless something listens at a place; Ray itself would try for a minute."""
+    try:
+        socket.create_connection(place, timeout=REACH_SECONDS).close()
     except OSError as err:
         raise BackendError(
             f"--ray-address {address}: nothing answers there ({err.strerror or err}); ray start --head, on the head node, prints "
             "its address, and ray status says whether the cluster runs"
         ) from err
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Have Ray leave the loopback address as it is, for a while."""
+    before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def _init(**options: Any) -> None:
@@ -355,14 +357,6 @@ def _known_nodes() -> list[dict[str, Any]]:
     """Return the same with those that have died."""
     found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     return found
-
-
-def _in_memory(dataset: Dataset) -> Dataset:
-    """Return a data set whose arrays are plain ones, which Ray shares among the processes of a machine as they are."""
-    arrays: dict[str, Any] = {
-        name: np.asarray(value) for name, value in vars(dataset).items() if isinstance(value, np.ndarray)
-    }
-    return replace(dataset, **arrays)
 
 
 def _result(handle: Ref) -> Any:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from clrbench import __version__, backends
 from clrbench.backends.protocol import Backend
@@ -90,6 +92,43 @@ def fulfil(order: Order, node: str, tell: Tell, fetch: Callable[[], Dataset] | N
         return Reply(make(task, link, link, lambda task: _dataset(task, fetch)))
     except ClrbenchError as err:
         return Reply(error=err)
+
+
+class Desk:
+    """Holds what is heard of runs until the process takes it that asked for them."""
+
+    def __init__(self) -> None:
+        self._news: list[News] = []
+        self._is_stopping = False
+
+    def begin(self) -> None:
+        """Let runs go on, after others were told to stop."""
+        self._is_stopping = False
+
+    def tell(self, news: News) -> bool:
+        """Take news, and return whether the run is to stop; of its checkpoints only the last one is held."""
+        if news.checkpoint is not None:
+            before = (old for old in self._news if old.checkpoint is None or old.run_id != news.run_id)
+            self._news = list(before)
+        self._news.append(news)
+        return self._is_stopping
+
+    def take(self) -> list[News]:
+        """Return all news since this was last called."""
+        news, self._news = self._news, []
+        return news
+
+    def stop(self) -> None:
+        """Have every run that is heard of stop."""
+        self._is_stopping = True
+
+
+def in_memory(dataset: Dataset) -> Dataset:
+    """Return a data set whose arrays are plain ones, which processes of a machine can share."""
+    arrays: dict[str, Any] = {
+        name: np.asarray(value) for name, value in vars(dataset).items() if isinstance(value, np.ndarray)
+    }
+    return replace(dataset, **arrays)
 
 
 @cache
