@@ -1,10 +1,10 @@
-"""A Ray cluster of two nodes on the loopback address, in a process of its own; as a program it runs one until it is told to end."""
+"""A Ray cluster of two nodes on the loopback address, in a process of its own; as a program, that process."""
 
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ENVIRONMENT = {
@@ -76,6 +76,22 @@ def ray_processes() -> set[int]:
         is_ray = name in {"raylet", "gcs_server"} or name.startswith("ray::") or command.startswith("ray::")
         if is_ray and rest.split()[0] != "Z":
             found.add(int(status.parent.name))
+    return found
+
+
+def addresses(processes: set[int]) -> set[str]:
+    """Return the addresses that processes of this machine listen on, as /proc/net writes them."""
+    inodes = set()
+    for process in processes:
+        for link in Path(f"/proc/{process}/fd").glob("*"):
+            with suppress(OSError):
+                inodes.add(str(link.readlink()))
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+            _, local, _, state, *rest = line.split()
+            if state == "0A" and f"socket:[{rest[5]}]" in inodes:
+                found.add(local.partition(":")[0])
     return found
 
 
