@@ -48,7 +48,7 @@ $(ACCEPTANCE_STAMP): $(STAMP) constraints-integrations.txt
 	PIP_CONSTRAINT="constraints.txt constraints-integrations.txt" $(ACCEPTANCE_BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,docs,integrations]'
 	@touch $@
 
-# What takes longer: experiments killed again and again, a browser, the site, other people's frameworks, the notebook, and the backends as
+# What takes longer: experiments killed again and again, a browser, the site, other people's frameworks, the notebook, a Ray cluster, and the backends as
 # other processors would have them.
 acceptance: $(ACCEPTANCE_STAMP)
 	PYTHONDONTWRITEBYTECODE= $(ACCEPTANCE_BIN)/pytest -m acceptance -n 2 --dist loadfile

@@ -175,6 +175,11 @@ class FakeExecutor:
 
 def write_run(task: Task, accuracy: float) -> None:
     """Write a run of a constant accuracy."""
+    ResultsFolder(task.root).write_run(*made_run(task, accuracy))
+
+
+def made_run(task: Task, accuracy: float) -> tuple[RunRecord, RunLog]:
+    """Return what is stored of a run of a constant accuracy."""
     run = task.run
     ends = np.array(run.evaluation_steps, np.int32)
     values = np.ones(run.num_steps, np.float32)
@@ -192,9 +197,7 @@ def write_run(task: Task, accuracy: float) -> None:
         Hits(hits, tuple(int(of_class.sum()) for of_class in hits.reshape(10, 10).T)) if Split.TEST in found else None,
     )
     provenance = replace(PROVENANCE, device=task.circumstances.device, threads=task.circumstances.threads)
-    ResultsFolder(task.root).write_run(
-        RunRecord(task.run_id, task.identity, run, 10, (10,) * 10, (10,) * 10, provenance), log
-    )
+    return RunRecord(task.run_id, task.identity, run, 10, (10,) * 10, (10,) * 10, provenance), log
 
 
 @dataclass

@@ -67,6 +67,9 @@ class Backend(Protocol):
             BackendError: If there is no such device.
         """
 
+    def count_devices(self, kind: str) -> int:
+        """Return how many devices of a kind that `find_device` returned this process sees; 0 for cpu."""
+
     def versions(self) -> dict[str, str]:
         """Return the version of each framework package, by name."""
 

@@ -10,12 +10,14 @@ import click
 if TYPE_CHECKING:
     from clrbench.commands.setup import Job, Setup
     from clrbench.data import Library
+    from clrbench.execution.placement import Devices
     from clrbench.progress import Display
 
 SPEC = click.Path(path_type=Path, dir_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 DEVICE = click.Choice(["auto", "cpu", "cuda", "mps"])
+EXECUTOR = click.Choice(["local", "ray"])
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -26,6 +28,18 @@ def _library(_context: click.Context, _parameter: click.Parameter, data_dir: Pat
 
     sources = os.environ.get("CLRBENCH_SOURCES")
     return Library(data_dir and data_dir.resolve(), load_sources(Path(sources)) if sources else ())
+
+
+def _devices(_context: click.Context, _parameter: click.Parameter, value: str | None) -> "Devices | None":
+    from clrbench.execution.placement import parse_devices
+
+    return None if value is None else parse_devices(value)
+
+
+def _address(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    from clrbench.execution.placement import parse_address
+
+    return None if value is None else parse_address(value)
 
 
 def _display(_context: click.Context, _parameter: click.Parameter, quiet: bool) -> "Display":
@@ -59,6 +73,25 @@ def running_options(command: F) -> F:
         click.option("--threads", type=click.IntRange(1), help="Threads of each run.  [default: 1]"),
         click.option(
             "--device", type=DEVICE, default="auto", show_default=True, help="auto: an accelerator where there is one."
+        ),
+        click.option(
+            "--devices",
+            metavar="all|0,1,2",
+            callback=_devices,
+            help="One worker for each of these accelerators of this machine, pinned to it.",
+        ),
+        click.option(
+            "--executor",
+            type=EXECUTOR,
+            default="local",
+            show_default=True,
+            help="ray: many machines, as a Ray cluster.",
+        ),
+        click.option(
+            "--ray-address",
+            metavar="HOST:PORT",
+            callback=_address,
+            help="The Ray cluster to use, or auto.  [default: a Ray of this machine alone]",
         ),
         click.option("--redo", is_flag=True, help="Make finished runs again, all of them, also after an interruption."),
         click.option("--dry-run", is_flag=True, help="Only say what would be done, and what it would cost."),

@@ -37,6 +37,7 @@ class Job:
 
     def open(self) -> Experiment:
         """Return the experiment of the spec; its warnings are shown."""
+        self.options.check()
         experiment = open_experiment(self.path, self.out, self.library, installed=installed())
         for warning in experiment.warnings:
             self.display.note(f"Warning: {warning}")
@@ -53,4 +54,7 @@ class Job:
             self.display.note(f"Data: {line}")
         for warning in experiment.warnings[len(before) :]:
             self.display.warn(warning)
-        return Runner(experiment, dataset, self.options, self.display, self.setup.open_executor, self.setup.pace)
+        open_it = self.setup.open_executor
+        if self.options.executor != "local":
+            open_it = partial(open_executor, self.options.executor)
+        return Runner(experiment, dataset, self.options, self.display, open_it, self.setup.pace)

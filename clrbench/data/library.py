@@ -117,6 +117,13 @@ class Library:
             return _made(str(path), npz.read(path, how), how, Remarks(warned=npz.unread(path)))
         return self._load_npy(path, show, how)
 
+    def is_at_hand(self, dataset: str) -> bool:
+        """Return whether a data set can be loaded without fetching or making it, and without calling a function of the user's."""
+        if dataset in CATALOGUE:
+            entry = CATALOGUE[dataset]
+            return isinstance(entry, Bundled) or prepared.sizes(self._arrays(entry)) is not None
+        return not is_reference(dataset) and (self.place / dataset).exists()
+
     def describe(self, dataset: str, how: Reading = AS_IT_IS, show: Show = in_silence) -> Description | None:
         """Return what a data set is; it is looked at once, and what is found is kept.
 

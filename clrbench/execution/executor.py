@@ -4,17 +4,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import ParamSpec, Protocol, TypeAlias, TypeVar
 
+from clrbench.errors import BackendError
+from clrbench.execution.placement import Devices
 from clrbench.execution.task import Task
 from clrbench.machine import available_cpus
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-EXECUTORS = {"local": "clrbench.execution.local:LocalWorkers"}
+EXECUTORS = {"local": "clrbench.execution.local:LocalWorkers", "ray": "clrbench.execution.ray:RayWorkers"}
 """The class of each executor, by name; imported when it is opened, and made from `Resources`."""
 
+PACKAGES = {"ray": "ray"}
+"""The package that an executor needs beside those of clrbench, by its name, which is that of the extra that brings it."""
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables by which libraries that backends use learn how many threads they may start."""
@@ -22,11 +27,20 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 @dataclass(frozen=True)
 class Resources:
-    """What an executor may use: runs made at a time, and CPU threads of each of them (both >= 1)."""
+    """What an executor may use.
+
+    Attributes:
+        workers: Runs made at a time, at most (>= 1).
+        threads: CPU threads of each of them (>= 1).
+        devices: Accelerators of this machine that have a worker each; None to pin no worker.
+        address: Of a Ray cluster; None for a Ray of this machine's own.
+    """
 
     backend: str
     workers: int
     threads: int
+    devices: Devices | None = None
+    address: str | None = None
 
 
 class Watch(Protocol):
@@ -72,16 +86,32 @@ def open_executor(name: str, resources: Resources) -> Iterator[Executor]:
 
     Where the system does not let it start, the runs are made in this process, one at a time.
     """
+    check_installed(name)
     module, _, factory = EXECUTORS[name].partition(":")
     executor: Executor
     try:
         executor = getattr(import_module(module), factory)(resources)
+    except ImportError as err:
+        raise BackendError(
+            f"--executor {name}: a package that it needs cannot be imported ({err}); {_install(name)}"
+        ) from err
     except OSError as err:  # such as a /dev/shm that cannot be written: without it there are no semaphores
         executor = import_module("clrbench.execution.this_process").ThisProcess(resources, err.strerror or str(err))
     try:
         yield executor
     finally:
         executor.close()
+
+
+def check_installed(name: str) -> None:
+    """Raise BackendError where the package that an executor needs is missing; nothing is imported."""
+    package = PACKAGES.get(name)
+    if package is not None and find_spec(package) is None:
+        raise BackendError(f"--executor {name} needs the package {package}, which is not installed; {_install(name)}")
+
+
+def _install(name: str) -> str:
+    return f"run pip install 'clrbench[{name}]' (on every machine that is to make runs), or leave --executor out"
 
 
 def num_workers(wanted: int | None, threads: int, num_runs: int | None = None) -> int:

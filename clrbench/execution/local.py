@@ -4,16 +4,16 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from ctypes import c_byte
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from multiprocessing import current_process, get_context
 from multiprocessing.connection import Connection
-from multiprocessing.queues import Queue
+from multiprocessing.queues import Queue, SimpleQueue
 from pathlib import Path
 from queue import Empty
 from types import FrameType
@@ -23,6 +23,7 @@ from clrbench import backends
 from clrbench.backends.protocol import Backend
 from clrbench.errors import BackendError, ClrbenchError
 from clrbench.execution.executor import THREAD_VARIABLES, Resources, Watch
+from clrbench.execution.placement import Present, pinned
 from clrbench.execution.task import Outcome, Task, execute
 from clrbench.silence import silence_libraries
 
@@ -46,6 +47,8 @@ class _Worker:
     resources: Resources
     news: "Queue[_News]"
     stop: c_byte
+    pins: "SimpleQueue[Mapping[str, str]]"
+    """Environment variables, those of a device for each worker; empty where none is pinned."""
 
 
 class LocalWorkers:
@@ -61,17 +64,21 @@ class LocalWorkers:
         if getattr(current_process(), "_inheriting", False):
             # A worker that runs the user's script again has come to the call that started it: the one that did says why.
             raise SystemExit(1)
+        pins = _pins(resources)
         context = get_context("spawn")
         self._lifeline, self._open_end = context.Pipe(duplex=False)
         self._news: Queue[_News] = context.Queue()
         # Without a lock, which a worker that is killed could hold for ever.
         self._stop: c_byte = context.RawValue("b", 0)
+        places: SimpleQueue[Mapping[str, str]] = context.SimpleQueue()
+        for pin in pins:
+            places.put(pin)
         self._futures: set[Future[Outcome]] = set()
         self._pool = ProcessPoolExecutor(
-            resources.workers,
+            len(pins) or resources.workers,
             mp_context=context,
             initializer=_start_worker,
-            initargs=(_Worker(resources, self._news, self._stop), self._lifeline),
+            initargs=(_Worker(resources, self._news, self._stop, places), self._lifeline),
         )
 
     def find_device(self, wanted: str) -> str:
@@ -160,6 +167,21 @@ class LocalWorkers:
                     watch.advance(run_id, news)
 
 
+def _pins(resources: Resources) -> tuple[Mapping[str, str], ...]:
+    """Return the environment variables of each worker; none where no device is asked for.
+
+    What there is a framework says, which this process must not import.
+    """
+    if resources.devices is None:
+        return ()
+    alone = LocalWorkers(replace(resources, workers=1, devices=None))
+    try:
+        present = alone.call(_present, resources.backend)
+    finally:
+        alone.close()
+    return pinned(resources.devices, present, resources.workers, os.environ)
+
+
 @contextmanager
 def _signals_held_back() -> Iterator[None]:
     """Hold Ctrl-C and SIGTERM back; a process that starts meanwhile inherits this, so none hits it before it can ignore them."""
@@ -221,6 +243,9 @@ def _start_worker(worker: _Worker, lifeline: Connection) -> None:
     threading.Thread(target=_exit_with_parent, args=(lifeline,), daemon=True).start()
     for variable in THREAD_VARIABLES:
         os.environ[variable] = str(worker.resources.threads)
+    if worker.resources.devices is not None:
+        # Before a framework looks for devices, as it does once.
+        os.environ.update(worker.pins.get())
     _this_worker[:] = [worker]
 
 
@@ -244,6 +269,12 @@ def _exit_with_parent(lifeline: Connection) -> None:
 
 def _find_device(wanted: str) -> str:
     return _load_backend().find_device(wanted)
+
+
+def _present(name: str) -> Present:
+    backend = backends.load(name)
+    kind = backend.find_device("auto")
+    return Present(kind, backend.count_devices(kind))
 
 
 def _call(function: Callable[[], T]) -> T:

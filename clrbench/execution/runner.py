@@ -7,7 +7,8 @@ from functools import cache
 from itertools import groupby
 
 from clrbench.errors import ResultsError, SpecError
-from clrbench.execution.executor import Executor, OpenExecutor, Resources, Watch, num_workers
+from clrbench.execution.executor import Executor, OpenExecutor, Resources, Watch, check_installed, num_workers
+from clrbench.execution.placement import Devices, check_choice
 from clrbench.execution.provenance import Circumstances, git_commit
 from clrbench.execution.session import Pace
 from clrbench.execution.task import Task, adopt, make_task
@@ -20,6 +21,9 @@ from clrbench.spec import BackendName, RunSpec, to_yaml, without_paths
 from clrbench.store import ResultsFolder
 from clrbench.store.twins import RunFolders, run_folders
 
+MAX_WORKERS = 1_000_000
+"""Runs made at a time where devices or a cluster set the limit."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -30,6 +34,9 @@ class Options:
         threads: CPU threads of each run; None for those that the experiment was started with, or 1.
         device: auto, cpu, cuda or mps.
         shard: Which part of the runs to make, (1, n) to (n, n); None for all of them.
+        executor: A name in `EXECUTORS`.
+        ray_address: Of the Ray cluster to use; None for a Ray of this machine's own.
+        devices: Accelerators of this machine that have a worker each; None to pin no worker.
     """
 
     workers: int | None = None
@@ -37,6 +44,26 @@ class Options:
     device: str = "auto"
     redo: bool = False
     shard: tuple[int, int] | None = None
+    executor: str = "local"
+    ray_address: str | None = None
+    devices: Devices | None = None
+
+    def check(self) -> None:
+        """Raise SpecError where they contradict each other, and BackendError where the executor is not installed."""
+        check_choice(self.executor, self.ray_address, self.devices, self.device, self.workers)
+        check_installed(self.executor)
+
+    def resources(self, backend: BackendName, threads: int, num_runs: int) -> Resources:
+        """Return what an executor may use to make so many runs of a backend, with so many threads each."""
+        workers = min(self.most_workers(threads), num_runs)
+        return Resources(backend, workers, threads, self.devices, self.ray_address)
+
+    def most_workers(self, threads: int) -> int:
+        """Return how many runs of any number to make at a time."""
+        if self.devices is None and self.ray_address is None:
+            return num_workers(self.workers, threads)
+        # As many as there are devices, or as the cluster has room for, which the executor finds out.
+        return self.workers or MAX_WORKERS
 
 
 @dataclass(frozen=True)
@@ -74,7 +101,7 @@ class Runner:
             yield self
             return
         with ExitStack() as stack:
-            kept = KeptWorkers(self.open_executor, stack, num_workers(self.options.workers, self.threads))
+            kept = KeptWorkers(self.open_executor, stack, self.options.most_workers(self.threads))
             yield replace(self, open_executor=kept.open, kept=kept)
 
     def begin(self) -> None:
@@ -137,7 +164,7 @@ class Runner:
         then: BackendName | None,
     ) -> None:
         threads = self.threads
-        resources = Resources(backend, num_workers(self.options.workers, threads, len(runs)), threads)
+        resources = self.options.resources(backend, threads, len(runs))
         tasks: list[Task] = []
         with self._noting_progress(folder, tasks), self.open_executor(resources) as executor:
             how = self._circumstances(resources, executor)
@@ -211,10 +238,15 @@ class Runner:
             self._warm_up(replace(resources, workers=resources.workers - 1))
             device = self.folder.settle_device(backend, executor.find_device(asked))
         self._check_unchanged("device", device, None if asked == "auto" else asked)
+        if device == "cpu" and self.options.devices is not None:
+            raise SpecError(
+                f"--devices names accelerators, but {self.experiment.root} was started with device cpu; leave --devices "
+                "out, or name another folder with --out"
+            )
         return device
 
     def _warm_up(self, resources: Resources) -> None:
-        if self.kept is not None:
+        if self.kept is not None and self.options.executor == "local":
             self.kept.warm_up(resources, self.options.device)
 
     def _check_unchanged(self, name: str, fixed: object, wanted: object) -> None:

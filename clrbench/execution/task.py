@@ -2,10 +2,11 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from clrbench import backends
 from clrbench.data import AS_IT_IS, Library, Reading
@@ -15,7 +16,7 @@ from clrbench.execution.session import Pace, Session, Watcher
 from clrbench.hits import count_by_class
 from clrbench.parity import nudged
 from clrbench.planning.plan import make_plan, run_identity
-from clrbench.records import Dataset, FloatArray, Json, Timing
+from clrbench.records import Checkpoint, Dataset, FloatArray, Json, RunLog, Timing
 from clrbench.spec import RunSpec
 from clrbench.store import Checkpoints, ResultsFolder, RunRecord
 from clrbench.store.twins import HASH_DIGITS, RunFolders, checkpointed_runs, find_twin, run_folders
@@ -71,16 +72,24 @@ def execute(task: Task, watcher: Watcher, *, wait: bool) -> Outcome:
     with folder.run_lock(task.run_id, give_up=lambda: not wait or watcher.stopping()) as held:
         if not held:
             return "stopped" if watcher.stopping() else "busy"
-        checkpoints = folder.checkpoints(task.run_id, _belongs_to(task))
-        if not task.redo and (folder.is_finished(task.run_id, task.run.evaluation_steps) or _adopt(task, folder)):
+        checkpoints = folder.checkpoints(task.run_id, belongs_to(task))
+        if is_stored(task, folder):
             checkpoints.remove()
             return "there"
         if not checkpoints.paths():
             _take_checkpoint_over(task, checkpoints)
-        if not _make(task, folder, checkpoints, watcher):
+        made = make(task, checkpoints, watcher)
+        if made is None:
             return "stopped"
+        folder.write_run(*made)
         checkpoints.remove()
         return "made"
+
+
+def is_stored(task: Task, folder: ResultsFolder) -> bool:
+    """Return whether there is nothing left to do for a run, whose lock the caller holds; a copy of an equal one will do."""
+    finished = folder.is_finished(task.run_id, task.run.evaluation_steps)
+    return not task.redo and (finished or _adopt(task, folder))
 
 
 def adopt(task: Task, stored: RunFolders) -> tuple[bool, list[str]]:
@@ -129,10 +138,32 @@ def _take_checkpoint_over(task: Task, checkpoints: Checkpoints) -> None:
                 return
 
 
-def _make(task: Task, folder: ResultsFolder, checkpoints: Checkpoints, watcher: Watcher) -> bool:
-    """Return whether the run was made and stored, rather than stopped at a checkpoint."""
+class KeptCheckpoints(Protocol):
+    """Where the checkpoints of one run are kept."""
+
+    def read(self) -> tuple[Checkpoint | None, list[str]]:
+        """Return the last checkpoint that can be used, if any, and what is wrong with each later one."""
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint."""
+
+
+def make(
+    task: Task, checkpoints: KeptCheckpoints, watcher: Watcher, load: Callable[[Task], Dataset] | None = None
+) -> tuple[RunRecord, RunLog] | None:
+    """Train a run, from its last checkpoint on where there is one; nothing but checkpoints is stored.
+
+    Args:
+        task: The run.
+        checkpoints: Where its checkpoints are kept.
+        watcher: Follows it, and may stop it.
+        load: Returns its data set; None to read it where the spec says.
+
+    Returns:
+        What is to be stored of it; None if it was told to stop, and a checkpoint is kept.
+    """
     started = time.perf_counter()
-    dataset = load_dataset(task.library, task.run.data.dataset, task.run.reading())
+    dataset = (load or _load)(task)
     _check_unchanged(dataset, task)
     plan = make_plan(task.run, dataset, task.library.place)
     load_seconds = time.perf_counter() - started
@@ -153,7 +184,7 @@ def _make(task: Task, folder: ResultsFolder, checkpoints: Checkpoints, watcher: 
         session.resume(last)
     log = session.run()
     if log is None:
-        return False
+        return None
     record = RunRecord(
         run_id=task.run_id,
         identity=task.identity,
@@ -163,11 +194,14 @@ def _make(task: Task, folder: ResultsFolder, checkpoints: Checkpoints, watcher: 
         test_rows_by_class=count_by_class(plan.test_classes, plan.num_classes),
         provenance=replace(describe(task.circumstances, plan), network=trainer.network),
     )
-    folder.write_run(record, log)
-    return True
+    return record, log
 
 
-def _belongs_to(task: Task) -> dict[str, Json]:
+def _load(task: Task) -> Dataset:
+    return load_dataset(task.library, task.run.data.dataset, task.run.reading())
+
+
+def belongs_to(task: Task) -> dict[str, Json]:
     """Return what a checkpoint must have in common with the run, for it to continue as if it had never stopped."""
     return {
         "identity": task.identity,

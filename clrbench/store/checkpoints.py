@@ -13,7 +13,7 @@ import numpy.typing as npt
 from clrbench.errors import ResultsError
 from clrbench.files import checksum, find_temporary
 from clrbench.records import Checkpoint, Evaluation, Json, Split, StepLog, Timing
-from clrbench.store.files import read_checked_file, read_sealed_json, remove, to_sealed_json, write_file
+from clrbench.store.files import read_checked_file, read_file, read_sealed_json, remove, to_sealed_json, write_file
 
 MAX_CHECKPOINTS = 2
 """The last one, and the one before it in case the disk loses the last."""
@@ -51,7 +51,10 @@ class Checkpoints:
         path = self.folder / f"{self.run_id}.{checkpoint.updates_done:09d}.json"
         write_file(path.with_suffix(".npz"), arrays)
         write_file(path, to_sealed_json(about))
-        for old in self.paths()[MAX_CHECKPOINTS:]:
+        paths = self.paths()
+        # One that is further on was of no use to the process that wrote this one.
+        here = paths.index(path)
+        for old in (*paths[:here], *paths[here + MAX_CHECKPOINTS :]):
             _remove_pair(old)
 
     def read(self) -> tuple[Checkpoint | None, list[str]]:
@@ -71,6 +74,15 @@ class Checkpoints:
             with suppress(ResultsError):
                 return self._read(path)
         return None
+
+    def contents(self) -> dict[str, bytes]:
+        """Return the files of all of them by name, as they are; those that cannot be read are left out."""
+        found: dict[str, bytes] = {}
+        for path in self.paths():
+            with suppress(ResultsError):
+                pair = {part.name: read_file(part, _ADVICE) for part in (path, path.with_suffix(".npz"))}
+                found |= pair
+        return found
 
     def remove(self) -> None:
         """Remove all of them, and what a dead process left half-written."""

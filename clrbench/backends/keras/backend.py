@@ -26,6 +26,11 @@ def find_device(wanted: str) -> str:
     return choose_device(wanted, (*present, "cpu"))
 
 
+def count_devices(kind: str) -> int:
+    """Return how many devices of a kind there are; see `Backend`."""
+    return 0 if kind == "cpu" else len(tf.config.list_physical_devices("GPU"))
+
+
 def versions() -> dict[str, str]:
     """Return the versions of keras and tensorflow."""
     return {"keras": keras.__version__, "tensorflow": tf.__version__}

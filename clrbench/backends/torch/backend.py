@@ -21,6 +21,11 @@ def find_device(wanted: str) -> str:
     return choose_device(wanted, (*present, "cpu"))
 
 
+def count_devices(kind: str) -> int:
+    """Return how many devices of a kind there are; see `Backend`."""
+    return {"cuda": torch.cuda.device_count, "mps": torch.mps.device_count}.get(kind, int)()
+
+
 def versions() -> dict[str, str]:
     """Return the version of torch."""
     # A plain str: to read the framework's own kind of one, another process would have to import it.

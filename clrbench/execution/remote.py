@@ -1,0 +1,198 @@
+"""A run that another machine makes: what goes there, what comes back, and what is done there.
+
+Nothing is written there: checkpoints and the finished run come back to the process that asked for it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from clrbench import __version__, backends
+from clrbench.backends.protocol import Backend
+from clrbench.errors import BackendError, ClrbenchError
+from clrbench.execution.task import Task, belongs_to, load_dataset, make
+from clrbench.planning.plan import PROTOCOL
+from clrbench.records import Checkpoint, Dataset, Json, RunLog
+from clrbench.silence import silence_libraries
+from clrbench.store import Checkpoints, RunRecord
+
+
+@dataclass(frozen=True)
+class Order:
+    """A run to be made elsewhere.
+
+    Attributes:
+        attempt: From 1 on; what is heard of an earlier one, which was given up, no longer counts.
+        checkpoints: The files of its checkpoints by name, as `Checkpoints.contents` returns them.
+        protocol: That of the process that asks for it.
+        version: Of clrbench there.
+    """
+
+    task: Task
+    attempt: int
+    checkpoints: Mapping[str, bytes]
+    protocol: int = PROTOCOL
+    version: str = __version__
+
+
+@dataclass(frozen=True)
+class News:
+    """What is heard of a run while it is made.
+
+    Attributes:
+        node: The machine, by an identifier of the executor's.
+        updates_done: In all, those that a checkpoint saved included.
+        checkpoint: One to be kept, with what it belongs to; see `Checkpoints`.
+    """
+
+    run_id: str
+    attempt: int
+    node: str
+    updates_done: int
+    warning: str | None = None
+    checkpoint: tuple[Mapping[str, Json], Checkpoint] | None = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What became of a run: what is to be stored of it, or an error, or neither where it was told to stop."""
+
+    made: tuple[RunRecord, RunLog] | None = None
+    error: ClrbenchError | None = None
+
+
+Tell: TypeAlias = Callable[[News], bool]
+"""Passes news on, and returns whether the run is to stop at its next checkpoint."""
+
+
+def fulfil(order: Order, node: str, tell: Tell, fetch: Callable[[], Dataset] | None) -> Reply:
+    """Make a run in this process.
+
+    Args:
+        order: The run.
+        node: This machine, as in `News`.
+        tell: Is told how it goes.
+        fetch: Returns the data set as the process has it that asks for the run, for where it is not at hand here; None
+            where both are on one machine.
+    """
+    silence_libraries()
+    # What the library found out on the other machine holds for that one.
+    task = replace(order.task, library=replace(order.task.library))
+    try:
+        _check_protocol(order)
+        load_backend(task.run.backend, task.circumstances.threads)
+        link = _Link(order, node, tell, belongs_to(task))
+        if link.stopping():
+            return Reply()
+        return Reply(make(task, link, link, lambda task: _dataset(task, fetch)))
+    except ClrbenchError as err:
+        return Reply(error=err)
+
+
+class Desk:
+    """Holds what is heard of runs until the process takes it that asked for them."""
+
+    def __init__(self) -> None:
+        self._news: list[News] = []
+        self._is_stopping = False
+
+    def begin(self) -> None:
+        """Let runs go on, after others were told to stop."""
+        self._is_stopping = False
+
+    def tell(self, news: News) -> bool:
+        """Take news, and return whether the run is to stop; of its checkpoints only the last one is held."""
+        if news.checkpoint is not None:
+            before = (old for old in self._news if old.checkpoint is None or old.run_id != news.run_id)
+            self._news = list(before)
+        self._news.append(news)
+        return self._is_stopping
+
+    def take(self) -> list[News]:
+        """Return all news since this was last called."""
+        news, self._news = self._news, []
+        return news
+
+    def stop(self) -> None:
+        """Have every run that is heard of stop."""
+        self._is_stopping = True
+
+
+def in_memory(dataset: Dataset) -> Dataset:
+    """Return a data set whose arrays are plain ones, which processes of a machine can share."""
+    arrays: dict[str, Any] = {
+        name: np.asarray(value) for name, value in vars(dataset).items() if isinstance(value, np.ndarray)
+    }
+    return replace(dataset, **arrays)
+
+
+@cache
+def load_backend(name: str, threads: int) -> Backend:
+    """Return a backend, its threads set; a process has but one."""
+    backend = backends.load(name)
+    backend.set_threads(threads)
+    return backend
+
+
+def _check_protocol(order: Order) -> None:
+    if order.protocol != PROTOCOL:
+        raise BackendError(
+            f"clrbench {__version__} (protocol {PROTOCOL}) makes other numbers than clrbench {order.version} (protocol "
+            f"{order.protocol}), which asks for the run; install the same version on every machine"
+        )
+
+
+def _dataset(task: Task, fetch: Callable[[], Dataset] | None) -> Dataset:
+    """Return the data set of a run: by its name where it is at hand and the same, and else as it is fetched."""
+    name, library = task.run.data.dataset, task.library
+    if fetch is None:
+        return load_dataset(library, name, task.run.reading())
+    try:
+        if library.is_at_hand(name):
+            found = load_dataset(library, name, task.run.reading())
+            if found.checksum == task.circumstances.data_checksum:
+                return found
+    except (ClrbenchError, OSError):
+        pass  # something else lies there, on this machine
+    return fetch()
+
+
+@dataclass
+class _Link:
+    """Follows a run and keeps its checkpoints, by telling all of it to the process that asked for the run."""
+
+    order: Order
+    node: str
+    tell: Tell
+    belongs_to: Mapping[str, Json]
+    _updates_done: int = field(default=0)
+
+    def advance(self, steps: int) -> None:
+        self._updates_done += steps
+
+    def warn(self, text: str) -> None:
+        self._tell(warning=text)
+
+    def stopping(self) -> bool:
+        return self._tell()
+
+    def read(self) -> tuple[Checkpoint | None, list[str]]:
+        with TemporaryDirectory(prefix="clrbench-") as place:
+            for name, content in self.order.checkpoints.items():
+                Path(place, name).write_bytes(content)
+            last, problems = Checkpoints(Path(place), self.order.task.run_id, self.belongs_to).read()
+            return last, [problem.replace(f"{place}/", "") for problem in problems]
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        self._tell(checkpoint=(self.belongs_to, checkpoint))
+
+    def _tell(
+        self, warning: str | None = None, checkpoint: tuple[Mapping[str, Json], Checkpoint] | None = None
+    ) -> bool:
+        order = self.order
+        return self.tell(News(order.task.run_id, order.attempt, self.node, self._updates_done, warning, checkpoint))
