@@ -10,13 +10,16 @@ from typing import Literal, TypeAlias
 from clrbench import backends
 from clrbench.data import AS_IT_IS, Library, Reading
 from clrbench.errors import DataError
-from clrbench.execution.provenance import Circumstances, describe, processor, versions
+from clrbench.execution.provenance import Circumstances, describe, describe_script, processor, versions
+from clrbench.execution.script import ScriptRun
 from clrbench.execution.session import Pace, Session, Watcher
 from clrbench.hits import count_by_class
 from clrbench.parity import nudged
 from clrbench.planning.plan import make_plan, run_identity
+from clrbench.planning.script import files_checksum
 from clrbench.records import Dataset, FloatArray, Json, Timing
 from clrbench.spec import RunSpec
+from clrbench.spec.train import Train
 from clrbench.store import Checkpoints, ResultsFolder, RunRecord
 from clrbench.store.twins import HASH_DIGITS, RunFolders, checkpointed_runs, find_twin, run_folders
 
@@ -30,6 +33,7 @@ class Task:
         root: The results folder that it is stored in.
         redo: Whether to make it even if it is stored already.
         experiment: The folder of the experiment, where the same run may be stored under another name; None to look nowhere.
+        needs: Metrics of which a script must have written one at its last step; nothing to other runs.
     """
 
     run: RunSpec
@@ -40,6 +44,7 @@ class Task:
     pace: Pace
     redo: bool = False
     experiment: Path | None = None
+    needs: tuple[str, ...] = ()
 
     @property
     def run_id(self) -> str:
@@ -131,6 +136,8 @@ def _take_checkpoint_over(task: Task, checkpoints: Checkpoints) -> None:
 
 def _make(task: Task, folder: ResultsFolder, checkpoints: Checkpoints, watcher: Watcher) -> bool:
     """Return whether the run was made and stored, rather than stopped at a checkpoint."""
+    if task.run.train is not None:
+        return _make_by_script(task, task.run.train, folder, watcher)
     started = time.perf_counter()
     dataset = load_dataset(task.library, task.run.data.dataset, task.run.data.reading())
     _check_unchanged(dataset, task)
@@ -162,6 +169,33 @@ def _make(task: Task, folder: ResultsFolder, checkpoints: Checkpoints, watcher: 
         provenance=describe(task.circumstances, plan),
     )
     folder.write_run(record, log)
+    return True
+
+
+def _make_by_script(task: Task, train: Train, folder: ResultsFolder, watcher: Watcher) -> bool:
+    """Do as `_make` does where a script of the user's own trains."""
+    spec_folder = task.library.base or Path()
+    if files_checksum(train, spec_folder) != task.circumstances.data_checksum:
+        raise DataError(
+            f"{task.run_id}: the files of the script have changed since the command was started; run it again once they are "
+            "as they should be"
+        )
+    place = folder.script_folder(task.run_id)
+    script = ScriptRun(task.run_id, task.run, train, spec_folder, place, task.needs)
+    log = script.make(watcher)
+    if log is None:
+        return False
+    record = RunRecord(
+        run_id=task.run_id,
+        identity=task.identity,
+        spec=task.run,
+        num_classes=0,
+        validation_rows_by_class=(),
+        test_rows_by_class=(),
+        provenance=describe_script(task.circumstances),
+    )
+    folder.write_run(record, log)
+    script.remove()
     return True
 
 

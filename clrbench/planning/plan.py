@@ -66,19 +66,28 @@ def run_identity(run: RunSpec, dataset: Dataset, device: str, threads: int) -> s
 
     Where the data set lies and how it is read is left out: its checksum stands for it. So is the file of a table of rates,
     which the spec holds itself, and so is the name of the arm. So are the evaluations, which change no number of the training:
-    a run that was evaluated at more points than asked for serves as it is.
+    a run that was evaluated at more points than asked for serves as it is. Of a script, the checksum of its files stands for
+    all that it trains and trains on.
     """
     everything = {
         "protocol": PROTOCOL,
         "run": _deciding_keys(run),
         "data": dataset.checksum,
-        "weights": _weights_digest(run.model, run.seed, dataset.image_shape, dataset.num_classes),
+        **({"weights": _weights_of(run, dataset)} if run.train is None else {}),
         "device": device,
         "threads": threads,
         # Only where floats are scaled: everything else keeps the identity that it had before they were.
-        **({"scaled": True} if run.data.preprocessing == "scale" and _float_scale(run.data, dataset) else {}),
+        **({"scaled": True} if run.train is None and _is_scaled(run.data, dataset) else {}),
     }
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+
+
+def _weights_of(run: RunSpec, dataset: Dataset) -> str:
+    return _weights_digest(run.model, run.seed, dataset.image_shape, dataset.num_classes)
+
+
+def _is_scaled(data: Data, dataset: Dataset) -> bool:
+    return data.preprocessing == "scale" and bool(_float_scale(data, dataset))
 
 
 def different_trainings(runs: Iterable[RunSpec]) -> list[RunSpec]:
@@ -89,9 +98,10 @@ def different_trainings(runs: Iterable[RunSpec]) -> list[RunSpec]:
 
 def _deciding_keys(run: RunSpec) -> dict[str, object]:
     """Return what decides the numbers of a run beside its data and its machine."""
-    return run.model_dump(
+    content = run.model_dump(
         mode="json", exclude={"arm": True, "data": READING_KEYS, "evaluation_steps": True, "schedule": {"file"}}
     )
+    return content if run.train is None else {**content, "train": run.train.known_by}
 
 
 @cache

@@ -20,7 +20,11 @@ RUN_FILE = "run.json"
 STEPS_FILE = "steps.csv"
 EVALUATIONS_FILE = "evaluations.csv"
 TEST_HITS_FILE = "test_hits.npy"
-_DATA_FILES = (STEPS_FILE, EVALUATIONS_FILE, TEST_HITS_FILE)
+WRITTEN_FILE = "metrics.csv"
+"""What the script of a run wrote, as it did."""
+LOG_FILE = "train.log"
+"""What it printed, or the end of that."""
+_DATA_FILES = (STEPS_FILE, EVALUATIONS_FILE, TEST_HITS_FILE, WRITTEN_FILE, LOG_FILE)
 MAX_CACHED_RUNS = 20_000
 
 RUN_COLUMNS = ("step", "lr", "train_loss", "train_accuracy")
@@ -85,7 +89,8 @@ class StoredRun:
         record: What was known of it before it was made.
         reason: Why it diverged; None where it did not.
         steps: `RUN_COLUMNS`, a row for each planned update; nan after a divergence.
-        evaluations: `EVALUATION_COLUMNS`, a row for each planned evaluation; nan after a divergence.
+        evaluations: `EVALUATION_COLUMNS` and the metrics of a script's own, a row for each planned evaluation; nan after a
+            divergence.
         test_hits_by_class: How many test rows of each class are right at the end; None as for `test_hits`.
         packed_test_hits: `test_hits` as bits, which take an eighth of the memory; see `hits.pack`.
     """
@@ -127,6 +132,11 @@ class StoredRun:
         if self.packed_test_hits is None:
             return None
         return unpack(self.packed_test_hits, sum(self.record.test_rows_by_class))
+
+    @property
+    def own_metrics(self) -> tuple[str, ...]:
+        """The metrics that only the script of a run knows; none where it has none."""
+        return tuple(name for name in map(str, self.evaluations) if name not in EVALUATION_COLUMNS)
 
     @property
     def updates_made(self) -> int:
@@ -172,6 +182,7 @@ def run_files(record: RunRecord, log: RunLog) -> dict[str, bytes]:
     files = {
         STEPS_FILE: to_csv(_steps_table(log)),
         EVALUATIONS_FILE: to_csv(_evaluations_table(log, record.spec.steps_per_epoch)),
+        **log.kept,
     }
     if log.test_hits is not None:
         files[TEST_HITS_FILE] = _to_npy(pack(log.test_hits.rows))
@@ -232,7 +243,13 @@ def _from_json(folder: Path, content: dict[str, Any]) -> StoredRun:
         reason=content["reason"],
         timing=RunTiming(**content["timing"]),
         steps=_read_table(folder / STEPS_FILE, RUN_COLUMNS, spec.num_steps, checksums),
-        evaluations=_read_table(folder / EVALUATIONS_FILE, EVALUATION_COLUMNS, len(spec.evaluation_steps), checksums),
+        evaluations=_read_table(
+            folder / EVALUATIONS_FILE,
+            EVALUATION_COLUMNS,
+            len(spec.evaluation_steps),
+            checksums,
+            others=spec.train is not None,
+        ),
         test_hits_by_class=None if hits is None else tuple(hits),
         packed_test_hits=None if hits is None else _read_hits(folder / TEST_HITS_FILE, sum(rows), checksums),
     )
@@ -257,9 +274,14 @@ def _read_run(folder: Path, _stamps: tuple[Stamp, ...]) -> StoredRun:
         ) from err
 
 
-def _read_table(path: Path, columns: tuple[str, ...], num_rows: int, checksums: dict[str, str]) -> pd.DataFrame:
+def _read_table(
+    path: Path, columns: tuple[str, ...], num_rows: int, checksums: dict[str, str], *, others: bool = False
+) -> pd.DataFrame:
+    """Return a table of a run, which must have these columns; it may have `others`."""
     content = read_checked_file(path, checksums[path.name], _ADVICE)
-    table = pd.read_csv(io.BytesIO(content), usecols=list(columns))
+    table = pd.read_csv(io.BytesIO(content), usecols=None if others else list(columns))
+    if absent := set(columns).difference(table):
+        raise ValueError(f"{path.name} has no column {', '.join(sorted(absent))}")
     if len(table) != num_rows:
         raise ResultsError(f"{path}: got {len(table)} rows, expected {num_rows}; {_ADVICE}")
     return table
@@ -297,4 +319,4 @@ def _evaluations_table(log: RunLog, steps_per_epoch: int) -> pd.DataFrame:
         table[f"{split}_loss"] = np.array([evaluation.loss for evaluation in found])
         table[f"{split}_accuracy"] = np.array([evaluation.accuracy for evaluation in found])
         table[f"{split}_balanced_accuracy"] = np.array([evaluation.balanced_accuracy for evaluation in found])
-    return pd.DataFrame(table, columns=list(EVALUATION_COLUMNS))
+    return pd.DataFrame({**table, **log.own}, columns=[*EVALUATION_COLUMNS, *log.own])
