@@ -7,10 +7,9 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.metrics import of_arm
+from clrbench.analysis.metrics import metrics_in, of_arm
 from clrbench.analysis.results import Results, own_metrics
 from clrbench.records import DoubleArray
-from clrbench.spec import METRICS
 from clrbench.stats import mean_band
 
 
@@ -45,7 +44,7 @@ ArmCurves: TypeAlias = Mapping[str, Sequence[ArmCurve]]
 def bands_table(results: Results) -> pd.DataFrame:
     """Return mean and 95 % interval over the seeds of every metric, a row an evaluation: what the figures draw."""
     metrics, tables = results.once(own_metrics), []
-    for metric in METRICS:
+    for metric in metrics_in(metrics):
         for (backend, arm), rows in _by_arm(metrics, list(results.spec.arms)):
             table = _values(rows, metric)
             values = table.to_numpy(np.float64)
@@ -62,7 +61,7 @@ def read_curves(metrics: pd.DataFrame, bands: pd.DataFrame, arms: Sequence[str])
     curves: dict[str, list[ArmCurve]] = {}
     for (backend, arm), rows in _by_arm(metrics, arms):
         diverged = rows.loc[rows["status"] == "diverged", "seed"]
-        for metric in METRICS:
+        for metric in metrics_in(metrics):
             table, band = _values(rows, metric), by_curve[metric, backend, arm]
             seeds = tuple(int(seed) for seed in table.columns)
             curve = ArmCurve(

@@ -7,7 +7,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.metrics import RUN_KEYS, diverged_value, is_accuracy, last_rows
+from clrbench.analysis.metrics import RUN_KEYS, diverged_value, last_rows
 from clrbench.analysis.results import Results, compared_metrics
 from clrbench.spec import Metric
 
@@ -33,7 +33,11 @@ def target_values(results: Results) -> dict[str, dict[Metric, Sequence[float]]]:
     num_classes = results.runs[0].record.num_classes
     return {
         backend: {
-            metric: _auto_target(ends[ends["backend"] == backend], metric, num_classes) if target == "auto" else target
+            metric: _auto_target(
+                ends[ends["backend"] == backend], metric, num_classes, higher=spec.higher_is_better(metric)
+            )
+            if target == "auto"
+            else target
             for metric, target in spec.targets_by_metric.items()
         }
         for backend in results.backends
@@ -54,7 +58,7 @@ def compared_targets(results: Results) -> pd.DataFrame:
     targets = results.once(target_values)
     rows = [
         {"backend": backend, "arm": arm, "metric": metric, "target": target, "seed": seed}
-        | _crossings(run, metric, target)
+        | _crossings(run, metric, target, higher=results.spec.higher_is_better(metric))
         for (backend, arm, seed), run in results.once(compared_metrics).groupby(RUN_KEYS, sort=False)
         for metric, values in targets[str(backend)].items()
         for target in values
@@ -62,18 +66,18 @@ def compared_targets(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(TARGET_COLUMNS))
 
 
-def _auto_target(ends: pd.DataFrame, metric: Metric, num_classes: int) -> tuple[float, ...]:
+def _auto_target(ends: pd.DataFrame, metric: Metric, num_classes: int, *, higher: bool) -> tuple[float, ...]:
     values = ends[metric].mask(ends["status"] == "diverged", diverged_value(metric, num_classes))
     middle = float(values.median())
     if not math.isfinite(middle):
         return ()
-    easier = ROUND_FLOOR if is_accuracy(metric) else ROUND_CEILING
+    easier = ROUND_FLOOR if higher else ROUND_CEILING
     return (float(Context(prec=AUTO_DIGITS, rounding=easier).create_decimal(repr(middle))),)
 
 
-def _crossings(run: pd.DataFrame, metric: str, target: float) -> dict[str, float]:
+def _crossings(run: pd.DataFrame, metric: str, target: float, *, higher: bool) -> dict[str, float]:
     values = run[metric].to_numpy()
-    reached = values >= target if is_accuracy(metric) else values <= target
+    reached = values >= target if higher else values <= target
     stays = np.logical_and.accumulate(reached[::-1])[::-1] & (run["status"] != "diverged").to_numpy()
     found: dict[str, float] = {}
     for name, there in zip(KINDS, (reached, stays), strict=True):

@@ -1,5 +1,6 @@
 """What an experiment will cost, and what it can show, before anything is trained."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ from clrbench.rates import Rates
 from clrbench.rates.records import BUDGET
 from clrbench.spec import RunSpec
 from clrbench.stats import pairs_needed, smallest_detectable_difference
+from clrbench.store import ResultsFolder
 
 STEP_SECONDS = {"torch": 0.3e-3, "keras": 0.25e-3}
 """Rough cost of an update beside its arithmetic, in seconds, by backend."""
@@ -49,7 +51,8 @@ class Cost:
         num_tries: Runs, among `num_runs`, that try rates of tuned arms, without the one rate that a search may add.
         range_test_steps: Updates, among `num_steps`, that all range tests together may make at most; of their runs only
             those of the plain sweep are counted.
-        memory_gigabytes: Of all workers together, in 1e9 bytes.
+        minutes: None where it is not known: of a script, of which no run is finished.
+        memory_gigabytes: Of all workers together, in 1e9 bytes; None of a script.
         detectable_sds: The smallest difference that this many pairs show four times in five, in standard deviations of
             the paired differences; None where no difference can be shown.
     """
@@ -58,8 +61,8 @@ class Cost:
     num_tries: int
     num_steps: int
     range_test_steps: int
-    minutes: float
-    memory_gigabytes: float
+    minutes: float | None
+    memory_gigabytes: float | None
     workers: int
     detectable_sds: float | None
 
@@ -80,8 +83,7 @@ def estimate(experiment: Experiment, options: Options, *, range_test_only: bool 
             runs += different_trainings(tries + others)
     workers = num_workers(options.workers, options.threads or 1, len(runs))
     more = [(run, times[group] - 1) for group, of_group in sweeps.items() for run in of_group]
-    seconds = sum(_seconds(experiment, run) for run in runs)
-    seconds = (seconds + sum(factor * _seconds(experiment, run) for run, factor in more)) / workers
+    work = [(run, 1.0) for run in runs] + more
     rounds = RANGE_TEST_ROUNDS * len(groups) + (not range_test_only) + 2 * bool(tries)
     range_test_steps = round(sum((factor + 1) * run.num_steps for run, factor in more))
     starts = WORKER_START_SECONDS * len(experiment.backends) * rounds
@@ -90,11 +92,36 @@ def estimate(experiment: Experiment, options: Options, *, range_test_only: bool 
         num_tries=len(tries),
         num_steps=range_test_steps + sum(run.num_steps for run in runs) - sum(run.num_steps for run, _ in more),
         range_test_steps=range_test_steps,
-        minutes=(seconds + starts) / 60,
-        memory_gigabytes=workers * max(_bytes(experiment, run) for run in runs) / 1e9,
+        minutes=_minutes_of(experiment, work, workers, starts),
+        memory_gigabytes=_gigabytes(experiment, runs, workers),
         workers=workers,
         detectable_sds=_detectable_sds(experiment),
     )
+
+
+def _minutes_of(
+    experiment: Experiment, work: Sequence[tuple[RunSpec, float]], workers: int, starts: float
+) -> float | None:
+    """Return the minutes of runs, each taken so many times, and of starting their workers."""
+    if experiment.spec.train is None:
+        return (sum(factor * _seconds(experiment, run) for run, factor in work) / workers + starts) / 60
+    a_step = _seconds_a_step(experiment)
+    return None if a_step is None else sum(factor * run.num_steps for run, factor in work) * a_step / workers / 60
+
+
+def _seconds_a_step(experiment: Experiment) -> float | None:
+    """Return what an update of a script took, start and evaluations included, in the runs that are finished; None without any."""
+    folder = ResultsFolder(experiment.root)
+    places = [folder, folder.search(), folder.range_test(None)]
+    runs = [run for place in places if place.has_runs() for run in place.indexed_runs()]
+    steps = sum(run.updates_made for run in runs)
+    return sum(run.timing.train_seconds for run in runs) / steps if steps else None
+
+
+def _gigabytes(experiment: Experiment, runs: Sequence[RunSpec], workers: int) -> float | None:
+    if experiment.spec.train is not None:
+        return None
+    return workers * max(_bytes(experiment, run) for run in runs) / 1e9
 
 
 def dry_run_answer(experiment: Experiment, cost: Cost) -> Answer:
@@ -102,7 +129,7 @@ def dry_run_answer(experiment: Experiment, cost: Cost) -> Answer:
     spec = experiment.spec
     lines = [
         f"{spec.name}: {cost.num_runs} runs, {cost.num_steps} steps in all, on {', '.join(experiment.backends)}",
-        f"about {_minutes(cost)} min with {cost.workers} workers, {cost.memory_gigabytes:.1f} GB of memory",
+        _time_words(cost),
     ]
     if cost.num_tries:
         lines.append(
@@ -178,5 +205,14 @@ def _detectable_words(experiment: Experiment, cost: Cost) -> str:
     )
 
 
+def _time_words(cost: Cost) -> str:
+    if cost.minutes is None:
+        return (
+            f"time not known with {cost.workers} workers: no run of the script is finished, and a dry run never runs it"
+        )
+    memory = "" if cost.memory_gigabytes is None else f", {cost.memory_gigabytes:.1f} GB of memory"
+    return f"about {_minutes(cost)} min with {cost.workers} workers{memory}"
+
+
 def _minutes(cost: Cost) -> int:
-    return max(1, round(cost.minutes))
+    return max(1, round(cost.minutes or 0.0))

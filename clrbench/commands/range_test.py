@@ -62,7 +62,7 @@ def _make(runner: Runner, group: RangeTestGroup) -> RangeTest:
     experiment = runner.experiment
     with experiment.locating():
         rows = split_sizes(experiment.spec, experiment.sizes)
-    by_class = _validation_rows_by_class(runner)
+    by_class = () if experiment.spec.train is not None else _validation_rows_by_class(runner)
     courses: dict[BackendName, Course] = {}
     for backend in experiment.backends:
         with runner.keeping_workers() as keeping:

@@ -164,7 +164,9 @@ class ScriptRun:
             raise self._error(str(err)) from err
         if ended is not None and ended.left:
             processes = "1 process" if ended.left == 1 else f"{ended.left} processes"
-            watcher.warn(f"{self.run_id}: its script left {processes} running, which were ended: it should wait for them")
+            watcher.warn(
+                f"{self.run_id}: its script left {processes} running, which were ended: it should wait for them"
+            )
         return self._to_log(rows, diverged, seconds)
 
     def _check_whole(self, rows: Rows) -> tuple[int, str] | None:
@@ -174,13 +176,19 @@ class ScriptRun:
         if self.needs and not there:
             known = [name for name in self.needs if name in rows.written]
             steps = [int(np.flatnonzero(rows.written[name])[-1]) + 1 for name in known if rows.written[name].any()]
-            got = f"its last {' or '.join(known)} is that of step {max(steps)}" if steps else f"it wrote {_listed(rows.own)}"
+            got = (
+                f"its last {' or '.join(known)} is that of step {max(steps)}"
+                if steps
+                else f"it wrote {_listed(rows.own)}"
+            )
             raise RowsError(
                 f"wrote no {' or '.join(self.needs)} for step {last}, its last: {got}, and its last row is that of step "
                 f"{rows.last_step}; write it after {last} updates, or name another metric in verdict.metric"
             )
         broken = [name for name in there if not math.isfinite(rows.columns[name][-1])]
-        return (last, f"{broken[0]} at the end is {rows.columns[broken[0]][-1]:g}") if broken == there and there else None
+        return (
+            (last, f"{broken[0]} at the end is {rows.columns[broken[0]][-1]:g}") if broken == there and there else None
+        )
 
     def _to_log(self, rows: Rows, diverged: tuple[int, str] | None, seconds: float) -> RunLog:
         steps = np.array(self.run.evaluation_steps, np.int32)

@@ -18,7 +18,9 @@ MAX_BYTES = 500_000_000
 RATE_TOLERANCE = 1e-3
 """Largest relative difference between a rate that a script says it used and that of its table; it may write four digits."""
 STEP = "step"
-_HEADER = "its first line must name the columns, separated by commas: step, then any of lr, train_loss, test_accuracy, ..."
+_HEADER = (
+    "its first line must name the columns, separated by commas: step, then any of lr, train_loss, test_accuracy, ..."
+)
 _STEPS = "step n means after n updates, so the first is 1"
 
 

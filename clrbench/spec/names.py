@@ -58,7 +58,8 @@ def _check_metric(value: object) -> str:
 def _check_own_metric(value: object) -> str:
     if not isinstance(value, str) or not OWN_METRIC.fullmatch(value) or value in NO_METRICS:
         raise ValueError(
-            "a name of at most 50 letters, digits and '_' that starts with a letter, and none of " + ", ".join(NO_METRICS)
+            "a name of at most 50 letters, digits and '_' that starts with a letter, and none of "
+            + ", ".join(NO_METRICS)
         )
     return value
 
@@ -157,7 +158,7 @@ OwnSeeds: TypeAlias = Annotated[_SeedList, BeforeValidator(partial(own_seed_list
 
 
 def _check_backends(value: object) -> object:
-    if value == "installed" or value == ("script",):
+    if value in ("installed", ("script",)):
         return value
     if not isinstance(value, list | tuple):
         raise ValueError(f"a list such as [torch, keras], or installed{nearest(value, ['installed'])}")

@@ -70,7 +70,9 @@ class Train(Part):
     """
 
     command: Annotated[str, Field(min_length=1, max_length=MAX_COMMAND)]
-    files: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=MAX_PATH)], ...], Field(max_length=MAX_FILES)] = ()
+    files: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=MAX_PATH)], ...], Field(max_length=MAX_FILES)
+    ] = ()
     steps_per_epoch: Annotated[Whole, Field(ge=1, le=MAX_STEPS_PER_EPOCH)]
     timeout: Timeout | None = None
 
@@ -91,7 +93,9 @@ class Train(Part):
                     f"in the folder CLRBENCH_RUN{nearest(name, ['seed'])}"
                 )
         if signs := sorted({word for word in words if word in {"|", "||", "&&", "&", ";", ">", ">>", "<"}}):
-            raise ValueError(f"{allowed}; no shell runs it, so {signs[0]} means nothing: put it into a script, sh train.sh")
+            raise ValueError(
+                f"{allowed}; no shell runs it, so {signs[0]} means nothing: put it into a script, sh train.sh"
+            )
         return command
 
     def words(self, seed: int) -> list[str]:

@@ -8,7 +8,7 @@ DEVICE = "own"
 """Whatever device the script takes."""
 
 
-def set_threads(num_threads: int) -> None:
+def set_threads(_num_threads: int) -> None:
     """Do nothing: the script is told its threads by OMP_NUM_THREADS."""
 
 
@@ -24,11 +24,11 @@ def versions() -> dict[str, str]:
     return {}
 
 
-def build(device: str) -> dict[str, str]:
+def build(_device: str) -> dict[str, str]:
     """Return nothing, likewise."""
     return {}
 
 
-def make_trainer(plan: TrainPlan, dataset: Dataset, device: str) -> Trainer:
+def make_trainer(_plan: TrainPlan, _dataset: Dataset, _device: str) -> Trainer:
     """Raise BackendError: a script has no step that could be called."""
     raise BackendError("a script (train) is run as a whole, so no step of it can be made alone; use clrbench compare")
