@@ -129,7 +129,8 @@ def collapse_remarks(arms: Sequence[ArmCollapse]) -> Iterator[str]:
 
 def unseen_collapse(arms: Sequence[ArmCollapse]) -> Iterator[str]:
     """Yield, once, how often arms may collapse without having been seen to."""
-    kept = [arm for arm in arms if not arm.collapsed]
+    # Of a script it is not known what a blind guess reaches, and so not what a collapse is.
+    kept = [arm for arm in arms if not arm.collapsed and math.isfinite(arm.blind_accuracy)]
     if kept:
         fewest = min(kept, key=lambda arm: arm.runs)
         which = "other run" if len(kept) < len(arms) else "run"
