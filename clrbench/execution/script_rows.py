@@ -17,6 +17,8 @@ MAX_BYTES = 500_000_000
 """Of metrics.csv; a longer one is taken for a mistake."""
 RATE_TOLERANCE = 1e-3
 """Largest relative difference between a rate that a script says it used and that of its table; it may write four digits."""
+FIRST_LOSSES = 10
+"""The largest of so many is what an untrained network may lose on a mini-batch."""
 STEP = "step"
 _HEADER = (
     "its first line must name the columns, separated by commas: step, then any of lr, train_loss, test_accuracy, ..."
@@ -60,7 +62,8 @@ class Rows:
     def diverged(self, factor: float) -> tuple[int, str] | None:
         """Return the step after which a run has diverged, and why; None where it has not.
 
-        It has where a loss is not finite, or one of training exceeds `factor` times the first one written.
+        It has where a loss is not finite, or one of training exceeds `factor` times the largest of the first ones; one alone may
+        be next to nothing by chance.
         """
         found = [_first_beyond(self, name, factor) for name in self.columns if name.rpartition("_")[2] == "loss"]
         return min((one for one in found if one is not None), default=None)
@@ -70,14 +73,20 @@ def _first_beyond(rows: Rows, name: str, factor: float) -> tuple[int, str] | Non
     values, there = rows.columns[name], rows.written[name]
     limit = math.inf
     finite = values[there & np.isfinite(values)]
-    if name == "train_loss" and len(finite) and finite[0] > 0:
-        limit = factor * float(finite[0])
+    if name == "train_loss" and len(finite):
+        limit = _limit(finite[:FIRST_LOSSES].tolist(), factor)
     beyond = np.flatnonzero(there & ~((values <= limit) & np.isfinite(values)))
     if not len(beyond):
         return None
     step, value = int(beyond[0]) + 1, float(values[beyond[0]])
-    what = f"past {limit:.4g}, {factor:g} times the first one" if math.isfinite(value) else "not finite"
+    what = f"past {limit:.4g}, {factor:g} times the largest of the first ones" if math.isfinite(value) else "not finite"
     return step, f"{name} after update {step} is {value:.4g}, {what}"
+
+
+def _limit(first: Sequence[float], factor: float) -> float:
+    """Return the loss beyond which a run has diverged, by its first losses; without a limit where they are not positive."""
+    largest = max(first, default=0.0)
+    return factor * largest if largest > 0 else math.inf
 
 
 def read_rows(path: Path, num_steps: int, *, resumed: bool) -> Rows:
@@ -180,7 +189,7 @@ class Follower:
 
     def __init__(self, path: Path, num_steps: int, factor: float) -> None:
         self._path, self._num_steps, self._factor = path, num_steps, factor
-        self._offset, self._names, self._first_loss = 0, list[str](), math.nan
+        self._offset, self._names, self._first = 0, list[str](), list[float]()
         self._file = 0
         self.last_step = 0
         self.is_over = False
@@ -215,7 +224,7 @@ class Follower:
             return  # whoever reads it whole says what is wrong
         self.last_step = max(self.last_step, min(step, self._num_steps))
         train_loss = losses.get("train_loss", math.nan)
-        if math.isnan(self._first_loss):
-            self._first_loss = train_loss
-        limit = self._factor * self._first_loss if self._first_loss > 0 else math.inf
+        if math.isfinite(train_loss) and len(self._first) < FIRST_LOSSES:
+            self._first.append(train_loss)
+        limit = _limit(self._first, self._factor)
         self.is_over |= step > self._num_steps or not all(map(math.isfinite, losses.values())) or train_loss > limit

@@ -172,7 +172,7 @@ def _joined(found: dict[str, list[str]], baseline: str, *, counting: bool) -> st
 def remarks(answer: BackendGlance, findings: Findings) -> Iterator[str]:
     """Yield what belongs to the answer on a backend beside its numbers: what is missing, left out, collapsed or at stake."""
     if "starts" in findings.tables:
-        yield from dict.fromkeys(map(words.start_words, read_rows(Start, findings.tables["starts"])))
+        yield from words.starts_words(read_rows(Start, findings.tables["starts"]))
     yield from look_remarks([one.evidence for one in answer.judged], findings)
     mixed = sum(one.contest.backend == answer.backend for one in findings.mixed_pairs)
     if mixed:

@@ -155,6 +155,14 @@ def _needed(evidence: Evidence) -> int:
     return needed(evidence.alpha, evidence.comparisons)
 
 
+def starts_words(found: Sequence[Start]) -> Iterator[str]:
+    """Yield how the runs of comparisons start, in one sentence where all of them start alike."""
+    if len(found) > 1 and all(one.pairing == "seen" and not one.same_for_all_seeds for one in found):
+        yield "Paired: seen (all arms start each seed at the same loss)."
+    else:
+        yield from dict.fromkeys(map(start_words, found))
+
+
 def start_words(start: Start) -> str:
     """Return how the runs of a comparison start, and what follows for the test."""
     versus = f"{start.candidate} and {start.baseline}"

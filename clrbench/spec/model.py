@@ -445,7 +445,7 @@ class RunSpec(_OfModelOrScript):
         seed: Decides its initial weights, batch order and dropout.
         evaluation_steps: Numbers of updates after which it is evaluated, ascending.
         divergence_factor: It has diverged once the loss of a mini-batch exceeds this many times ln(classes); of a script,
-            this many times the first loss that it writes.
+            this many times the largest of the first losses that it writes.
     """
 
     backend: names.BackendName

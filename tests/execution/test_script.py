@@ -15,7 +15,7 @@ import pytest
 
 from clrbench.errors import BackendError
 from clrbench.execution import script as module
-from clrbench.execution import script_process
+from clrbench.execution import script_process, script_rows
 from clrbench.execution.script import ScriptRun
 from clrbench.records import RunLog, Split
 from clrbench.spec import RunSpec
@@ -48,7 +48,9 @@ class Watching:
         return self.stops()
 
 
-def make_run(folder: Path, body: str, *, timeout: str = "60 s", needs: tuple[str, ...] = ("test_accuracy",)) -> ScriptRun:
+def make_run(
+    folder: Path, body: str, *, timeout: str = "60 s", needs: tuple[str, ...] = ("test_accuracy",)
+) -> ScriptRun:
     """Return a run of four updates whose shell script has this body."""
     (folder / "train.sh").write_text(body + "\n", encoding="utf-8")
     train = {"command": "sh train.sh {seed}", "steps_per_epoch": 2, "timeout": timeout}
@@ -141,23 +143,49 @@ class Fault(NamedTuple):
 FAULTS = (
     Fault("writes nothing", "echo hello", r"wrote no metrics\.csv into its run folder.*\n  \| hello"),
     Fault("prints nothing either", "true", "wrote no metrics.csv.*it printed nothing"),
-    Fault("writes elsewhere", f"cd /tmp; {WHOLE.replace('$CLRBENCH_RUN/metrics.csv', '/dev/null')}", "wrote no metrics.csv"),
+    Fault(
+        "writes elsewhere",
+        f"cd /tmp; {WHOLE.replace('$CLRBENCH_RUN/metrics.csv', '/dev/null')}",
+        "wrote no metrics.csv",
+    ),
     Fault("only a header", HEADER, "wrote no row into metrics.csv but its header"),
     Fault("an empty file", ": > $CLRBENCH_RUN/metrics.csv", "begins metrics.csv with ''; its first line must name"),
     Fault("no header", WHOLE, "begins metrics.csv with '1,0.5,0.01,0.9'"),
-    Fault("semicolons", "printf 'step;test_accuracy\\n4;1\\n' > $CLRBENCH_RUN/metrics.csv", "with 'step;test_accuracy'"),
-    Fault("no step", "printf 'test_accuracy\\n1\\n' > $CLRBENCH_RUN/metrics.csv", "its first line must name the columns"),
+    Fault(
+        "semicolons", "printf 'step;test_accuracy\\n4;1\\n' > $CLRBENCH_RUN/metrics.csv", "with 'step;test_accuracy'"
+    ),
+    Fault(
+        "no step", "printf 'test_accuracy\\n1\\n' > $CLRBENCH_RUN/metrics.csv", "its first line must name the columns"
+    ),
     Fault("a column twice", "printf 'step,a,a\\n4,1,2\\n' > $CLRBENCH_RUN/metrics.csv", "a column twice"),
     Fault("a reserved column", "printf 'step,seed\\n4,1\\n' > $CLRBENCH_RUN/metrics.csv", "the column 'seed'"),
-    Fault("words for numbers", f"{HEADER}; echo 4,low,0,1 >> $CLRBENCH_RUN/metrics.csv", "train_loss 'low', which is no number"),
+    Fault(
+        "words for numbers",
+        f"{HEADER}; echo 4,low,0,1 >> $CLRBENCH_RUN/metrics.csv",
+        "train_loss 'low', which is no number",
+    ),
     Fault("too many fields", f"{HEADER}; echo 4,1,2,3,4,5 >> $CLRBENCH_RUN/metrics.csv", "line 2 .* has 6 fields"),
-    Fault("step 0", f"{HEADER}; echo 0,1,1,1 >> $CLRBENCH_RUN/metrics.csv", "has the step 0; step n means after n updates"),
-    Fault("a step past the end", f"{HEADER}; {WHOLE}; echo 5,1,1,1 >> $CLRBENCH_RUN/metrics.csv", "the step 5;.*the last 4"),
+    Fault(
+        "step 0", f"{HEADER}; echo 0,1,1,1 >> $CLRBENCH_RUN/metrics.csv", "has the step 0; step n means after n updates"
+    ),
+    Fault(
+        "a step past the end",
+        f"{HEADER}; {WHOLE}; echo 5,1,1,1 >> $CLRBENCH_RUN/metrics.csv",
+        "the step 5;.*the last 4",
+    ),
     Fault("half a step", f"{HEADER}; echo 1.5,1,1,1 >> $CLRBENCH_RUN/metrics.csv", "has the step 1.5"),
     Fault("a step that is no number", f"{HEADER}; echo x,1,1,1 >> $CLRBENCH_RUN/metrics.csv", "has the step 'x'"),
-    Fault("a step twice", f"{HEADER}; {WHOLE}; echo 3,0.6,0,1 >> $CLRBENCH_RUN/metrics.csv", "train_loss of step 3 once more"),
+    Fault(
+        "a step twice",
+        f"{HEADER}; {WHOLE}; echo 3,0.6,0,1 >> $CLRBENCH_RUN/metrics.csv",
+        "train_loss of step 3 once more",
+    ),
     Fault("binary", "head -c 999 /dev/zero | tr '\\0' '\\377' > $CLRBENCH_RUN/metrics.csv", "not CSV in UTF-8"),
-    Fault("ends too soon", f"{HEADER}; echo 2,0.5,0.1,0.9 >> $CLRBENCH_RUN/metrics.csv", "no test_accuracy for step 4.*of step 2"),
+    Fault(
+        "ends too soon",
+        f"{HEADER}; echo 2,0.5,0.1,0.9 >> $CLRBENCH_RUN/metrics.csv",
+        "no test_accuracy for step 4.*of step 2",
+    ),
     Fault(
         "not the metric",
         "printf 'step,accuracy\\n4,1\\n' > $CLRBENCH_RUN/metrics.csv",
@@ -205,14 +233,17 @@ def test_the_last_twenty_lines_are_shown_and_control_codes_are_not(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("values", "step", "reason"),
+    ("values", "reason"),
     [
-        ("nan", 2, "train_loss after update 2 is nan, not finite"),
-        ("inf", 2, "train_loss after update 2 is inf, not finite"),
-        ("600", 2, "train_loss after update 2 is 600, past 500, 1000 times the first one"),
+        ("nan", "train_loss after update 2 is nan, not finite"),
+        ("inf", "train_loss after update 2 is inf, not finite"),
+        ("600", "train_loss after update 2 is 600, past 500, 1000 times the largest of the first ones"),
     ],
 )
-def test_a_loss_past_all_bounds_is_a_diverged_run(values: str, step: int, reason: str, tmp_path: Path) -> None:
+def test_a_loss_past_all_bounds_is_a_diverged_run(
+    values: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script_rows, "FIRST_LOSSES", 1)
     body = f"{HEADER}; echo 1,0.5,0.1,0.9 >> $CLRBENCH_RUN/metrics.csv; echo 2,{values},0.1,0.9 >> $CLRBENCH_RUN/metrics.csv"
     log = made(make_run(tmp_path, f"{body}; exit 1"))  # an error after that is no other news
     assert (log.status, log.reason) == ("diverged", reason)
@@ -234,7 +265,7 @@ def test_a_metric_of_the_verdict_that_is_nan_at_the_end_is_a_diverged_run(tmp_pa
 
 
 def test_a_million_rows_are_read_or_refused(tmp_path: Path) -> None:
-    rows = "awk 'BEGIN {print \"step,test_accuracy\"; for (i = 0; i < 1e6; i++) print i % 4 + 1 \",0.5\"}'"
+    rows = 'awk \'BEGIN {print "step,test_accuracy"; for (i = 0; i < 1e6; i++) print i % 4 + 1 ",0.5"}\''
     log = made(make_run(tmp_path, f"{rows} > $CLRBENCH_RUN/metrics.csv"))
     assert [one.accuracy for one in log.evaluations[Split.TEST]] == [0.5, 0.5]
 
@@ -273,7 +304,9 @@ def test_a_run_that_is_stopped_keeps_what_the_script_has_kept(tmp_path: Path, mo
 
 
 def test_a_run_that_is_stopped_without_files_of_its_own_starts_anew(tmp_path: Path) -> None:
-    body = f"{HEADER}; echo 1,0.9,1,1 >> $CLRBENCH_RUN/metrics.csv; [ -e again ] || sleep 60; {WHOLE.replace('1 2', '2')}"
+    body = (
+        f"{HEADER}; echo 1,0.9,1,1 >> $CLRBENCH_RUN/metrics.csv; [ -e again ] || sleep 60; {WHOLE.replace('1 2', '2')}"
+    )
     run, watching = make_run(tmp_path, body), Watching()
     watching.stops = lambda: watching.steps == 1
     assert run.make(watching) is None

@@ -16,4 +16,6 @@ def export_line(root: Path, spec: Spec, answer: Glance) -> str:
     """
     used = {one.backend: labelled_arm(spec, one.use.label) for one in answer.backends if one.use}
     backend, arm = ("torch", used["torch"]) if "torch" in used else next(iter(used.items()), ("torch", "NAME"))
-    return f"as code: clrbench export {shlex.quote(str(root))} --arm {arm} --to {'csv' if backend == SCRIPT else backend}"
+    return (
+        f"as code: clrbench export {shlex.quote(str(root))} --arm {arm} --to {'csv' if backend == SCRIPT else backend}"
+    )
