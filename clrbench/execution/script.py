@@ -31,6 +31,7 @@ MAX_LOG_BYTES = 200_000_000
 """What prints more is stopped."""
 KEPT_LOG_BYTES = 1_000_000
 """The end of what it printed is kept with a run."""
+_OR_ANOTHER = ", or name another metric in verdict.metric"
 _ADVICE = "free or unlock the place, or use another; finished runs are kept"
 
 
@@ -183,7 +184,7 @@ class ScriptRun:
             )
             raise RowsError(
                 f"wrote no {' or '.join(self.needs)} for step {last}, its last: {got}, and its last row is that of step "
-                f"{rows.last_step}; write it after {last} updates, or name another metric in verdict.metric"
+                f"{rows.last_step}; write it after {last} updates{_OR_ANOTHER if len(self.needs) == 1 else ''}"
             )
         broken = [name for name in there if not math.isfinite(rows.columns[name][-1])]
         return (

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from clrbench.errors import DataError, SpecError
+from clrbench.planning.tuning import AT_RATE
 from clrbench.records import Dataset, Split
-from clrbench.spec import Ramp, RunSpec, Spec
+from clrbench.spec import RunSpec, Spec
 from clrbench.spec.train import SCRIPT, Train
 
 SCRIPT_SUFFIXES = (".py", ".sh", ".R", ".jl", ".pl", ".rb", ".js")
@@ -71,16 +72,16 @@ def files_checksum(train: Train, folder: Path) -> str:
 def metrics_needed(spec: Spec, run: RunSpec) -> tuple[str, ...]:
     """Return the metrics of which a script must have written one at the end of a run; nothing is asked of other runs.
 
-    Those are that of the verdict, in the runs of arms; of the validation rows, in those that find rates; and those of training
-    in a sweep that nothing confirms.
+    Those are that of the verdict, in the runs of arms; of the validation rows, in those that find rates; of training, too, in
+    range tests that confirm nothing.
     """
     if spec.train is None:
         return ()
     if Split.TEST in run.evaluated_splits:
         return (spec.verdict.metric,)
     validated = ("validation_loss", "validation_accuracy")
-    only_swept = isinstance(run.schedule, Ramp) and not spec.range_test.confirm
-    return (*validated, "train_loss") if only_swept else validated
+    is_try = run.arm.partition(AT_RATE)[0] in spec.tuned_arms
+    return validated if is_try or spec.range_test.confirm else (*validated, "train_loss")
 
 
 def _digests(train: Train, folder: Path) -> Iterator[str]:

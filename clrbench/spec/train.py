@@ -105,8 +105,8 @@ class Train(Part):
     @property
     def known_by(self) -> str:
         """The command without the path of its interpreter, by which a run is known again on another machine."""
-        first, *others = shlex.split(self.command)
-        return shlex.join([Path(first).name if _is_program(first) else first, *others])
+        first = shlex.split(self.command)[0]
+        return self.command.replace(first, Path(first).name, 1) if _is_program(first) else self.command
 
     def named_files(self, folder: Path) -> list[str]:
         """Return the files of the command that lie in a folder, or below it, and those of `files`, each once."""
