@@ -33,7 +33,10 @@ def row(label, text):
 
 rows = [row(*line) for line in lines]
 train, test = rows[: len(rows) // 2], rows[len(rows) // 2 :]
-config = BertConfig(len(words) + 1, 32, 1, 2, 64, max_position_embeddings=8, num_labels=2, hidden_dropout_prob=0.0)
+sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+config = BertConfig(
+    vocab_size=len(words) + 1, max_position_embeddings=8, num_labels=2, hidden_dropout_prob=0.0, **sizes
+)
 model = BertForSequenceClassification(config)
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
 
@@ -47,7 +50,8 @@ class Log(TrainerCallback):
 
 
 arguments = TrainingArguments(
-    *(sys.argv[2],),
+    output_dir=sys.argv[2],
+    seed=int(sys.argv[1]),
     max_steps=run.num_steps,  # clrbench
     per_device_train_batch_size=16,
     logging_steps=1,
