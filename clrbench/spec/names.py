@@ -64,8 +64,11 @@ def _check_own_metric(value: object) -> str:
     return value
 
 
-_METRIC_SCHEMA = any_of({"enum": list(METRICS)}, {"type": "string", "pattern": rf"^{OWN_METRIC.pattern}$"})
-Metric: TypeAlias = Annotated[str, PlainValidator(_check_metric), _METRIC_SCHEMA]
+_METRIC_SCHEMAS: tuple[dict[str, object], ...] = (
+    {"enum": list(METRICS)},
+    {"type": "string", "pattern": rf"^{OWN_METRIC.pattern}$"},
+)
+Metric: TypeAlias = Annotated[str, PlainValidator(_check_metric), any_of(*_METRIC_SCHEMAS)]
 """One of `METRICS`, or a name that `metrics` of the same spec declares."""
 OwnMetric: TypeAlias = Annotated[
     str, PlainValidator(_check_own_metric), WithJsonSchema({"type": "string", "pattern": rf"^{OWN_METRIC.pattern}$"})
@@ -208,7 +211,10 @@ TargetList: TypeAlias = Annotated[
 ]
 MetricTargets: TypeAlias = Annotated[Auto | Annotated[TargetList, Tag(_GIVEN)], Discriminator(_is_auto)]
 TargetsByMetric: TypeAlias = Annotated[
-    dict[Metric, MetricTargets], AfterValidator(_check_fractions), BeforeValidator(_check_mapping)
+    dict[Metric, MetricTargets],
+    AfterValidator(_check_fractions),
+    BeforeValidator(_check_mapping),
+    Field(json_schema_extra={"propertyNames": {"anyOf": [*_METRIC_SCHEMAS]}}),
 ]
 Targets: TypeAlias = Annotated[Auto | Annotated[TargetsByMetric, Tag(_GIVEN)], Discriminator(_is_auto)]
 TRAIN_SECONDS: Literal["train_seconds"] = "train_seconds"

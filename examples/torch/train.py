@@ -44,9 +44,8 @@ def main():
             run.log(step, lr=optimizer.param_groups[0]["lr"], train_loss=loss.item())  # clrbench
             scheduler.step()
             if run.evaluate_at(step):
-                run.log(
-                    step, **evaluate(model, "validation", *validation), **evaluate(model, "test", *test)
-                )  # clrbench
+                scores = evaluate(model, "validation", *validation) | evaluate(model, "test", *test)
+                run.log(step, **scores)  # clrbench
             if step == run.num_steps:
                 break
 
