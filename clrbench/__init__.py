@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from clrbench.api.current_run import current_run as current_run
     from clrbench.api.experiment import compare as compare
     from clrbench.api.experiment import load as load
     from clrbench.api.judgement import judge as judge
@@ -11,11 +12,12 @@ if TYPE_CHECKING:
     from clrbench.range_test import suggest_bounds as suggest_bounds
 
 __version__ = "0.1.0"
-__all__ = ["RangeTest", "__version__", "compare", "judge", "load", "suggest_bounds"]
+__all__ = ["RangeTest", "__version__", "compare", "current_run", "judge", "load", "suggest_bounds"]
 
 _PLACES = {
     "RangeTest": "clrbench.api.range_test",
     "compare": "clrbench.api.experiment",
+    "current_run": "clrbench.api.current_run",
     "judge": "clrbench.api.judgement",
     "load": "clrbench.api.experiment",
     "suggest_bounds": "clrbench.range_test",

@@ -18,7 +18,10 @@ UNKNOWN_ROWS_MARGIN = 0.05
 
 @dataclass(frozen=True)
 class Floor:
-    """The accuracy of guessing on validation rows of these classes; without any, chance over `num_classes`."""
+    """The accuracy of guessing on validation rows of these classes; without any, chance over `num_classes`.
+
+    Where nobody knows how many classes there are, `num_classes` is 0, and so is the accuracy.
+    """
 
     class_counts: tuple[int, ...]
     num_classes: int
@@ -37,7 +40,7 @@ class Floor:
     @cached_property
     def accuracy(self) -> float:
         """Accuracy of guessing: the larger of chance and, where it is not balanced, the share of the largest class."""
-        chance = 1 / max(self.num_classes, 1)
+        chance = 1 / self.num_classes if self.num_classes else 0.0
         if self.balanced or not self.rows:
             return chance
         return max(chance, max(self.class_counts) / self.rows)

@@ -262,6 +262,8 @@ class RunLog:
         evaluation_steps: int32[num_evaluations], after how many updates it was evaluated.
         evaluations: Of each evaluated split, one a planned evaluation; nan after a divergence.
         test_hits: None where it diverged, or was not evaluated on test rows.
+        own: float64[num_evaluations] of each metric that only the script of a run knows, by name.
+        kept: Content of further files that a script left behind, by name.
     """
 
     steps: StepLog
@@ -271,6 +273,8 @@ class RunLog:
     reason: str | None
     timing: Timing
     test_hits: Hits | None = None
+    own: Mapping[str, DoubleArray] = field(default_factory=dict)
+    kept: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,7 +41,7 @@ def committed_findings(name: str) -> Findings:
     tables = {name: pd.read_csv(path, dtype=TEXTS) for name, path in paths.items() if path.is_file()}
     # What results that were made before these columns and tables came do not have.
     evidence = tables["evidence"].reindex(columns=EVIDENCE_COLUMNS)
-    nothing: dict[str, Any] = {**dict.fromkeys(TEXTS, ""), "num_missing_runs": 0, "looks": 1}
+    nothing: dict[str, Any] = {**dict.fromkeys(TEXTS, ""), "num_missing_runs": 0, "looks": 1, "paired": 1}
     tables["evidence"] = evidence.astype(dict.fromkeys(TEXTS, "object")).fillna(nothing)
     for table, columns in (("collapse", COLLAPSE_COLUMNS), ("one_class", ONE_CLASS_COLUMNS)):
         tables.setdefault(table, pd.DataFrame(columns=list(columns)))

@@ -104,6 +104,8 @@ def _arms(results: Results) -> Iterator[ArmCollapse]:
 
 
 def _is_blind(run: StoredRun) -> bool:
+    if not run.record.num_classes:  # nobody knows what a blind guess reaches
+        return False
     metric = "test_accuracy" if any(run.record.test_rows_by_class) else "validation_accuracy"
     return float(run.evaluations[metric].iloc[-1]) <= blind_accuracy(_rows_by_class(run))
 
@@ -111,4 +113,6 @@ def _is_blind(run: StoredRun) -> bool:
 def _rows_by_class(run: StoredRun) -> Sequence[float]:
     """Return how many test rows each class has; where there are none, validation rows, taken to be of all classes alike."""
     rows, num_classes = run.record.test_rows_by_class, run.record.num_classes
+    if not num_classes:
+        return []
     return rows if any(rows) else [run.provenance.rows.validation / num_classes] * num_classes

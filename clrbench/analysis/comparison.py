@@ -10,11 +10,14 @@ from clrbench.analysis import row_sample
 from clrbench.analysis.collapse import Collapsed, collapsed_pairs
 from clrbench.analysis.looks import left_out_seeds, risk_over_looks, said_verdict
 from clrbench.analysis.metrics import is_accuracy, of_arm
-from clrbench.analysis.pairs import Contest, differences_table, moved_epochs, paired_seeds, runs_by_key
+from clrbench.analysis.pairs import Contest, arm_values, differences_table, moved_epochs, paired_seeds, runs_by_key
+from clrbench.analysis.questions import Question
 from clrbench.analysis.results import LookedAt, Results, compared_metrics
+from clrbench.analysis.starts import is_paired, starts
+from clrbench.analysis.unpaired_contests import compared_samples, sample_word
 from clrbench.analysis.untuned import is_untuned
 from clrbench.records import DoubleArray
-from clrbench.spec import METRICS, Clock
+from clrbench.spec import Clock
 from clrbench.stats import (
     PairedComparison,
     compare_paired,
@@ -72,6 +75,7 @@ class Evidence:
         left_out_seeds: The seeds that were looked at before and are left out now, such as `3 8 9`.
         num_missing_runs: Number of runs of the whole experiment that are not finished.
         risk_over_looks: About the risk of a false "better" or "worse" over all looks so far.
+        paired: Whether the test is that of pairs; see `starts.is_paired`.
     """
 
     backend: str
@@ -99,6 +103,7 @@ class Evidence:
     left_out_seeds: str = ""
     num_missing_runs: int = 0
     risk_over_looks: float = np.nan
+    paired: bool = True
 
 
 EVIDENCE_COLUMNS = tuple(field.name for field in fields(Evidence))
@@ -107,22 +112,6 @@ EVIDENCE_COLUMNS = tuple(field.name for field in fields(Evidence))
 def read_rows(kind: type[R], table: pd.DataFrame) -> list[R]:
     """Return the rows of a table as records of a kind whose fields are its columns."""
     return [kind(**{str(name): value for name, value in row.items()}) for row in table.to_dict("records")]
-
-
-@dataclass(frozen=True)
-class Question:
-    """What a comparison is to answer.
-
-    Attributes:
-        alpha: Risk of a false "better" or "worse" in the whole family.
-        margin: Differences up to this size do not matter; None where none is given for this metric, or the rows cannot show it.
-        comparisons: How many comparisons share the risk.
-    """
-
-    alpha: float
-    margin: float | None
-    higher_is_better: bool
-    comparisons: int = 1
 
 
 def compared(differences: DoubleArray, question: Question) -> PairedComparison:
@@ -164,14 +153,17 @@ class Divergence:
     of_baseline: int
 
 
-def supported_verdict(word: str, metric: str, divergence: Divergence, collapsed: Collapsed) -> str:
+def supported_verdict(
+    word: str, metric: str, divergence: Divergence, collapsed: Collapsed, *, guesses_known: bool = True
+) -> str:
     """Return the verdict of the pairs that count, or `cannot tell` where it rests on what failed runs do not show.
 
     The pairs that a diverged run leaves without a loss are those in which its arm failed: without them no verdict is in its
     favour. Arms of which a run collapsed are not equivalent: what they come to depends on how often they collapse.
+    In accuracy a diverged run counts as a blind guess, where it is known what that reaches.
     """
     one_sided = {"better": divergence.of_candidate, "worse": divergence.of_baseline}
-    flattered = one_sided if not is_accuracy(metric) else {}
+    flattered = {} if is_accuracy(metric) and guesses_known else one_sided
     shows_nothing = {"equivalent": sum(collapsed), **flattered}
     return "cannot tell" if shows_nothing.get(word) else word
 
@@ -184,10 +176,9 @@ def comparison_table(results: Results) -> pd.DataFrame:
     """
     rows = []
     for test in results.once(_tests):
-        word = verdict_word(test.differences, test.adjusted_p_value, test.question, test.found)
-        contest = test.contest
+        word, contest = _word(results, test), test.contest
         diverged, collapsed = _divergence(results, contest), collapsed_pairs(results, contest)
-        supported = supported_verdict(word, test.metric, diverged, collapsed)
+        supported = supported_verdict(word, test.metric, diverged, collapsed, guesses_known=results.spec.train is None)
         left_out = left_out_seeds(results, contest)
         verdict = said_verdict(supported, left_out=left_out, num_missing_runs=results.num_missing_runs)
         rows.append({**test.contest._asdict(), "metric": test.metric, **asdict(test.found), "verdict": verdict})
@@ -205,7 +196,11 @@ def evidence_table(results: Results) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class _Test:
-    """One comparison: its differences, float64[pairs], what they show alone, and their p adjusted for the family."""
+    """One comparison: its differences, float64[pairs], what they show alone, and their p adjusted for the family.
+
+    Attributes:
+        samples: The values of candidate and baseline where these are no pairs; else None.
+    """
 
     contest: Contest
     metric: str
@@ -214,6 +209,16 @@ class _Test:
     differences: DoubleArray
     found: PairedComparison
     adjusted_p_value: float
+    samples: tuple[DoubleArray, DoubleArray] | None = None
+
+
+def _word(results: Results, test: _Test) -> str:
+    start = results.once(starts).get(test.contest)
+    if start is not None and start.same_for_all_seeds and np.ptp(test.differences) == 0:
+        return "cannot tell"  # one run a side, made again and again
+    if test.samples is not None:
+        return sample_word(*test.samples, test.adjusted_p_value, test.question)
+    return verdict_word(test.differences, test.adjusted_p_value, test.question, test.found)
 
 
 def _tests(results: Results) -> list[_Test]:
@@ -223,23 +228,30 @@ def _tests(results: Results) -> list[_Test]:
     by_test = dict(iter(table.groupby(["backend", "metric", "candidate", "baseline"])))
     tests = []
     for backend in results.backends:
-        for metric in (metric for metric in METRICS if metric in measured):
+        for metric in (metric for metric in results.metrics if metric in measured):
             question = _question(results, metric, backend)
             keys = [(backend, metric, *pair) for pair in results.comparisons]
             rows = [by_test.get(key, table.iloc[:0]) for key in keys]
             differences = [pairs["difference"].to_numpy(np.float64) for pairs in rows]
-            found = [compared(values, question) for values in differences]
+            contests = [Contest(backend, *pair) for pair in results.comparisons]
+            samples = [None if is_paired(results, one) else arm_values(results, metric, one) for one in contests]
+            found = [
+                compared(values, question) if two is None else compared_samples(*two, question)
+                for values, two in zip(differences, samples, strict=True)
+            ]
             p_values = np.array([one.p_value for one in found])
             adjusted = holm(p_values) if question.comparisons > 1 else p_values
-            for key, pairs, values, alone, p in zip(keys, rows, differences, found, adjusted, strict=True):
-                contest, seeds = Contest(backend, *key[2:]), tuple(map(int, pairs["seed"]))
-                tests.append(_Test(contest, metric, question, seeds, values, alone, float(p)))
+            for contest, pairs, values, alone, p, two in zip(
+                contests, rows, differences, found, adjusted, samples, strict=True
+            ):
+                seeds = tuple(map(int, pairs["seed"]))
+                tests.append(_Test(contest, metric, question, seeds, values, alone, float(p), two))
     return tests
 
 
 def _question(results: Results, metric: str, backend: str) -> Question:
     verdict = results.spec.verdict
-    higher_is_better = is_accuracy(metric)
+    higher_is_better = results.spec.higher_is_better(metric)
     if metric != verdict.metric:
         return Question(verdict.alpha, None, higher_is_better)
     margin = shown_margin(verdict.margin, _resolution(results, metric, backend))
@@ -287,7 +299,9 @@ def _evidence(results: Results, test: _Test) -> Evidence:
         comparisons=question.comparisons,
         adjusted_p_value=test.adjusted_p_value,
         sd_difference=sd,
-        detectable_difference=smallest_detectable_difference(sd, pairs, alpha=question.alpha / question.comparisons),
+        detectable_difference=smallest_detectable_difference(sd, pairs, alpha=question.alpha / question.comparisons)
+        if test.samples is None
+        else np.nan,
         rows=_rows(results, contest, test.metric),
         rows_ci_low=low,
         rows_ci_high=high,
@@ -301,6 +315,7 @@ def _evidence(results: Results, test: _Test) -> Evidence:
         left_out_seeds=" ".join(map(str, left_out_seeds(results, contest))),
         num_missing_runs=results.num_missing_runs,
         risk_over_looks=risk_over_looks(results.spec.verdict.alpha, index),
+        paired=test.samples is None,
     )
 
 

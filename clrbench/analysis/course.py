@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from clrbench.analysis.metrics import metrics_table
-from clrbench.planning.runs import RangeTestGroup
+from clrbench.analysis.script_outcome import script_outcome
+from clrbench.planning.runs import RangeTestGroup, split_sizes
 from clrbench.planning.trials import range_test_problem, trial_label, trial_run
 from clrbench.rates import Outcome, Problem, Rates, Request, Run, next_step
 from clrbench.rates.records import Stage
@@ -108,7 +109,9 @@ def follow(how: Circumstances, stored: Iterable[StoredRun], *, among: Iterable[R
 def circumstances(spec: Spec, group: RangeTestGroup, run: StoredRun) -> Circumstances:
     """Return the circumstances that a finished run of a range test was made in."""
     record = run.record
-    return Circumstances(spec, group, run.spec.backend, record.provenance.rows, record.validation_rows_by_class)
+    # How many rows a script has is not known, and not recorded; see `Train.sizes`.
+    rows = split_sizes(spec, spec.train.sizes) if spec.train is not None else record.provenance.rows
+    return Circumstances(spec, group, run.spec.backend, rows, record.validation_rows_by_class)
 
 
 def _comparable(run: RunSpec) -> RunSpec:
@@ -124,6 +127,8 @@ def _outcome(run: StoredRun, evaluation_steps: tuple[int, ...], *, balanced: boo
     Without validation rows, the mean of the mini-batches since the evaluation before stands for these.
     """
     run = run.evaluated_at(evaluation_steps)
+    if run.spec.train is not None:
+        return script_outcome(run)
     train_loss = run.steps["train_loss"].to_numpy(np.float64, copy=True)
     if run.has_diverged and len(train_loss) > 1:
         # Also where it was the last update that went past the limit.

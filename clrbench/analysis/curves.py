@@ -7,10 +7,9 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.metrics import of_arm
+from clrbench.analysis.metrics import metrics_in, of_arm
 from clrbench.analysis.results import Results, own_metrics
 from clrbench.records import DoubleArray
-from clrbench.spec import METRICS
 from clrbench.stats import mean_band
 
 
@@ -47,7 +46,7 @@ def bands_table(results: Results) -> pd.DataFrame:
     metrics = results.once(own_metrics)
     grids = [(*key, _grid(rows)) for key, rows in _by_arm(metrics, list(results.spec.arms))]
     tables = []
-    for metric in METRICS:
+    for metric in metrics_in(metrics):
         for backend, arm, grid in grids:
             values = grid.values[metric]
             mean, low, high = mean_band(values, axis=1)
@@ -64,7 +63,7 @@ def read_curves(metrics: pd.DataFrame, bands: pd.DataFrame, arms: Sequence[str])
     for (backend, arm), rows in _by_arm(metrics, arms):
         diverged = rows.loc[rows["status"] == "diverged", "seed"]
         grid = _grid(rows)
-        for metric in METRICS:
+        for metric in metrics_in(metrics):
             band = by_curve[metric, backend, arm]
             curve = ArmCurve(
                 backend=backend,
@@ -103,7 +102,7 @@ def _grid(rows: pd.DataFrame) -> _Grid:
     """Return the evaluations of an arm by epoch and seed, both ascending."""
     epochs, epoch = np.unique(rows["epoch"].to_numpy(np.float64), return_inverse=True)
     seeds, seed = np.unique(rows["seed"].to_numpy(), return_inverse=True)
-    values: dict[str, DoubleArray] = {metric: np.full((len(epochs), len(seeds)), np.nan) for metric in METRICS}
+    values: dict[str, DoubleArray] = {metric: np.full((len(epochs), len(seeds)), np.nan) for metric in metrics_in(rows)}
     for metric, table in values.items():
         found = rows[metric].to_numpy(np.float64)
         table[epoch, seed] = np.where(np.isfinite(found), found, np.nan)

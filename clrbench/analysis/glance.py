@@ -9,7 +9,7 @@ import pandas as pd
 
 from clrbench.analysis.collapse import ArmCollapse
 from clrbench.analysis.comparison import Comparison, Evidence, read_rows
-from clrbench.analysis.metrics import is_accuracy, of_arm
+from clrbench.analysis.metrics import of_arm
 from clrbench.analysis.tables import Findings
 from clrbench.planning.runs import range_test_group
 from clrbench.planning.tuning import labelled_arm
@@ -153,7 +153,7 @@ def glance(findings: Findings) -> Glance:
     rows = max((one.rows for one in evidence), default=0)
     if findings.provenances:
         sizes = findings.provenances[0].rows
-        rows = getattr(sizes, metric.partition("_")[0]) if not metric.startswith("train") else 0
+        rows = {"validation": sizes.validation, "test": sizes.test}.get(metric.partition("_")[0], 0)
     backends = dict.fromkeys(str(name) for name in findings.tables["summary"]["backend"])
     return Glance(
         spec=findings.spec,
@@ -212,7 +212,7 @@ def _standings(findings: Findings, backend: str, baseline: str, judged: Sequence
                 times=tuple(_times(tables["time_to_target"], backend, label)),
             )
         )
-    sign = -1.0 if is_accuracy(metric) else 1.0
+    sign = -1.0 if findings.spec.higher_is_better(metric) else 1.0
     return sorted(found, key=lambda one: math.inf if math.isnan(one.mean) else sign * one.mean)
 
 

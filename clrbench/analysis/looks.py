@@ -6,8 +6,10 @@ from dataclasses import replace
 from clrbench.analysis.pairs import Contest, differences_table, mixed_pairs, paired_seeds, runs_by_key
 from clrbench.analysis.results import LookedAt, Results
 from clrbench.files import checksum
+from clrbench.spec.train import SCRIPT
 from clrbench.stats import pairs_needed
 from clrbench.store import Look, ResultsFolder, RunKey
+from clrbench.unpaired import runs_needed
 
 RISK_OVER_LOOKS = 1.4
 """The risk of a false "better" or "worse" over several looks is at most about this many times alpha; simulated, note 0029."""
@@ -47,9 +49,15 @@ def with_look(earlier: tuple[Look, ...], look: Look) -> tuple[Look, ...]:
         return earlier
     others = tuple(one for one in earlier if one.backend == look.backend and one is not before)
     look = replace(look, index=1 + _num_counted(others, look))
-    if look.num_pairs < pairs_needed(look.alpha / look.index, max(1, len(look.comparisons))):
+    if look.num_pairs < _runs_to_decide(look):
         look = replace(look, status="free")
     return (*earlier, look) if before is None else tuple(look if one is before else one for one in earlier)
+
+
+def _runs_to_decide(look: Look) -> int:
+    """Return how many runs a side could have decided anything; those of a script may turn out to be no pairs."""
+    question = look.alpha / look.index, max(1, len(look.comparisons))
+    return min(pairs_needed(*question), runs_needed(*question)) if look.backend == SCRIPT else pairs_needed(*question)
 
 
 def left_out_seeds(results: Results, contest: Contest) -> list[int]:

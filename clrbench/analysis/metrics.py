@@ -5,9 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from clrbench.records import DoubleArray
+from clrbench.spec import METRICS
 from clrbench.store import RunKey, StoredRun
 from clrbench.store.run import TEST_COLUMNS
 
@@ -26,18 +28,29 @@ def is_accuracy(metric: str) -> bool:
 
 
 def diverged_value(metric: str, num_classes: int) -> float:
-    """Return the value that a diverged run counts as: that of a blind guess in accuracy, infinite in loss."""
-    return 1 / num_classes if is_accuracy(metric) else math.inf
+    """Return the value that a diverged run counts as: that of a blind guess in accuracy, infinite in all else.
+
+    Where nobody knows how many classes there are (0), an accuracy is -inf.
+    """
+    if is_accuracy(metric):
+        return 1 / num_classes if num_classes else -math.inf
+    return math.inf
 
 
-def metrics_table(experiment: str, runs: Sequence[StoredRun]) -> pd.DataFrame:
+def metrics_table(experiment: str, runs: Sequence[StoredRun], own: Sequence[str] = ()) -> pd.DataFrame:
     """Return all evaluations of all runs, with the means of the updates since the evaluation before.
 
     The evaluations of a run are next to each other, in their order.
+
+    Args:
+        experiment: Its name.
+        runs: The runs.
+        own: Metrics that only scripts know, which follow `METRIC_COLUMNS`; nan in runs that have none.
     """
+    all_columns = [*METRIC_COLUMNS, *own]
     if not runs:
-        return pd.DataFrame(columns=list(METRIC_COLUMNS))
-    parts = [_run_metrics(run) for run in runs]
+        return pd.DataFrame(columns=all_columns)
+    parts = [_run_metrics(run, own) for run in runs]
     sizes = [len(run.evaluations) for run in runs]
 
     def repeated(values: Iterable[T]) -> list[T]:
@@ -49,7 +62,7 @@ def metrics_table(experiment: str, runs: Sequence[StoredRun]) -> pd.DataFrame:
         **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
         "status": repeated(run.status for run in runs),
     }
-    return pd.DataFrame({name: columns[name] for name in METRIC_COLUMNS})
+    return pd.DataFrame({name: columns[name] for name in all_columns})
 
 
 def by_run(metrics: pd.DataFrame) -> Iterator[tuple[RunKey, slice]]:
@@ -59,6 +72,11 @@ def by_run(metrics: pd.DataFrame) -> Iterator[tuple[RunKey, slice]]:
     keys = metrics[RUN_KEYS].iloc[starts].itertuples(index=False, name=None)
     for key, start, stop in zip(keys, starts, [*starts[1:], len(run)], strict=True):
         yield RunKey(*key), slice(int(start), int(stop))
+
+
+def metrics_in(table: pd.DataFrame) -> tuple[str, ...]:
+    """Return the metrics that a table like metrics.csv holds, those that only scripts know last."""
+    return (*METRICS, *(str(name) for name in table if name not in METRIC_COLUMNS))
 
 
 def last_rows(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -71,14 +89,26 @@ def of_arm(table: pd.DataFrame, backend: str, arm: str) -> pd.DataFrame:
     return table[(table["backend"] == backend) & (table["arm"] == arm)]
 
 
-def _run_metrics(run: StoredRun) -> dict[str, DoubleArray]:
+def _run_metrics(run: StoredRun, own: Sequence[str]) -> dict[str, DoubleArray]:
     """Return the columns of one run that hold numbers, float64[evaluations]; `step` is int64, and `lr` float32."""
     ends = run.evaluations["step"].to_numpy()
     starts = np.concatenate([[0], ends[:-1]])
-    means = {
-        column: np.add.reduceat(run.steps[column].to_numpy(np.float64), starts) / (ends - starts)
-        for column in TRAIN_COLUMNS
-    }
+    means = {column: _means(run, column, starts, ends) for column in TRAIN_COLUMNS}
     lr = run.steps["lr"].to_numpy(np.float32)[ends - 1]
     measured = (*("epoch", "step"), *VALIDATION_COLUMNS, *TEST_COLUMNS)
-    return {**{name: run.evaluations[name].to_numpy() for name in measured}, "lr": lr, **means}
+    unknown = {name: np.full(len(ends), np.nan) for name in own if name not in run.evaluations}
+    known = (name for name in (*measured, *own) if name not in unknown)
+    return {**{name: run.evaluations[name].to_numpy() for name in known}, **unknown, "lr": lr, **means}
+
+
+def _means(run: StoredRun, column: str, starts: npt.NDArray[np.int_], ends: npt.NDArray[np.int_]) -> DoubleArray:
+    """Return the mean of each stretch, over the updates that a script has written a value for; nan where it has none."""
+    values = run.steps[column].to_numpy(np.float64)
+    if run.spec.train is None:
+        means: DoubleArray = np.add.reduceat(values, starts) / (ends - starts)
+        return means
+    known = np.isfinite(values)
+    counts = np.add.reduceat(known.astype(np.int64), starts)
+    sums = np.add.reduceat(np.where(known, values, 0.0), starts)
+    means = np.divide(sums, counts, out=np.full(len(starts), np.nan), where=counts > 0)
+    return means

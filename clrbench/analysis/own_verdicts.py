@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field, fields
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.comparison import Question, compared, verdict_word
+from clrbench.analysis.comparison import compared, verdict_word
 from clrbench.analysis.own_results import MAX_PAIRS, OwnResults, by_pair
+from clrbench.analysis.questions import Question
 from clrbench.errors import SpecError
 from clrbench.records import DoubleArray
 from clrbench.spec.messages import nearest

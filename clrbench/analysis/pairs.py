@@ -9,7 +9,8 @@ import pandas as pd
 from clrbench.analysis.metrics import RUN_KEYS, diverged_value, is_accuracy, of_arm
 from clrbench.analysis.results import Results, compared_metrics
 from clrbench.planning.runs import cycle_end_epochs
-from clrbench.spec import METRICS, Clock
+from clrbench.records import DoubleArray
+from clrbench.spec import Clock
 from clrbench.store import RunKey, StoredRun
 
 DIFFERENCE_COLUMNS = ("backend", "metric", "candidate", "baseline", "seed", "difference")
@@ -79,12 +80,13 @@ def moved_epochs(results: Results) -> dict[Contest, float]:
 def differences_table(results: Results) -> pd.DataFrame:
     """Return candidate - baseline, a row per backend, metric, candidate, baseline and seed.
 
-    A diverged run counts as a blind guess in accuracy; in loss its pair is left out. So is, in every metric, a pair whose
+    A diverged run counts as a blind guess in accuracy; in loss its pair is left out, and in all metrics of a script, of which
+    nobody knows what a blind guess reaches. So is, in every metric, a pair whose
     two runs were made with different versions of the framework.
     """
     moved, seeds = results.once(moved_epochs), results.once(paired_seeds)
     rows = []
-    for metric in METRICS:
+    for metric in results.metrics:
         values = {epoch: _values(results, metric, epoch) for epoch in {None, *moved.values()}}
         for contest in (Contest(backend, *pair) for pair in results.comparisons for backend in results.backends):
             found = values[moved.get(contest)]
@@ -93,6 +95,16 @@ def differences_table(results: Results) -> pd.DataFrame:
                 rows.append((contest.backend, metric, *contest[1:], seed, candidate - baseline))
     table = pd.DataFrame(rows, columns=list(DIFFERENCE_COLUMNS))
     return table.replace([np.inf, -np.inf], np.nan).dropna()
+
+
+def arm_values(results: Results, metric: str, contest: Contest) -> tuple[DoubleArray, DoubleArray]:
+    """Return the values of all runs of candidate and baseline where they are compared, without those that have none."""
+    values = _values(results, metric, results.once(moved_epochs).get(contest))
+    candidate, baseline = (
+        np.array([value for key, value in values.items() if key[:2] == (contest.backend, arm)], np.float64)
+        for arm in contest[1:]
+    )
+    return candidate[np.isfinite(candidate)], baseline[np.isfinite(baseline)]
 
 
 def _values(results: Results, metric: str, epoch: float | None) -> Mapping[RunKey, float]:

@@ -16,7 +16,8 @@ from clrbench.errors import ResultsError
 from clrbench.planning.advice import comparisons
 from clrbench.planning.runs import needed_range_tests
 from clrbench.planning.tuning import given_label
-from clrbench.spec import Schedule, Spec
+from clrbench.spec import METRICS, Schedule, Spec
+from clrbench.spec.names import own_metric_is_higher
 from clrbench.store import ResultsFolder, RunKey, StoredRun
 
 T = TypeVar("T")
@@ -90,6 +91,18 @@ class Results:
         return (*self.runs, *self.search.given_runs)
 
     @property
+    def metrics(self) -> tuple[str, ...]:
+        """Every metric of the tables: those of all runs, those that the spec declares, and what scripts call accuracy or loss."""
+        declared = self.spec.all_metrics
+        found = dict.fromkeys(name for run in self.compared_runs for name in run.own_metrics)
+        return (*declared, *(name for name in found if name not in declared and own_metric_is_higher(name) is not None))
+
+    @property
+    def own_metrics(self) -> tuple[str, ...]:
+        """Those among them that only scripts know."""
+        return tuple(name for name in self.metrics if name not in METRICS)
+
+    @property
     def comparisons(self) -> list[tuple[str, str]]:
         """Each candidate and its baseline."""
         return comparisons(self.spec)
@@ -119,12 +132,12 @@ class Results:
 
 def own_metrics(results: Results) -> pd.DataFrame:
     """Return metrics.csv: every evaluation of every run of the arms."""
-    return metrics_table(results.spec.name, results.runs)
+    return metrics_table(results.spec.name, results.runs, results.own_metrics)
 
 
 def given_metrics(results: Results) -> pd.DataFrame:
     """Return the evaluations of the tuned arms at the rates that they were given."""
-    return metrics_table(results.spec.name, results.search.given_runs)
+    return metrics_table(results.spec.name, results.search.given_runs, results.own_metrics)
 
 
 def compared_metrics(results: Results) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """The runs that tried rates for tuned arms -> their table, and the rates chosen."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -82,8 +84,8 @@ def search_table(spec: Spec, runs: Sequence[StoredRun]) -> pd.DataFrame:
 
 def scores(spec: Spec, tries: pd.DataFrame) -> dict[RateKey, dict[float, float]]:
     """Return the score of each rate tried, by backend and arm: the mean over its seeds."""
-    column = "validation_accuracy" if is_accuracy(spec.verdict.metric) else "validation_loss"
-    means = tries.groupby(["backend", "arm", "lr"], sort=False, as_index=False)[column].mean()
+    scored = tries.assign(score=_score(spec, tries))
+    means = scored.groupby(["backend", "arm", "lr"], sort=False, as_index=False)["score"].mean()
     found: dict[RateKey, dict[float, float]] = {}
     for backend, arm, rate, mean in means.itertuples(index=False, name=None):
         found.setdefault((backend, arm), {})[rate] = mean
@@ -93,6 +95,17 @@ def scores(spec: Spec, tries: pd.DataFrame) -> dict[RateKey, dict[float, float]]
 def best_rate(spec: Spec, by_rate: Mapping[float, float]) -> Choice:
     """Return the best of the rates of one arm by their scores."""
     return choose(by_rate, higher_is_better=is_accuracy(spec.verdict.metric))
+
+
+def _score(spec: Spec, tries: pd.DataFrame) -> pd.Series[float]:
+    """Return the score of every try: validation accuracy or loss, as the metric of the verdict is one or not.
+
+    Where a script writes only the other one, that stands for it, with its sign turned.
+    """
+    wanted = ("validation_accuracy", "validation_loss")
+    first, other = wanted if is_accuracy(spec.verdict.metric) else wanted[::-1]
+    turned = spec.train is not None and not np.isfinite(tries[first].to_numpy(np.float64)).any()
+    return -tries[other] if turned else tries[first]
 
 
 def _chosen_table(spec: Spec, tries: pd.DataFrame, bounds: BoundsTable) -> pd.DataFrame:

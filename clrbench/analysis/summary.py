@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clrbench.analysis.metrics import RUN_KEYS, last_rows
+from clrbench.analysis.metrics import RUN_KEYS, last_rows, metrics_in
 from clrbench.analysis.results import Results, given_metrics, own_metrics
-from clrbench.spec import METRICS, TRAIN_SECONDS
+from clrbench.spec import TRAIN_SECONDS
 from clrbench.store import StoredRun
 
 MAX_SCHEDULE_POINTS = 400
@@ -56,7 +56,7 @@ def published_table(results: Results) -> pd.DataFrame:
     ends = last_rows(results.once(own_metrics))
     seconds = [{**run.key._asdict(), TRAIN_SECONDS: run.timing.train_seconds} for run in results.runs]
     ends = ends.merge(pd.DataFrame(seconds, columns=[*RUN_KEYS, TRAIN_SECONDS]), on=RUN_KEYS)
-    ends = ends.assign(**ends[[*METRICS, TRAIN_SECONDS]].where(ends["status"] != "diverged"))
+    ends = ends.assign(**ends[[*results.metrics, TRAIN_SECONDS]].where(ends["status"] != "diverged"))
     rows = []
     for (backend, arm), runs in ends.groupby(["backend", "arm"], sort=False):
         for metric, value in results.spec.arms[str(arm)].published.items():
@@ -89,13 +89,13 @@ def thinned_steps(lr: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
 
 def _summarise(metrics: pd.DataFrame) -> pd.DataFrame:
     """Return mean, standard deviation and range of every metric at the end, over the runs that did not diverge."""
-    rows = []
+    rows, names = [], metrics_in(metrics)
     for (backend, arm), runs in last_rows(metrics).groupby(["backend", "arm"], sort=False):
         row: dict[str, object] = {"backend": backend, "arm": arm, "runs": len(runs)}
         row["diverged"] = int((runs["status"] == "diverged").sum())
-        for metric in METRICS:
+        for metric in names:
             values = runs.loc[runs["status"] != "diverged", metric].dropna()
             row |= {f"{metric}_{name}": values.agg(how) for name, how in _STATISTICS.items()}
         rows.append(row)
-    statistics = [f"{metric}_{name}" for metric in METRICS for name in _STATISTICS]
+    statistics = [f"{metric}_{name}" for metric in names for name in _STATISTICS]
     return pd.DataFrame(rows, columns=["backend", "arm", "runs", "diverged", *statistics])

@@ -16,6 +16,7 @@ from clrbench.analysis.looks import unasked_seeds
 from clrbench.analysis.one_class import one_class_table
 from clrbench.analysis.pairs import MixedPair, differences_table, mixed_pairs
 from clrbench.analysis.results import Results, own_metrics
+from clrbench.analysis.starts import starts_table
 from clrbench.analysis.summary import given_table, published_table, schedule_table, summary_table, timing_table
 from clrbench.analysis.targets import targets_table
 from clrbench.analysis.time_to_target import seconds_table, time_to_target_table
@@ -62,6 +63,7 @@ TABLES = (
         "The rates that the search chose for the tuned arms",
         lambda results: results.search.chosen if results.spec.tuned_arms else None,
     ),
+    Table("starts", "Whether the runs of each seed start alike, by the first loss of the script", starts_table),
     Table("timing", "Where the time of every run went, in seconds", timing_table),
     Table("costs", "What each arm costs in updates: its training, and what found its rates", costs_table),
     Table(

@@ -7,7 +7,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.metrics import by_run, diverged_value, is_accuracy, last_rows
+from clrbench.analysis.metrics import by_run, diverged_value, last_rows
 from clrbench.analysis.results import Results, compared_metrics
 from clrbench.records import DoubleArray
 from clrbench.spec import Metric
@@ -34,7 +34,11 @@ def target_values(results: Results) -> dict[str, dict[Metric, Sequence[float]]]:
     num_classes = results.runs[0].record.num_classes
     return {
         backend: {
-            metric: _auto_target(ends[ends["backend"] == backend], metric, num_classes) if target == "auto" else target
+            metric: _auto_target(
+                ends[ends["backend"] == backend], metric, num_classes, higher=spec.higher_is_better(metric)
+            )
+            if target == "auto"
+            else target
             for metric, target in spec.targets_by_metric.items()
         }
         for backend in results.backends
@@ -56,7 +60,12 @@ def compared_targets(results: Results) -> pd.DataFrame:
     columns = {str(name): metrics[name].to_numpy() for name in metrics}
     rows = [
         {"backend": run.backend, "arm": run.arm, "metric": metric, "target": target, "seed": run.seed}
-        | _crossings({name: columns[name][own] for name in (metric, "status", *UNITS)}, metric, target)
+        | _crossings(
+            {name: columns[name][own] for name in (metric, "status", *UNITS)},
+            metric,
+            target,
+            higher=results.spec.higher_is_better(metric),
+        )
         for run, own in by_run(metrics)
         for metric, values in targets[run.backend].items()
         for target in values
@@ -64,18 +73,18 @@ def compared_targets(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(TARGET_COLUMNS))
 
 
-def _auto_target(ends: pd.DataFrame, metric: Metric, num_classes: int) -> tuple[float, ...]:
+def _auto_target(ends: pd.DataFrame, metric: Metric, num_classes: int, *, higher: bool) -> tuple[float, ...]:
     values = ends[metric].mask(ends["status"] == "diverged", diverged_value(metric, num_classes))
     middle = float(values.median())
     if not math.isfinite(middle):
         return ()
-    easier = ROUND_FLOOR if is_accuracy(metric) else ROUND_CEILING
+    easier = ROUND_FLOOR if higher else ROUND_CEILING
     return (float(Context(prec=AUTO_DIGITS, rounding=easier).create_decimal(repr(middle))),)
 
 
-def _crossings(run: Mapping[str, DoubleArray], metric: str, target: float) -> dict[str, float]:
+def _crossings(run: Mapping[str, DoubleArray], metric: str, target: float, *, higher: bool) -> dict[str, float]:
     values = run[metric]
-    reached = values >= target if is_accuracy(metric) else values <= target
+    reached = values >= target if higher else values <= target
     stays = np.logical_and.accumulate(reached[::-1])[::-1] & (run["status"] != "diverged")
     found: dict[str, float] = {}
     for name, there in zip(KINDS, (reached, stays), strict=True):

@@ -7,7 +7,7 @@ from typing import cast
 from clrbench.backends.protocol import Backend
 from clrbench.errors import BackendError
 
-_PACKAGES = {"torch": ("torch",), "keras": ("keras", "tensorflow")}
+_PACKAGES: dict[str, tuple[str, ...]] = {"torch": ("torch",), "keras": ("keras", "tensorflow"), "script": ()}
 BACKENDS = tuple(_PACKAGES)
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from clrbench.answer import Answer
 from clrbench.commands.dry_run import ANY_BOUNDS
 from clrbench.commands.setup import Job
+from clrbench.errors import SpecError
 from clrbench.execution.executor import Resources
 from clrbench.execution.throughput import Measured, measure_pipelines
 from clrbench.planning.experiment import Experiment
@@ -25,7 +26,11 @@ def bench_pipelines(job: Job) -> Answer:
 
     The batches are those of the first arm and seed, or of the range test where the experiment has no arms.
     """
-    runner = job.runner(job.open())
+    experiment = job.open()
+    with experiment.locating():
+        if experiment.spec.train is not None:
+            raise SpecError("how fast a script reads its data is its own business", key=("train",))
+    runner = job.runner(experiment)
     tables = [_measure(job, run) for run in _benched_runs(runner.experiment)]
     table = pd.concat(tables, ignore_index=True)
     folder = runner.folder

@@ -50,8 +50,8 @@ class Cost:
         num_tries: Runs, among `num_runs`, that try rates of tuned arms, without the one rate that a search may add.
         range_test_steps: Updates, among `num_steps`, that all range tests together may make at most; of their runs only
             those of the plain sweep are counted.
-        minutes: None where it is not known: a network of the user's own of which no run is finished.
-        memory_gigabytes: Of all workers together, in 1e9 bytes.
+        minutes: None where it is not known: a script or a network of the user's own of which no run is finished.
+        memory_gigabytes: Of all workers together, in 1e9 bytes; None of a script.
         detectable_sds: The smallest difference that this many pairs show four times in five, in standard deviations of
             the paired differences; None where no difference can be shown.
     """
@@ -61,7 +61,7 @@ class Cost:
     num_steps: int
     range_test_steps: int
     minutes: float | None
-    memory_gigabytes: float
+    memory_gigabytes: float | None
     workers: int
     detectable_sds: float | None
 
@@ -83,20 +83,29 @@ def estimate(experiment: Experiment, options: Options, *, range_test_only: bool 
     workers = num_workers(options.workers, options.threads or 1, len(runs))
     more = [(run, times[group] - 1) for group, of_group in sweeps.items() for run in of_group]
     known = _known_paces(experiment)
-    times_each = [(run, 1.0) for run in runs] + more
-    seconds = [_seconds(experiment, run, known) for run, _ in times_each]
+    seconds = _total_seconds(experiment, [(run, 1.0) for run in runs] + more, known)
     range_test_steps = round(sum((factor + 1) * run.num_steps for run, factor in more))
-    starts = WORKER_START_SECONDS * len(experiment.backends)
+    scripted = spec.train is not None
+    starts = 0.0 if scripted else WORKER_START_SECONDS * len(experiment.backends)
     return Cost(
         num_runs=len(runs),
         num_tries=len(tries),
         num_steps=range_test_steps + sum(run.num_steps for run in runs) - sum(run.num_steps for run, _ in more),
         range_test_steps=range_test_steps,
-        minutes=_total_minutes(seconds, [factor for _, factor in times_each], workers, starts),
-        memory_gigabytes=workers * _bytes_by_worker(experiment, runs, known) / 1e9,
+        minutes=None if seconds is None else (seconds / workers + starts) / 60,
+        memory_gigabytes=None if scripted else workers * _bytes_by_worker(experiment, runs, known) / 1e9,
         workers=workers,
         detectable_sds=_detectable_sds(experiment),
     )
+
+
+def _seconds_a_step(experiment: Experiment) -> float | None:
+    """Return what an update of a script took, start and evaluations included, in the runs that are finished; None without any."""
+    folder = ResultsFolder(experiment.root)
+    places = [folder, folder.search(), folder.range_test(None)]
+    runs = [run for place in places if place.has_runs() for run in place.indexed_runs()]
+    steps = sum(run.updates_made for run in runs)
+    return sum(run.timing.train_seconds for run in runs) / steps if steps else None
 
 
 def dry_run_answer(experiment: Experiment, cost: Cost) -> Answer:
@@ -164,12 +173,20 @@ def _seconds(experiment: Experiment, run: RunSpec, known: Mapping[BackendName, K
     return arithmetic + run.num_steps * STEP_SECONDS[run.backend]
 
 
-def _total_minutes(seconds: list[float | None], factors: list[float], workers: int, starts: float) -> float | None:
-    """Return the minutes of all runs, each as many times as its factor; None where one is not known."""
-    known = [one for one in seconds if one is not None]
-    if len(known) < len(seconds):
-        return None
-    return (sum(factor * one for factor, one in zip(factors, known, strict=True)) / workers + starts) / 60
+def _total_seconds(
+    experiment: Experiment, work: Sequence[tuple[RunSpec, float]], known: Mapping[BackendName, KnownPace]
+) -> float | None:
+    """Return the seconds of all runs, each as many times as its factor; None where one is not known."""
+    if experiment.spec.train is not None:
+        a_step = _seconds_a_step(experiment)
+        return None if a_step is None else a_step * sum(factor * run.num_steps for run, factor in work)
+    total = 0.0
+    for run, factor in work:
+        seconds = _seconds(experiment, run, known)
+        if seconds is None:
+            return None
+        total += factor * seconds
+    return total
 
 
 def _bytes(experiment: Experiment, run: RunSpec, known: Mapping[BackendName, KnownPace]) -> float:
@@ -184,14 +201,18 @@ def _bytes(experiment: Experiment, run: RunSpec, known: Mapping[BackendName, Kno
 
 
 def _time_words(experiment: Experiment, cost: Cost) -> str:
-    memory = f"{cost.memory_gigabytes:.1f} GB of memory"
+    memory = "" if cost.memory_gigabytes is None else f"{cost.memory_gigabytes:.1f} GB of memory"
+    if cost.minutes is None and experiment.spec.train is not None:
+        return (
+            f"time not known with {cost.workers} workers: no run of the script is finished, and a dry run never runs it"
+        )
     if cost.minutes is None:
         return (
             f"how long it takes is not known before a first run of {experiment.spec.model.name}, which a dry run does not "
             f"build; {cost.workers} workers, at least {memory}"
         )
     known = ", going by the finished runs" if isinstance(experiment.spec.model, OwnModel) else ""
-    return f"about {_minutes(cost)} min with {cost.workers} workers{known}, {memory}"
+    return ", ".join(filter(None, [f"about {_minutes(cost)} min with {cost.workers} workers{known}", memory]))
 
 
 def _bytes_by_worker(experiment: Experiment, runs: Sequence[RunSpec], known: Mapping[BackendName, KnownPace]) -> float:

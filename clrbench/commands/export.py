@@ -20,6 +20,7 @@ from clrbench.report.export.script import CSV_ADVICE
 from clrbench.report.words import comparison_words, level_words, plain
 from clrbench.spec import BackendName, Clock, Ramp, Schedule, Spec
 from clrbench.spec.messages import nearest
+from clrbench.spec.train import SCRIPT
 from clrbench.store import ResultsFolder, StoredRun
 from clrbench.store.files import write_file
 
@@ -59,7 +60,7 @@ def export(path: Path, wanted: Wanted, out: Path | None, library: Library, displ
         "to": wanted.to,
         "num_steps": exported.clock.num_steps,
         "steps_per_epoch": exported.clock.steps_per_epoch,
-        "batch_size": exported.batch_size,
+        "batch_size": None if exported.backend == SCRIPT else exported.batch_size,
         "verdict": exported.verdict,
     }
     display.warn(CSV_ADVICE)

@@ -157,6 +157,8 @@ def _check_comparable(experiment: Experiment) -> None:
     experiment.check_has_arms()
     check_installed(BACKEND_NAMES, installed())
     with experiment.locating():
+        if experiment.spec.train is not None:
+            raise SpecError("a script has no second backend to be set beside", key=("train",))
         if not isinstance(model := experiment.spec.model, OwnModel) and model.settings().dropout > 0:
             raise SpecError(
                 "each framework draws dropout in its own way; set it to 0 for parity", key=("model", "dropout")

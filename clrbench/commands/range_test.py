@@ -65,7 +65,7 @@ def _make(runner: Runner, group: RangeTestGroup) -> RangeTest:
     experiment = runner.experiment
     with experiment.locating():
         rows = split_sizes(experiment.spec, experiment.sizes)
-    by_class = _validation_rows_by_class(runner)
+    by_class = () if experiment.spec.train is not None else _validation_rows_by_class(runner)
     courses: dict[BackendName, Course] = {}
     for backend, after in zip_longest(experiment.backends, experiment.backends[1:]):
         courses[backend] = _take(runner, Circumstances(experiment.spec, group, backend, rows, by_class), after)

@@ -7,6 +7,7 @@ from pathlib import Path
 from clrbench.backends import installed
 from clrbench.commands.data_summary import data_lines
 from clrbench.data import Library
+from clrbench.errors import SpecError
 from clrbench.execution.executor import OpenExecutor, open_executor
 from clrbench.execution.runner import Options, Runner
 from clrbench.execution.session import Pace
@@ -49,6 +50,15 @@ class Job:
         experiment, dataset = load_data(experiment, self.display.counting)
         before = experiment.warnings
         experiment, found = described(experiment)
+        if experiment.spec.train is not None and self.options.device != "auto":
+            raise SpecError(
+                f"--device: got {self.options.device}, but a script (train) takes its device itself; leave --device out"
+            )
+        if experiment.spec.train is not None and self.options.executor != "local":
+            raise SpecError(
+                f"--executor: got {self.options.executor}, but a script (train) runs on this machine; leave --executor out, "
+                "or share the runs among machines with --shard"
+            )
         validates = experiment.spec.data.validation.amount > 0
         for line in data_lines(found, validates=validates) if found else ():
             self.display.note(f"Data: {line}")

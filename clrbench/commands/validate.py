@@ -29,7 +29,13 @@ def validate(paths: Sequence[Path], library: Library, refuse: Callable[[str], No
             errors.append(err)
             continue
         validates = experiment.spec.data.validation.amount > 0
-        about = data_lines(found, validates=validates) if found else NOT_HERE
+        about: Sequence[str] = data_lines(found, validates=validates) if found else NOT_HERE
+        if (train := experiment.spec.train) is not None:
+            files = train.named_files(experiment.library.base or Path())
+            about = (
+                f"a script, which is not run here: {train.known_by}",
+                f"known by its files: {', '.join(files) or 'none'}",
+            )
         lines += [f"{path}: good", *(f"  {line}" for line in about)]
         lines += [f"{path}: warning: {warning}" for warning in experiment.warnings]
     if not errors:

@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import groupby
 from math import isfinite
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 
@@ -22,11 +23,12 @@ from clrbench.execution.provenance import Circumstances, changes
 from clrbench.execution.runner import step_work
 from clrbench.execution.task import Task, make_task
 from clrbench.planning.experiment import check_installed
+from clrbench.planning.script import check_files, check_program, stand_in
 from clrbench.progress import Display
 from clrbench.records import Dataset, Json
 from clrbench.report.console import WordTable, print_line, print_list, print_table, rendered
 from clrbench.report.words import counted
-from clrbench.spec import BACKEND_NAMES, OwnModel
+from clrbench.spec import BackendName, OwnModel
 from clrbench.spec.messages import nearest
 from clrbench.store import ResultsFolder, StoredRun
 
@@ -71,7 +73,7 @@ def verify(root: Path, wanted: Wanted, *, library: Library, display: Display, se
         for number, run in enumerate(chosen):
             folder = Path(place, str(number))
             folder.mkdir()
-            dataset = datasets[run.spec.data.dataset]
+            dataset = datasets[_data_name(run)]
             tasks.append(make_task(run.spec, dataset, _circumstances(run), library, folder, setup.pace))
         _make(tasks, display, setup)
         made = [run for task in tasks for run in ResultsFolder(task.root).indexed_runs()]
@@ -123,10 +125,10 @@ def _load_datasets(runs: Sequence[StoredRun], library: Library, display: Display
         "put the data that it was trained on back into its place, or say where it lies with --data, and verify again"
     )
     for run in runs:
-        name, wanted = run.spec.data.dataset, run.provenance.data_checksum
+        name, wanted = _data_name(run), run.provenance.data_checksum
         if name not in found:
             try:
-                found[name] = library.load(name, display.counting, run.spec.reading())
+                found[name] = _load_dataset(run, library, display)
             except SpecError as err:
                 raise DataError(f"{run.folder.name}: its data set is not here: {err}; {advice}") from err
         if found[name].checksum != wanted:
@@ -137,9 +139,23 @@ def _load_datasets(runs: Sequence[StoredRun], library: Library, display: Display
     return found
 
 
+def _data_name(run: StoredRun) -> str:
+    """Return what the data of a run is called: that in its spec, or the command of a script."""
+    return run.spec.data.dataset if run.spec.train is None else run.spec.train.command
+
+
+def _load_dataset(run: StoredRun, library: Library, display: Display) -> Dataset:
+    if run.spec.train is None:
+        return library.load(run.spec.data.dataset, display.counting, run.spec.reading())
+    folder = library.base or Path()
+    check_files(run.spec.train, folder)
+    check_program(run.spec.train, folder)
+    return stand_in(run.spec.train, folder)
+
+
 def _make(tasks: Sequence[Task], display: Display, setup: Setup) -> None:
     def workers_key(task: Task) -> tuple[int, int]:
-        return BACKEND_NAMES.index(task.run.backend), task.circumstances.threads
+        return get_args(BackendName).index(task.run.backend), task.circumstances.threads
 
     with display.showing("reruns", len(tasks), sum(step_work(task.run) * task.run.num_steps for task in tasks)):
         for _, group in groupby(sorted(tasks, key=workers_key), workers_key):

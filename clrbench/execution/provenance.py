@@ -8,7 +8,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 from clrbench import __version__, backends
 from clrbench.planning.plan import PROTOCOL
 from clrbench.records import Json, Provenance, SplitSizes, TrainPlan
+from clrbench.spec.train import SCRIPT
 
 VARIABLES = """
     ATEN_CPU_CAPABILITY CUBLAS_WORKSPACE_CONFIG DNNL_DEFAULT_FPMATH_MODE DNNL_MAX_CPU_ISA GLIBC_TUNABLES
@@ -58,6 +59,17 @@ class Circumstances:
 def describe(how: Circumstances, plan: TrainPlan) -> Provenance:
     """Return the provenance of a run that this process makes."""
     rows, scale = plan.rows, plan.standardisation
+    return replace(
+        describe_script(how),
+        build=backends.load(how.backend).build(how.device),
+        environment=variables(os.environ),
+        rows=SplitSizes(train=len(rows.train), validation=len(rows.validation), test=len(rows.test)),
+        standardisation=None if scale is None else {"mean": scale.mean.tolist(), "deviation": scale.deviation.tolist()},
+    )
+
+
+def describe_script(how: Circumstances) -> Provenance:
+    """Return the provenance of a run that a script makes: nothing of its environment, and no rows, which nobody counts."""
     return Provenance(
         versions=versions(how.backend),
         protocol=PROTOCOL,
@@ -67,20 +79,22 @@ def describe(how: Circumstances, plan: TrainPlan) -> Provenance:
         libc=" ".join(platform.libc_ver()).strip() or None,
         processor=processor(),
         logical_cpus=os.cpu_count(),
-        build=backends.load(how.backend).build(how.device),
-        environment=variables(os.environ),
+        build={},
+        environment={},
         git_commit=how.git_commit,
         device=how.device,
         threads=how.threads,
         executor=how.executor,
         data_checksum=how.data_checksum,
-        rows=SplitSizes(train=len(rows.train), validation=len(rows.validation), test=len(rows.test)),
-        standardisation=None if scale is None else {"mean": scale.mean.tolist(), "deviation": scale.deviation.tolist()},
+        rows=SplitSizes(train=0, validation=0, test=0),
+        standardisation=None,
     )
 
 
 def versions(backend: str) -> dict[str, str]:
     """Return the versions of clrbench, numpy and the packages of a backend, which the runs of a pair must share."""
+    if backend == SCRIPT:  # which uses numpy or not
+        return {"clrbench": __version__}
     return {"clrbench": __version__, "numpy": np.__version__, **backends.load(backend).versions()}
 
 

@@ -15,6 +15,7 @@ from clrbench.execution.task import Task, adopt, make_task
 from clrbench.execution.workers import EndWatch, KeptWorkers
 from clrbench.planning.experiment import Experiment
 from clrbench.planning.plan import PROTOCOL
+from clrbench.planning.script import metrics_needed
 from clrbench.progress import Display
 from clrbench.records import Dataset
 from clrbench.spec import BackendName, RunSpec, to_yaml, without_paths
@@ -171,7 +172,8 @@ class Runner:
             for run in runs:
                 task = make_task(run, self.dataset, how, self.experiment.library, folder.root, self.pace)
                 redo = self.options.redo and run not in made
-                tasks.append(replace(task, redo=redo, experiment=self.folder.root))
+                needs = metrics_needed(self.experiment.spec, run)
+                tasks.append(replace(task, redo=redo, experiment=self.folder.root, needs=needs))
             points = {task.run.arm: task.run.evaluation_steps for task in tasks}
             folder.add_runs(self._spec_text, backend, [task.run_id for task in tasks], points)
             pending = self._pending(folder, [task for task in tasks if task.run in mine])

@@ -11,13 +11,16 @@ from typing import Literal, Protocol, TypeAlias
 from clrbench import backends
 from clrbench.data import AS_IT_IS, Library, Reading
 from clrbench.errors import DataError
-from clrbench.execution.provenance import Circumstances, describe, processor, versions
+from clrbench.execution.provenance import Circumstances, describe, describe_script, processor, versions
+from clrbench.execution.script import ScriptRun
 from clrbench.execution.session import Pace, Session, Watcher
 from clrbench.hits import count_by_class
 from clrbench.parity import nudged
 from clrbench.planning.plan import make_plan, run_identity
+from clrbench.planning.script import files_checksum
 from clrbench.records import Checkpoint, Dataset, FloatArray, Json, RunLog, Timing
 from clrbench.spec import RunSpec
+from clrbench.spec.train import Train
 from clrbench.store import Checkpoints, ResultsFolder, RunRecord
 from clrbench.store.twins import HASH_DIGITS, RunFolders, checkpointed_runs, find_twin, run_folders
 
@@ -31,6 +34,7 @@ class Task:
         root: The results folder that it is stored in.
         redo: Whether to make it even if it is stored already.
         experiment: The folder of the experiment, where the same run may be stored under another name; None to look nowhere.
+        needs: Metrics of which a script must have written one at its last step; nothing to other runs.
     """
 
     run: RunSpec
@@ -41,6 +45,7 @@ class Task:
     pace: Pace
     redo: bool = False
     experiment: Path | None = None
+    needs: tuple[str, ...] = ()
 
     @property
     def run_id(self) -> str:
@@ -78,12 +83,20 @@ def execute(task: Task, watcher: Watcher, *, wait: bool) -> Outcome:
             return "there"
         if not checkpoints.paths():
             _take_checkpoint_over(task, checkpoints)
-        made = make(task, checkpoints, watcher)
-        if made is None:
+        if not _make_and_store(task, folder, checkpoints, watcher):
             return "stopped"
-        folder.write_run(*made)
         checkpoints.remove()
         return "made"
+
+
+def _make_and_store(task: Task, folder: ResultsFolder, checkpoints: Checkpoints, watcher: Watcher) -> bool:
+    """Return whether a run was made and stored, rather than stopped."""
+    if task.run.train is not None:
+        return _make_by_script(task, task.run.train, folder, watcher)
+    made = make(task, checkpoints, watcher)
+    if made is not None:
+        folder.write_run(*made)
+    return made is not None
 
 
 def is_stored(task: Task, folder: ResultsFolder) -> bool:
@@ -199,6 +212,33 @@ def make(
 
 def _load(task: Task) -> Dataset:
     return load_dataset(task.library, task.run.data.dataset, task.run.reading())
+
+
+def _make_by_script(task: Task, train: Train, folder: ResultsFolder, watcher: Watcher) -> bool:
+    """Return whether a run was made and stored where a script of the user's own trains, rather than stopped."""
+    spec_folder = task.library.base or Path()
+    if files_checksum(train, spec_folder) != task.circumstances.data_checksum:
+        raise DataError(
+            f"{task.run_id}: the files of the script have changed since the command was started; run it again once they are "
+            "as they should be"
+        )
+    place = folder.script_folder(task.run_id)
+    script = ScriptRun(task.run_id, task.run, train, spec_folder, place, task.needs)
+    log = script.make(watcher)
+    if log is None:
+        return False
+    record = RunRecord(
+        run_id=task.run_id,
+        identity=task.identity,
+        spec=task.run,
+        num_classes=0,
+        validation_rows_by_class=(),
+        test_rows_by_class=(),
+        provenance=describe_script(task.circumstances),
+    )
+    folder.write_run(record, log)
+    script.remove()
+    return True
 
 
 def belongs_to(task: Task) -> dict[str, Json]:

@@ -15,6 +15,7 @@ from clrbench.planning.advice import comparisons, warnings
 from clrbench.planning.data_advice import data_warnings
 from clrbench.planning.network import backends_of
 from clrbench.planning.runs import asked_range_tests, range_test_runs
+from clrbench.planning.script import check_files, check_program, stand_in
 from clrbench.records import Dataset
 from clrbench.spec import BACKEND_NAMES, BackendName, OwnModel, Spec, SpecFile, load_spec
 
@@ -65,6 +66,9 @@ def open_experiment(path: Path | None, out: Path, library: Library, *, installed
     file = load_spec(path or Path(str(files("clrbench") / "demo.yaml")))
     if library.base is None and path is not None:
         library = library.beside(spec_folder(path))
+    if file.spec.train is not None:
+        with file.locating():
+            check_files(file.spec.train, library.base or Path())
     return _fitted(file, out, library, _chosen_backends(file, library, installed))
 
 
@@ -94,6 +98,8 @@ def spec_folder(path: Path) -> Path:
 def load_data(experiment: Experiment, show: Show) -> tuple[Experiment, Dataset]:
     """Return the data set of an experiment, fetched or made first if need be, and the experiment fitted to it."""
     data, library = experiment.spec.data, experiment.library
+    if experiment.spec.train is not None:
+        return experiment, stand_in(experiment.spec.train, library.base or Path())
     with experiment.locating():
         dataset = library.load(data.dataset, show, experiment.spec.reading())
     if library.measure(data.dataset, experiment.spec.reading()) != experiment.sizes:
@@ -104,11 +110,17 @@ def load_data(experiment: Experiment, show: Show) -> tuple[Experiment, Dataset]:
 def described(experiment: Experiment, show: Show = in_silence) -> tuple[Experiment, Description | None]:
     """Return an experiment with warnings about its data, and what that is; None where it has yet to be fetched or made.
 
+    What a script trains on is not known either.
+
     Raises:
-        SpecError: If its labels, types or shapes are not allowed, or do not fit together.
+        SpecError: If its labels, types or shapes are not allowed, or do not fit together, or a script cannot be run.
         DataError: If it cannot be read.
     """
-    data = experiment.spec.data
+    data, train = experiment.spec.data, experiment.spec.train
+    if train is not None:
+        with experiment.locating():
+            check_program(train, experiment.library.base or Path())
+        return experiment, None
     with experiment.locating():
         found = experiment.library.describe(data.dataset, experiment.spec.reading(), show)
     if found is None:
@@ -128,15 +140,22 @@ def check_installed(wanted: Collection[str], installed: Collection[str]) -> None
 def _fitted(file: SpecFile, out: Path, library: Library, backends: tuple[BackendName, ...]) -> Experiment:
     """Return an experiment whose runs are known to fit its data."""
     with file.locating():
-        sizes = library.measure(file.spec.data.dataset, file.spec.reading())
-        # Only the shapes matter here: a model that does not fit the images is an error of the spec.
-        if not isinstance(file.spec.model, OwnModel):
-            build_layers(file.spec.model.settings(), sizes.image_shape, num_classes=2)
+        sizes = _sizes(file.spec, library)
         baseline = file.spec.baseline or next(iter(file.spec.arms), None)
         spec = file.spec.model_copy(update={"backends": backends, "baseline": baseline})
         found = warnings(spec, sizes, backends)
         _check_range_tests(spec, sizes)
     return Experiment(file, library, spec, sizes, backends, out / spec.name, found)
+
+
+def _sizes(spec: Spec, library: Library) -> DatasetSizes:
+    if spec.train is not None:
+        return spec.train.sizes
+    sizes = library.measure(spec.data.dataset, spec.reading())
+    # Only the shapes matter here: a model that does not fit the images is an error of the spec.
+    if not isinstance(spec.model, OwnModel):
+        build_layers(spec.model.settings(), sizes.image_shape, num_classes=2)
+    return sizes
 
 
 def _check_range_tests(spec: Spec, sizes: DatasetSizes) -> None:

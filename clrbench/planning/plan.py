@@ -88,19 +88,28 @@ def run_identity(run: RunSpec, dataset: Dataset, device: str, threads: int, fold
     Where the data set lies and how it is read is left out: its checksum stands for it. So is the file of a table of rates,
     which the spec holds itself, and so is the name of the arm. So are the evaluations, which change no number of the training:
     a run that was evaluated at more points than asked for serves as it is. Of a network of the user's own count its source, its
-    options and the version of its framework, which need no framework: its weights follow from them and the seed.
+    options and the version of its framework, which need no framework: its weights follow from them and the seed. Of a script,
+    the checksum of its files stands for all that it trains and trains on.
     """
     everything = {
         "protocol": PROTOCOL,
         "run": _deciding_keys(run),
         "data": dataset.checksum,
-        **_network_keys(run, dataset, folder),
+        **(_network_keys(run, dataset, folder) if run.train is None else {}),
         "device": device,
         "threads": threads,
         # Only where floats are scaled: everything else keeps the identity that it had before they were.
-        **({"scaled": True} if run.data.preprocessing == "scale" and _float_scale(run.data, dataset) else {}),
+        **({"scaled": True} if run.train is None and _is_scaled(run.data, dataset) else {}),
     }
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+
+
+def _weights_of(run: RunSpec, dataset: Dataset) -> str:
+    return _weights_digest(run.model, run.seed, dataset.image_shape, dataset.num_classes)
+
+
+def _is_scaled(data: Data, dataset: Dataset) -> bool:
+    return data.preprocessing == "scale" and bool(_float_scale(data, dataset))
 
 
 def different_trainings(runs: Iterable[RunSpec]) -> list[RunSpec]:
@@ -123,7 +132,7 @@ def _deciding_keys(run: RunSpec) -> dict[str, object]:
     )
     if isinstance(run.model, OwnModel):
         keys["model"]["function"] = run.model.name
-    return keys
+    return keys if run.train is None else {**keys, "train": run.train.known_by}
 
 
 @cache

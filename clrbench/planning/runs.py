@@ -133,6 +133,7 @@ def training_runs(
             evaluation_steps=_steps_at(points, clocks[name]),
             evaluated_splits=evaluated,
             divergence_factor=TRAINING_DIVERGENCE_FACTOR,
+            train=spec.train,
         )
         for backend in backends
         for seed in spec.seeds
@@ -161,6 +162,7 @@ def range_test_runs(
             evaluation_steps=evenly_spaced(clock.num_steps, RANGE_TEST_POINTS),
             evaluated_splits=("validation",) if splits.validation else (),
             divergence_factor=RANGE_TEST_DIVERGENCE_FACTOR,
+            train=spec.train,
         )
         for backend in backends
         for seed in spec.range_test.seeds

@@ -85,6 +85,7 @@ def trial_run(
         "evaluated_splits": ("validation",) if rows.validation else (),
         # A training at one rate may recover from a spike, as an arm may; a sweep has nothing more to tell after one.
         "divergence_factor": RANGE_TEST_DIVERGENCE_FACTOR if is_ramp else TRAINING_DIVERGENCE_FACTOR,
+        "train": spec.train,
     }
     return RunSpec.model_validate(content)
 

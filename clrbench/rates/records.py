@@ -29,7 +29,7 @@ class Problem:
 
     Attributes:
         class_counts: Validation rows of each class; empty where that is not known, or there are none.
-        num_classes: How many classes there are.
+        num_classes: How many classes there are; 0 where nobody knows.
         arm_steps: Updates of the trainings that the rates are for; None where none are planned.
         sweep_steps: Updates of one sweep.
         seeds: Of the sweeps, in this order.

@@ -101,7 +101,7 @@ def read(problem: Problem, runs: tuple[Run, ...], made: tuple[Outcome, ...]) -> 
         lr,
         validation_loss if loss_only else loss,
         None if loss_only else accuracy,
-        floor=problem.floor,
+        floor=problem.floor if problem.num_classes else None,
         seeds=[run.seed for run in runs],
     )
 

@@ -4,18 +4,23 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from clrbench.analysis.comparison import read_rows
 from clrbench.analysis.glance import BackendGlance, Glance, Judged, RateFound, TimeToTarget, Use
+from clrbench.analysis.starts import Start
 from clrbench.analysis.tables import Findings
 from clrbench.report import words
 from clrbench.report.console import KEPT_TOGETHER
 from clrbench.report.looks import look_remarks
 from clrbench.report.own_network import mixed_words
 from clrbench.report.values import Values
-from clrbench.spec import Length, Schedule
+from clrbench.spec import Length, Schedule, Spec
 
 NOTHING_TO_COMPARE = "There is nothing to compare: no two arms have a pair of finished runs."
 MAX_SENTENCE_WORDS = 25
 """A sentence that would have more counts arms in place of naming them."""
+
+MAX_COMMAND = 60
+"""Characters shown of a command."""
 
 SIGNS = {"better": "+", "worse": "-", "equivalent": "=", "no difference shown": "~", "cannot tell": "?"}
 """Stands before each verdict, so that it can be told without colour."""
@@ -41,22 +46,39 @@ _AFTER_ANOTHER = {
 
 
 def asked_line(answer: Glance) -> str:
-    """Return what was asked: model, data, rows, optimizer, batch, length and seeds."""
+    """Return what was asked: model, data, rows, optimizer, batch, length and seeds; of a script, its command."""
     spec = answer.spec
+    if spec.train is not None:
+        return (
+            f"{spec.name}: {scope_words(spec)}, {words.listed(list(dict.fromkeys(_durations(spec))))}, "
+            f"{words.counted(len(spec.seeds), 'seed')}; {measured_words(spec.verdict.metric, own=True)}"
+        )
     arms = [spec.resolved_arm(name) for name in spec.arms]
     optimizers, batches, lengths = (
         words.listed(list(dict.fromkeys(values)))
         for values in (
             [arm.optimizer.name for arm in arms],
             [str(arm.batch_size) for arm in arms],
-            [str(arm.duration) for arm in arms],
+            _durations(spec),
         )
     )
     rows = f", {answer.train_rows} rows" if answer.train_rows else ""
     return (
-        f"{spec.name}: {spec.model.name} on {Path(spec.data.dataset).name}{rows}, {optimizers}, batch {batches}, "
+        f"{spec.name}: {scope_words(spec)}{rows}, {optimizers}, batch {batches}, "
         f"{lengths}, {words.counted(len(spec.seeds), 'seed')}; {measured_words(spec.verdict.metric)}"
     )
+
+
+def scope_words(spec: Spec) -> str:
+    """Return what is trained on what, such as `mlp on mnist`; of a script, its command."""
+    if spec.train is None:
+        return f"{spec.model.name} on {Path(spec.data.dataset).name}"
+    known_by = spec.train.known_by
+    return known_by if len(known_by) <= MAX_COMMAND else f"{known_by[: MAX_COMMAND - 3]}..."
+
+
+def _durations(spec: Spec) -> list[str]:
+    return [str(spec.resolved_arm(name).duration) for name in spec.arms]
 
 
 def rate_lines(answer: Glance) -> Iterator[str]:
@@ -150,6 +172,8 @@ def _joined(found: dict[str, list[str]], baseline: str, *, counting: bool) -> st
 
 def remarks(answer: BackendGlance, findings: Findings) -> Iterator[str]:
     """Yield what belongs to the answer on a backend beside its numbers: what is missing, left out, collapsed or at stake."""
+    if "starts" in findings.tables:
+        yield from words.starts_words(read_rows(Start, findings.tables["starts"]))
     yield from look_remarks([one.evidence for one in answer.judged], findings)
     mixed = sum(one.contest.backend == answer.backend for one in findings.mixed_pairs)
     if mixed:
@@ -158,10 +182,11 @@ def remarks(answer: BackendGlance, findings: Findings) -> Iterator[str]:
         yield f"Finished runs with {words.seeds_words(seeds)} lie here that the spec does not ask for: put them back."
     yield from _withheld(answer, findings)
     yield from _moved(answer)
+    rule = words.divergence_rule(findings.spec.verdict.metric, own=findings.spec.train is not None)
     summaries = (findings.tables["summary"], findings.tables["given"])
     for divergence in (one for table in summaries for one in words.divergences(table)):
         if divergence.backend == answer.backend:
-            yield f"{divergence.clause}; {words.divergence_rule(findings.spec.verdict.metric)}."
+            yield f"{divergence.clause}; {rule}."
     for row in findings.tables["one_class"].itertuples(index=False, name=None):
         one = words.OneClass(*row)
         if one.backend == answer.backend:
@@ -235,10 +260,11 @@ def _rate(rate: float | None) -> str:
     return "not known" if rate is None else f"{rate:.3g}"
 
 
-def measured_words(metric: str) -> str:
+def measured_words(metric: str, *, own: bool = False) -> str:
     """Return what is measured and its unit, which stay on one line: `accuracy in %`."""
-    unit = Values.of(metric, 0).unit
-    return f"{metric.rpartition('_')[2]} in {unit}".replace(" ", KEPT_TOGETHER)
+    unit = Values.of(metric, 0, own=own).unit
+    measured = f"{metric.rpartition('_')[2]} in {unit}" if unit else words.plain(metric)
+    return measured.replace(" ", KEPT_TOGETHER)
 
 
 def gist(warning: str) -> str:

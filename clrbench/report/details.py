@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from clrbench.analysis.glance import Glance
 from clrbench.analysis.tables import Findings
 from clrbench.planning.advice import comparisons
 from clrbench.report import words
+from clrbench.report.answer import scope_words
 from clrbench.report.console import WordTable
 from clrbench.report.exploratory import CYCLE_HEADINGS, TARGET_HEADINGS, cycle_rows, target_rows
 from clrbench.report.own_network import varied_words
@@ -20,7 +20,7 @@ from clrbench.report.values import Values
 def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:
     """Return the tables behind an answer, those without rows left out."""
     metric = findings.spec.verdict.metric
-    values = Values.of(metric, answer.rows)
+    values = Values.of(metric, answer.rows, own=findings.spec.train is not None)
     level = words.level_words(findings.spec.verdict.alpha)
     tables = findings.tables
     found = [
@@ -44,7 +44,7 @@ def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:
             _evidence_rows(answer, values),
         ),
         WordTable(
-            f"{words.capitalised(metric)} at the end, {values.unit}",
+            ", ".join(filter(None, [f"{words.capitalised(metric)} at the end", values.unit])),
             ("backend", "arm", "runs", "diverged", "collapsed", "mean", "sd", "min", "max"),
             _end_rows(answer, findings, values),
         ),
@@ -75,9 +75,12 @@ def notes(answer: Glance, findings: Findings) -> Iterator[str]:
     """Yield how the numbers are to be read, a sentence each."""
     spec, metric = findings.spec, findings.spec.verdict.metric
     judged = [one for backend in answer.backends for one in backend.judged]
-    yield f"Scope: {spec.model.name} on {Path(spec.data.dataset).name}, this split and these settings."
-    yield varied_words(findings)
-    if judged:
+    if spec.train is None:
+        yield f"Scope: {scope_words(spec)}, this split and these settings."
+        yield varied_words(findings)
+    else:
+        yield f"Scope: {scope_words(spec)}, its data and settings; what the seeds vary is what the script makes of them."
+    if judged and any(one.evidence.paired for one in judged):
         yield "Intervals take paired differences to be symmetric about their mean, and hold for each comparison alone."
         yield "The detectable difference is the minimum detectable effect at 80 % power."
     family = max((one.evidence.comparisons for one in judged), default=1)

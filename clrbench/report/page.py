@@ -158,7 +158,7 @@ def _text_curves(findings: Findings) -> Iterator[TextCurve]:
             means.index,
             {str(arm): means[arm] for arm in means},
             x_axis=TextAxis("epoch"),
-            y_axis=TextAxis(metric_label(metric)),
+            y_axis=TextAxis(metric_label(metric, own=findings.spec.train is not None)),
             width=_CURVE_CHARACTERS,
             height=_CURVE_LINES,
         ).split("\n")

@@ -18,6 +18,7 @@ _SIGNED_COLUMNS = (
 )
 _METRIC_COLUMNS = ("mean", "sd", "min", "median", "max", "value", *_SIGNED_COLUMNS)
 _METRICS = ("accuracy", "loss")
+_STATISTICS = ("mean", "sd", "min", "max")
 _CROSSING_COLUMNS = ("first_", "sustained_")
 
 
@@ -52,9 +53,10 @@ class PageTable:
 
 def by_metric(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table that has columns for each metric with a row for each that was measured; any other table as it is."""
-    if not any(f"{metric}_mean" in table for metric in METRICS):
+    metrics = [str(name).removesuffix("_mean") for name in table if str(name).endswith("_mean")]
+    if not set(METRICS) & set(metrics) or "costs" in table:
         return table
-    of_metric = {metric: [str(name) for name in table if str(name).startswith(f"{metric}_")] for metric in METRICS}
+    of_metric = {metric: [name for name in map(str, table) if name in _statistics(metric)] for metric in metrics}
     shared = table.drop(columns=[name for names in of_metric.values() for name in names])
     parts = []
     for metric, names in of_metric.items():
@@ -63,6 +65,10 @@ def by_metric(table: pd.DataFrame) -> pd.DataFrame:
             parts.append(pd.concat([shared.assign(metric=metric), statistics], axis=1))
     rows = pd.concat(parts or [shared.assign(metric="")], ignore_index=True)
     return rows.set_index(["backend", "arm", "metric"]).reset_index()
+
+
+def _statistics(metric: str) -> list[str]:
+    return [f"{metric}_{name}" for name in _STATISTICS]
 
 
 def _cell(name: str, value: object, metric: str, *, signed: bool) -> str:

@@ -12,7 +12,7 @@ from clrbench.analysis.metrics import is_accuracy
 from clrbench.answer import PLAIN_COLUMNS
 from clrbench.records import Json
 from clrbench.report import words
-from clrbench.report.answer import NOTHING_TO_COMPARE, gist, measured_words, verdict_words
+from clrbench.report.answer import NOTHING_TO_COMPARE, gist, measured_words, scope_words, verdict_words
 from clrbench.report.console import WordTable, print_line, print_list, print_table, rendered
 from clrbench.report.standings import difference_words
 from clrbench.report.text import json_rows
@@ -75,7 +75,7 @@ class Side:
     def values(self) -> Values:
         """How the metric of the verdict is written."""
         rows = self.evidence["rows"].fillna(0)
-        return Values.of(self.spec.verdict.metric, int(rows.max()) if len(rows) else 0)
+        return Values.of(self.spec.verdict.metric, int(rows.max()) if len(rows) else 0, own=self.spec.train is not None)
 
     @property
     def heading(self) -> str:
@@ -84,9 +84,11 @@ class Side:
         arms = [spec.resolved_arm(name) for name in spec.arms]
         batches = " or ".join(dict.fromkeys(str(arm.batch_size) for arm in arms))
         durations = " or ".join(dict.fromkeys(str(arm.duration) for arm in arms))
+        own = spec.train is not None
         trained = f"{spec.model.name} on {spec.data.dataset}, batch {batches}, {durations}"
+        trained = f"{scope_words(spec)}, {durations}" if own else trained
         asked = f"{spec.name} ({self.folder}): {trained}, {words.counted(len(spec.seeds), 'seed')}"
-        return f"{asked}; {measured_words(spec.verdict.metric)}, {_margin_words(spec)}"
+        return f"{asked}; {measured_words(spec.verdict.metric, own=own)}, {_margin_words(spec)}"
 
 
 def read_side(root: Path) -> Side:
@@ -170,9 +172,10 @@ def _remarks(side: Side) -> Iterator[str]:
     if side.comparison.empty:
         yield NOTHING_TO_COMPARE
     metric = side.spec.verdict.metric
-    favour = "" if is_accuracy(metric) else ", which favours the arm"
+    own = side.spec.train is not None
+    favour = "" if is_accuracy(metric) and not own else ", which favours the arm"
     for divergence in words.divergences(side.summary):
-        yield f"{divergence.sentence}; {words.divergence_rule(metric)}{favour}."
+        yield f"{divergence.sentence}; {words.divergence_rule(metric, own=own)}{favour}."
 
 
 def _margin_words(spec: Spec) -> str:

@@ -63,7 +63,7 @@ class StandingsTable:
 
 def standings_table(answer: Glance, backend: BackendGlance) -> StandingsTable:
     """Return the arms of a backend in words."""
-    values = Values.of(answer.spec.verdict.metric, answer.rows)
+    values = Values.of(answer.spec.verdict.metric, answer.rows, own=answer.spec.train is not None)
     judged = [one.evidence for one in backend.standings if one.evidence]
     return StandingsTable(
         backend=backend.backend,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from clrbench.analysis.metrics import is_accuracy
-from clrbench.report.words import plain
+from clrbench.report.words import metric_unit, plain
 
 _LOSS_DECIMALS = 4
 _UNKNOWN_ROWS = 10_000
@@ -21,23 +21,30 @@ class Values:
 
     metric: str
     decimals: int
+    own: bool = False
 
     @classmethod
-    def of(cls, metric: str, rows: int) -> Self:
-        """Return how a metric is written that is measured on a number of rows; 0 where that is not known."""
+    def of(cls, metric: str, rows: int, *, own: bool = False) -> Self:
+        """Return how a metric is written.
+
+        Args:
+            metric: Its name.
+            rows: How many rows it is measured on; 0 where that is not known.
+            own: Whether it is that of a script, of which only an accuracy has a unit that is known.
+        """
         if not is_accuracy(metric):
-            return cls(metric, _LOSS_DECIMALS)
-        return cls(metric, max(0, math.ceil(math.log10((rows or _UNKNOWN_ROWS) / 100))))
+            return cls(metric, _LOSS_DECIMALS, own)
+        return cls(metric, max(0, math.ceil(math.log10((rows or _UNKNOWN_ROWS) / 100))), own)
 
     @property
     def unit(self) -> str:
-        """The unit of a value: percent, or nats."""
-        return "%" if is_accuracy(self.metric) else "nats"
+        """The unit of a value: percent, or nats; empty where it is not known."""
+        return "%" if is_accuracy(self.metric) else metric_unit(self.metric, own=self.own)
 
     @property
     def heading(self) -> str:
         """The metric with its unit, such as `test accuracy, %`."""
-        return f"{plain(self.metric)}, {self.unit}"
+        return ", ".join(filter(None, [plain(self.metric), self.unit]))
 
     def value(self, value: float) -> str:
         """Return a value without its unit, such as `95.12`; `-` where there is none."""
@@ -49,7 +56,9 @@ class Values:
 
     def target(self, value: float) -> str:
         """Return a target with its unit, such as `97 %`, in all its digits."""
-        return f"{100 * value:.10g} %" if is_accuracy(self.metric) else f"loss {value:g}"
+        if is_accuracy(self.metric):
+            return f"{100 * value:.10g} %"
+        return f"{'loss' if self.metric.endswith('loss') else plain(self.metric)} {value:g}"
 
     def _written(self, value: float, sign: str) -> str:
         if math.isnan(value):

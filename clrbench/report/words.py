@@ -11,7 +11,9 @@ from clrbench.analysis.collapse import ArmCollapse
 from clrbench.analysis.comparison import Comparison, Evidence
 from clrbench.analysis.metrics import is_accuracy
 from clrbench.analysis.pairs import Contest
+from clrbench.analysis.starts import Start
 from clrbench.stats import pairs_needed
+from clrbench.unpaired import runs_needed
 
 MAX_LISTED_SEEDS = 8
 
@@ -26,14 +28,17 @@ def capitalised(name: str) -> str:
     return plain(name).capitalize()
 
 
-def metric_unit(metric: str) -> str:
-    """Return the unit of a metric by its column name."""
-    return "fraction" if is_accuracy(metric) else "nats"
+def metric_unit(metric: str, *, own: bool = False) -> str:
+    """Return the unit of a metric by its column name; of all but accuracies it is not known where a script has its `own`."""
+    if is_accuracy(metric):
+        return "fraction"
+    return "" if own or not metric.endswith("loss") else "nats"
 
 
-def metric_label(metric: str) -> str:
+def metric_label(metric: str, *, own: bool = False) -> str:
     """Return the name of a metric with its unit, for an axis."""
-    return f"{plain(metric)} ({metric_unit(metric)})"
+    unit = metric_unit(metric, own=own)
+    return f"{plain(metric)} ({unit})" if unit else plain(metric)
 
 
 def counted(number: int, noun: str) -> str:
@@ -83,9 +88,9 @@ def listed_seeds(seeds: Sequence[int]) -> str:
     return f"between {first} and {last}" if len(seeds) > MAX_LISTED_SEEDS else ", ".join(map(str, seeds))
 
 
-def target_words(metric: str, target: float) -> str:
-    """Return a target as a condition, such as `test accuracy at least 0.97`."""
-    return f"{plain(metric)} at {'least' if is_accuracy(metric) else 'most'} {target:g}"
+def target_words(metric: str, target: float, *, higher: bool) -> str:
+    """Return a target as a condition, such as `test accuracy at least 0.97`; `higher` is whether more is better."""
+    return f"{plain(metric)} at {'least' if higher else 'most'} {target:g}"
 
 
 class ComparisonWords(NamedTuple):
@@ -124,7 +129,8 @@ def collapse_remarks(arms: Sequence[ArmCollapse]) -> Iterator[str]:
 
 def unseen_collapse(arms: Sequence[ArmCollapse]) -> Iterator[str]:
     """Yield, once, how often arms may collapse without having been seen to."""
-    kept = [arm for arm in arms if not arm.collapsed]
+    # Of a script it is not known what a blind guess reaches, and so not what a collapse is.
+    kept = [arm for arm in arms if not arm.collapsed and math.isfinite(arm.blind_accuracy)]
     if kept:
         fewest = min(kept, key=lambda arm: arm.runs)
         which = "other run" if len(kept) < len(arms) else "run"
@@ -135,13 +141,42 @@ def unseen_collapse(arms: Sequence[ArmCollapse]) -> Iterator[str]:
 
 
 def lacks_pairs(row: Comparison, evidence: Evidence) -> bool:
-    """Return whether a comparison has too few pairs to decide anything."""
-    return row.pairs < pairs_needed(evidence.alpha, evidence.comparisons)
+    """Return whether a comparison has too few pairs, or runs a side, to decide anything."""
+    return row.pairs < _needed(evidence)
 
 
 def pairs_needed_words(evidence: Evidence) -> str:
     """Return how many seeds a verdict takes."""
-    return f"A verdict would take at least {pairs_needed(evidence.alpha, evidence.comparisons)} seeds."
+    return f"A verdict would take at least {_needed(evidence)} seeds."
+
+
+def _needed(evidence: Evidence) -> int:
+    needed = pairs_needed if evidence.paired else runs_needed
+    return needed(evidence.alpha, evidence.comparisons)
+
+
+def starts_words(found: Sequence[Start]) -> Iterator[str]:
+    """Yield how the runs of comparisons start, in one sentence where all of them start alike."""
+    if len(found) > 1 and all(one.pairing == "seen" and not one.same_for_all_seeds for one in found):
+        yield "Paired: seen (all arms start each seed at the same loss)."
+    else:
+        yield from dict.fromkeys(map(start_words, found))
+
+
+def start_words(start: Start) -> str:
+    """Return how the runs of a comparison start, and what follows for the test."""
+    versus = f"{start.candidate} and {start.baseline}"
+    unused = (
+        " All seeds start at one and the same loss: does the script use its seed?" if start.same_for_all_seeds else ""
+    )
+    if start.pairing == "seen":
+        return f"Paired: seen ({versus} start each seed at the same loss).{unused}"
+    how = (
+        f"seed {start.seed} of {versus} starts at a loss of {start.candidate_loss:.6g} and of {start.baseline_loss:.6g}"
+    )
+    if start.pairing == "not seen":
+        how = f"the script writes no train_loss for step 1, so it is not seen whether {versus} start alike"
+    return f"Not paired: {how}; the test is the exact permutation test of two samples.{unused}"
 
 
 def pairs_left_out(row: Comparison, comparison: pd.DataFrame) -> int:
@@ -186,9 +221,12 @@ def divergences(summary: pd.DataFrame) -> Iterator[Divergence]:
             yield Divergence(row["backend"], row["arm"], row["runs"], row["diverged"])
 
 
-def divergence_rule(metric: str) -> str:
-    """Return what diverged runs count as in the difference of a metric, as a clause that follows `Divergence.sentence`."""
-    if is_accuracy(metric):
+def divergence_rule(metric: str, *, own: bool = False) -> str:
+    """Return what diverged runs count as in the difference of a metric, as a clause that follows `Divergence.sentence`.
+
+    What a blind guess reaches is not known where a script has metrics of its `own`.
+    """
+    if is_accuracy(metric) and not own:
         return "in accuracy they count as a blind guess"
     return "their pairs are left out of the difference"
 

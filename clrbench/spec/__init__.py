@@ -95,7 +95,8 @@ def without_paths(spec: Spec) -> Spec:
 def json_schema() -> dict[str, object]:
     """Return the JSON Schema of a spec, for editors that complete and check as one types."""
     schema = {key: _with_standard_bounds(part) for key, part in Spec.model_json_schema().items()}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "clrbench spec"}
+    ways = {"required": ["name"], "anyOf": [{"required": ["data", "model", "batch_size"]}, {"required": ["train"]}]}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, **ways, "title": "clrbench spec"}
 
 
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}

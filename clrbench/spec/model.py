@@ -1,22 +1,33 @@
 """The spec and a run as frozen pydantic models: every key, its type, its default, and what must hold between keys."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self, TypeAlias, cast
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_serializer,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from clrbench.data import Reading
 from clrbench.records import AdaptiveName, OptimizerSettings, UpdateRule
 from clrbench.spec import names
 from clrbench.spec.data import Data
 from clrbench.spec.messages import nearest
-from clrbench.spec.network import Model, OwnModel
+from clrbench.spec.network import Model, OwnModel, Unseen
 from clrbench.spec.part import Part, at_key, at_name
 from clrbench.spec.quantities import Duration, Flag, Fraction, Length, Name, Number, Span, Whole
 from clrbench.spec.rates import Rate
 from clrbench.spec.schedules import BaseCyclic, Ramp, Schedule
+from clrbench.spec.train import PLACES, SCRIPT, UNSEEN_DATA, Train, refuse_beside_train
 from clrbench.spec.tune import Tune, with_rates_moved
 
 NO_BASELINE = "none"
@@ -31,6 +42,28 @@ RESERVED_ARM_NAMES = ("runs", "plots", *_RANGE_TEST_FILES)
 
 DEFAULT_MARGIN = 0.001
 """Of an accuracy; see `Verdict.margin`."""
+
+
+_STAND_INS = {"data": UNSEEN_DATA, "model": Unseen(), "optimizer": {"name": "sgd"}, "batch_size": 1}
+
+
+class _OfModelOrScript(Part):
+    """A spec or a run: of a model, or of a script (`train`), which is written without what stands for model and data."""
+
+    @field_validator("model", mode="wrap", check_fields=False)
+    @classmethod
+    def _keep_unseen(cls, value: object, handler: ValidatorFunctionWrapHandler) -> object:
+        return value if isinstance(value, Unseen) else handler(value)
+
+    @field_serializer("model", mode="wrap", check_fields=False)
+    def _write_no_unseen(self, value: object, handler: SerializerFunctionWrapHandler) -> object:
+        return None if isinstance(value, Unseen) else handler(value)
+
+    @model_serializer(mode="wrap")
+    def _write_what_applies(self, handler: SerializerFunctionWrapHandler) -> dict[str, object]:
+        content: dict[str, object] = handler(self)
+        left_out = ("train", "metrics") if getattr(self, "train", None) is None else PLACES
+        return {key: value for key, value in content.items() if key not in left_out}
 
 
 class BaseOptimizer(Part):
@@ -114,8 +147,8 @@ class Verdict(Part):
     """The question fixed beforehand: one metric, one time, one margin, one risk.
 
     Attributes:
-        margin: Differences up to this size do not matter, in the unit of the metric; `DEFAULT_MARGIN` in an accuracy. A loss
-            has no default: None, and then no arms are called equivalent.
+        margin: Differences up to this size do not matter, in the unit of the metric; `DEFAULT_MARGIN` in an accuracy. Other
+            metrics have no default: None, and then no arms are called equivalent.
     """
 
     metric: names.Metric = "test_accuracy"
@@ -126,15 +159,19 @@ class Verdict(Part):
     @model_validator(mode="before")
     @classmethod
     def _fill_in_margin(cls, value: object) -> object:
-        if isinstance(value, dict) and "margin" not in value and value.get("metric") not in names.LOSSES:
+        if isinstance(value, dict) and "margin" not in value and _is_accuracy(value.get("metric", "test_accuracy")):
             return {**value, "margin": DEFAULT_MARGIN}
         return value
 
     @model_validator(mode="after")
     def _check_margin(self) -> Self:
-        if self.margin is None and self.metric not in names.LOSSES:
+        if self.margin is None and _is_accuracy(self.metric):
             raise at_key(("margin",), "a number of at least 0")
         return self
+
+
+def _is_accuracy(metric: object) -> bool:
+    return isinstance(metric, str) and names.own_metric_is_higher(metric) is True
 
 
 RANGE_TEST_SEEDS = 3
@@ -175,10 +212,16 @@ class RangeTest(Part):
         return Ramp(start_lr=start_lr, end_lr=end_lr, kind=self.ramp)
 
 
-class Spec(Part):
-    """A whole experiment."""
+class Spec(_OfModelOrScript):
+    """A whole experiment.
+
+    Attributes:
+        train: A script of the user's own, in place of `data`, `model`, `optimizer`, `batch_size` and `backends`.
+        metrics: Metrics of the script's own, and which way is better.
+    """
 
     name: Name
+    train: Train | None = None
     data: Data
     model: Model
     optimizer: Optimizer = Sgd(name="sgd")
@@ -188,9 +231,18 @@ class Spec(Part):
     backends: names.Backends = "installed"
     baseline: str | None = None
     arms: dict[Name, Arm] = Field(default={}, json_schema_extra={"additionalProperties": False})
+    metrics: dict[names.OwnMetric, names.Direction] = {}
     targets: names.Targets = {}
     verdict: Verdict = Verdict()
     range_test: RangeTest = Field(default_factory=dict, validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stand_for_script(cls, value: object) -> object:
+        if not isinstance(value, Mapping) or value.get("train") is None:
+            return value
+        refuse_beside_train(value)
+        return {**_STAND_INS, "backends": (SCRIPT,), **value}
 
     @field_validator("range_test", mode="before")
     @classmethod
@@ -203,6 +255,20 @@ class Spec(Part):
         with suppress(ValueError):
             seeds = names.own_seed_list(seeds, info.data.get("seeds", ()))
         return {**value, "seeds": seeds}
+
+    @model_validator(mode="after")
+    def _check_metrics(self) -> Self:
+        if self.metrics and self.train is None:
+            raise at_name(("metrics",), "no such key without train: it names what a script of one's own writes")
+        for name, direction in self.metrics.items():
+            known = names.own_metric_is_higher(name)
+            if known is not None and known != (direction == "higher"):
+                raise at_key(("metrics", name), f"{'higher' if known else 'lower'}, as its name says")
+        allowed = [*names.METRICS, *(name for name in self.metrics if name not in names.METRICS)]
+        for key, metric in self._used_metrics():
+            if metric not in allowed:
+                raise _unknown_metric(key, metric, allowed, can_declare=self.train is not None)
+        return self
 
     @model_validator(mode="after")
     def _check_between_keys(self) -> Self:
@@ -225,6 +291,15 @@ class Spec(Part):
             for name in self.tuned_arms:
                 raise at_key(("data", "validation"), f"validation rows, on which arm {name} is tuned")
         return self
+
+    @property
+    def all_metrics(self) -> tuple[names.Metric, ...]:
+        """Every metric that tables may hold: those of all runs, then those that `metrics` declares."""
+        return (*names.METRICS, *(name for name in self.metrics if name not in names.METRICS))
+
+    def higher_is_better(self, metric: names.Metric) -> bool:
+        """Return whether more of a metric is better: of an accuracy, or where `metrics` says so."""
+        return self.metrics.get(metric, "higher" if names.own_metric_is_higher(metric) else "lower") == "higher"
 
     @property
     def tuned_arms(self) -> list[str]:
@@ -291,6 +366,14 @@ class Spec(Part):
         )
 
 
+def _unknown_metric(
+    key: tuple[str, ...], metric: str, allowed: Sequence[str], *, can_declare: bool
+) -> PydanticCustomError:
+    advice = f"; or declare it: metrics: {{{metric}: higher}} (or lower)" if can_declare else ""
+    text = f"{', '.join(allowed)}{nearest(metric, allowed)}{advice}"
+    return at_name(key, text) if key[-1] == metric else at_key(key, text)
+
+
 @dataclass(frozen=True)
 class ResolvedArm:
     """An arm with every default filled in; `baseline` is None where it is compared with no other.
@@ -307,14 +390,15 @@ class ResolvedArm:
     baseline: str | None
 
 
-class RunSpec(Part):
+class RunSpec(_OfModelOrScript):
     """One run: every default filled in, every length in steps.
 
     Attributes:
         arm: Name of its arm; `range-test` in a range test.
         seed: Decides its initial weights, batch order and dropout.
         evaluation_steps: Numbers of updates after which it is evaluated, ascending.
-        divergence_factor: It has diverged once the loss of a mini-batch exceeds this many times ln(classes).
+        divergence_factor: It has diverged once the loss of a mini-batch exceeds this many times ln(classes); of a script,
+            this many times the largest of the first losses that it writes.
     """
 
     backend: names.BackendName
@@ -330,6 +414,14 @@ class RunSpec(Part):
     evaluation_steps: tuple[int, ...]
     evaluated_splits: tuple[Literal["validation", "test"], ...]
     divergence_factor: float
+    train: Train | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stand_for_script(cls, value: object) -> object:
+        if not isinstance(value, Mapping) or value.get("train") is None:
+            return value
+        return {**_STAND_INS, **value}
 
     def reading(self) -> Reading:
         """Return how the data set is to be read for the model."""

@@ -1,14 +1,24 @@
 """What a spec names or lists: data sets, backends, metrics, seeds."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Mapping
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias, TypeVar, get_args
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, PlainValidator, Tag, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 from clrbench import data
 from clrbench.own_code import is_reference
@@ -16,9 +26,10 @@ from clrbench.spec.messages import nearest
 from clrbench.spec.part import any_of, at_key, list_schema
 from clrbench.spec.quantities import Number, Whole, as_number
 
-BackendName: TypeAlias = Literal["torch", "keras"]
-BACKEND_NAMES: tuple[BackendName, ...] = get_args(BackendName)
-Metric: TypeAlias = Literal[
+BackendName: TypeAlias = Literal["torch", "keras", "script"]
+BACKEND_NAMES: tuple[BackendName, ...] = ("torch", "keras")
+"""Those that a spec may name; `script` is that of a training script of the user's own."""
+METRICS = (
     "test_accuracy",
     "test_balanced_accuracy",
     "test_loss",
@@ -26,9 +37,43 @@ Metric: TypeAlias = Literal[
     "validation_loss",
     "train_accuracy",
     "train_loss",
-]
-METRICS: tuple[Metric, ...] = get_args(Metric)
+)
 LOSSES = tuple(metric for metric in METRICS if metric.endswith("_loss"))
+NO_METRICS = ("step", "lr", "epoch", "seed", "arm", "backend", "status", "experiment")
+"""Columns of the tables of runs, which no metric may be called."""
+OWN_METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,49}")
+Direction: TypeAlias = Literal["higher", "lower"]
+
+
+def own_metric_is_higher(name: str) -> bool | None:
+    """Return whether more of a metric is better, as far as its name says: an accuracy, or a loss; None for others."""
+    return {"accuracy": True, "loss": False}.get(name.rpartition("_")[2])
+
+
+def _check_metric(value: object) -> str:
+    if not isinstance(value, str) or not OWN_METRIC.fullmatch(value):
+        raise ValueError(f"{', '.join(METRICS)}{nearest(value, METRICS)}")
+    return value
+
+
+def _check_own_metric(value: object) -> str:
+    if not isinstance(value, str) or not OWN_METRIC.fullmatch(value) or value in NO_METRICS:
+        raise ValueError(
+            "a name of at most 50 letters, digits and '_' that starts with a letter, and none of "
+            + ", ".join(NO_METRICS)
+        )
+    return value
+
+
+_METRIC_SCHEMAS: tuple[dict[str, object], ...] = (
+    {"enum": list(METRICS)},
+    {"type": "string", "pattern": rf"^{OWN_METRIC.pattern}$"},
+)
+Metric: TypeAlias = Annotated[str, PlainValidator(_check_metric), any_of(*_METRIC_SCHEMAS)]
+"""One of `METRICS`, or a name that `metrics` of the same spec declares."""
+OwnMetric: TypeAlias = Annotated[
+    str, PlainValidator(_check_own_metric), WithJsonSchema({"type": "string", "pattern": rf"^{OWN_METRIC.pattern}$"})
+]
 
 MAX_PATH = 1000
 """Characters of a path or a function; on macOS no path is longer than 1,024 bytes."""
@@ -117,7 +162,7 @@ OwnSeeds: TypeAlias = Annotated[_SeedList, BeforeValidator(partial(own_seed_list
 
 
 def _check_backends(value: object) -> object:
-    if value == "installed":
+    if value in ("installed", ("script",)):
         return value
     if not isinstance(value, list | tuple):
         raise ValueError(f"a list such as [torch, keras], or installed{nearest(value, ['installed'])}")
@@ -167,7 +212,10 @@ TargetList: TypeAlias = Annotated[
 ]
 MetricTargets: TypeAlias = Annotated[Auto | Annotated[TargetList, Tag(_GIVEN)], Discriminator(_is_auto)]
 TargetsByMetric: TypeAlias = Annotated[
-    dict[Metric, MetricTargets], AfterValidator(_check_fractions), BeforeValidator(_check_mapping)
+    dict[Metric, MetricTargets],
+    AfterValidator(_check_fractions),
+    BeforeValidator(_check_mapping),
+    Field(json_schema_extra={"propertyNames": {"anyOf": [*_METRIC_SCHEMAS]}}),
 ]
 Targets: TypeAlias = Annotated[Auto | Annotated[TargetsByMetric, Tag(_GIVEN)], Discriminator(_is_auto)]
 TRAIN_SECONDS: Literal["train_seconds"] = "train_seconds"

@@ -173,6 +173,12 @@ class Resnet8(BaseModelChoice):
     name: Literal["resnet8"]
 
 
+class Unseen(BaseModelChoice):
+    """Stands where a spec has its model: what a script trains is its own business."""
+
+    name: Literal["script"] = "script"
+
+
 BuiltIn: TypeAlias = Mlp | Cnn | Lenet5 | Resnet8
 
 

@@ -13,7 +13,7 @@ Unit: TypeAlias = Literal["epochs", "steps", "cycles"]
 
 MAX_AMOUNT = 1e8
 """Of epochs, steps, cycles or rows."""
-_MAX_TEXT = 100
+MAX_TEXT = 100
 """Matching a quantity takes time in the square of its length, or its cube."""
 
 
@@ -71,7 +71,7 @@ _SINGULAR = {"epoch": "epochs", "step": "steps", "cycle": "cycles", "row": "rows
 
 
 def _parse(value: object, units: tuple[str, ...], allowed: str) -> tuple[float, str]:
-    match = _QUANTITY.fullmatch(value) if isinstance(value, str) and len(value) <= _MAX_TEXT else None
+    match = _QUANTITY.fullmatch(value) if isinstance(value, str) and len(value) <= MAX_TEXT else None
     if match is None:
         raise ValueError(allowed)
     unit = _SINGULAR.get(match["unit"], match["unit"])

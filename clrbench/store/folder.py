@@ -138,6 +138,10 @@ class ResultsFolder:
         """Return the checkpoints of a run; see `Checkpoints` for the arguments."""
         return Checkpoints(self._path(".checkpoints"), run_id, belongs_to)
 
+    def script_folder(self, run_id: str) -> Path:
+        """Return where the script of a run works; the caller holds the lock of the run."""
+        return self._path(f".scripts/{run_id}")
+
     def has_checkpoint(self, run_id: str) -> bool:
         """Return whether a run has a checkpoint."""
         return any((self.root / ".checkpoints").glob(f"{run_id}.*.json"))

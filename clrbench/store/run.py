@@ -21,7 +21,11 @@ RUN_FILE = "run.json"
 STEPS_FILE = "steps.csv"
 EVALUATIONS_FILE = "evaluations.csv"
 TEST_HITS_FILE = "test_hits.npy"
-_DATA_FILES = (STEPS_FILE, EVALUATIONS_FILE, TEST_HITS_FILE)
+WRITTEN_FILE = "metrics.csv"
+"""What the script of a run wrote, as it did."""
+LOG_FILE = "train.log"
+"""What it printed, or the end of that."""
+_DATA_FILES = (STEPS_FILE, EVALUATIONS_FILE, TEST_HITS_FILE, WRITTEN_FILE, LOG_FILE)
 MAX_CACHED_RUNS = 20_000
 
 RUN_COLUMNS = ("step", "lr", "train_loss", "train_accuracy")
@@ -86,7 +90,8 @@ class StoredRun:
         record: What was known of it before it was made.
         reason: Why it diverged; None where it did not.
         steps: `RUN_COLUMNS`, a row for each planned update; nan after a divergence.
-        evaluations: `EVALUATION_COLUMNS`, a row for each planned evaluation; nan after a divergence.
+        evaluations: `EVALUATION_COLUMNS` and the metrics of a script's own, a row for each planned evaluation; nan after a
+            divergence.
         test_hits_by_class: How many test rows of each class are right at the end; None as for `test_hits`.
         packed_test_hits: `test_hits` as bits, which take an eighth of the memory; see `hits.pack`.
     """
@@ -128,6 +133,11 @@ class StoredRun:
         if self.packed_test_hits is None:
             return None
         return unpack(self.packed_test_hits, sum(self.record.test_rows_by_class))
+
+    @property
+    def own_metrics(self) -> tuple[str, ...]:
+        """The metrics that only the script of a run knows; none where it has none."""
+        return tuple(name for name in map(str, self.evaluations) if name not in EVALUATION_COLUMNS)
 
     @property
     def updates_made(self) -> int:
@@ -173,6 +183,7 @@ def run_files(record: RunRecord, log: RunLog) -> dict[str, bytes]:
     files = {
         STEPS_FILE: to_csv(_steps_table(log)),
         EVALUATIONS_FILE: to_csv(_evaluations_table(log, record.spec.steps_per_epoch)),
+        **log.kept,
     }
     if log.test_hits is not None:
         files[TEST_HITS_FILE] = _to_npy(pack(log.test_hits.rows))
@@ -230,6 +241,7 @@ def _from_json(folder: Path, content: dict[str, Any]) -> StoredRun:
     }
     spec, checksums = RunSpec.model_validate(content["spec"]), content[_FILES_KEY]
     rows, hits = tuple(content["test_rows_by_class"]), content["test_hits_by_class"]
+    of_script = spec.train is not None
     return StoredRun(
         folder=folder,
         record=RunRecord(
@@ -242,8 +254,10 @@ def _from_json(folder: Path, content: dict[str, Any]) -> StoredRun:
         status=content["status"],
         reason=content["reason"],
         timing=RunTiming(**content["timing"]),
-        steps=_read_table(folder / STEPS_FILE, RUN_COLUMNS, spec.num_steps, checksums),
-        evaluations=_read_table(folder / EVALUATIONS_FILE, EVALUATION_COLUMNS, len(spec.evaluation_steps), checksums),
+        steps=_read_table(folder / STEPS_FILE, RUN_COLUMNS, spec.num_steps, checksums, of_script=of_script),
+        evaluations=_read_table(
+            folder / EVALUATIONS_FILE, EVALUATION_COLUMNS, len(spec.evaluation_steps), checksums, of_script=of_script
+        ),
         test_hits_by_class=None if hits is None else tuple(hits),
         packed_test_hits=None if hits is None else _read_hits(folder / TEST_HITS_FILE, sum(rows), checksums),
     )
@@ -268,14 +282,22 @@ def _read_run(folder: Path, _stamps: tuple[Stamp, ...]) -> StoredRun:
         ) from err
 
 
-def _read_table(path: Path, columns: tuple[str, ...], num_rows: int, checksums: dict[str, str]) -> pd.DataFrame:
-    """Return a table of numbers from a CSV file; `step` is int64, all else float64."""
-    header, _, body = read_checked_file(path, checksums[path.name], _ADVICE).partition(b"\n")
+def _read_table(
+    path: Path, columns: tuple[str, ...], num_rows: int, checksums: dict[str, str], *, of_script: bool
+) -> pd.DataFrame:
+    """Return a table of numbers from a CSV file; `step` is int64, all else float64.
+
+    That of a script may have other columns, too, and empty fields.
+    """
+    content = read_checked_file(path, checksums[path.name], _ADVICE)
+    header, _, body = content.partition(b"\n")
     names = header.decode().split(",")
     if missing := [name for name in columns if name not in names]:
         raise ValueError(f"{path.name} has no column {', '.join(missing)}")
     if (found := body.count(b"\n")) != num_rows:
         raise ResultsError(f"{path}: got {found} rows, expected {num_rows}; {_ADVICE}")
+    if of_script:
+        return pd.read_csv(io.BytesIO(content))
     # A run has few rows: pandas would take longer to begin than to read them.
     values = np.loadtxt(io.BytesIO(body), delimiter=",", ndmin=2)
     table = {name: values[:, names.index(name)] for name in columns}
@@ -314,4 +336,4 @@ def _evaluations_table(log: RunLog, steps_per_epoch: int) -> pd.DataFrame:
         table[f"{split}_loss"] = np.array([evaluation.loss for evaluation in found])
         table[f"{split}_accuracy"] = np.array([evaluation.accuracy for evaluation in found])
         table[f"{split}_balanced_accuracy"] = np.array([evaluation.balanced_accuracy for evaluation in found])
-    return pd.DataFrame(table, columns=list(EVALUATION_COLUMNS))
+    return pd.DataFrame({**table, **log.own}, columns=[*EVALUATION_COLUMNS, *log.own])

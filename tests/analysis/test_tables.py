@@ -25,7 +25,7 @@ def both_arms(clr: float = 0.8, **changes: Any) -> list[StoredRun]:
 def test_the_tables_of_an_experiment_without_anything_to_find() -> None:
     names = [table.name for table in TABLES]
     findings = analyse(results_of(both_arms()))
-    assert list(findings.tables) == [name for name in names if name not in {"search", "chosen", "cost_curve"}]
+    assert list(findings.tables) == [name for name in names if name not in {"search", "chosen", "starts", "cost_curve"}]
     assert len(set(names)) == len(names)
     assert all(table.caption[0].isupper() and not table.caption.endswith(".") for table in TABLES)
 

@@ -9,6 +9,7 @@ import numpy as np
 from clrbench import __version__
 from clrbench.report.export.formulas import python_source
 from clrbench.spec import BackendName, BaseCyclic, Clock, Length, Optimizer, Schedule
+from clrbench.spec.train import SCRIPT
 
 Format: TypeAlias = Literal["torch", "keras", "csv"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -70,6 +71,7 @@ def _header(exported: Exported, to: Format) -> str:
     optimizer = ", ".join(
         [exported.optimizer.name, *(f"{key} {value}" for key, value in settings.items() if key != "name")]
     )
+    by_script = exported.backend == SCRIPT
     plain = exported.schedule.model_dump(mode="json", exclude_none=True, exclude={"rates"})
     schedule = ", ".join(f"{key} {value}" for key, value in plain.items() if key != "name")
     lines = [
@@ -77,8 +79,8 @@ def _header(exported: Exported, to: Format) -> str:
         "",
         f"Verdict: {exported.verdict}",
         f"Schedule: {exported.schedule.name}: {schedule}; the rates of {exported.backend}",
-        f"Trained with: batch size {exported.batch_size}, {exported.clock.steps_per_epoch} steps an epoch, "
-        f"{exported.clock.num_steps} steps ({exported.duration}), {optimizer}",
+        f"Trained with: {'' if by_script else f'batch size {exported.batch_size}, '}{exported.clock.steps_per_epoch} steps an "
+        f"epoch, {exported.clock.num_steps} steps ({exported.duration}){'' if by_script else f', {optimizer}'}",
         "",
         ADVICE,
         "",

@@ -38,7 +38,7 @@ def draw_cost(findings: Findings) -> Figure | None:
         axes.set_xlabel("updates, search included")
         axes.set_xlim(0, here["total_step"].max() * 1.02)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    panels[0].set_ylabel(metric_label(metric))
+    panels[0].set_ylabel(metric_label(metric, own=findings.spec.train is not None))
     if not is_accuracy(metric) and style.decades(curve["mean"]) > 1:
         style.log_scale(panels[0], "y", style.decades(curve["mean"]))
     style.write_legend(figure, [arm_handle(arm, arms, arm) for arm in arms if (curve["arm"] == arm).any()])

@@ -13,6 +13,7 @@ from clrbench.analysis.metrics import is_accuracy
 from clrbench.records import DoubleArray
 from clrbench.report.figures import style
 from clrbench.report.words import divergence_caption, divergences, listed_seeds
+from clrbench.spec.names import own_metric_is_higher
 
 MAX_FAINT_LINES = 50
 """Runs of an arm that are drawn one by one; of more the picture shows no more, and grows."""
@@ -80,6 +81,8 @@ def scale_values(axes: Axes, curves: Sequence[ArmCurve], metric: str, published:
     quarter of that of a loss, so that the first epochs do not flatten the rest. Published values stay in sight. Returns
     what to say about values outside the axis, if any.
     """
+    if own_metric_is_higher(metric) is None:  # nobody knows its range
+        return ""
     is_loss = not is_accuracy(metric)
     values = np.concatenate([curve.values.ravel() for curve in curves])
     log = is_loss and style.decades(values) > _LOG_LOSS_DECADES
@@ -105,7 +108,7 @@ def scale_values(axes: Axes, curves: Sequence[ArmCurve], metric: str, published:
     if log:
         style.log_scale(axes, "y", high - low)
         low, high = 10.0**low, 10.0**high
-    axes.set_ylim(max(low, 0.0), high)
+    axes.set_ylim(low if (values < 0).any() else max(low, 0.0), high)
     outside = int(((values < low) | (values > high)).sum())
     edge = f"above {high:.3g}" if is_loss else f"below {low:.3g}"
     return f"not shown: {outside} of {np.isfinite(values).sum()} values, {edge}" if outside else ""

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from clrbench.analysis.comparison import Comparison, read_rows
-from clrbench.analysis.metrics import is_accuracy
 from clrbench.analysis.tables import Findings
 from clrbench.records import DoubleArray
 from clrbench.report import words
@@ -102,10 +101,12 @@ def draw_differences(findings: Findings) -> Figure | None:
             _draw_arrows(axes, y, row)
     _label_rows(axes, primary.rows)
     axes.xaxis.set_major_locator(MaxNLocator(6))
-    better = "above" if is_accuracy(metric) else "below"
-    difference = f"{words.plain(metric)}: candidate - baseline ({words.metric_unit(metric)})"
+    better = "above" if findings.spec.higher_is_better(metric) else "below"
+    own = findings.spec.train is not None
+    unit = f" ({words.metric_unit(metric, own=own)})" if words.metric_unit(metric, own=own) else ""
+    difference = f"{words.plain(metric)}: candidate - baseline{unit}"
     axes.set_xlabel(f"{difference}; {better} 0 the candidate is better")
-    diverged = words.divergence_caption(findings.tables["summary"], words.divergence_rule(metric))
+    diverged = words.divergence_caption(findings.tables["summary"], words.divergence_rule(metric, own=own))
     style.write_caption(figure, [*_captions(primary, margin), diverged])
     return figure
 

@@ -7,7 +7,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from clrbench.analysis.curves import ArmCurve
-from clrbench.analysis.metrics import is_accuracy
 from clrbench.analysis.tables import Findings
 from clrbench.report.figures import curves, style
 from clrbench.report.figures.plot import Plot, sentences
@@ -20,11 +19,18 @@ def metric_plot(metric: Metric, *, only_where_asked_for: bool = False) -> Plot:
     return Plot(
         name=metric,
         draw=lambda findings: (
-            draw_metric(findings, metric) if not only_where_asked_for or metric in findings.spec.named_metrics else None
+            draw_metric(findings, metric) if _is_shown(findings, metric, only_where_asked_for) else None
         ),
         caption=lambda _: f"{capitalised(metric)} over the epochs: mean, its 95 % interval, single seeds",
         alt=lambda findings: sentences([*metric_clauses(findings, metric), *_published_clauses(findings, metric)]),
     )
+
+
+def _is_shown(findings: Findings, metric: Metric, only_where_asked_for: bool) -> bool:
+    """Return whether a metric has a figure: of a script, where it has written any."""
+    if findings.spec.train is not None:
+        return any(np.isfinite(curve.values).any() for curve in findings.curves[metric])
+    return not only_where_asked_for or metric in findings.spec.named_metrics
 
 
 @style.house_style
@@ -46,7 +52,7 @@ def draw_metric(findings: Findings, metric: str) -> Figure:
         values.extend(rows["value"])
         axes.set_title(backend)
         style.epoch_axis(axes, max(curve.epochs.max() for curve in shown))
-    panels[0].set_ylabel(metric_label(metric))
+    panels[0].set_ylabel(metric_label(metric, own=findings.spec.train is not None))
     outside = curves.scale_values(panels[0], shown, metric, np.asarray(values, np.float64))
     style.write_legend(figure, curves.arm_handles(findings.tables["summary"], arms))
     ended = any(np.isfinite(curve.values[:, curve.diverged]).any() for curve in shown)
@@ -65,7 +71,9 @@ def metric_clauses(findings: Findings, metric: str) -> Iterator[str]:
             yield f"{start}: no values"
             continue
         first, last = finite[0], finite[-1]
-        best = finite[np.argmax(curve.mean[finite]) if is_accuracy(metric) else np.argmin(curve.mean[finite])]
+        best = finite[
+            np.argmax(curve.mean[finite]) if findings.spec.higher_is_better(metric) else np.argmin(curve.mean[finite])
+        ]
         places = [_at(curve, first), *([f"best {_at(curve, best)}"] if best not in (first, last) else [])]
         low, high = curve.low[last], curve.high[last]
         interval = f", 95 % interval {low:.4f} to {high:.4f}" if math.isfinite(low) else ""

@@ -69,7 +69,7 @@ def _draw_metric_panel(axes: Axes, findings: Findings, metric: str, backends: Se
     for curve in shown:
         curves.draw_mean(axes, curve, findings.arms, _backend_style(curve.backend, backends))
     style.epoch_axis(axes, max(curve.epochs.max() for curve in shown))
-    axes.set_title(metric_label(metric))
+    axes.set_title(metric_label(metric, own=findings.spec.train is not None))
     outside = curves.scale_values(axes, shown, metric, np.empty(0))
     return outside.replace("values", f"{plain(metric)} values")
 
@@ -94,7 +94,7 @@ def _draw_differences_panel(axes: Axes, findings: Findings, primary: PrimaryDiff
     axes.set_yticks(range(len(labels)), labels)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    unit = metric_unit(findings.spec.verdict.metric)
+    unit = metric_unit(findings.spec.verdict.metric, own=findings.spec.train is not None)
     axes.set_xlabel(f"candidate - {baselines[0] if len(baselines) == 1 else 'baseline'} ({unit})")
 
 

@@ -8,6 +8,7 @@ from clrbench.report.figures.overview import OVERVIEW
 from clrbench.report.figures.plot import DrawnPlot, drawn
 from clrbench.report.figures.schedule import LR_SCHEDULE
 from clrbench.report.figures.time_to_target import TIME_TO_TARGET
+from clrbench.spec import METRICS
 
 FIGURES = (
     OVERVIEW,
@@ -23,6 +24,10 @@ FIGURES = (
 
 
 def draw_figures(findings: Findings) -> tuple[DrawnPlot, ...]:
-    """Return the figures of an experiment in the order of `FIGURES`; those with nothing to show are left out."""
-    figures = ((plot, plot.draw(findings)) for plot in FIGURES)
+    """Return the figures of an experiment in the order of `FIGURES`, those of a script's own metrics last.
+
+    Those with nothing to show are left out.
+    """
+    own = (metric_plot(metric) for metric in findings.curves if metric not in METRICS)
+    figures = ((plot, plot.draw(findings)) for plot in (*FIGURES, *own))
     return tuple(drawn(plot, figure, findings) for plot, figure in figures if figure is not None)

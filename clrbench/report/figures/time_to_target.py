@@ -15,6 +15,7 @@ from clrbench.report.figures import style
 from clrbench.report.figures.curves import arm_handles
 from clrbench.report.figures.plot import Plot, sentences
 from clrbench.report.words import divergence_caption, seeds_words, target_words
+from clrbench.spec import Spec
 
 _ROW_INCHES = 2.1
 _REST_INCHES = 1.0
@@ -31,9 +32,10 @@ class _Goal:
     runs: pd.DataFrame
 
 
-def _goals(targets: pd.DataFrame) -> Iterator[_Goal]:
+def _goals(targets: pd.DataFrame, spec: Spec) -> Iterator[_Goal]:
     for (backend, metric, _), runs in targets.groupby(["backend", "metric", "target"], sort=False):
-        yield _Goal(str(backend), target_words(str(metric), runs["target"].iloc[0]), runs)
+        higher = spec.higher_is_better(str(metric))
+        yield _Goal(str(backend), target_words(str(metric), runs["target"].iloc[0], higher=higher), runs)
 
 
 @style.house_style
@@ -45,7 +47,7 @@ def draw_time_to_target(findings: Findings) -> Figure | None:
     """
     targets, metrics, arms = findings.tables["targets"], findings.tables["metrics"], findings.arms
     columns: dict[str, list[_Goal]] = {}
-    for goal in _goals(targets):
+    for goal in _goals(targets, findings.spec):
         columns.setdefault(goal.backend, []).append(goal)
     if not columns:
         return None
@@ -112,8 +114,8 @@ def _captions(targets: pd.DataFrame) -> list[str]:
     ]
 
 
-def _clauses(targets: pd.DataFrame) -> Iterator[str]:
-    for goal in _goals(targets):
+def _clauses(targets: pd.DataFrame, spec: Spec) -> Iterator[str]:
+    for goal in _goals(targets, spec):
         arms = [_crossings(str(arm), runs) for arm, runs in goal.runs.groupby("arm", sort=False)]
         yield f"{goal.words[0].upper()}{goal.words[1:]} ({goal.backend}): {'; '.join(arms)}"
 
@@ -129,5 +131,5 @@ TIME_TO_TARGET = Plot(
     name="time_to_target",
     draw=draw_time_to_target,
     caption=lambda _: "Time to target: the share of runs that have reached it, and (dotted) that stay there",
-    alt=lambda findings: sentences(_clauses(findings.tables["targets"])),
+    alt=lambda findings: sentences(_clauses(findings.tables["targets"], findings.spec)),
 )

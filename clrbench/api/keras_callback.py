@@ -1,0 +1,41 @@
+"""The Keras callback of a run; only where it is asked for, Keras is imported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from keras.callbacks import Callback
+
+if TYPE_CHECKING:
+    from clrbench.api.current_run import CurrentRun
+
+
+def make_callback(run: CurrentRun) -> Callback:
+    """Return a callback that follows a run; see `CurrentRun.keras_callback`."""
+    return _FollowRun(run)
+
+
+class _FollowRun(Callback):  # type: ignore[misc]
+    """Sets the rate before every update, and logs after the first one, after every epoch, and at the end."""
+
+    def __init__(self, run: CurrentRun) -> None:
+        super().__init__()
+        self._run = run
+        self._step = self._logged = 0
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.model.optimizer.learning_rate = self._run.lr(self._step)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._step += 1
+        if self._step == 1:
+            # Keras reports running means; the first one is of the first mini-batch alone.
+            self._run.log_keras(1, logs)
+            self._logged = 1
+        if self._step >= self._run.num_steps:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._step > self._logged:
+            self._run.log_keras(self._step, logs)
+            self._logged = self._step

@@ -1,0 +1,34 @@
+"""What a worker that runs scripts needs of a backend; see `Backend`. The runs themselves are made in `execution/script.py`."""
+
+from clrbench.backends.protocol import Trainer
+from clrbench.errors import BackendError
+from clrbench.records import Dataset, TrainPlan
+
+DEVICE = "own"
+"""Whatever device the script takes."""
+
+
+def set_threads(_num_threads: int) -> None:
+    """Do nothing: the script is told its threads by OMP_NUM_THREADS."""
+
+
+def find_device(wanted: str) -> str:
+    """Return what stands for the device that the script takes; raise BackendError where another is wanted."""
+    if wanted not in {"auto", DEVICE}:
+        raise BackendError(f"--device: got {wanted}, but a script (train) takes its device itself; leave --device out")
+    return DEVICE
+
+
+def versions() -> dict[str, str]:
+    """Return nothing: the script has an environment of its own."""
+    return {}
+
+
+def build(_device: str) -> dict[str, str]:
+    """Return nothing, likewise."""
+    return {}
+
+
+def make_trainer(_plan: TrainPlan, _dataset: Dataset, _device: str) -> Trainer:
+    """Raise BackendError: a script has no step that could be called."""
+    raise BackendError("a script (train) is run as a whole, so no step of it can be made alone; use clrbench compare")

@@ -1,0 +1,117 @@
+"""Stands between a worker and a training script: ends the script, and all that it started, once the worker is gone or asks.
+
+Run as a program of its own, by its path, so that it needs nothing but Python: `guardian.py LOG GRACE COMMAND...`. Its standard
+input is held open by the worker, whatever becomes of that: when it ends, the script is told to stop, and killed after GRACE
+seconds. On its standard output it leaves one line of JSON at the end.
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+MARK = "CLRBENCH_RUN"
+"""The environment variable by which what a script started is known, wherever it went."""
+
+
+LINGER_SECONDS = 0.5
+
+
+def main(log: str, grace_seconds: float, command: list[str]) -> None:
+    """Run a command until it ends, or until nobody holds standard input open any more."""
+    with Path(log).open("ab", buffering=0) as output:
+        try:
+            child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+        except OSError as err:
+            _report(error=err.strerror or str(err))
+            return
+    ended = _read_end_of(child)
+    ready, _, _ = select.select([0, ended], [], [])
+    left = 0
+    if ended in ready:
+        # There may be more left: what it forked, and what went on in a session of its own.
+        left = _count_lingering(child.pid)
+    else:
+        _signal_group(child.pid, signal.SIGTERM)
+        select.select([ended], [], [], grace_seconds)
+    _end_all(child.pid)
+    child.wait()
+    _report(code=child.returncode, left=left)
+
+
+def _read_end_of(child: "subprocess.Popen[bytes]") -> int:
+    """Return what becomes readable when a child ends."""
+    read_end, write_end = os.pipe()
+
+    def wait() -> None:
+        # Without reaping it, so that its number is not given to another process before its group has been ended.
+        if hasattr(os, "waitid"):
+            os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        else:
+            child.wait()
+        os.close(write_end)
+
+    threading.Thread(target=wait, daemon=True).start()
+    return read_end
+
+
+def _count_lingering(group: int) -> int:
+    """Return how many processes outlive the script, by more than the moment that the end of a pipeline takes."""
+    left = _others(group)
+    deadline = time.monotonic() + LINGER_SECONDS
+    while left and time.monotonic() < deadline:
+        time.sleep(0.02)
+        left = _others(group)
+    return len(left)
+
+
+def _end_all(group: int) -> None:
+    for _ in range(20):
+        _signal_group(group, signal.SIGKILL)
+        left = _others(group)
+        if not left:
+            return
+        for pid in left:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def _signal_group(group: int, number: int) -> None:
+    with suppress(OSError):
+        os.killpg(group, number)
+
+
+def _others(group: int) -> list[int]:
+    """Return the processes that carry the mark of this run, or are of the group, without its leader and this process."""
+    mark = f"{MARK}={os.environ.get(MARK, '')}".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        pid = int(entry.name)
+        if pid in {group, os.getpid(), os.getppid()}:
+            continue
+        with suppress(OSError, ValueError, IndexError):
+            state, _, of_group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+            if state != "Z" and (int(of_group) == group or mark in (entry / "environ").read_bytes().split(b"\0")):
+                found.append(pid)
+    return found
+
+
+def _report(**content: object) -> None:
+    with suppress(OSError):  # the worker is gone
+        print(json.dumps(content), flush=True)
+
+
+if __name__ == "__main__":
+    for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Handled rather than ignored, which the script would inherit.
+        signal.signal(_number, lambda _signal, _frame: None)
+    main(sys.argv[1], float(sys.argv[2]), sys.argv[3:])
