@@ -7,8 +7,9 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.metrics import of_arm
+from clrbench.analysis.metrics import TRAIN_COLUMNS, of_arm
 from clrbench.analysis.results import Results, own_metrics
+from clrbench.analysis.train_curve import train_curve
 from clrbench.records import DoubleArray
 from clrbench.spec import METRICS
 from clrbench.stats import mean_band
@@ -43,26 +44,34 @@ ArmCurves: TypeAlias = Mapping[str, Sequence[ArmCurve]]
 
 
 def bands_table(results: Results) -> pd.DataFrame:
-    """Return mean and 95 % interval over the seeds of every metric, a row an evaluation: what the figures draw."""
-    metrics, tables = results.once(own_metrics), []
-    for metric in METRICS:
-        for (backend, arm), rows in _by_arm(metrics, list(results.spec.arms)):
-            table = _values(rows, metric)
-            values = table.to_numpy(np.float64)
-            mean, low, high = mean_band(values, axis=1)
-            columns = {"epoch": table.index.to_numpy(np.float64), "runs": np.isfinite(values).sum(axis=1)}
-            columns |= {"mean": mean, "ci_low": low, "ci_high": high}
-            tables.append(pd.DataFrame({"backend": backend, "arm": arm, "metric": metric, **columns}))
+    """Return mean and 95 % interval over the seeds of every metric: what the figures draw.
+
+    A row an evaluation, and in the metrics of training a row a stretch of mini-batches.
+    """
+    arms, sources = list(results.spec.arms), (results.once(own_metrics), results.once(train_curve))
+    return pd.concat([metric_bands(_source(metric, *sources), metric, arms) for metric in METRICS], ignore_index=True)
+
+
+def metric_bands(values: pd.DataFrame, metric: str, arms: Sequence[str]) -> pd.DataFrame:
+    """Return mean and 95 % interval over the seeds of one metric, a row an epoch that a table of runs has."""
+    tables = []
+    for (backend, arm), rows in _by_arm(values, arms):
+        table = _values(rows, metric)
+        of_seeds = table.to_numpy(np.float64)
+        mean, low, high = mean_band(of_seeds, axis=1)
+        columns = {"epoch": table.index.to_numpy(np.float64), "runs": np.isfinite(of_seeds).sum(axis=1)}
+        columns |= {"mean": mean, "ci_low": low, "ci_high": high}
+        tables.append(pd.DataFrame({"backend": backend, "arm": arm, "metric": metric, **columns}))
     return pd.concat(tables, ignore_index=True)
 
 
-def read_curves(metrics: pd.DataFrame, bands: pd.DataFrame, arms: Sequence[str]) -> ArmCurves:
-    """Return the curves of every metric, read off metrics.csv and bands.csv, the arms in the order of the spec."""
+def read_curves(metrics: pd.DataFrame, training: pd.DataFrame, bands: pd.DataFrame, arms: Sequence[str]) -> ArmCurves:
+    """Return the curves of every metric, read off metrics.csv, train_curve.csv and bands.csv, arms in the order of the spec."""
     by_curve = dict(iter(bands.groupby(["metric", "backend", "arm"], sort=False)))
     curves: dict[str, list[ArmCurve]] = {}
-    for (backend, arm), rows in _by_arm(metrics, arms):
-        diverged = rows.loc[rows["status"] == "diverged", "seed"]
-        for metric in METRICS:
+    for metric in METRICS:
+        for (backend, arm), rows in _by_arm(_source(metric, metrics, training), arms):
+            diverged = rows.loc[rows["status"] == "diverged", "seed"]
             table, band = _values(rows, metric), by_curve[metric, backend, arm]
             seeds = tuple(int(seed) for seed in table.columns)
             curve = ArmCurve(
@@ -78,6 +87,11 @@ def read_curves(metrics: pd.DataFrame, bands: pd.DataFrame, arms: Sequence[str])
             )
             curves.setdefault(metric, []).append(curve)
     return curves
+
+
+def _source(metric: str, metrics: pd.DataFrame, training: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of runs that a metric is drawn from."""
+    return training if metric in TRAIN_COLUMNS else metrics
 
 
 def _by_arm(metrics: pd.DataFrame, arms: Sequence[str]) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:

@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 
 from clrbench.analysis.curves import ArmCurve
 from clrbench.analysis.metrics import is_accuracy
+from clrbench.analysis.tables import Findings
 from clrbench.records import DoubleArray
 from clrbench.report.figures import style
 from clrbench.report.words import divergence_caption, divergences, listed_seeds
@@ -32,7 +33,12 @@ def draw_mean(axes: Axes, curve: ArmCurve, arms: Sequence[str], line_style: styl
     colour = style.arm_colours(arms)[curve.arm]
     axes.fill_between(curve.epochs, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0)
     line = style.draw_line(axes, curve.epochs, curve.mean, curve.arm, arms, line_style)
-    line.set_marker("o" if len(curve.epochs) == 1 else "")
+    line.set_marker("o" if np.isfinite(curve.mean).sum() == 1 else "")
+
+
+def last_epoch(findings: Findings) -> float:
+    """Return where the axis of every metric ends: at the last evaluation of any arm."""
+    return max(float(curve.epochs.max()) for drawn in findings.curves.values() for curve in drawn)
 
 
 def draw_seeds(axes: Axes, curve: ArmCurve, arms: Sequence[str]) -> None:
