@@ -22,7 +22,7 @@ from clrbench.rates.lattice import rate_at
 from clrbench.rates.ledger import Course, Ledger, replay
 from clrbench.rates.records import MIN_SWEEP_STEPS, Outcome, Problem, Rates, Request, Run
 from clrbench.rates.sweep import Swept, sweep
-from clrbench.rates.triangles import BASE_FACTOR, Bounded, triangles
+from clrbench.rates.triangles import BASE_FACTOR, PLACES_ABOVE, Bounded, triangles
 
 HIGHEST_BASE_SHARE = 1 / 3
 """A lower bound above this part of the upper one leaves triangles nothing to cycle over."""
@@ -34,7 +34,8 @@ tried went from a tenth."""
 NOT_CONFIRMED = "not confirmed by training at it: constant_lr is max_lr / 3"
 SHORTER = "confirmed over {steps} updates; the arms make {arms}"
 AT_EDGE = "constant_lr is the {end} rate that could be afforded to try; a better one may lie beyond"
-NO_TRIANGLES = "max_lr is constant_lr: no training in cycles that could be afforded stood"
+NO_TRIANGLES = "max_lr is constant_lr: every training in cycles collapsed"
+TOO_DEAR = "max_lr is 1.8 times constant_lr: no training in cycles could be afforded"
 LIMITS_LEFT = "the limits given were left once, from {given} to {now}: {why}"
 BASE_TOO_HIGH = "base_lr is not known: the sweep puts it at {lr:.3g}, too close to max_lr"
 NO_CURVE = "the curve alone has no answer ({reason}); the rates rest on trainings at them"
@@ -110,7 +111,8 @@ def _read(problem: Problem, ledger: Ledger, found: Found | None, swept: Swept) -
 
 def _confirmed(answer: Rates, ledger: Ledger, constants: Confirmed, bounded: Bounded) -> Rates:
     problem = ledger.problem
-    max_lr = rate_at(constants.place if bounded.place is None else bounded.place)
+    above = 0 if bounded.by_place else PLACES_ABOVE
+    max_lr = rate_at(constants.place + above if bounded.place is None else bounded.place)
     caveats = [text for text in answer.caveats if text not in {NOT_CONFIRMED, AS_HIGHEST_SEED}]
     if answer.reason is not None:
         caveats.append(NO_CURVE.format(reason=answer.reason.split(";")[0]))
@@ -125,7 +127,7 @@ def _confirmed(answer: Rates, ledger: Ledger, constants: Confirmed, bounded: Bou
     if problem.arm_steps is not None and num_steps < problem.arm_steps:
         caveats.append(SHORTER.format(steps=num_steps, arms=problem.arm_steps))
     if bounded.place is None:
-        caveats.append(NO_TRIANGLES)
+        caveats.append(NO_TRIANGLES if bounded.by_place else TOO_DEAR)
     if constants.edge is not None:
         caveats.append(AT_EDGE.format(end=constants.edge))
     return replace(

@@ -27,6 +27,12 @@ LOSS_WEIGHT = 0.03
 ERRORS = 0.3
 """The highest bound that is worse than the best by less than so many standard errors is taken."""
 
+PLACES_ABOVE = 1
+"""Places above the constant rate that an upper bound lies at least: triangles below it train at half of it, on average."""
+
+CLEARLY = 1.0
+"""Standard errors by which the trial that far above must lie behind for a lower bound to be taken."""
+
 
 @dataclass(frozen=True)
 class Bounded:
@@ -56,7 +62,7 @@ def triangles(ledger: Ledger, constant: int) -> Course[Bounded]:
         wanted = _beyond(found) if found else []
     arm_steps = ledger.problem.arm_steps or num_steps
     lower = confirm.PLACES_A_LENGTH * math.log10(max(arm_steps / num_steps, 1))
-    return Bounded(chosen(found, lower), dict(sorted(found.items())))
+    return Bounded(chosen(found, lower, constant), dict(sorted(found.items())))
 
 
 def _beyond(found: dict[int, Tried]) -> list[int]:
@@ -67,17 +73,22 @@ def _beyond(found: dict[int, Tried]) -> list[int]:
     return [best + 2] if best == max(found) else []
 
 
-def chosen(found: dict[int, Tried], lower: float) -> int | None:
-    """Return the highest bound that is not clearly worse than the best, so much lower; None if all collapsed."""
+def chosen(found: dict[int, Tried], lower: float, constant: int) -> int | None:
+    """Return the highest bound that is not clearly worse than the best, so much lower; None if all collapsed.
+
+    It lies above the constant rate, unless the trial there was clearly worse than that of a lower bound.
+    """
     alive = {place: one for place, one in found.items() if not one.collapsed}
     if not alive:
         return None
     places = sorted(alive)
-    values = utilities([alive[place] for place in places], LOSS_WEIGHT)
-    error = ERRORS * max(one.error for one in alive.values())
-    highest = max(place for place, value in zip(places, values, strict=True) if value >= values.max() - error)
-    near = [place for place, value in zip(places, values, strict=True) if value >= values.max() - confirm.MAX_LOSS]
-    return max((place for place in near if place <= highest - lower + confirm.ROUNDED_UP), default=near[0])
+    values = dict(zip(places, utilities([alive[place] for place in places], LOSS_WEIGHT).tolist(), strict=True))
+    best, error = max(values.values()), max(one.error for one in alive.values())
+    highest = max(place for place in places if values[place] >= best - ERRORS * error)
+    near = [place for place in places if values[place] >= best - confirm.MAX_LOSS]
+    place = max((place for place in near if place <= highest - lower + confirm.ROUNDED_UP), default=near[0])
+    above = constant + PLACES_ABOVE
+    return above if place < above and values.get(above, -math.inf) >= values[place] - CLEARLY * error else place
 
 
 def _best(found: dict[int, Tried]) -> int:
