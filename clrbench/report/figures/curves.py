@@ -18,6 +18,8 @@ _LOG_LOSS_DECADES = 1.0
 _SETTLED_FRACTION = 0.25
 _CUT_ACCURACY = 0.5
 _CUT_LOSS = 0.25
+_WAY_UP = 10.0
+"""How many times the loss of the untrained network stays in sight where runs diverged."""
 
 
 def by_backend(curves: Sequence[ArmCurve]) -> dict[str, list[ArmCurve]]:
@@ -51,6 +53,13 @@ def draw_seeds(axes: Axes, curve: ArmCurve, arms: Sequence[str]) -> None:
         axes.plot(curve.epochs[last], values[last], "X", color=colour, ms=8, mec="white", label="_diverged")
 
 
+def has_crosses(panels: Sequence[Axes]) -> bool:
+    """Return whether a cross of `draw_seeds` is in sight: a loss that diverged may have left at the top."""
+    lines = [(axes.get_ylim(), line) for axes in panels for line in axes.get_lines() if line.get_label() == "_diverged"]
+    heights = [(low, high, np.asarray(line.get_ydata(), np.float64)) for (low, high), line in lines]
+    return any(((low <= height) & (height <= high)).any() for low, high, height in heights)
+
+
 def draw_published(axes: Axes, rows: pd.DataFrame, arms: Sequence[str]) -> None:
     """Draw a dashed line for each value published for an arm, the lowest labelled below it and the others above."""
     for rank, (arm, value) in enumerate(sorted(zip(rows["arm"], rows["value"], strict=True), key=lambda row: row[1])):
@@ -73,8 +82,9 @@ def scale_values(axes: Axes, curves: Sequence[ArmCurve], metric: str, published:
     """Scale the y axis to the settled values and the best ones of all; losses over more than a decade get a log axis.
 
     The bad end (low accuracy, high loss) is cut only where that leaves less than half the range of an accuracy or a
-    quarter of that of a loss, so that the first epochs do not flatten the rest. Published values stay in sight. Returns
-    what to say about values outside the axis, if any.
+    quarter of that of a loss, so that the first epochs do not flatten the rest. Published values stay in sight. Of a loss
+    that diverges the way up is shown, to ten times that of the untrained network. Returns what to say about values outside
+    the axis, if any.
     """
     is_loss = not is_accuracy(metric)
     values = np.concatenate([curve.values.ravel() for curve in curves])
@@ -91,10 +101,11 @@ def scale_values(axes: Axes, curves: Sequence[ArmCurve], metric: str, published:
     everything = goodness([_drawn(curve) for curve in curves] + [published])
     if not len(everything):
         return ""
-    best, worst = everything.max(), everything.min()
+    way_up = goodness([_way_up(curves) if is_loss else np.empty(0)])
+    best, worst = everything.max(), max([everything.min(), *way_up])
     late = goodness([_settled(curve) for curve in curves])
     settled = min([*np.quantile(late, [0.01] if len(late) else []), *goodness([published])], default=worst)
-    if best - settled < (_CUT_LOSS if is_loss else _CUT_ACCURACY) * (best - worst):
+    if not len(way_up) and best - settled < (_CUT_LOSS if is_loss else _CUT_ACCURACY) * (best - worst):
         worst = settled
     margin = 0.04 * (best - worst) or 0.01 * max(1.0, abs(best))
     low, high = sorted(sign * np.array([best + margin, worst - margin]))
@@ -146,6 +157,12 @@ def divergence_note(summary: pd.DataFrame) -> str:
 def _drawn(curve: ArmCurve) -> DoubleArray:
     """Return everything that a figure shows of a curve, float64[rows, seeds + 3]."""
     return np.column_stack([curve.values, curve.mean, curve.low, curve.high])
+
+
+def _way_up(curves: Sequence[ArmCurve]) -> DoubleArray:
+    """Return what a loss that diverges is shown to: one value where a run diverged and the untrained loss is known, or none."""
+    starts = [curve.mean[0] for curve in curves if curve.epochs[0] == 0 and np.isfinite(curve.mean[0])]
+    return _WAY_UP * np.array(starts[:1] if any(curve.diverged.any() for curve in curves) else [], np.float64)
 
 
 def _settled(curve: ArmCurve) -> DoubleArray:

@@ -49,8 +49,7 @@ def draw_metric(findings: Findings, metric: str) -> Figure:
     panels[0].set_ylabel(metric_label(metric))
     outside = curves.scale_values(panels[0], shown, metric, np.asarray(values, np.float64))
     style.write_legend(figure, curves.arm_handles(findings.tables["summary"], arms))
-    ended = any(np.isfinite(curve.values[:, curve.diverged]).any() for curve in shown)
-    crosses = ", cross: where a run diverged" if ended else ""
+    crosses = ", cross: where a run diverged" if curves.has_crosses(panels) else ""
     diverged = curves.divergence_note(findings.tables["summary"])
     begins = "epoch 0: the first mini-batch, before any update" if metric in TRAIN_COLUMNS else ""
     style.write_caption(figure, [curves.line_caption(shown, with_seeds=True) + crosses, begins, diverged, outside])
