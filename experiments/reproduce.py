@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import time
@@ -28,6 +29,9 @@ def main() -> None:
     lines = []
     without_data: dict[str, list[str]] = {}
     ready = {entry["name"]: entry["is_ready"] for entry in _datasets()}
+    print(
+        f"Budgets stated in the specs: {sum(map(budget_minutes, EXPERIMENTS.glob('*.yaml')))} minutes on 2 cores in total"
+    )
     for path in sorted(EXPERIMENTS.glob("*.yaml")):
         spec = load_spec(path).spec
         if not ready.get(spec.data.dataset, True):
@@ -47,6 +51,12 @@ def main() -> None:
         print(f"\nNot run, as {dataset} is not here: {', '.join(names)}. This gets it: {CLRBENCH} data fetch {dataset}")
     if failed:
         sys.exit(f"Failed: {', '.join(failed)}")
+
+
+def budget_minutes(path: Path) -> int:
+    """Return the minutes on 2 cores that the comment of an experiment states; 0 where it is made for a GPU."""
+    stated = re.search(r"Budget: (\d+) minutes? on 2 cores", path.read_text(encoding="utf-8"))
+    return int(stated[1]) if stated else 0
 
 
 def _datasets() -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ def test_generated_parts_are_those_of_the_code_and_of_the_committed_tables(path:
     assert (ROOT / path).read_text(encoding="utf-8") == generate.generated(path)
 
 
-@pytest.mark.parametrize("name", ["mnist-fair", "policies"])
+@pytest.mark.parametrize("name", ["mnist-fair", "policies", "policies-street-digits"])
 def test_the_updates_of_a_range_test_are_charged_to_every_arm_that_takes_its_rates(name: str) -> None:
     folder = ROOT / "results" / name
     bounds = json.loads((folder / "range-test" / "bounds.json").read_text(encoding="utf-8"))

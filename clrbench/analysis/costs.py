@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.curves import bands_table
+from clrbench.analysis.curves import metric_bands
 from clrbench.analysis.metrics import of_arm
 from clrbench.analysis.results import Results, own_metrics
 from clrbench.analysis.search import tries_by_arm
@@ -108,8 +108,8 @@ def cost_curve(results: Results) -> pd.DataFrame | None:
     before = {key: steps for key, steps in results.once(steps_before_training).items() if math.isfinite(steps)}
     if not any(before.values()):
         return None
-    bands, metrics = results.once(bands_table), results.once(own_metrics)
-    bands = bands[bands["metric"] == results.spec.verdict.metric]
+    metrics = results.once(own_metrics)
+    bands = metric_bands(metrics, results.spec.verdict.metric, list(results.spec.arms))
     tables = []
     for (backend, arm), band in bands.groupby(["backend", "arm"], sort=False):
         if (backend, arm) in before:

@@ -7,8 +7,9 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.metrics import metrics_in, of_arm
+from clrbench.analysis.metrics import TRAIN_COLUMNS, metrics_in, of_arm
 from clrbench.analysis.results import Results, own_metrics
+from clrbench.analysis.train_curve import train_curve
 from clrbench.records import DoubleArray
 from clrbench.stats import mean_band
 
@@ -42,35 +43,44 @@ ArmCurves: TypeAlias = Mapping[str, Sequence[ArmCurve]]
 
 
 def bands_table(results: Results) -> pd.DataFrame:
-    """Return mean and 95 % interval over the seeds of every metric, a row an evaluation: what the figures draw."""
-    metrics = results.once(own_metrics)
-    grids = [(*key, _grid(rows)) for key, rows in _by_arm(metrics, list(results.spec.arms))]
+    """Return mean and 95 % interval over the seeds of every metric: what the figures draw.
+
+    A row an evaluation, and in the metrics of training a row a stretch of mini-batches.
+    """
+    metrics, training = results.once(own_metrics), results.once(train_curve)
+    arms = list(results.spec.arms)
+    return pd.concat(
+        [metric_bands(_source(metric, metrics, training), metric, arms) for metric in metrics_in(metrics)],
+        ignore_index=True,
+    )
+
+
+def metric_bands(values: pd.DataFrame, metric: str, arms: Sequence[str]) -> pd.DataFrame:
+    """Return mean and 95 % interval over the seeds of one metric, a row an epoch that a table of runs has."""
     tables = []
-    for metric in metrics_in(metrics):
-        for backend, arm, grid in grids:
-            values = grid.values[metric]
-            mean, low, high = mean_band(values, axis=1)
-            columns = {"epoch": grid.epochs, "runs": np.isfinite(values).sum(axis=1)}
-            columns |= {"mean": mean, "ci_low": low, "ci_high": high}
-            tables.append(pd.DataFrame({"backend": backend, "arm": arm, "metric": metric, **columns}))
+    for (backend, arm), rows in _by_arm(values, arms):
+        grid = _grid(rows, metric)
+        mean, low, high = mean_band(grid.values, axis=1)
+        columns = {"epoch": grid.epochs, "runs": np.isfinite(grid.values).sum(axis=1)}
+        columns |= {"mean": mean, "ci_low": low, "ci_high": high}
+        tables.append(pd.DataFrame({"backend": backend, "arm": arm, "metric": metric, **columns}))
     return pd.concat(tables, ignore_index=True)
 
 
-def read_curves(metrics: pd.DataFrame, bands: pd.DataFrame, arms: Sequence[str]) -> ArmCurves:
-    """Return the curves of every metric, read off metrics.csv and bands.csv, the arms in the order of the spec."""
+def read_curves(metrics: pd.DataFrame, training: pd.DataFrame, bands: pd.DataFrame, arms: Sequence[str]) -> ArmCurves:
+    """Return the curves of every metric, read off metrics.csv, train_curve.csv and bands.csv, arms in the order of the spec."""
     by_curve = dict(iter(bands.groupby(["metric", "backend", "arm"], sort=False)))
     curves: dict[str, list[ArmCurve]] = {}
-    for (backend, arm), rows in _by_arm(metrics, arms):
-        diverged = rows.loc[rows["status"] == "diverged", "seed"]
-        grid = _grid(rows)
-        for metric in metrics_in(metrics):
-            band = by_curve[metric, backend, arm]
+    for metric in metrics_in(metrics):
+        for (backend, arm), rows in _by_arm(_source(metric, metrics, training), arms):
+            diverged = rows.loc[rows["status"] == "diverged", "seed"]
+            grid, band = _grid(rows, metric), by_curve[metric, backend, arm]
             curve = ArmCurve(
                 backend=backend,
                 arm=arm,
                 seeds=grid.seeds,
                 epochs=grid.epochs,
-                values=grid.values[metric],
+                values=grid.values,
                 diverged=np.isin(grid.seeds, diverged),
                 mean=band["mean"].to_numpy(np.float64),
                 low=band["ci_low"].to_numpy(np.float64),
@@ -78,6 +88,11 @@ def read_curves(metrics: pd.DataFrame, bands: pd.DataFrame, arms: Sequence[str])
             )
             curves.setdefault(metric, []).append(curve)
     return curves
+
+
+def _source(metric: str, metrics: pd.DataFrame, training: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of runs that a metric is drawn from."""
+    return training if metric in TRAIN_COLUMNS else metrics
 
 
 def _by_arm(metrics: pd.DataFrame, arms: Sequence[str]) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
@@ -91,19 +106,18 @@ def _by_arm(metrics: pd.DataFrame, arms: Sequence[str]) -> Iterator[tuple[tuple[
 
 @dataclass(frozen=True, eq=False)
 class _Grid:
-    """Every metric of an arm, float64[epochs, seeds], nan where it is not finite."""
+    """A metric of an arm, float64[epochs, seeds], nan where it is not finite."""
 
     epochs: DoubleArray
     seeds: tuple[int, ...]
-    values: Mapping[str, DoubleArray]
+    values: DoubleArray
 
 
-def _grid(rows: pd.DataFrame) -> _Grid:
-    """Return the evaluations of an arm by epoch and seed, both ascending."""
+def _grid(rows: pd.DataFrame, metric: str) -> _Grid:
+    """Return a metric of an arm by epoch and seed, both ascending."""
     epochs, epoch = np.unique(rows["epoch"].to_numpy(np.float64), return_inverse=True)
     seeds, seed = np.unique(rows["seed"].to_numpy(), return_inverse=True)
-    values: dict[str, DoubleArray] = {metric: np.full((len(epochs), len(seeds)), np.nan) for metric in metrics_in(rows)}
-    for metric, table in values.items():
-        found = rows[metric].to_numpy(np.float64)
-        table[epoch, seed] = np.where(np.isfinite(found), found, np.nan)
+    values: DoubleArray = np.full((len(epochs), len(seeds)), np.nan)
+    found = rows[metric].to_numpy(np.float64)
+    values[epoch, seed] = np.where(np.isfinite(found), found, np.nan)
     return _Grid(epochs, tuple(seeds.tolist()), values)

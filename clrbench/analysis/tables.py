@@ -20,6 +20,7 @@ from clrbench.analysis.starts import starts_table
 from clrbench.analysis.summary import given_table, published_table, schedule_table, summary_table, timing_table
 from clrbench.analysis.targets import targets_table
 from clrbench.analysis.time_to_target import seconds_table, time_to_target_table
+from clrbench.analysis.train_curve import train_curve
 from clrbench.planning.runs import BoundsTable
 from clrbench.records import Provenance
 from clrbench.spec import Spec
@@ -77,6 +78,7 @@ TABLES = (
     Table("cycles", "Every metric at each cycle end", cycles_table),
     Table("best", "Each run where its validation accuracy was best, beside its end and its last cycle end", best_table),
     Table("cycle_peaks", "Whether accuracy peaks where cycles end", cycle_peaks_table),
+    Table("train_curve", "Loss and accuracy of the mini-batches of every run, in stretches", train_curve),
     Table("bands", "Every metric over the epochs: mean over the seeds and its 95 % interval", bands_table),
 )
 
@@ -112,7 +114,8 @@ class Findings:
     @cached_property
     def curves(self) -> ArmCurves:
         """Every metric over the epochs, read off the tables."""
-        return read_curves(self.tables["metrics"], self.tables["bands"], self.arms)
+        metrics, training, bands = (self.tables[name] for name in ("metrics", "train_curve", "bands"))
+        return read_curves(metrics, training, bands, self.arms)
 
 
 def analyse(results: Results) -> Findings:

@@ -8,6 +8,7 @@ from runs_in_memory import results_of, stored_run
 
 from clrbench.analysis.curves import bands_table, read_curves
 from clrbench.analysis.results import Results, own_metrics
+from clrbench.analysis.train_curve import train_curve
 
 ENDS = [0.71, 0.74, 0.72, 0.75, 0.73, 0.76]
 NAN = math.nan
@@ -31,7 +32,7 @@ def test_bands_are_the_means_and_their_intervals() -> None:
 def test_curves_are_read_off_the_two_tables_that_hold_them() -> None:
     results = make_results([0.71, NAN, 0.75])
     bands = bands_table(results)
-    curves = read_curves(own_metrics(results), bands, list(results.spec.arms))["test_accuracy"]
+    curves = read_curves(own_metrics(results), train_curve(results), bands, list(results.spec.arms))["test_accuracy"]
     assert [(curve.backend, curve.arm, curve.seeds) for curve in curves] == [
         ("torch", "constant", (0,)),
         ("torch", "clr", (0, 1, 2)),
@@ -53,3 +54,12 @@ def test_a_metric_without_values_has_a_band_of_nothing() -> None:
     nothing = bands[bands["metric"] == "validation_loss"]
     assert nothing["runs"].tolist() == [0] * 6
     assert nothing[["mean", "ci_low", "ci_high"]].isna().to_numpy().all()
+
+
+def test_training_is_drawn_in_its_own_stretches_and_all_else_by_evaluation() -> None:
+    results = make_results(ENDS)
+    bands = bands_table(results)
+    epochs = {metric: rows["epoch"].unique().tolist() for metric, rows in bands.groupby("metric")}
+    # Five updates, two an epoch: the middle of a stretch of one mini-batch is the updates before it.
+    assert epochs.pop("train_loss") == epochs.pop("train_accuracy") == [0, 0.5, 1, 1.5, 2]
+    assert set(map(tuple, epochs.values())) == {(1, 2, 2.5)}

@@ -28,6 +28,7 @@ from clrbench.analysis.search import Search
 from clrbench.analysis.summary import summary_table
 from clrbench.analysis.tables import Findings
 from clrbench.analysis.targets import TARGET_COLUMNS
+from clrbench.analysis.train_curve import train_curve
 from clrbench.records import DoubleArray
 
 ARMS = ("constant", "clr", "one_cycle")
@@ -44,7 +45,7 @@ class GivenMetrics(Results):
     metrics: pd.DataFrame
 
     def once(self, make: Callable[[Results], Any]) -> Any:
-        return self.metrics if make is own_metrics else super().once(make)
+        return self.metrics if make in (own_metrics, train_curve) else super().once(make)
 
 
 def findings_by_hand(
@@ -83,6 +84,7 @@ def findings_from_metrics(
     comparison, differences = paired_tables(metrics, metric=metric)
     made = {
         "metrics": metrics,
+        "train_curve": metrics,
         "summary": results.once(summary_table),
         "bands": results.once(bands_table),
         "schedule": schedule_table(metrics["backend"].unique(), arms),

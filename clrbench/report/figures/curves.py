@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from clrbench.analysis.curves import ArmCurve
 from clrbench.analysis.metrics import is_accuracy
+from clrbench.analysis.tables import Findings
 from clrbench.records import DoubleArray
 from clrbench.report.figures import style
 from clrbench.report.words import divergence_caption, divergences, listed_seeds
@@ -21,6 +22,8 @@ _LOG_LOSS_DECADES = 1.0
 _SETTLED_FRACTION = 0.25
 _CUT_ACCURACY = 0.5
 _CUT_LOSS = 0.25
+_WAY_UP = 10.0
+"""How many times the loss of the untrained network stays in sight where runs diverged."""
 
 
 def by_backend(curves: Sequence[ArmCurve]) -> dict[str, list[ArmCurve]]:
@@ -36,7 +39,12 @@ def draw_mean(axes: Axes, curve: ArmCurve, arms: Sequence[str], line_style: styl
     colour = style.arm_colours(arms)[curve.arm]
     axes.fill_between(curve.epochs, curve.low, curve.high, color=colour, alpha=0.2, linewidth=0)
     line = style.draw_line(axes, curve.epochs, curve.mean, curve.arm, arms, line_style)
-    line.set_marker("o" if len(curve.epochs) == 1 else "")
+    line.set_marker("o" if np.isfinite(curve.mean).sum() == 1 else "")
+
+
+def last_epoch(findings: Findings) -> float:
+    """Return where the axis of every metric ends: at the last evaluation of any arm."""
+    return max(float(curve.epochs.max()) for drawn in findings.curves.values() for curve in drawn)
 
 
 def draw_seeds(axes: Axes, curve: ArmCurve, arms: Sequence[str]) -> None:
@@ -54,6 +62,13 @@ def draw_seeds(axes: Axes, curve: ArmCurve, arms: Sequence[str]) -> None:
     if places:
         x, y = zip(*places[:MAX_FAINT_LINES], strict=True)
         axes.plot(x, y, "X", color=colour, ms=8, mec="white", label="_diverged")
+
+
+def has_crosses(panels: Sequence[Axes]) -> bool:
+    """Return whether a cross of `draw_seeds` is in sight: a loss that diverged may have left at the top."""
+    lines = [(axes.get_ylim(), line) for axes in panels for line in axes.get_lines() if line.get_label() == "_diverged"]
+    heights = [(low, high, np.asarray(line.get_ydata(), np.float64)) for (low, high), line in lines]
+    return any(((low <= height) & (height <= high)).any() for low, high, height in heights)
 
 
 def draw_published(axes: Axes, rows: pd.DataFrame, arms: Sequence[str]) -> None:
@@ -78,8 +93,9 @@ def scale_values(axes: Axes, curves: Sequence[ArmCurve], metric: str, published:
     """Scale the y axis to the settled values and the best ones of all; losses over more than a decade get a log axis.
 
     The bad end (low accuracy, high loss) is cut only where that leaves less than half the range of an accuracy or a
-    quarter of that of a loss, so that the first epochs do not flatten the rest. Published values stay in sight. Returns
-    what to say about values outside the axis, if any.
+    quarter of that of a loss, so that the first epochs do not flatten the rest. Published values stay in sight. Of a loss
+    that diverges the way up is shown, to ten times that of the untrained network. Returns what to say about values outside
+    the axis, if any.
     """
     if own_metric_is_higher(metric) is None:  # nobody knows its range
         return ""
@@ -98,10 +114,11 @@ def scale_values(axes: Axes, curves: Sequence[ArmCurve], metric: str, published:
     everything = goodness([_drawn(curve) for curve in curves] + [published])
     if not len(everything):
         return ""
-    best, worst = everything.max(), everything.min()
+    way_up = goodness([_way_up(curves) if is_loss else np.empty(0)])
+    best, worst = everything.max(), max([everything.min(), *way_up])
     late = goodness([_settled(curve) for curve in curves])
     settled = min([*np.quantile(late, [0.01] if len(late) else []), *goodness([published])], default=worst)
-    if best - settled < (_CUT_LOSS if is_loss else _CUT_ACCURACY) * (best - worst):
+    if not len(way_up) and best - settled < (_CUT_LOSS if is_loss else _CUT_ACCURACY) * (best - worst):
         worst = settled
     margin = 0.04 * (best - worst) or 0.01 * max(1.0, abs(best))
     low, high = sorted(sign * np.array([best + margin, worst - margin]))
@@ -154,6 +171,12 @@ def divergence_note(summary: pd.DataFrame) -> str:
 def _drawn(curve: ArmCurve) -> DoubleArray:
     """Return everything that a figure shows of a curve, float64[rows, seeds + 3]."""
     return np.column_stack([curve.values, curve.mean, curve.low, curve.high])
+
+
+def _way_up(curves: Sequence[ArmCurve]) -> DoubleArray:
+    """Return what a loss that diverges is shown to: one value where a run diverged and the untrained loss is known, or none."""
+    starts = [curve.mean[0] for curve in curves if curve.epochs[0] == 0 and np.isfinite(curve.mean[0])]
+    return _WAY_UP * np.array(starts[:1] if any(curve.diverged.any() for curve in curves) else [], np.float64)
 
 
 def _settled(curve: ArmCurve) -> DoubleArray:

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from clrbench.analysis.curves import ArmCurve
+from clrbench.analysis.metrics import TRAIN_COLUMNS
 from clrbench.analysis.tables import Findings
 from clrbench.report.figures import curves, style
 from clrbench.report.figures.plot import Plot, sentences
@@ -51,14 +52,14 @@ def draw_metric(findings: Findings, metric: str) -> Figure:
         curves.draw_published(axes, rows, arms)
         values.extend(rows["value"])
         axes.set_title(backend)
-        style.epoch_axis(axes, max(curve.epochs.max() for curve in shown))
+        style.epoch_axis(axes, curves.last_epoch(findings))
     panels[0].set_ylabel(metric_label(metric, own=findings.spec.train is not None))
     outside = curves.scale_values(panels[0], shown, metric, np.asarray(values, np.float64))
     style.write_legend(figure, curves.arm_handles(findings.tables["summary"], arms))
-    ended = any(np.isfinite(curve.values[:, curve.diverged]).any() for curve in shown)
-    crosses = ", cross: where a run diverged" if ended else ""
+    crosses = ", cross: where a run diverged" if curves.has_crosses(panels) else ""
     diverged = curves.divergence_note(findings.tables["summary"])
-    style.write_caption(figure, [curves.line_caption(shown, with_seeds=True) + crosses, diverged, outside])
+    begins = "epoch 0: the first mini-batch, before any update" if metric in TRAIN_COLUMNS else ""
+    style.write_caption(figure, [curves.line_caption(shown, with_seeds=True) + crosses, begins, diverged, outside])
     return figure
 
 

@@ -68,7 +68,7 @@ def _draw_metric_panel(axes: Axes, findings: Findings, metric: str, backends: Se
     shown = findings.curves[metric]
     for curve in shown:
         curves.draw_mean(axes, curve, findings.arms, _backend_style(curve.backend, backends))
-    style.epoch_axis(axes, max(curve.epochs.max() for curve in shown))
+    style.epoch_axis(axes, curves.last_epoch(findings))
     axes.set_title(metric_label(metric, own=findings.spec.train is not None))
     outside = curves.scale_values(axes, shown, metric, np.empty(0))
     return outside.replace("values", f"{plain(metric)} values")

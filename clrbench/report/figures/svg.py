@@ -37,8 +37,10 @@ def to_svg(figure: Figure, name: str) -> Svg:
     """Return a figure as SVG, whose identifiers start with its name; equal figures give equal markup."""
     buffer = io.StringIO()
     lay_out(figure)
+    dpi = figure.dpi
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "clrbench"}):
         FigureCanvasSVG(figure).print_svg(buffer, metadata=_NO_METADATA)  # type: ignore[no-untyped-call]
+    figure.dpi = dpi  # which matplotlib leaves at 72, so that a PNG drawn next would be a small one
     text = buffer.getvalue()
     (view_box,) = re.findall(r'<svg[^>]* viewBox="([^"]+)"', text)
     (body,) = re.findall(r"<svg[^>]*>(.*)</svg>", text, flags=re.DOTALL)

@@ -142,6 +142,46 @@ def test_diverged_runs_end_at_a_cross_and_are_counted() -> None:
     )
 
 
+def with_an_untrained_start(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Return evaluations with a first row at epoch 0, as train_curve.csv has one."""
+    return pd.concat([metrics[metrics["epoch"] == 1].assign(epoch=0.0, step=0, train_loss=2.3), metrics])
+
+
+def test_a_loss_that_diverges_is_drawn_on_its_way_up() -> None:
+    metrics = with_an_untrained_start(metrics_table(["torch"], ["constant", "clr"]))
+    clr = metrics["arm"] == "clr"
+    for epoch, loss in ((1, 20.0), (2, 4e4)):
+        metrics.loc[clr & (metrics["epoch"] == epoch), "train_loss"] = loss
+    for seed in range(10):
+        diverge(metrics, "torch", "clr", seed, 2)
+    figure = draw_metric(findings_from_metrics(metrics), "train_loss")
+    (line,) = labelled(figure.axes[0], "clr")
+    np.testing.assert_allclose(line.get_ydata()[:4], [2.3, 20, 4e4, np.nan])
+    assert 23 <= figure.axes[0].get_ylim()[1] < 40
+    words = caption(figure)
+    assert "epoch 0: the first mini-batch, before any update" in words
+    assert "10 of 10 runs of clr diverged" in words
+    assert "not shown: 10 of 160 values, above" in words
+    assert "cross" not in words  # the crosses stand at 4e4
+
+
+def test_without_a_divergence_a_loss_is_scaled_as_ever() -> None:
+    metrics = with_an_untrained_start(metrics_table(["torch"], ["constant"]))
+    assert draw_metric(findings_from_metrics(metrics), "train_loss").axes[0].get_ylim()[1] < 3
+
+
+def test_axes_of_all_metrics_end_with_the_last_evaluation() -> None:
+    findings = findings_from_metrics(metrics_table(["torch"]))
+    training = findings.tables["train_curve"]
+    findings = replace(findings, tables={**findings.tables, "train_curve": training[training["epoch"] < 12]})
+    bands = findings.tables["bands"]
+    is_cut = bands["metric"].isin(["train_loss", "train_accuracy"]) & (bands["epoch"] == 12)
+    findings = replace(findings, tables={**findings.tables, "bands": bands[~is_cut]})
+    ends = {draw_metric(findings, metric).axes[0].get_xlim()[1] for metric in ("train_loss", "test_loss")}
+    assert len(ends) == 1
+    assert ends.pop() >= 12
+
+
 @pytest.mark.parametrize(
     ("diverged", "note"),
     [

@@ -77,6 +77,12 @@ def test_balanced_accuracy_is_drawn_where_the_spec_names_it(findings: Findings) 
         assert plot.draw(replace(findings, spec=silent.model_copy(update=change))) is not None
 
 
+def test_a_png_is_1600_pixels_wide_whether_the_page_shows_the_figure_or_not(findings: Findings) -> None:
+    widths = {plot.name: int.from_bytes(plot.png[16:20], "big") for plot in draw_figures(findings)}
+    assert len(widths) >= 6
+    assert set(widths.values()) == {1600}
+
+
 def test_no_two_figures_share_a_name_and_the_overview_stands_first() -> None:
     names = [plot.name for plot in FIGURES]
     assert len(set(names)) == len(names)

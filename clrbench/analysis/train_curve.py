@@ -1,0 +1,54 @@
+"""Loss and accuracy of the mini-batches of every run, from the first one on: what the plots of training draw."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from clrbench.analysis.metrics import TRAIN_COLUMNS
+from clrbench.analysis.results import Results
+from clrbench.records import DoubleArray
+from clrbench.store import StoredRun
+
+MAX_TRAIN_POINTS = 50
+TRAIN_CURVE_COLUMNS = ("backend", "arm", "seed", "epoch", "from_step", "to_step", *TRAIN_COLUMNS, "status")
+
+
+def train_curve(results: Results) -> pd.DataFrame:
+    """Return the training of every run in stretches of mini-batches, short ones at its start and longer ones later.
+
+    A row has the mean over the mini-batches after `from_step` to `to_step` updates, and `epoch` is their middle. The first
+    row is the first mini-batch alone: the untrained network. A run that diverged ends with the mini-batch on which it did.
+    """
+    tables = [_of_run(run) for run in results.runs]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(TRAIN_CURVE_COLUMNS))
+
+
+def _of_run(run: StoredRun) -> pd.DataFrame:
+    starts = stretches(run.spec.num_steps)
+    ends = np.append(starts[1:], run.spec.num_steps)
+    table = {
+        **run.key._asdict(),
+        "epoch": (starts + ends - 1) / 2 / run.spec.steps_per_epoch,
+        "from_step": starts,
+        "to_step": ends - 1,
+        **dict(_means(run, starts)),
+        "status": run.status,
+    }
+    return pd.DataFrame(table, columns=list(TRAIN_CURVE_COLUMNS))
+
+
+def _means(run: StoredRun, starts: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[tuple[str, DoubleArray]]:
+    for column in TRAIN_COLUMNS:
+        values = run.steps[column].to_numpy(np.float64)
+        known = np.isfinite(values)
+        number = np.add.reduceat(known.astype(np.int64), starts)
+        total = np.add.reduceat(np.where(known, values, 0.0), starts)
+        yield column, np.where(number > 0, total / np.maximum(number, 1), np.nan)
+
+
+def stretches(num_steps: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return with which mini-batch each stretch begins, int64[at most 50], from 0: the n-th after a share n^2 / 50^2."""
+    shares = (np.arange(MAX_TRAIN_POINTS) / MAX_TRAIN_POINTS) ** 2
+    starts = np.unique(np.concatenate([[0, 1], np.ceil(shares * num_steps)]).astype(np.int64))
+    return starts[starts < num_steps]
