@@ -243,4 +243,4 @@ _NEW = (
 TOY = Setting("toy", "mixture", 200, SMALL, MOMENTUM, 20, 60, validation_rows=100)
 
 HALVES: dict[str, tuple[Setting, ...]] = {"tuned": _TUNED, "final": _FINAL, "named": _NAMED, "new": _NEW}
-"""The settings that rules were tuned to, those that were looked at once at the end, two of the issue's own, and those of the bake-off."""
+"""The settings that rules were tuned to, those looked at once at the end, two of the issue's own, and those that came later."""

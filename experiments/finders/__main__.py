@@ -10,17 +10,16 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+from rates import CHOOSING_SEEDS
+from settings import Setting
+
 from finders import peers, summary
 from finders.plot import draw
+from finders.problems import chosen
 from finders.rules import DEFAULT_UPDATES, LENGTHS, Suggestion
 from finders.scoring import Row, Scorer, SettingRow, table
-from rates import CHOOSING_SEEDS
-from settings import HALVES, Setting
 
 ROOT = Path(__file__).parents[2]
-
-GROUPS = {"final": "looked at once, at the end of the work on the rules", "new": "never seen before"}
-"""Of the halves in `benchmarks/settings.py`, those that take part: clrbench was not tuned to them."""
 
 
 def make(setting: Setting, group: str, folder: Path) -> tuple[SettingRow, list[Row]]:
@@ -68,25 +67,16 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--only", nargs="+", help="names of settings")
     arguments = parser.parse_args()
-    wanted = [
-        (setting, group)
-        for group in GROUPS
-        for setting in HALVES[group]
-        if not arguments.only or setting.name in arguments.only
-    ]
+    wanted = [one for one in chosen() if not arguments.only or one[0].name in arguments.only]
     with ProcessPoolExecutor(arguments.processes) as pool:
-        settings, groups = zip(*wanted, strict=True)
+        problems, groups = zip(*wanted, strict=True)
         made = []
-        for one in pool.map(partial(make, folder=arguments.folder), settings, groups):
+        for one in pool.map(partial(make, folder=arguments.folder), problems, groups):
             made.append(one)
             print(f"{one[0].setting}: done", flush=True)
     write(made, arguments.out)
-    print(summary.summary_text(*_summed(arguments.out)))
-
-
-def _summed(out: Path) -> tuple[object, int]:
-    rows, settings = summary.read(out)
-    return summary.summary(rows, settings), summary.hopeless(settings)
+    rows, settings = summary.read(arguments.out)
+    print(summary.summary_text(summary.summary(rows, settings), summary.hopeless(settings)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A setting as a user of torch would write it: a plain module, a `DataLoader`, an optimizer; weights and batches are clrbench's."""
+"""A setting as a user of torch would write it: a module, a `DataLoader`, an optimizer; weights and batches are clrbench's."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Training:
     batches: Batches
     optimizer: OptimizerSettings
 
-    def make_optimizer(self, weights: list[Tensor]) -> torch.optim.Optimizer:
-        """Return the optimizer of the setting over weights; its rate is for the finder to set."""
-        return make_optimizer(self.optimizer, weights)
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """Return the optimizer of the setting over the weights; its rate is for the finder to set."""
+        return make_optimizer(self.optimizer, list(self.network.parameters()))
 
 
 def make_training(setting: Setting, seed: int, num_steps: int) -> Training:
@@ -54,9 +54,7 @@ def make_training(setting: Setting, seed: int, num_steps: int) -> Training:
 
 def module_of(plan: TrainPlan) -> nn.Module:
     """Return a plain module with the initial weights of a plan: images, float32[batch, height, width, channels], to logits."""
-    parts = [_ChannelsFirst()]
-    parts += [_part(layer, tag, plan) for tag, layer in tagged(plan.layers)]
-    return nn.Sequential(*parts)
+    return nn.Sequential(_ChannelsFirst(), *(_part(layer, tag, plan) for tag, layer in tagged(plan.layers)))
 
 
 class _ChannelsFirst(nn.Module):

@@ -13,11 +13,12 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
-from finders.networks import Training, make_training
-from finders.rules import PEERS, Suggestion, peer_rule
 from matplotlib.figure import Figure
 from settings import Setting
 from torch import Tensor, nn
+
+from finders.networks import Training, make_training
+from finders.rules import PEERS, Suggestion, peer_rule
 
 START_LR = 1e-7
 """Where torch-lr-finder begins in its README (it takes the rate of the optimizer) and fastai by default; Lightning: 1e-8."""
@@ -58,8 +59,7 @@ def torch_lr_finder(training: Training, num_steps: int) -> Swept:
     """Sweep with torch-lr-finder, exponentially to 10, and return its steepest gradient."""
     from torch_lr_finder import LRFinder
 
-    weights = list(training.network.parameters())
-    finder = LRFinder(training.network, training.make_optimizer(weights), nn.CrossEntropyLoss())
+    finder = LRFinder(training.network, training.make_optimizer(), nn.CrossEntropyLoss())
     finder.range_test(training.batches, start_lr=START_LR, num_iter=num_steps)
     try:
         _, lr = finder.plot(ax=Figure().subplots(), suggest_lr=True)
@@ -75,14 +75,19 @@ def fastai(training: Training, num_steps: int) -> Swept:
     from fastai.learner import Learner
     from fastai.optimizer import OptimWrapper
 
-    def optimizer(weights: Any, lr: float) -> Any:
-        return OptimWrapper(opt=training.make_optimizer(list(weights)))
+    def optimizer(weights: Any, lr: float) -> Any:  # noqa: ARG001
+        return OptimWrapper(opt=training.make_optimizer())
 
     rules = [_answer_or_nan(getattr(SuggestionMethod, rule.capitalize()), rule) for rule in PEERS["fastai"]]
     with tempfile.TemporaryDirectory() as folder:
         loaders = DataLoaders(training.batches, training.batches, device="cpu")
         learner = Learner(
-            loaders, training.network, loss_func=nn.CrossEntropyLoss(), opt_func=optimizer, path=folder, model_dir="kept"
+            loaders,
+            training.network,
+            loss_func=nn.CrossEntropyLoss(),
+            opt_func=optimizer,
+            path=folder,
+            model_dir="kept",
         )
         with learner.no_bar():
             found = learner.lr_find(num_it=num_steps, show_plot=False, suggest_funcs=tuple(rules))
@@ -110,7 +115,7 @@ def lightning(training: Training, num_steps: int) -> Swept:
     import lightning.pytorch as pl
     from lightning.pytorch.tuner import Tuner
 
-    class Module(pl.LightningModule):
+    class Module(pl.LightningModule):  # type: ignore[misc,unused-ignore]
         def __init__(self) -> None:
             super().__init__()
             self.network = training.network
@@ -120,7 +125,7 @@ def lightning(training: Training, num_steps: int) -> Swept:
             return nn.functional.cross_entropy(self.network(images), labels)
 
         def configure_optimizers(self) -> torch.optim.Optimizer:
-            return training.make_optimizer(list(self.parameters()))
+            return training.make_optimizer()
 
     with tempfile.TemporaryDirectory() as folder:
         trainer = pl.Trainer(

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from finders.summary import OURS, REGRETS
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from finders.summary import OURS, REGRETS
 
 # Of Okabe and Ito, told apart by people who see two colours; the shapes differ too.
 COLOURS = {"ours": "#0072B2", "peers": "#D55E00"}
@@ -29,7 +30,9 @@ def draw(rows: pd.DataFrame, settings: pd.DataFrame, path: Path) -> None:
         axes.set_title(f"trained as {'a constant' if name == 'constant' else name}")
     left.set_yticks(range(len(rules)), rules)
     left.invert_yaxis()
-    figure.suptitle(f"Accuracy lost against the best rate of brute force, {len(can_learn)} settings; the bar is the mean")
+    figure.suptitle(
+        f"Accuracy lost against the best rate of brute force, {len(can_learn)} settings; the bar is the mean"
+    )
     figure.savefig(path, dpi=120, metadata={"Software": None})
 
 
@@ -39,7 +42,14 @@ def _draw(axes: Axes, rows: pd.DataFrame, rules: list[str], column: str) -> None
         kind = "ours" if rule.startswith(OURS) else "peers"
         spread = np.random.default_rng(place).uniform(-0.22, 0.22, len(regret))
         axes.scatter(
-            regret, place + spread, s=16, alpha=0.6, linewidths=0, color=COLOURS[kind], marker=SHAPES[kind], clip_on=False
+            regret,
+            place + spread,
+            s=16,
+            alpha=0.6,
+            linewidths=0,
+            color=COLOURS[kind],
+            marker=SHAPES[kind],
+            clip_on=False,
         )
         mean = rows.loc[rows["rule"] == rule, column].mean()
         axes.vlines(max(mean, 0), place - 0.4, place + 0.4, color="black", linewidth=2)

@@ -22,7 +22,7 @@ PEERS: Mapping[str, tuple[str, ...]] = {
 DEFAULT_UPDATES = 100
 """Length of a sweep that every peer has by default."""
 
-LENGTHS = ("default", "equal")
+LENGTHS = ("equal", "default")
 """A peer's own default length, and a sweep as long as all that clrbench trained."""
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from finders.rules import OURS, Suggestion
 from rate_trials import Key, Trials
 from rates import MEASURING_SEEDS, Truth, answer, best_constant, best_triangles, on_lattice, problem_of, triangle_keys
 from settings import Setting
 
 from clrbench.chance import Floor
 from clrbench.records import DoubleArray
+from finders.rules import OURS, Suggestion
 
 DIGITS = 6
 
@@ -32,6 +32,7 @@ class Row:
         collapsed: Likewise how many diverged or ended no better than guessing.
         refused: Whether the rule gives no rate.
         updates: What coming to the suggestion took.
+        error_constant: Standard error of the regret, over the paired seeds; `error_clr` likewise.
     """
 
     setting: str
@@ -39,14 +40,16 @@ class Row:
     suggestion: float
     base_lr: float
     max_lr: float
-    regret_constant: float
-    regret_clr: float
-    diverged: int
-    collapsed: int
-    refused: bool
-    updates: int
-    accuracy_constant: float
-    accuracy_clr: float
+    regret_constant: float = math.nan
+    regret_clr: float = math.nan
+    diverged: int = 0
+    collapsed: int = 0
+    refused: bool = False
+    updates: int = 0
+    accuracy_constant: float = math.nan
+    accuracy_clr: float = math.nan
+    error_constant: float = math.nan
+    error_clr: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,52 @@ class SettingRow:
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the measuring trainings reached on test rows, nan where one diverged, and what it is held against.
+
+    Attributes:
+        constants: float64[seeds], as `triangles`.
+        best_constants: float64[seeds], at the best constant rate; `best_triangles` likewise.
+        guessing: What guessing does not exceed.
+    """
+
+    constants: DoubleArray
+    triangles: DoubleArray
+    best_constants: DoubleArray
+    best_triangles: DoubleArray
+    guessing: float
+
+
+def make_row(setting: str, suggestion: Suggestion, measured: Measured | None) -> Row:
+    """Return the row of a suggestion; without measurements where it refuses, or where nothing can be learned."""
+    row = Row(
+        setting=setting,
+        rule=suggestion.rule,
+        suggestion=suggestion.constant_lr or math.nan,
+        base_lr=suggestion.base_lr or math.nan,
+        max_lr=suggestion.max_lr or math.nan,
+        refused=suggestion.constant_lr is None,
+        updates=suggestion.updates,
+    )
+    if measured is None:
+        return row
+    regret_constant, error_constant = _regret(measured.best_constants, measured.constants)
+    regret_clr, error_clr = _regret(measured.best_triangles, measured.triangles)
+    both = np.concatenate([measured.constants, measured.triangles])
+    return replace(
+        row,
+        regret_constant=regret_constant,
+        regret_clr=regret_clr,
+        diverged=int(np.isnan(both).sum()),
+        collapsed=int((~(both > measured.guessing)).sum()),
+        accuracy_constant=round(_mean(measured.constants), DIGITS),
+        accuracy_clr=round(_mean(measured.triangles), DIGITS),
+        error_constant=error_constant,
+        error_clr=error_clr,
+    )
 
 
 class Scorer:
@@ -136,30 +185,12 @@ class Scorer:
         return constants, triangle_keys(self.trials, low, high, MEASURING_SEEDS)
 
     def _row(self, suggestion: Suggestion) -> Row:
-        refused = suggestion.constant_lr is None
-        rates = (suggestion.constant_lr, suggestion.base_lr, suggestion.max_lr)
-        row = {
-            "setting": self.setting.name,
-            "rule": suggestion.rule,
-            **dict(zip(("suggestion", "base_lr", "max_lr"), (rate or math.nan for rate in rates), strict=True)),
-            "refused": refused,
-            "updates": suggestion.updates,
-        }
-        nothing = {"regret_constant": math.nan, "regret_clr": math.nan, "diverged": 0, "collapsed": 0}
-        row |= {**nothing, "accuracy_constant": math.nan, "accuracy_clr": math.nan}
-        if not refused and self._truths is not None:
-            constants, triangles = (self._measured(keys) for keys in self._keys(suggestion))
-            best_constant, best_clr = (truth.best for truth in self._truths)
-            both = np.concatenate([constants, triangles])
-            row |= {
-                "regret_constant": round(best_constant - _mean(constants), DIGITS),
-                "regret_clr": round(best_clr - _mean(triangles), DIGITS),
-                "diverged": int(np.isnan(both).sum()),
-                "collapsed": int((~(both > self._guessing())).sum()),
-                "accuracy_constant": round(_mean(constants), DIGITS),
-                "accuracy_clr": round(_mean(triangles), DIGITS),
-            }
-        return Row(**row)  # type: ignore[arg-type]
+        if self._truths is None or suggestion.constant_lr is None:
+            return make_row(self.setting.name, suggestion, None)
+        constants, triangles = (self._measured(keys) for keys in self._keys(suggestion))
+        best_constants, best_triangles = (truth.values for truth in self._truths)
+        measured = Measured(constants, triangles, best_constants, best_triangles, self._guessing())
+        return make_row(self.setting.name, suggestion, measured)
 
     def _measured(self, keys: Sequence[Key]) -> DoubleArray:
         """Return accuracy on test rows at the end, by seed; nan where a run diverged."""
@@ -176,6 +207,12 @@ class Scorer:
 def _mean(values: DoubleArray) -> float:
     """Return the mean over seeds; a run that diverged counts 0, as in the search for the best."""
     return float(np.nan_to_num(values).mean())
+
+
+def _regret(best: DoubleArray, reached: DoubleArray) -> tuple[float, float]:
+    """Return the mean over seeds of what is lost, and its standard error."""
+    lost = np.nan_to_num(best) - np.nan_to_num(reached)
+    return round(float(lost.mean()), DIGITS), round(float(lost.std(ddof=1)) / math.sqrt(len(lost)), DIGITS)
 
 
 def _optimizer_words(optimizer: Mapping[str, object]) -> str:
