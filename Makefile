@@ -7,9 +7,11 @@ STAMP := .venv/.set-up
 DOCS_STAMP := .venv/.set-up-docs
 ACCEPTANCE_BIN := .venv-acceptance/bin
 ACCEPTANCE_STAMP := .venv-acceptance/.set-up
+FINDERS_BIN := .venv-finders/bin
+FINDERS_STAMP := .venv-finders/.set-up
 REPRODUCE_DIR := build/reproduce
 
-.PHONY: setup demo check test acceptance soak reproduce docs clean
+.PHONY: setup demo check test acceptance soak reproduce finders docs clean
 
 setup: $(STAMP)
 
@@ -63,6 +65,17 @@ soak: $(STAMP)
 reproduce: $(STAMP)
 	$(BIN)/python experiments/reproduce.py --out $(REPRODUCE_DIR)
 
+# The peers have an environment of their own. fastai goes in without what it depends on (see the extra `finders`).
+$(FINDERS_STAMP): $(STAMP) constraints-integrations.txt constraints-finders.txt
+	$(BIN)/python -m venv --clear .venv-finders
+	PIP_CONSTRAINT="constraints.txt constraints-integrations.txt constraints-finders.txt" $(FINDERS_BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[finders]'
+	PIP_CONSTRAINT=constraints-finders.txt $(FINDERS_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps fastai
+	@touch $@
+
+# The bake-off of rate finders, half an hour on two cores; trainings are kept in build/rates.
+finders: $(FINDERS_STAMP)
+	PYTHONPATH=benchmarks:experiments $(FINDERS_BIN)/python -m finders --processes 2
+
 # The site in build/site; a warning or a dead link is an error.
 docs: $(DOCS_STAMP)
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
@@ -72,5 +85,5 @@ $(DOCS_STAMP): $(STAMP)
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-acceptance build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-acceptance .venv-finders build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import one_by_one
 import stacked
 import torch
 from settings import Setting
 
+from clrbench.layers import Conv
 from clrbench.planning.plan import make_plan
 from clrbench.planning.runs import TRAINING_DIVERGENCE_FACTOR
 from clrbench.records import DoubleArray
@@ -108,7 +110,9 @@ class Trials:
         if keys[0].kind in {"linear", "exponential"}:
             limit /= 100
         steps = keys[0].evaluation_steps()
-        found = stacked.train(plans, dataset, steps, keys[0].test_steps(), limit)
+        is_dense = not any(isinstance(layer, Conv) for layer in plans[0].layers)
+        train = stacked.train if is_dense else one_by_one.train
+        found = train(plans, dataset, steps, keys[0].test_steps(), limit)
         for key, outcome in zip(keys, found, strict=True):
             values = {name: np.round(array, 5).tolist() for name, array in vars(outcome).items()}
             if key.kind in {"constant", "triangular"}:

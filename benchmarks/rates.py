@@ -72,17 +72,17 @@ def _key(run: Run, problem: Problem) -> Key:
     """Return the training that begins with a run, the longest one where that is possible."""
     whole = problem.arm_steps or run.num_steps
     if run.kind == "constant":
-        rate = _on_lattice(run.high)
+        rate = on_lattice(run.high)
         return Key("constant", rate, rate, run.seed, whole)
     if run.kind == "triangular":
-        low, high = _on_lattice(run.low), _on_lattice(run.high)
+        low, high = on_lattice(run.low), on_lattice(run.high)
         if round(whole * run.cycles / CYCLES) == run.num_steps:
             return Key("triangular", low, high, run.seed, whole)
         return Key("triangular", low, high, run.seed, run.num_steps, run.cycles)
     return Key(run.kind, run.low, run.high, run.seed, run.num_steps)
 
 
-def _on_lattice(lr: float) -> float:
+def on_lattice(lr: float) -> float:
     """Return the rate of the lattice to six digits, in place of three."""
     place = round(4 * math.log10(lr))
     exact = lattice(place, place)[0]
@@ -197,13 +197,13 @@ def score(setting: Setting, folder: Path, *, sweeps: bool) -> list[dict[str, obj
             row |= {"best": truth.best, "best_lr": truth.lr, "sd": truth.spread, "best_max_lr": cycles.lr}
             row |= {"best_clr": cycles.best, "sd_clr": cycles.spread}
             if found.constant_lr is not None:
-                rate = _on_lattice(found.constant_lr)
+                rate = on_lattice(found.constant_lr)
                 key = [Key("constant", rate, rate, seed, setting.num_steps) for seed in MEASURING_SEEDS]
                 ours = measured(trials, key, metric)
                 error = (ours - truth.values).std(ddof=1) / math.sqrt(len(ours))
                 row |= {"regret": truth.best - ours.mean(), "error": error, "ours": ours.mean()}
             if found.max_lr is not None and found.triangle_base_lr is not None:
-                low, high = _on_lattice(found.triangle_base_lr), _on_lattice(found.max_lr)
+                low, high = on_lattice(found.triangle_base_lr), on_lattice(found.max_lr)
                 ours = measured(trials, triangle_keys(trials, low, high, MEASURING_SEEDS), metric)
                 error = (ours - cycles.values).std(ddof=1) / math.sqrt(len(ours))
                 row |= {"regret_clr": cycles.best - ours.mean(), "error_clr": error, "clr": ours.mean()}

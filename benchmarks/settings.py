@@ -181,6 +181,8 @@ DEEP = _mlp(64, 32)
 NORMED = _mlp(64, 32, batch_norm=True)
 TANH = _mlp(32, 32, activation="tanh")
 DROPPED = _mlp(64, dropout=0.3)
+SOFTMAX_UNITS = _mlp(32, activation="softmax")
+CNN = (("name", "cnn"),)
 
 _TUNED = (
     Setting("digits momentum", "digits", 3000, DEEP, MOMENTUM, 64, 600),
@@ -229,7 +231,16 @@ _NAMED = (
     Setting("adam, starter", "digits28", 3000, _mlp(100, 50), ADAM, 100, 180, 5 / 6),
 )
 
+# Written down before anything was trained on them, for the bake-off of finders (`experiments/finders`).
+_NEW = (
+    Setting("digits cnn momentum", "digits", 2000, CNN, MOMENTUM, 32, 150),
+    Setting("digits softmax units adam", "digits", 3000, SOFTMAX_UNITS, ADAM, 64, 800),
+    Setting("mixture softmax units momentum", "mixture", 1000, SOFTMAX_UNITS, MOMENTUM, 32, 800),
+    Setting("few norm rmsprop", "digits", 120, NORMED, RMSPROP, 20, 300),
+    Setting("three unequal adamw", "three unequal", 1500, SMALL, ADAMW, 32, 500),
+)
+
 TOY = Setting("toy", "mixture", 200, SMALL, MOMENTUM, 20, 60, validation_rows=100)
 
-HALVES: dict[str, tuple[Setting, ...]] = {"tuned": _TUNED, "final": _FINAL, "named": _NAMED}
-"""The settings that rules were tuned to, those that were looked at once at the end, and two of the issue's own."""
+HALVES: dict[str, tuple[Setting, ...]] = {"tuned": _TUNED, "final": _FINAL, "named": _NAMED, "new": _NEW}
+"""The settings that rules were tuned to, those looked at once at the end, two of the issue's own, and those that came later."""

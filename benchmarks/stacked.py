@@ -1,13 +1,14 @@
 """Many trainings of one small network at once, as one stacked model in torch; the numbers are those of a `Trainer`.
 
 A training of a small network is nearly all overhead, so a hundred of them in a stack take a tenth of the time.
-Dense networks only. `tests/test_benchmarks.py` holds it to `backends.torch` on paired plans.
+Dense networks only; `one_by_one.py` trains others. `tests/test_benchmarks.py` holds it to `backends.torch` on paired plans.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,13 @@ class Outcome:
     test_balanced: DoubleArray
 
 
+_ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "softmax": partial(torch.softmax, dim=-1),
+}
+
+
 class _Stack:
     """The weights of all models, [models, in, out], and the function they make of [models, batch, features]."""
 
@@ -61,7 +69,7 @@ class _Stack:
                     bias = self.weights[f"{tag}dense.bias"].unsqueeze(1)
                     values = torch.baddbmm(bias, values, self.weights[f"{tag}dense.kernel"])
                 case layers.Activation(name):
-                    values = torch.relu(values) if name == "relu" else getattr(torch, name)(values)
+                    values = _ACTIVATIONS[name](values)
                 case layers.Dropout(rate):
                     if training:
                         keep = torch.empty_like(values).bernoulli_(1 - rate, generator=self.generator)
@@ -163,7 +171,7 @@ def train(
             validation = _evaluate(stack, images[rows.validation], dataset.y_train[rows.validation])
             tested = _evaluate(stack, test, dataset.y_test)[1:] if step + 1 in test_steps else (nothing, nothing)
             found.append((*validation, *tested))
-    return _outcomes(np.array(losses).T, np.array(found), np.array(sorted(evaluation_steps)), loss_limit)
+    return outcomes(np.array(losses).T, np.array(found), np.array(sorted(evaluation_steps)), loss_limit)
 
 
 def _inputs(images: npt.NDArray[np.generic], scale: Standardisation | None) -> Tensor:
@@ -189,11 +197,11 @@ def _evaluate(stack: _Stack, images: Tensor, labels: npt.NDArray[np.int32]) -> t
     return loss.numpy(), accuracy.numpy(), balanced.numpy()
 
 
-def _outcomes(
+def outcomes(
     losses: DoubleArray, found: DoubleArray, evaluation_steps: npt.NDArray[np.int64], loss_limit: float
 ) -> list[Outcome]:
     """Put nan from where a model diverged; `losses` is [models, steps], `found` [evaluations, metrics, models]."""
-    outcomes = []
+    made = []
     for model, raw in enumerate(losses):
         beyond = np.flatnonzero(~(raw <= loss_limit))
         first = int(beyond[0]) if beyond.size else len(raw)
@@ -201,5 +209,5 @@ def _outcomes(
             first = int(evaluation_steps[~np.isfinite(found[:, 0, model])][0]) - 1
         train_loss = np.where(np.arange(len(raw)) <= first, raw, np.nan).astype(np.float64)
         values = np.where(evaluation_steps[:, None] <= first, found[:, :, model], np.nan)
-        outcomes.append(Outcome(train_loss, *values.T))
-    return outcomes
+        made.append(Outcome(train_loss, *values.T))
+    return made

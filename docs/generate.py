@@ -4,8 +4,10 @@ A generated part stands between `<!-- NAME -->` and `<!-- end of NAME -->`; a te
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from clrbench.store.bounds import read_bounds
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+sys.path.append(str(ROOT / "experiments"))
 COMPARED = ("policies", "policies-street-digits", "optimizers", "optimizers-street-digits")
 TEXTS = {"far_seeds": "str", "left_out_seeds": "str"}
 """Columns of evidence.csv that may be empty, or look like numbers, and are neither."""
@@ -70,6 +73,23 @@ def effects() -> str:
     # Lines are broken by the path as it is shown, not by where the project lies.
     sides = [replace(read_side(ROOT / "results" / name), folder=Path("results", name)) for name in COMPARED]
     return click.unstyle(sides_text(sides))
+
+
+def bake_off(part: str) -> str:
+    """Return a part of what the bake-off of rate finders came to: `summary`, `goals`, `wins` or `readme`."""
+    from finders import summary
+
+    rows, settings = summary.read(ROOT / "results" / "finders")
+    table = summary.summary(rows, settings)
+    match part:
+        case "summary":
+            return summary.summary_text(table, summary.hopeless(settings))
+        case "goals":
+            return summary.goals_text(table)
+        case "wins":
+            return summary.wins_text(rows)
+        case _:
+            return summary.readme_text(table, settings)
 
 
 def commands() -> str:
@@ -141,7 +161,15 @@ def _code(value: object) -> str:
 
 
 PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
-    "README.md": {"answer of mnist-fair": lambda: f"```text\n{committed_answer('mnist-fair')}\n```"},
+    "README.md": {
+        "answer of mnist-fair": lambda: f"```text\n{committed_answer('mnist-fair')}\n```",
+        "bake-off": partial(bake_off, "readme"),
+    },
+    "docs/finders.md": {
+        "summary": partial(bake_off, "summary"),
+        "goals": partial(bake_off, "goals"),
+        "wins": partial(bake_off, "wins"),
+    },
     "docs/spec.md": {"keys": spec_reference},
     "docs/commands.md": {"commands": commands},
     "docs/results.md": {
