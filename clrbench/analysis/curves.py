@@ -103,7 +103,7 @@ def _grid(rows: pd.DataFrame) -> _Grid:
     """Return the evaluations of an arm by epoch and seed, both ascending."""
     epochs, epoch = np.unique(rows["epoch"].to_numpy(np.float64), return_inverse=True)
     seeds, seed = np.unique(rows["seed"].to_numpy(), return_inverse=True)
-    values = {metric: np.full((len(epochs), len(seeds)), np.nan) for metric in METRICS}
+    values: dict[str, DoubleArray] = {metric: np.full((len(epochs), len(seeds)), np.nan) for metric in METRICS}
     for metric, table in values.items():
         found = rows[metric].to_numpy(np.float64)
         table[epoch, seed] = np.where(np.isfinite(found), found, np.nan)
