@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from click.testing import CliRunner
 from specs import write_spec
 
+from clrbench.cli import main
 from clrbench.commands.export import Wanted, export
 from clrbench.data import Library
 from clrbench.progress import Display
@@ -141,3 +145,32 @@ def test_the_schedules_of_transformers_are_those_here() -> None:
         )
     )
     np.testing.assert_allclose(polynomial(500, lr=0.5, end_lr=0.005, power=2.5), expected, rtol=1e-12)
+
+
+def write_own_results(folder: Path) -> None:
+    """Write the files that the commands of `judge.md` name: 8 seeds of two or three methods."""
+    accuracies = {
+        name: [round(0.7 + gain + 0.001 * (seed * step % 5), 4) for seed in range(8)]
+        for name, gain, step in (("base", 0.0, 1), ("new", 0.02, 2), ("other", 0.01, 3))
+    }
+    wide = pd.DataFrame({"seed": range(8), **accuracies})
+    wide.to_csv(folder / "wide.csv", index=False)
+    long = wide[["seed", "base", "new"]].melt("seed", var_name="method", value_name="accuracy")
+    long.to_csv(folder / "results.csv", index=False)
+    for name in ("base", "new"):
+        wide[["seed", name]].rename(columns={name: "accuracy"}).to_csv(folder / f"{name}.csv", index=False)
+    epochs = [long.assign(epoch=epoch, accuracy=long["accuracy"] - 0.1 / epoch) for epoch in (1, 2, 3)]
+    pd.concat(epochs).to_csv(folder / "logs.csv", index=False)
+    pd.concat([long.assign(dataset=name) for name in ("digits", "letters")]).to_csv(folder / "all.csv", index=False)
+
+
+@pytest.mark.acceptance
+def test_the_commands_on_results_of_ones_own_come_to_a_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_own_results(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    commands = re.findall(r"^clrbench (judge [^#\n]+)", (DOCS / "judge.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(commands) == 6
+    for command in commands:
+        done = CliRunner().invoke(main, [*shlex.split(command), "--out", "judged"])
+        assert done.exit_code == 0, (command, done.output)
+        assert "better" in done.output

@@ -1,6 +1,8 @@
 """What `clrbench report` writes; only where that is to be done, matplotlib is imported."""
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pandas as pd
 
@@ -27,6 +29,23 @@ def write_report(
     folder: ResultsFolder, spec: Spec, warnings: Sequence[str], *, details: bool
 ) -> tuple[Reported, list[str]]:
     """Write every table, every plot and the page of an experiment; return what they come to, and the names of the files."""
+    with _uncollected():
+        return _write(folder, spec, warnings, details=details)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Look for no cyclic garbage meanwhile: there is hardly any, and looking through the objects of all runs takes long."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _write(folder: ResultsFolder, spec: Spec, warnings: Sequence[str], *, details: bool) -> tuple[Reported, list[str]]:
     results = looked_at(Results.read(folder, spec), folder)
     findings = analyse(results)
     answer = glance(findings)

@@ -67,7 +67,7 @@ def _cycle_warnings(schedule: BaseCyclic, clock: Clock) -> Iterator[str]:
         yield f"{half} is {epochs:.3g} epochs; the paper's advice is {low} to {high} epochs"
     cycles = num_steps / cycle_steps
     if cycles < MIN_CYCLES:
-        yield f"the run holds {cycles:.3g} cycles; the paper's advice is at least {MIN_CYCLES}"
+        yield f"the run holds {cycles:.3g} cycle{'s' * (cycles != 1)}; the paper's advice is at least {MIN_CYCLES}"
     if abs(cycles - round(cycles)) * cycle_steps > 1 or round(cycles) == 0:
         yield f"training ends mid-cycle, after {cycles:.3g} cycles; the rate is lowest, and the model best, at the end of one"
 
