@@ -27,7 +27,39 @@ METRIC_NAMES = (
     *("score", "f1", "auc", "auroc", "bleu", "reward", "return", "metric", "value", "result"),
     *("test_loss", "val_loss", "validation_loss", "loss", "error", "perplexity"),
 )
-LOWER_IS_BETTER = ("loss", "error", "err", "perplexity", "ppl", "nll", "rmse", "mse", "mae", "wer", "cer", "fid")
+LOWER_IS_BETTER = (
+    *(
+        "loss",
+        "losses",
+        "error",
+        "errors",
+        "err",
+        "perplexity",
+        "ppl",
+        "nll",
+        "rmse",
+        "mse",
+        "mae",
+        "wer",
+        "cer",
+        "fid",
+    ),
+    *(
+        "logloss",
+        "brier",
+        "ece",
+        "bpc",
+        "bpb",
+        "mape",
+        "smape",
+        "rmsle",
+        "regret",
+        "cost",
+        "seconds",
+        "latency",
+        "runtime",
+    ),
+)
 """Parts of the name of a metric by which a lower value is taken to be better; said where it is."""
 
 MAX_PAIRS = 1000

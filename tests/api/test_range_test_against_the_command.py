@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from command_line import run_clrbench, write_spec
 from clrbench import RangeTest
 from clrbench.api.bounds import RangeTestBounds
 from clrbench.data import Library
+from clrbench.records import Dataset
 
 TRAINED, VALIDATED, BATCH, STEPS, SEEDS = 10_000, 2_000, 50, 400, 3
 LIMITS = {"start_lr": 1e-4, "end_lr": 10.0}
@@ -21,10 +23,9 @@ LIMITS = {"start_lr": 1e-4, "end_lr": 10.0}
 class Loop:
     """A network like that of the spec, with weights and batches of its own."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, dataset: Dataset) -> None:
         import torch
 
-        dataset = Library(None).load("mnist")
         pixels = dataset.x_train[: TRAINED + VALIDATED].reshape(-1, 784).astype(np.float32) / 255
         self._torch, self._x = torch, torch.from_numpy(pixels)
         self._y = torch.from_numpy(dataset.y_train[: TRAINED + VALIDATED].astype(np.int64))
@@ -54,14 +55,15 @@ class Loop:
 
 def of_the_loop() -> tuple[RangeTestBounds, RangeTestBounds]:
     """Return the rates before and after the trials."""
+    dataset = Library(None).load("mnist")
     test = RangeTest(**LIMITS, steps=STEPS)
     for seed in range(SEEDS):
-        loop = Loop(seed)
+        loop = Loop(seed, dataset)
         for lr in test:
             test.record(*loop.train_step(lr))
     before = test.bounds()
     for trial in test.trials():
-        loop = Loop(trial.seed)
+        loop = Loop(trial.seed, dataset)
         for _ in range(trial.steps):
             loop.train_step(trial.lr)
         trial.record(*loop.validate())
@@ -81,13 +83,25 @@ def of_the_command(folder: Path) -> dict[str, Any]:
         arms={"constant": {"schedule": {"name": "constant", "lr": 0.05}}},
         range_test={**LIMITS, "ramp": "exponential", "duration": f"{STEPS} steps", "seeds": SEEDS},
     )
-    done = run_clrbench("range-test", path.name, folder=folder)
+    done = run_clrbench("range-test", path.name, "--threads", 1, folder=folder)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads((folder / "results/quick/range-test/bounds.json").read_text())["torch"]
     return found
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Several threads would wait for each other in updates as small as these."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.acceptance
+@pytest.mark.usefixtures("one_thread")
 def test_both_find_about_the_same_rates(tmp_path: Path) -> None:
     (before, after), command = of_the_loop(), of_the_command(tmp_path)
     for own, theirs, factor in (

@@ -12,6 +12,7 @@ from command_line import QUICK, run_clrbench
 from kills import tables
 
 from clrbench.data import Library
+from clrbench.errors import SpecError
 from clrbench.planning.experiment import open_experiment, spec_folder
 from clrbench.spec import load_spec, to_yaml, without_paths
 from clrbench.store import ResultsFolder
@@ -33,9 +34,10 @@ def project(folder: Path, dataset: str = "./data/load.py:load", **changes: objec
     return path
 
 
-def begun(path: Path) -> ResultsFolder:
-    """Return the results folder of a spec as `compare` begins it."""
-    experiment = open_experiment(path, path.parent / "results", Library(path.parent / "cache"), installed=("torch",))
+def begun(path: Path, out: Path | None = None) -> ResultsFolder:
+    """Return the results folder of a spec as `compare` begins it, beside the spec unless named."""
+    library = Library(path.parent / "cache")
+    experiment = open_experiment(path, out or path.parent / "results", library, installed=("torch",))
     folder = ResultsFolder(experiment.root)
     folder.create()
     known_by = to_yaml(without_paths(experiment.spec))
@@ -65,6 +67,29 @@ def test_the_folder_of_a_resolved_spec_is_that_of_the_spec_it_was_made_from(tmp_
     for damaged in (b"", b"[]", b'{"spec_folder": 3}'):
         (moved.parent / "experiment.json").write_bytes(damaged)
         assert spec_folder(moved) == moved.parent
+
+
+def test_what_is_moved_apart_is_found_once_the_experiment_is_begun_again(tmp_path: Path) -> None:
+    path, out = project(tmp_path / "home/alice/thesis", "own.npz"), tmp_path / "mnt/big/results"
+    folder = begun(path, out)
+    assert folder.index().spec_folder == "../../../../home/alice/thesis"
+    (tmp_path / "home/bob").mkdir()
+    path.parent.rename(tmp_path / "home/bob/thesis")
+    assert folder.spec_folder == path.parent  # which is not there any more
+    with pytest.raises(SpecError, match="no such file or folder exists"):
+        open_experiment(folder.root / "spec.yaml", out, Library(tmp_path / "cache"), installed=("torch",))
+    moved = tmp_path / "home/bob/thesis/quick.yaml"
+    spec = load_spec(moved).spec
+    again = begun(moved, out)
+    assert again.spec_folder == moved.parent
+    assert not again.is_of_another(
+        to_yaml(without_paths(open_experiment(moved, out, Library(None), installed=("torch",)).spec))
+    )
+    assert spec.data.dataset == "own.npz"
+    out.rename(tmp_path / "results")
+    alone = ResultsFolder(tmp_path / "results/quick")
+    assert alone.spec_folder != moved.parent
+    assert alone.read_spec().data.dataset == spec.data.dataset
 
 
 @pytest.mark.parametrize(
