@@ -13,7 +13,7 @@ def test_variables_are_as_before_afterwards_also_after_an_error(monkeypatch: pyt
     monkeypatch.delenv("CLRBENCH_B", raising=False)
     variables = {"CLRBENCH_A": "now", "CLRBENCH_B": "new"}
     with pytest.raises(KeyError), environment(variables):
-        os.environ["of this name there is no variable"]
+        os.environ.pop("of this name there is no variable")
     with environment(variables):
         assert (os.environ["CLRBENCH_A"], os.environ["CLRBENCH_B"]) == ("now", "new")
     assert os.environ["CLRBENCH_A"] == "before"
