@@ -17,7 +17,7 @@ from kills import leftovers, tables
 from ray_cluster import ENVIRONMENT, RayCluster, addresses, ray_cluster, ray_processes
 
 ONE_ARM = {"constant": {"schedule": {"name": "constant", "lr": 0.05}}}
-LONG = {"backends": ["torch"], "seeds": 2, "duration": "300 epochs"}
+LONG = {"backends": ["torch"], "seeds": 2, "duration": "100 epochs"}
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F"}
 """127.0.0.1, and the same as an address of version 6."""
 
@@ -197,8 +197,8 @@ def test_a_driver_that_is_stopped_is_started_again_and_goes_on(
 
 @pytest.mark.acceptance
 def test_a_full_disk_at_the_driver_is_said_and_what_is_finished_kept(start: Start, tmp_path: Path) -> None:
-    # A file that cannot grow fails as on a full disk: the updates of a run take more.
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200000, 200000))"
+    # A file that cannot grow fails as on a full disk: a checkpoint, and the updates of a run, take more.
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (60000, 60000))"
     spec = write_spec(tmp_path, **LONG)
     process = start(spec, before=limit)
     _, errors = process.communicate(timeout=300)
