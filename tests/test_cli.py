@@ -103,7 +103,7 @@ def test_a_broken_spec_is_a_usage_error_with_file_line_and_key(
         (["compare", "missing.yaml"], 2),
         (["compare", "--threads", "0"], 2),
         (["compare", "--device", "tpu"], 2),
-        (["compare", "--executor", "ray"], 2),
+        (["compare", "--executor", "dask"], 2),
         (["compare", "--allow-untuned"], 2),
         (["compar"], 2),
         (["report", "missing"], 1),

@@ -96,6 +96,12 @@ def open_executor(name: str, resources: Resources) -> Iterator[Executor]:
             f"--executor {name}: a package that it needs cannot be imported ({err}); {_install(name)}"
         ) from err
     except OSError as err:  # such as a /dev/shm that cannot be written: without it there are no semaphores
+        if name != "local" or resources.devices is not None:
+            what = "--devices" if name == "local" else f"--executor {name}"
+            raise BackendError(
+                f"{what}: the system lets no worker processes start ({err.strerror or err}); is /dev/shm or the folder for "
+                "temporary files read-only or full, or ulimit -n low?"
+            ) from err
         executor = import_module("clrbench.execution.this_process").ThisProcess(resources, err.strerror or str(err))
     try:
         yield executor

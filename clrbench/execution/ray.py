@@ -1,15 +1,13 @@
 """The Ray executor: each run is a task of a Ray cluster, and this process alone writes what comes back; see `dispatch`."""
 
 import logging
-import os
 import secrets
 import shutil
 import signal
-import socket
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
@@ -33,6 +31,7 @@ from clrbench.execution import dispatch
 from clrbench.execution.dispatch import Dispatch, Lost, make_all
 from clrbench.execution.executor import THREAD_VARIABLES, Resources, Watch
 from clrbench.execution.remote import Desk, News, Order, Reply, fulfil, in_memory, load_backend
+from clrbench.execution.surroundings import answers, environment
 from clrbench.execution.task import Task
 from clrbench.machine import available_cpus
 from clrbench.records import Dataset, Provenance
@@ -44,7 +43,6 @@ OBJECT_STORE_BYTES = 200_000_000
 """Of a Ray that is started here: results and checkpoints pass through it, and no data; what is more goes to disk."""
 
 LOOPBACK = "127.0.0.1"
-REACH_SECONDS = 5.0
 MAX_TEMPORARY_PATH = 40
 """Characters; sockets lie further below, and their paths may have about a hundred."""
 
@@ -75,9 +73,12 @@ class RayWorkers:
         self._sent: dict[str, Ref] = {}
         self._made_with: list[tuple[str, Provenance]] = []
         _CONNECTION.join(resources)
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        options = {"num_cpus": 0, "max_restarts": 3, "max_task_retries": 3, "scheduling_strategy": here}
-        self._desk: Any = ray.remote(Desk).options(**options).remote()
+        with ExitStack() as undo:
+            undo.callback(_CONNECTION.leave)
+            here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+            options = {"num_cpus": 0, "max_restarts": 3, "max_task_retries": 3, "scheduling_strategy": here}
+            self._desk: Any = ray.remote(Desk).options(**options).remote()
+            undo.pop_all()
 
     def find_device(self, wanted: str) -> str:
         """Return the device that `wanted` stands for; one that is named is found out to be missing by the runs."""
@@ -98,7 +99,7 @@ class RayWorkers:
         def round_of(tasks: Sequence[Task], wait_for_others: bool) -> Dispatch[Ref]:
             return Dispatch(self, self._resources.workers, watch, deque(tasks), self._made_with, wait_for_others)
 
-        ray.get(self._desk.begin.remote())
+        _result(self._desk.begin.remote())
         make_all(round_of, tasks, watch)
 
     def close(self) -> None:
@@ -204,7 +205,14 @@ class RayWorkers:
         data = task.run.data
         key = f"{data.dataset}\n{task.run.reading().words()}"
         if key not in self._sent:
-            self._sent[key] = ray.put(in_memory(task.library.load(data.dataset, how=task.run.reading())))
+            dataset = in_memory(task.library.load(data.dataset, how=task.run.reading()))
+            try:
+                self._sent[key] = ray.put(dataset)
+            except RayError as err:
+                raise BackendError(
+                    f"{data.dataset}: does not fit into Ray's object store on this machine ({_first_line(err)}); start its "
+                    "node with a larger one (ray start --object-store-memory)"
+                ) from err
         # In a list, Ray brings it only to a machine that asks for it.
         return [self._sent[key]]
 
@@ -221,12 +229,12 @@ class _Connection:
     def join(self, resources: Resources) -> None:
         if self._users == 0 and not ray.is_initialized():
             with ExitStack() as undo:
-                undo.enter_context(_environment(_OWN_RAY))
+                undo.enter_context(environment(_OWN_RAY))
                 if resources.address is None:
                     self._start(resources, undo)
                 else:
+                    undo.callback(ray.shutdown)
                     _join(resources.address)
-                undo.callback(ray.shutdown)
                 self.is_own = resources.address is None
                 self._end = undo.pop_all()
         self._users += 1
@@ -240,13 +248,14 @@ class _Connection:
     def _start(self, resources: Resources, undo: ExitStack) -> None:
         """Start a Ray on this machine, which nobody else can reach: on the loopback address, behind a token."""
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        undo.enter_context(_environment(token))
+        undo.enter_context(environment(token))
         # Ray has read them when it was imported, or when the one before was started.
         Config.initialize("")
         AuthenticationTokenLoader.instance().reset_cache()
         place = tempfile.gettempdir()
         folder = tempfile.mkdtemp(prefix="clrbench-ray-", dir=place if len(place) < MAX_TEMPORARY_PATH else "/tmp")
         undo.callback(shutil.rmtree, folder, ignore_errors=True)
+        undo.callback(ray.shutdown)
         with _on_loopback():
             _init(
                 address="local",
@@ -257,7 +266,6 @@ class _Connection:
                 _temp_dir=folder,
             )
         if {node["NodeManagerAddress"] for node in _nodes()} != {LOOPBACK}:
-            ray.shutdown()
             raise BackendError(
                 f"this version of Ray ({ray.__version__}) does not stay on {LOOPBACK}, so it is not started; start one yourself "
                 "and name it with --ray-address, or use another version"
@@ -274,7 +282,11 @@ def _join(address: str) -> None:
         return
     host, _, port = address.rpartition(":")
     place = (host.strip("[]"), int(port))
-    _reach(address, place)
+    if not answers(place):
+        raise BackendError(
+            f"--ray-address {address}: nothing answers there; ray start --head, on the head node, prints its address, and ray "
+            "status says whether the cluster runs"
+        )
     with _on_loopback() if _stays_on_loopback(place) else nullcontext():
         _init(address=address)
 
@@ -283,27 +295,12 @@ def _stays_on_loopback(place: tuple[str, int]) -> bool:
     """Return whether a cluster has a loopback address, and is not the one that this machine has in its network."""
     if place[0] not in {LOOPBACK, "localhost", "::1"}:
         return False
-    try:
-        socket.create_connection((_own_address(), place[1]), timeout=REACH_SECONDS).close()
-    except OSError:
-        return True
-    return False
+    return not answers((_own_address(), place[1]))
 
 
 def _own_address() -> str:
     address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
     return address
-
-
-def _reach(address: str, place: tuple[str, int]) -> None:
-    """Raise BackendError unless something listens at a place; Ray itself would try for a minute."""
-    try:
-        socket.create_connection(place, timeout=REACH_SECONDS).close()
-    except OSError as err:
-        raise BackendError(
-            f"--ray-address {address}: nothing answers there ({err.strerror or err}); ray start --head, on the head node, prints "
-            "its address, and ray status says whether the cluster runs"
-        ) from err
 
 
 @contextmanager
@@ -331,21 +328,6 @@ def _init(**options: Any) -> None:
     finally:
         if in_main_thread:
             signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for a while."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _nodes() -> list[dict[str, Any]]:

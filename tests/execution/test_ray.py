@@ -17,7 +17,7 @@ from kills import leftovers, tables
 from ray_cluster import ENVIRONMENT, RayCluster, addresses, ray_cluster, ray_processes
 
 ONE_ARM = {"constant": {"schedule": {"name": "constant", "lr": 0.05}}}
-LONG = {"backends": ["torch"], "seeds": 2, "duration": "300 epochs"}
+LONG = {"backends": ["torch"], "seeds": 2, "duration": "100 epochs"}
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F"}
 """127.0.0.1, and the same as an address of version 6."""
 
@@ -97,6 +97,16 @@ def wait_for(root: Path, pattern: str, number: int = 1, seconds: float = 180) ->
     assert len(list(root.glob(pattern))) >= number
 
 
+def wait_for_two_runs(checkpoints: Path) -> None:
+    """Wait until two runs have checkpoints."""
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        if len({path.name.split(".")[0] for path in checkpoints.glob("*.json")}) > 1:
+            return
+        time.sleep(0.05)
+    raise AssertionError
+
+
 def finish(process: "subprocess.Popen[str]") -> str:
     """Return what a command says on stderr that must end well."""
     _, errors = process.communicate(timeout=600)
@@ -147,7 +157,8 @@ def test_a_node_that_is_killed_half_way_costs_nothing_that_is_finished(
 ) -> None:
     spec = write_spec(tmp_path, **LONG)
     process = start(spec)
-    wait_for(tmp_path, "ray/quick/.checkpoints/*.json", 3)
+    # A node has room for one run.
+    wait_for_two_runs(tmp_path / "ray/quick/.checkpoints")
     cluster.kill_node()
     try:
         errors = finish(process)
@@ -186,8 +197,8 @@ def test_a_driver_that_is_stopped_is_started_again_and_goes_on(
 
 @pytest.mark.acceptance
 def test_a_full_disk_at_the_driver_is_said_and_what_is_finished_kept(start: Start, tmp_path: Path) -> None:
-    # A file that cannot grow fails as on a full disk: the updates of a run take more.
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200000, 200000))"
+    # A file that cannot grow fails as on a full disk: a checkpoint, and the updates of a run, take more.
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (60000, 60000))"
     spec = write_spec(tmp_path, **LONG)
     process = start(spec, before=limit)
     _, errors = process.communicate(timeout=300)
