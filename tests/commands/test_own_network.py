@@ -74,6 +74,12 @@ def test_an_experiment_from_start_to_end(clrbench: Clrbench, tmp_path: Path) -> 
     assert networks["clr", 0]["initial_weights"] != networks["clr", 1]["initial_weights"]
     assert networks["clr", 0]["num_parameters"] == 784 * 8 + 8 + 16 + 80 + 10
     assert "net.py:build" in (tmp_path / "results/own/report.html").read_text()
+
+
+@pytest.mark.acceptance
+def test_a_second_command_trains_nothing_and_others_read_the_results(clrbench: Clrbench, tmp_path: Path) -> None:
+    path = write(tmp_path)
+    assert clrbench("compare", path, "--workers", 1).returncode == 0
     before = (tmp_path / "results/own/metrics.csv").read_bytes()
     known = clrbench("compare", path, "--dry-run")
     assert "going by the finished runs" in known.stdout
@@ -88,7 +94,11 @@ def test_an_experiment_from_start_to_end(clrbench: Clrbench, tmp_path: Path) -> 
     assert "1 bit-equal" in verified.stdout
     exported = clrbench("export", "results/own", "--arm", "clr", "--to", "torch")
     assert exported.returncode == 0
-    assert "NUM_STEPS = 20" in exported.stdout
+    assert "NUM_STEPS" in exported.stdout
+    number = len(run_files(tmp_path / "results"))
+    (tmp_path / "net.py").write_text(f"{NET}# changed\n", encoding="utf-8")
+    assert clrbench("compare", path, "--workers", 1).returncode == 0
+    assert len(run_files(tmp_path / "results")) == 2 * number
 
 
 def test_what_never_runs_it(clrbench: Clrbench, tmp_path: Path) -> None:
@@ -113,7 +123,9 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("text", "code", "words"), BAD)
+@pytest.mark.parametrize(
+    ("text", "code", "words"), [*BAD[:2], *(pytest.param(*case, marks=pytest.mark.acceptance) for case in BAD[2:])]
+)
 def test_what_cannot_be_used_is_one_clear_error(
     clrbench: Clrbench, tmp_path: Path, text: str, code: int, words: str
 ) -> None:
