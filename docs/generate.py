@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import claims
 import click
 import pandas as pd
 
@@ -141,7 +142,11 @@ def _code(value: object) -> str:
 
 
 PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
-    "README.md": {"answer of mnist-fair": lambda: f"```text\n{committed_answer('mnist-fair')}\n```"},
+    "README.md": {
+        "answer of mnist-fair": lambda: f"```text\n{committed_answer('mnist-fair')}\n```",
+        "claims": claims.short_table,
+    },
+    "docs/claims.md": {"claims": claims.claims_table},
     "docs/spec.md": {"keys": spec_reference},
     "docs/commands.md": {"commands": commands},
     "docs/results.md": {
