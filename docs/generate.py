@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import claims
 import click
 import pandas as pd
 
@@ -164,7 +165,9 @@ PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "README.md": {
         "answer of mnist-fair": lambda: f"```text\n{committed_answer('mnist-fair')}\n```",
         "bake-off": partial(bake_off, "readme"),
+        "claims": claims.short_table,
     },
+    "docs/claims.md": {"claims": claims.claims_table},
     "docs/finders.md": {
         "summary": partial(bake_off, "summary"),
         "goals": partial(bake_off, "goals"),

@@ -44,7 +44,7 @@ def make_training(setting: Setting, seed: int, num_steps: int) -> Training:
     torch.manual_seed(seed)
     dataset = setting.dataset()
     plan = make_plan(setting.run(seed, num_steps), dataset)
-    source = Input(dataset.x_train, dataset.y_train, plan.standardisation, "resident", "cpu")
+    source = Input(dataset.x_train, dataset.y_train, plan, "cpu")
     every_row = np.arange(len(dataset.y_train), dtype=np.int32)
     images, labels = (tensor.clone() for tensor in next(iter(source.chunks(every_row, len(every_row)))))
     # A row of the sampler is a whole batch.
