@@ -112,7 +112,8 @@ class Findings:
     @cached_property
     def curves(self) -> ArmCurves:
         """Every metric over the epochs, read off the tables."""
-        return read_curves(*(self.tables[name] for name in ("metrics", "train_curve", "bands")), self.arms)
+        tables = self.tables
+        return read_curves(tables["metrics"], tables["train_curve"], tables["bands"], self.arms)
 
 
 def analyse(results: Results) -> Findings:
