@@ -114,8 +114,8 @@ class Findings:
     @cached_property
     def curves(self) -> ArmCurves:
         """Every metric over the epochs, read off the tables."""
-        metrics, training, bands = (self.tables[name] for name in ("metrics", "train_curve", "bands"))
-        return read_curves(metrics, training, bands, self.arms)
+        tables = self.tables
+        return read_curves(tables["metrics"], tables["train_curve"], tables["bands"], self.arms)
 
 
 def analyse(results: Results) -> Findings:
