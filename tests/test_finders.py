@@ -87,6 +87,20 @@ def test_the_committed_summary_is_that_of_the_rows():
     pd.testing.assert_frame_equal(pd.read_csv(RESULTS / "summary.csv"), expected, check_dtype=False, rtol=1e-9)
 
 
+def test_what_the_page_says_of_clrbench_and_of_minimum_stands_in_the_tables():
+    ours = ROWS[ROWS["rule"] == "clrbench, no range"].set_index("setting")
+    assert ours["regret_constant"].idxmax() == "unequal adam"
+    assert SETTINGS.set_index("setting")["sd_constant"].idxmax() == "unequal adam"
+    table = summary.summary(ROWS, SETTINGS).set_index("rule")
+    is_ours = table.index.isin(rules.OURS.values())
+    minimum = table[table.index.str.contains("minimum")]
+    assert (minimum["constant_mean"].max() < table.loc[is_ours, "constant_mean"]).all()
+    equal = table[table.index.str.endswith(summary.EQUAL)]
+    assert table.loc[is_ours, "clr_mean"].max() < equal["clr_mean"].min()
+    assert abs(minimum["clr_mean"].min() - table.loc["clrbench, no range", "clr_mean"]) < 0.005
+    assert (table.loc[~is_ours, "refused_hopeless"] == 0).all()
+
+
 def test_a_summary_leaves_out_refusals_and_counts_those_of_hopeless_settings():
     settings = pd.DataFrame(
         {
