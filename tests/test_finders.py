@@ -199,12 +199,13 @@ def test_the_network_that_peers_get_is_that_of_clrbench(model):
 def test_lightning_suggests_what_its_published_rule_says_of_the_same_sweep():
     import torch
     from finders.networks import make_training
-    from finders.peers import lightning
+    from finders.peers import lightning, quiet
     from settings import TOY
     from torch import nn
 
     num_steps = 120
-    rates, updates = lightning(make_training(TOY, 5, num_steps), num_steps)
+    with quiet():
+        rates, updates = lightning(make_training(TOY, 5, num_steps), num_steps)
     training = make_training(TOY, 5, num_steps)
     optimizer = training.make_optimizer()
     used, losses, mean, best = [], [], 0.0, np.inf
