@@ -18,7 +18,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 @pytest.fixture
 def bench(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    for name in ("rates", "rate_trials", "settings", "stacked"):
+    for name in ("rates", "rate_trials", "settings", "stacked", "one_by_one"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     import rates
 
@@ -61,6 +61,29 @@ def test_a_stack_trains_as_the_torch_backend_does(optimizer, batch_norm):
         assert outcome.validation_loss[-1] == pytest.approx(validation.loss, rel=5e-3 if loose else 1e-4)
         assert outcome.validation_accuracy[-1] == pytest.approx(validation.accuracy, abs=0.021)
         assert outcome.test_accuracy[-1] == pytest.approx(test.accuracy, abs=0.01)
+
+
+@pytest.mark.usefixtures("bench")
+def test_one_by_one_trains_as_a_stack_does_and_takes_convolutions():
+    import one_by_one
+    import stacked
+    from settings import CNN, SOFTMAX_UNITS, TOY
+
+    setting = replace(TOY, model=SOFTMAX_UNITS, num_steps=12)
+    dataset = setting.dataset()
+    plans = [replace(make_plan(setting.run(seed), dataset), lr=np.full(12, 0.1, np.float32)) for seed in (0, 1)]
+    for one, other in zip(
+        one_by_one.train(plans, dataset, [6, 12], [12], 1e3),
+        stacked.train(plans, dataset, [6, 12], [12], 1e3),
+        strict=True,
+    ):
+        for name, values in vars(one).items():
+            np.testing.assert_allclose(values, getattr(other, name), rtol=1e-3, atol=0.011, err_msg=name)
+    images = replace(setting, model=CNN, data="three unequal", num_steps=4)
+    plan = make_plan(images.run(0), images.dataset())
+    (made,) = one_by_one.train([plan], images.dataset(), [4], [4], 1e3)
+    assert np.isfinite(made.train_loss).all()
+    assert 0 <= made.test_balanced[0] <= 1
 
 
 @pytest.mark.acceptance

@@ -52,8 +52,8 @@ def _kept(setting: Setting, length: str, num_steps: int, folder: Path) -> list[S
 def write(made: Sequence[tuple[SettingRow, list[Row]]], out: Path) -> None:
     """Write the tables and the plot."""
     out.mkdir(parents=True, exist_ok=True)
-    table([setting for setting, _ in made]).to_csv(out / "settings.csv", index=False)
-    table([row for _, rows in made for row in rows]).to_csv(out / "finders.csv", index=False)
+    table([setting for setting, _ in made]).to_csv(out / "settings.csv", index=False, float_format="%.6g")
+    table([row for _, rows in made for row in rows]).to_csv(out / "finders.csv", index=False, float_format="%.6g")
     rows, settings = summary.read(out)
     summary.summary(rows, settings).to_csv(out / "summary.csv", index=False)
     draw(rows, settings, out / "finders.png")

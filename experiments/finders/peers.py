@@ -39,7 +39,7 @@ def suggestions(setting: Setting, seed: int, length: str, num_steps: int) -> lis
     """Return what every rule of every peer suggests after one sweep of its own of so many updates."""
     found = []
     for package, sweep in SWEEPS.items():
-        with _quiet():
+        with quiet():
             rates, updates = sweep(make_training(setting, seed, num_steps), num_steps)
         for rule in PEERS[package]:
             name = peer_rule(package, version(package), rule, length)
@@ -154,7 +154,7 @@ SWEEPS: Mapping[str, Callable[[Training, int], Swept]] = {
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep progress bars and advice of the peers to themselves."""
     logging.getLogger("lightning.pytorch").setLevel(logging.CRITICAL)
     with open(os.devnull, "w") as nowhere, warnings.catch_warnings():  # noqa: PTH123

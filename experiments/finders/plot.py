@@ -29,7 +29,7 @@ def draw(rows: pd.DataFrame, settings: pd.DataFrame, path: Path) -> None:
         _draw(axes, rows, rules, column)
         axes.set_title(f"trained as {'a constant' if name == 'constant' else name}")
     left.set_yticks(range(len(rules)), rules)
-    left.invert_yaxis()
+    left.set_ylim(len(rules) - 0.4, -0.6)
     figure.suptitle(
         f"Accuracy lost against the best rate of brute force, {len(can_learn)} settings; the bar is the mean"
     )
@@ -55,7 +55,7 @@ def _draw(axes: Axes, rows: pd.DataFrame, rules: list[str], column: str) -> None
         axes.vlines(max(mean, 0), place - 0.4, place + 0.4, color="black", linewidth=2)
     axes.set_xscale("symlog", linthresh=SMALLEST)
     axes.set_xlim(0, 1)
-    axes.set_xticks([0, 1e-3, 1e-2, 1e-1, 1], ["0", ".001", ".01", ".1", "1"])
+    axes.set_xticks([0, 1e-3, 1e-2, 1e-1, 1], ["≤ 0", ".001", ".01", ".1", "1"])
     axes.set_xlabel("regret in test accuracy")
     axes.grid(axis="x", color="0.9")
     axes.set_axisbelow(True)
