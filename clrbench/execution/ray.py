@@ -8,6 +8,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
@@ -366,19 +367,20 @@ def _first_line(error: BaseException) -> str:
 
 
 def _fulfil(order: Order, desk: Any, data: list[Ref]) -> Reply:
-    """Make a run, in a worker."""
+    """Make a run, in a worker.
 
-    def tell(news: News) -> bool:
-        is_stopping: bool = ray.get(desk.tell.remote(news))
-        return is_stopping
-
+    Ray takes a task whose main thread waits for something to need no CPU, and would start another one; so another thread waits.
+    """
     node = ray.get_runtime_context().get_node_id()
+    with ThreadPoolExecutor(1) as aside:
 
-    def fetch() -> Dataset:
-        (dataset,) = ray.get(data)
-        return cast(Dataset, dataset)
+        def tell(news: News) -> bool:
+            return cast(bool, aside.submit(lambda: ray.get(desk.tell.remote(news))).result())
 
-    return fulfil(order, node, tell, fetch if data else None)
+        def fetch() -> Dataset:
+            return cast(Dataset, aside.submit(lambda: ray.get(data)[0]).result())
+
+        return fulfil(order, node, tell, fetch if data else None)
 
 
 def _find_device(resources: Resources, wanted: str = "auto") -> str:
