@@ -12,7 +12,6 @@ ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": "of-the-tests-" * 4,
     "RAY_raylet_start_wait_time_s": "120",
-    "RAY_worker_niceness": "0",
 }
 """Environment variables of the cluster, and of every command that uses it."""
 

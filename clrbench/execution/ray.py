@@ -54,9 +54,8 @@ _OWN_RAY = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
     "RAY_raylet_start_wait_time_s": "120",
-    "RAY_worker_niceness": "0",
 }
-"""Environment variables of a Ray that is started here: no statistics are sent, and workers have the priority of local ones."""
+"""Environment variables of a Ray that is started here: no statistics are sent."""
 
 Ref: TypeAlias = Any
 """A `ray.ObjectRef`, which has no types of its own."""
