@@ -8,6 +8,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
@@ -54,7 +55,7 @@ _OWN_RAY = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
     "RAY_raylet_start_wait_time_s": "120",
 }
-"""Environment variables of this process and of a Ray that is started here: it sends no statistics."""
+"""Environment variables of a Ray that is started here: no statistics are sent."""
 
 Ref: TypeAlias = Any
 """A `ray.ObjectRef`, which has no types of its own."""
@@ -365,19 +366,20 @@ def _first_line(error: BaseException) -> str:
 
 
 def _fulfil(order: Order, desk: Any, data: list[Ref]) -> Reply:
-    """Make a run, in a worker."""
+    """Make a run, in a worker.
 
-    def tell(news: News) -> bool:
-        is_stopping: bool = ray.get(desk.tell.remote(news))
-        return is_stopping
-
+    Ray takes a task whose main thread waits for something to need no CPU, and would start another one; so another thread waits.
+    """
     node = ray.get_runtime_context().get_node_id()
+    with ThreadPoolExecutor(1) as aside:
 
-    def fetch() -> Dataset:
-        (dataset,) = ray.get(data)
-        return cast(Dataset, dataset)
+        def tell(news: News) -> bool:
+            return cast(bool, aside.submit(lambda: ray.get(desk.tell.remote(news))).result())
 
-    return fulfil(order, node, tell, fetch if data else None)
+        def fetch() -> Dataset:
+            return cast(Dataset, aside.submit(lambda: ray.get(data)[0]).result())
+
+        return fulfil(order, node, tell, fetch if data else None)
 
 
 def _find_device(resources: Resources, wanted: str = "auto") -> str:
