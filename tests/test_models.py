@@ -17,7 +17,7 @@ from clrbench.models import (
     output_shape,
     weight_shapes,
 )
-from clrbench.spec.model import Model
+from clrbench.spec.network import BuiltIn
 
 MNIST = (28, 28, 1)
 CIFAR = (32, 32, 3)
@@ -155,5 +155,5 @@ def test_images_too_small_are_refused_with_the_smallest_size(name, smallest):
 
 
 def test_a_spec_can_name_every_architecture_and_no_other():
-    models = get_args(get_args(Model)[0])
+    models = get_args(BuiltIn)
     assert [get_args(model.model_fields["name"].annotation) for model in models] == [(name,) for name in ARCHITECTURES]

@@ -150,8 +150,8 @@ def _row_shape(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic], 
         )
     if not (as_given or len(shape) in {2, 3, 4}) or min(shape, default=0) < 1:
         raise misfit(
-            f"{where}: got an array of shape {shape}; allowed: [rows, height, width], [rows, height, width, channels] or "
-            "[rows, features], each at least 1; a network of your own takes any other"
+            f"{where}: got an array of shape {shape}; allowed: [rows, height, width] or "
+            "[rows, height, width, channels], each at least 1; [rows, features] for the mlp; any other for a network of your own"
         )
     if shape[0] > MAX_ROWS:
         raise misfit(f"{where}: got {shape[0]} rows; allowed: at most {MAX_ROWS}; leave some out")

@@ -94,7 +94,9 @@ _known: dict[tuple[str, Path, tuple[str, ...]], tuple[tuple[object, ...], Source
 def _stamps(sources: Sources) -> tuple[object, ...]:
     """Return what changes when one of the files is written again, or goes."""
     try:
-        found = [path.stat() for path in (*sources.code, *sources.data)]
+        # A file that is new in a folder may take the place of one that is installed.
+        folders = dict.fromkeys(path.parent for path in sources.code)
+        found = [path.stat() for path in (*sources.code, *sources.data, *folders)]
     except OSError:
         return (None,)
     return tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in found)

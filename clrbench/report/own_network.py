@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from clrbench.analysis.tables import Findings
 from clrbench.layers import BuiltNetwork
-from clrbench.report import words
 from clrbench.spec import OwnModel
 
 
@@ -23,8 +22,8 @@ def varied_words(findings: Findings) -> str:
         random = "what the network draws while it trains"
     else:
         draws, is_seeded, random = model.settings().dropout > 0, True, "dropout"
-    varied = [*(["initial weights"] if is_seeded else []), "batch order", *([random] if draws else [])]
-    return f"The seeds vary {words.listed(varied)}, nothing else."
+    start = "initial weights, " if is_seeded else ""
+    return f"The seeds vary {start}batch order{f' and {random}' if draws else ''}, nothing else."
 
 
 def mixed_words(findings: Findings) -> str:

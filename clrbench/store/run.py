@@ -233,12 +233,10 @@ def _provenance(found: Provenance) -> dict[str, Json]:
 
 
 def _from_json(folder: Path, content: dict[str, Any]) -> StoredRun:
-    network = content["provenance"].get("network")
-    provenance = {
-        **content["provenance"],
-        "rows": SplitSizes(**content["provenance"]["rows"]),
-        "network": network and BuiltNetwork(**{**network, "warnings": tuple(network["warnings"])}),
-    }
+    provenance = {**content["provenance"], "rows": SplitSizes(**content["provenance"]["rows"])}
+    if provenance.get("network") is not None:
+        network = {**provenance["network"]}
+        provenance["network"] = BuiltNetwork(**{**network, "warnings": tuple(network["warnings"])})
     spec, checksums = RunSpec.model_validate(content["spec"]), content[_FILES_KEY]
     rows, hits = tuple(content["test_rows_by_class"]), content["test_hits_by_class"]
     of_script = spec.train is not None

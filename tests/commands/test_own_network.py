@@ -164,7 +164,9 @@ def test_the_example_runs(clrbench: Clrbench, tmp_path: Path, name: str) -> None
     readme = (tmp_path / name / "README.md").read_text(encoding="utf-8")
     assert f"clrbench compare examples/{name}/spec.yaml" in readme
     assert len(readme.splitlines()) <= 12
-    done = clrbench("compare", f"{name}/spec.yaml")
+    spec = tmp_path / name / "spec.yaml"
+    spec.write_text(spec.read_text(encoding="utf-8").replace("seeds: 6", "seeds: 2"), encoding="utf-8")
+    done = clrbench("compare", f"{name}/spec.yaml", "--workers", 1)
     assert done.returncode == 0, done.stderr
     summary = pd.read_csv(tmp_path / "results" / name / "summary.csv")
     assert list(summary["diverged"]) == [0, 0]

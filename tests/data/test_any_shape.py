@@ -117,7 +117,7 @@ def test_test_rows_are_split_off_rows_of_any_shape(library: Library, tmp_path: P
         (rows(0), AS_GIVEN, "each at least 1"),
         (rows(4, 4, 1, kind="int64"), AS_IT_IS, "of type int64; allowed: uint8"),
         (rows(4, 4, kind="int64"), AS_IT_IS, "of type int64; allowed: uint8"),
-        (rows(2, 3, 4, 5), AS_IT_IS, "a network of your own takes any other"),
+        (rows(2, 3, 4, 5), AS_IT_IS, "any other for a network of your own"),
     ],
 )
 def test_what_is_refused(library: Library, tmp_path: Path, x: np.ndarray, how: Reading, words: str) -> None:

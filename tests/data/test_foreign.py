@@ -264,9 +264,6 @@ MENDED_BY: dict[str, dict[str, npt.NDArray[Any]]] = {
     "bool labels": {"y_train": LABELS > 0, "y_test": LABELS > 0},
     "bool images": {"x_train": ROWS > 8, "x_test": ROWS > 8},
     "int64 images": {"x_train": ROWS.astype(int), "x_test": ROWS.astype(int)},
-    "flat images": {"x_train": FEATURES.astype(np.uint8), "x_test": FEATURES.astype(np.uint8)},
-    "flat colours": {"x_train": RNG.random((30, 192)), "x_test": RNG.random((30, 192))},
-    "a table": {"x_train": RNG.random((30, 7)), "x_test": RNG.random((30, 7))},
 }
 
 

@@ -34,7 +34,6 @@ BAD_NOTES = {
     "list": b"[1, 2]",
     "nested": b"[" * 100_000,
     "no shape": json.dumps({**ABOUT, "image_shape": None}).encode(),
-    "two lengths": json.dumps({**ABOUT, "image_shape": [4, 5]}).encode(),
     "text as length": json.dumps({**ABOUT, "image_shape": ["4", 5, 1]}).encode(),
     "true as rows": json.dumps({**ABOUT, "train_rows": True}).encode(),
     "no checksum": json.dumps({key: value for key, value in ABOUT.items() if key != "checksum"}).encode(),

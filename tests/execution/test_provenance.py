@@ -59,6 +59,7 @@ def test_provenance_says_what_made_the_run(described: dict[str, Any]) -> None:
         "data_checksum": "abc",
         "rows": {"train": 5, "validation": 3, "test": 4},
         "standardisation": {"mean": [0.5], "deviation": [0.25]},
+        "network": None,
     }
     assert {key: described[key] for key in expected} == expected
     assert described.keys() - expected.keys() == {"versions", "libc", "processor", "environment"}
