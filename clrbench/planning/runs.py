@@ -25,8 +25,8 @@ from clrbench.spec import (
     Schedule,
     Spec,
 )
-from clrbench.spec.model import RANGE_TEST_SEEDS, RangeTest
 from clrbench.spec.names import own_seeds
+from clrbench.spec.range_test import RANGE_TEST_SEEDS, RangeTest
 
 if TYPE_CHECKING:
     from clrbench.rates import Rates  # which loads scipy, and `clrbench validate` needs none

@@ -24,11 +24,12 @@ from clrbench.spec.data import Data
 from clrbench.spec.messages import nearest
 from clrbench.spec.network import Model, OwnModel, Unseen
 from clrbench.spec.part import Part, at_key, at_name
-from clrbench.spec.quantities import Duration, Flag, Fraction, Length, Name, Number, Span, Whole
-from clrbench.spec.rates import Rate
+from clrbench.spec.quantities import Duration, Flag, Fraction, Length, Name, Number, Whole
+from clrbench.spec.range_test import RANGE_TEST_SEEDS, RangeTest
 from clrbench.spec.schedules import BaseCyclic, Ramp, Schedule
 from clrbench.spec.train import PLACES, SCRIPT, UNSEEN_DATA, Train, refuse_beside_train
 from clrbench.spec.tune import Tune, with_rates_moved
+from clrbench.spec.verdict import Verdict
 
 NO_BASELINE = "none"
 """The baseline of an arm that is compared with nothing."""
@@ -39,9 +40,6 @@ OVERRIDES = ("batch_size", "optimizer", "duration")
 # An arm's own range test lies in `range-test/<arm>/`, beside files and folders of these names.
 _RANGE_TEST_FILES = ("curve.csv", "sweeps.csv", "confirmation.csv", "bounds.json", "range_test.png", "experiment.json")
 RESERVED_ARM_NAMES = ("runs", "plots", *_RANGE_TEST_FILES)
-
-DEFAULT_MARGIN = 0.001
-"""Of an accuracy; see `Verdict.margin`."""
 
 
 _STAND_INS = {"data": UNSEEN_DATA, "model": Unseen(), "optimizer": {"name": "sgd"}, "batch_size": 1}
@@ -141,75 +139,6 @@ class Arm(Part):
     def needs_range_test(self) -> bool:
         """Whether its rate, or those that it is tuned by, are taken from a range test."""
         return self.schedule.needs_range_test or (self.tune is not None and self.tune.from_ is not None)
-
-
-class Verdict(Part):
-    """The question fixed beforehand: one metric, one time, one margin, one risk.
-
-    Attributes:
-        margin: Differences up to this size do not matter, in the unit of the metric; `DEFAULT_MARGIN` in an accuracy. Other
-            metrics have no default: None, and then no arms are called equivalent.
-    """
-
-    metric: names.Metric = "test_accuracy"
-    at: Literal["end"] = "end"
-    margin: Annotated[Number, Field(ge=0)] | None = None
-    alpha: Annotated[Number, Field(gt=0, lt=1)] = 0.05
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fill_in_margin(cls, value: object) -> object:
-        if isinstance(value, dict) and "margin" not in value and _is_accuracy(value.get("metric", "test_accuracy")):
-            return {**value, "margin": DEFAULT_MARGIN}
-        return value
-
-    @model_validator(mode="after")
-    def _check_margin(self) -> Self:
-        if self.margin is None and _is_accuracy(self.metric):
-            raise at_key(("margin",), "a number of at least 0")
-        return self
-
-
-def _is_accuracy(metric: object) -> bool:
-    return isinstance(metric, str) and names.own_metric_is_higher(metric) is True
-
-
-RANGE_TEST_SEEDS = 3
-STAND_IN_LIMITS = (1e-3, 1.0)
-"""Of a ramp whose limits have yet to be found, where only its length matters."""
-
-
-class RangeTest(Part):
-    """The LR range test: how the rate rises, for how long, over which seeds, and whether trainings confirm what it finds.
-
-    Attributes:
-        start_lr: Where the ramp starts; None to find it by short trainings. Likewise `end_lr`.
-        confirm: Whether to train at rates before any is suggested; without validation rows there is nothing to go by.
-    """
-
-    start_lr: Rate | None = None
-    end_lr: Rate | None = None
-    ramp: Literal["linear", "exponential"] = "linear"
-    duration: Span = Field(default="5 epochs", validate_default=True)
-    seeds: names.OwnSeeds = names.own_seeds(RANGE_TEST_SEEDS, ())
-    confirm: Flag = True
-
-    @model_validator(mode="after")
-    def _check_rise(self) -> Self:
-        if self.start_lr is not None and self.end_lr is not None and self.start_lr >= self.end_lr:
-            raise at_key(("start_lr",), f"a rate below end_lr, which is {self.end_lr:g}")
-        return self
-
-    @property
-    def finds_limits(self) -> bool:
-        """Whether short trainings find where the ramp starts, or where it ends."""
-        return self.start_lr is None or self.end_lr is None
-
-    def schedule(self) -> Ramp:
-        """Return the rising rate as a schedule; limits that are to be found have values that stand for them."""
-        start_lr = self.start_lr or min(STAND_IN_LIMITS[0], (self.end_lr or 1) / 100)
-        end_lr = self.end_lr or max(STAND_IN_LIMITS[1], start_lr * 100)
-        return Ramp(start_lr=start_lr, end_lr=end_lr, kind=self.ramp)
 
 
 class Spec(_OfModelOrScript):

@@ -14,10 +14,10 @@ import jobs
 import reference
 from cases import SEED
 
-from clrbench.backends import BACKENDS
 from clrbench.data import Library
 from clrbench.models import build_layers, initial_weights
 from clrbench.records import Split, SplitRows, TrainPlan
+from clrbench.spec import BACKEND_NAMES as BACKENDS
 
 NUM_ROWS = 3000
 

@@ -42,10 +42,10 @@ NO_PUBLISHED = pd.DataFrame(columns=["backend", "arm", "metric", "value"])
 class GivenMetrics(Results):
     """Results whose evaluations are given, in place of those of runs."""
 
-    metrics: pd.DataFrame
+    given: pd.DataFrame
 
     def once(self, make: Callable[[Results], Any]) -> Any:
-        return self.metrics if make in (own_metrics, train_curve) else super().once(make)
+        return self.given if make in (own_metrics, train_curve) else super().once(make)
 
 
 def findings_by_hand(
@@ -80,7 +80,7 @@ def findings_from_metrics(
     """
     bare = findings_by_hand(arms, {}, metric=metric)
     nothing = pd.DataFrame()
-    results = GivenMetrics(bare.spec, (), Search((), nothing, nothing, ()), metrics=metrics)
+    results = GivenMetrics(bare.spec, (), Search((), nothing, nothing, ()), given=metrics)
     comparison, differences = paired_tables(metrics, metric=metric)
     made = {
         "metrics": metrics,

@@ -13,11 +13,13 @@ from pydantic import BaseModel
 from clrbench.errors import SpecError
 from clrbench.spec import METRICS, Spec, json_schema, load_spec, to_yaml
 from clrbench.spec.data import Data
-from clrbench.spec.model import Arm, Optimizer, RangeTest, Verdict
+from clrbench.spec.model import Arm, Optimizer
 from clrbench.spec.network import BuiltIn
+from clrbench.spec.range_test import RangeTest
 from clrbench.spec.rates import FoundBounds, FoundRate
 from clrbench.spec.schedules import MODELS
 from clrbench.spec.tune import Tune
+from clrbench.spec.verdict import Verdict
 
 SCHEMA = json_schema()
 ANNOTATIONS = {"$schema", "$defs", "title", "description", "default", "examples", "discriminator"}
