@@ -78,21 +78,6 @@ def key_of(name: str) -> str | None:
     return f"x_{split}" if rest in _IMAGE_NAMES and (rest or split) else None
 
 
-def image_line(key: str, features: int) -> str:
-    """Return the line that makes images of a table, rows x features, called `key`."""
-    table = f"{key} = {key}.reshape(-1, 1, {features})"
-    side = isqrt(features)
-    if features >= _SMALLEST_SQUARE and side * side == features:
-        return f"{key} = {key}.reshape(-1, {side}, {side}) for square gray images, or {table} for a table (with model: mlp)"
-    side = isqrt(features // 3)
-    if features >= 3 * _SMALLEST_SQUARE and 3 * side * side == features:
-        return (
-            f"{key} = {key}.reshape(-1, {side}, {side}, 3) for colour images; {key} = {key}.reshape(-1, 3, {side}, "
-            f"{side}).transpose(0, 2, 3, 1) where each row holds one colour after the other (as CIFAR's); {table} for a table"
-        )
-    return f"{table} for a table (with model: mlp)"
-
-
 def label_line(key: str, kind: str, *, one_hot: bool) -> str | None:
     """Return the line that makes labels called `key` out of an array of another kind (numpy's letter); None for no idea."""
     if one_hot:
