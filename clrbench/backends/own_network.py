@@ -199,7 +199,7 @@ class Builder:
         different += [name for name in second if name not in first]
         if different:
             raise self.fail(
-                f"two builds from one seed differ, first in {different[0]}: its initial weights must follow from the seeds of "
+                f"two builds from one seed differ, first in {different[0]}; its initial weights must follow from the seeds of "
                 "random, numpy and the framework, which are set before each build; take out clocks, files that change and "
                 "generators of your own that are seeded otherwise"
             )
@@ -234,8 +234,8 @@ def _lies_within(outputs: FloatArray) -> bool:
 def same_start_warning(*, draws: bool) -> str:
     """Return the warning about a network that starts from the same weights whatever the seed."""
     return (
-        "its initial weights are the same for every seed, as those of a pretrained network are: the seeds vary the batches"
-        f"{' and what it draws while it trains, such as dropout,' if draws else ''} alone"
+        "its initial weights are the same for every seed, as those of a pretrained network are; the seeds vary nothing but the "
+        f"batches{' and what it draws while it trains, such as dropout' if draws else ''}"
     )
 
 

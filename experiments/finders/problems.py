@@ -17,6 +17,17 @@ NAMES = (
     "few momentum",
     "random adam",
     "few norm rmsprop",
+    "digits norm adam",
+    "digits255 adam",
+    "noisy adamw",
+    "spirals sgd",
+    "many momentum",
+    "stripes adam",
+    "parity momentum",
+    "street momentum",
+    "digits softmax units adam",
+    "mixture softmax units momentum",
+    "digits cnn momentum",
 )
 """Those of them that take part: by what they cost and how they differ, chosen before anything was trained for the bake-off.
 

@@ -19,10 +19,10 @@ def test_asking_what_is_installed_imports_no_framework():
         "import sys; from clrbench import backends; print(backends.installed());"
         "print([name for name in ('torch', 'keras', 'tensorflow') if name in sys.modules])"
     )
-    assert child.stdout.splitlines() == ["('torch', 'keras')", "[]"], child.stderr
+    assert child.stdout.splitlines() == ["('torch', 'keras', 'script')", "[]"], child.stderr
 
 
-@pytest.mark.parametrize(("package", "left"), [("tensorflow", ("torch",)), ("torch", ("keras",))])
+@pytest.mark.parametrize(("package", "left"), [("tensorflow", ("torch", "script")), ("torch", ("keras", "script"))])
 def test_a_backend_counts_as_installed_when_all_its_packages_are_there(monkeypatch, package, left):
     found = backends.find_spec
     monkeypatch.setattr(backends, "find_spec", lambda name: None if name == package else found(name))
