@@ -62,8 +62,8 @@ def read_header(path: str) -> Header:
         if image.mode.startswith(("I", "F")):
             raise misfit(
                 f"{shown_path(path)}: got pixels of 16 or more bits (mode {image.mode}); allowed: 8 bits a channel; convert the "
-                "images first, or save them as float32 in an .npz file; where pixels go up to 65535, by Image.fromarray((np.asarray(Image.open(path)) / 65535 * "
-                "255).astype('uint8')).save(path)"
+                "images first, or save them as float32 in an .npz file; where pixels go up to 65535, by "
+                "Image.fromarray((np.asarray(Image.open(path)) / 65535 * 255).astype('uint8')).save(path)"
             )
         # A PNG is decoded to find what may stand behind its pixels, and Pillow turns a TIFF by itself.
         looks_sideways = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
