@@ -183,7 +183,7 @@ def test_the_seed_alone_decides_the_initial_weights(ask, own_plan, dataset, name
         ("sigmoid", "look like a sigmoid's"),
         (
             "pretrained",
-            "the same for every seed, as those of a pretrained network are: the seeds vary the batches alone",
+            "the same for every seed, as those of a pretrained network are; the seeds vary nothing but the batches",
         ),
     ],
 )

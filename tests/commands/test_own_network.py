@@ -138,6 +138,7 @@ def test_what_cannot_be_used_is_one_clear_error(
     assert not run_files(tmp_path)
 
 
+@pytest.mark.acceptance
 def test_the_built_in_mlp_takes_a_table(clrbench: Clrbench, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 6)).astype("float32")
@@ -158,7 +159,8 @@ def test_the_built_in_mlp_takes_a_table(clrbench: Clrbench, tmp_path: Path) -> N
     assert pd.read_csv(tmp_path / "results/own/summary.csv")["test_accuracy_mean"].min() > 0.85
 
 
-@pytest.mark.parametrize("name", ["torch-network", pytest.param("keras-network", marks=pytest.mark.acceptance)])
+@pytest.mark.acceptance
+@pytest.mark.parametrize("name", ["torch-network", "keras-network"])
 def test_the_example_runs(clrbench: Clrbench, tmp_path: Path, name: str) -> None:
     shutil.copytree(EXAMPLES / name, tmp_path / name)
     readme = (tmp_path / name / "README.md").read_text(encoding="utf-8")

@@ -160,6 +160,7 @@ def test_what_makes_no_sense_of_a_script_is_refused(arguments: list[str], said: 
     assert said in done.stderr
 
 
+@pytest.mark.acceptance
 def test_a_changed_file_is_another_experiment_and_another_interpreter_is_not(tmp_path: Path) -> None:
     lay_out(tmp_path, seeds=1)
     run(tmp_path, "compare", "spec.yaml")
@@ -171,6 +172,7 @@ def test_a_changed_file_is_another_experiment_and_another_interpreter_is_not(tmp
     assert num_calls(tmp_path) == 4
 
 
+@pytest.mark.acceptance
 def test_shards_make_their_part_and_the_whole_is_the_same(finished: Path, tmp_path: Path) -> None:
     lay_out(tmp_path)
     run(tmp_path, "compare", "spec.yaml", "--shard", "2/2")
@@ -182,6 +184,7 @@ def test_shards_make_their_part_and_the_whole_is_the_same(finished: Path, tmp_pa
         assert (tmp_path / "results/own" / name).read_bytes() == (finished / "results/own" / name).read_bytes()
 
 
+@pytest.mark.acceptance
 def test_arms_that_start_apart_are_compared_by_the_test_of_two_samples(tmp_path: Path) -> None:
     lay_out(tmp_path, SCRIPT.replace("2 + s / 10", "2 + s / 10 + $2"))
     answer = " ".join(run(tmp_path, "compare", "spec.yaml").stdout.split())
@@ -197,6 +200,7 @@ def test_arms_that_start_apart_are_compared_by_the_test_of_two_samples(tmp_path:
     assert not table(tmp_path, "evidence.csv")["paired"].any()
 
 
+@pytest.mark.acceptance
 def test_a_seed_that_is_not_used_decides_nothing(tmp_path: Path) -> None:
     lay_out(tmp_path, SCRIPT.replace('-v s="$1"', "-v s=0"))
     answer = " ".join(run(tmp_path, "compare", "spec.yaml").stdout.split())
@@ -214,6 +218,7 @@ def test_a_failure_names_the_run_shows_the_output_and_keeps_the_rest(tmp_path: P
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.acceptance
 def test_range_test_tuned_arm_and_bounds_find_the_rate_of_a_script(tmp_path: Path) -> None:
     arms = {
         "constant": {"schedule": {"name": "constant", "lr": "range_test"}},
@@ -230,6 +235,7 @@ def test_range_test_tuned_arm_and_bounds_find_the_rate_of_a_script(tmp_path: Pat
     assert set(table(tmp_path, "metrics.csv")["arm"]) == {"constant", "clr", "tuned"}
 
 
+@pytest.mark.acceptance
 def test_a_range_test_without_confirmation_reads_training_losses(tmp_path: Path) -> None:
     script = SCRIPT.replace("validation_loss,", "other,").replace("2 + s / 10 - $1 / 1000", "away + 1")
     lay_out(

@@ -264,6 +264,7 @@ def test_a_metric_of_the_verdict_that_is_nan_at_the_end_is_a_diverged_run(tmp_pa
     assert (log.status, log.reason) == ("diverged", "test_accuracy at the end is nan")
 
 
+@pytest.mark.acceptance
 def test_a_million_rows_are_read_or_refused(tmp_path: Path) -> None:
     rows = 'awk \'BEGIN {print "step,test_accuracy"; for (i = 0; i < 1e6; i++) print i % 4 + 1 ",0.5"}\''
     log = made(make_run(tmp_path, f"{rows} > $CLRBENCH_RUN/metrics.csv"))
