@@ -113,7 +113,7 @@ def _answer_or_nan(rule: Callable[..., Any], name: str) -> Callable[..., Any]:
 def lightning(training: Training, num_steps: int) -> Swept:
     """Sweep with Lightning's tuner, exponentially from 1e-8 to 1, and return its suggestion."""
     import lightning.pytorch as pl
-    from lightning.pytorch.tuner import Tuner
+    from lightning.pytorch.tuner.tuning import Tuner
 
     class Module(pl.LightningModule):  # type: ignore[misc,unused-ignore]
         def __init__(self) -> None:
