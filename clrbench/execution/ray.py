@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
 import ray
 from ray._private import ray_constants
-from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
+from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined, unused-ignore]
 from ray.exceptions import (
     NodeDiedError,
     ObjectLostError,
@@ -300,7 +300,7 @@ def _stays_on_loopback(place: tuple[str, int]) -> bool:
 
 
 def _own_address() -> str:
-    address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+    address: str = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call, unused-ignore]
     return address
 
 
@@ -338,7 +338,7 @@ def _nodes() -> list[dict[str, Any]]:
 
 def _known_nodes() -> list[dict[str, Any]]:
     """Return the same with those that have died."""
-    found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call, unused-ignore]
     return found
 
 
