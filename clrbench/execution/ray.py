@@ -119,7 +119,11 @@ class RayWorkers:
     def finished(self, handles: Sequence[Ref], timeout_seconds: float) -> Sequence[Ref]:
         """Return those that have a reply; see `Machines`."""
         done: list[Ref]
-        done, _ = ray.wait(list(handles), timeout=timeout_seconds)
+        try:
+            done, _ = ray.wait(list(handles), timeout=timeout_seconds)
+        except SystemError as err:
+            # So Ray passes on what a signal raised while it waited.
+            raise err.__cause__ or err from None
         return done
 
     def reply(self, handle: Ref) -> Reply:

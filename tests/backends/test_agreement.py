@@ -7,7 +7,7 @@ import pytest
 from cases import ADAPTIVE, MLP, SEED, label, rates, shared, triangular
 from jobs import train
 
-from clrbench.backends import BACKENDS
+from clrbench.spec import BACKEND_NAMES as BACKENDS
 from clrbench.models import ModelSettings
 from clrbench.parity import NUM_CONTROLS, Judgement, judge, nudged
 from clrbench.records import OptimizerSettings

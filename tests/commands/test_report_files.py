@@ -60,7 +60,7 @@ def write_pairs(folder: ResultsFolder, clr: list[float]) -> Spec:
 def test_report_writes_every_contract_file_and_the_same_bytes_again(folder: ResultsFolder) -> None:
     spec = write_pairs(folder, ENDS)
     answer = report_experiment(folder, spec, ["a warning"])
-    names = [f"{table.name}.csv" for table in TABLES if table.name not in {"search", "chosen", "cost_curve"}]
+    names = [f"{table.name}.csv" for table in TABLES if table.name not in {"search", "chosen", "cost_curve", "starts"}]
     assert {"metrics.csv", "summary.csv", "comparison.csv", "targets.csv", "timing.csv"} <= set(names)
     plots = [f"plots/{name}.png" for name in ("train_loss", "test_loss", "test_accuracy", "lr_schedule", "overview")]
     first = {name: (folder.root / name).read_bytes() for name in [*names, *plots, "report.html"]}

@@ -209,4 +209,5 @@ def test_a_second_call_trains_nothing_and_changes_no_byte(workplace: Path, resul
 def test_dry_run_counts_the_tries(workplace: Path) -> None:
     cost = answer(run_clrbench("compare", "quick.yaml", "--dry-run", "--json", folder=workplace))
     assert cost["num_tries"] == 10
-    assert cost["num_runs"] == 10 + 6 + 12
+    # At the rates given, arms are among the tries.
+    assert cost["num_runs"] == 10 + 12
