@@ -117,7 +117,7 @@ def scale_values(axes: Axes, curves: Sequence[ArmCurve], metric: str, published:
     way_up = goodness([_way_up(curves) if is_loss else np.empty(0)])
     best, worst = everything.max(), max([everything.min(), *way_up])
     late = goodness([_settled(curve) for curve in curves])
-    settled = min([*np.quantile(late, [0.01] if len(late) else []), *goodness([published])], default=worst)
+    settled = min([*(np.quantile(late, [0.01]) if len(late) else late), *goodness([published])], default=worst)
     if not len(way_up) and best - settled < (_CUT_LOSS if is_loss else _CUT_ACCURACY) * (best - worst):
         worst = settled
     margin = 0.04 * (best - worst) or 0.01 * max(1.0, abs(best))

@@ -250,3 +250,13 @@ def test_published_values_are_dashed_lines_in_the_colour_of_their_arm_and_in_sig
     assert torch.get_ylim()[0] < 0.7598
     none = draw_metric(findings_from_metrics(metrics_table(), published=NO_PUBLISHED), "test_accuracy")
     assert none.axes[0].texts[:] == []
+
+
+def test_runs_that_all_diverge_on_their_first_mini_batch_are_drawn_as_far_as_they_go() -> None:
+    metrics = with_an_untrained_start(metrics_table(["torch"], ["constant", "clr"]))
+    metrics.loc[metrics["epoch"] > 0, "train_loss"] = np.nan
+    for arm in ("constant", "clr"):
+        for seed in range(10):
+            diverge(metrics, "torch", arm, seed, 1)
+    figure = draw_metric(findings_from_metrics(metrics), "train_loss")
+    assert "10 of 10 runs of clr diverged" in caption(figure)
