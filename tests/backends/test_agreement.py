@@ -7,10 +7,10 @@ import pytest
 from cases import ADAPTIVE, MLP, SEED, label, rates, shared, triangular
 from jobs import train
 
-from clrbench.spec import BACKEND_NAMES as BACKENDS
 from clrbench.models import ModelSettings
 from clrbench.parity import NUM_CONTROLS, Judgement, judge, nudged
 from clrbench.records import OptimizerSettings
+from clrbench.spec import BACKEND_NAMES as BACKENDS
 
 CNN = ModelSettings("cnn")
 MOMENTUM = shared("sgd", momentum=0.9)
