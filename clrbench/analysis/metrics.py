@@ -107,8 +107,18 @@ def _means(run: StoredRun, column: str, starts: npt.NDArray[np.int_], ends: npt.
     if run.spec.train is None:
         means: DoubleArray = np.add.reduceat(values, starts) / (ends - starts)
         return means
+    return means_of_known(values, starts)
+
+
+def means_of_known(values: DoubleArray, starts: npt.NDArray[np.int_]) -> DoubleArray:
+    """Return the mean of the finite values of each stretch, float64[stretches]; nan where it has none.
+
+    Args:
+        values: float64[updates].
+        starts: Where each stretch begins, ascending, int64[stretches]; the last one goes to the end.
+    """
     known = np.isfinite(values)
     counts = np.add.reduceat(known.astype(np.int64), starts)
     sums = np.add.reduceat(np.where(known, values, 0.0), starts)
-    means = np.divide(sums, counts, out=np.full(len(starts), np.nan), where=counts > 0)
+    means: DoubleArray = np.divide(sums, counts, out=np.full(len(starts), np.nan), where=counts > 0)
     return means

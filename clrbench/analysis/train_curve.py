@@ -1,13 +1,10 @@
 """Loss and accuracy of the mini-batches of every run, from the first one on: what the plots of training draw."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.metrics import TRAIN_COLUMNS
+from clrbench.analysis.metrics import TRAIN_COLUMNS, means_of_known
 from clrbench.analysis.results import Results
-from clrbench.records import DoubleArray
 from clrbench.store import StoredRun
 
 MAX_TRAIN_POINTS = 50
@@ -32,19 +29,10 @@ def _of_run(run: StoredRun) -> pd.DataFrame:
         "epoch": (starts + ends - 1) / 2 / run.spec.steps_per_epoch,
         "from_step": starts,
         "to_step": ends - 1,
-        **dict(_means(run, starts)),
+        **{name: means_of_known(run.steps[name].to_numpy(np.float64), starts) for name in TRAIN_COLUMNS},
         "status": run.status,
     }
     return pd.DataFrame(table, columns=list(TRAIN_CURVE_COLUMNS))
-
-
-def _means(run: StoredRun, starts: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[tuple[str, DoubleArray]]:
-    for column in TRAIN_COLUMNS:
-        values = run.steps[column].to_numpy(np.float64)
-        known = np.isfinite(values)
-        number = np.add.reduceat(known.astype(np.int64), starts)
-        total = np.add.reduceat(np.where(known, values, 0.0), starts)
-        yield column, np.where(number > 0, total / np.maximum(number, 1), np.nan)
 
 
 def stretches(num_steps: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -163,9 +163,7 @@ class Dispatch(Generic[H]):
         """Return a run whose lock is held now; None where another process holds it, or the run is stored."""
         folder = ResultsFolder(task.root)
         with ExitStack() as claim:
-            # While others are under way, they must be heard of.
-            give_up = lambda: not self.wait_for_others or bool(self._under_way)  # noqa: E731
-            if not claim.enter_context(folder.run_lock(task.run_id, give_up)):
+            if not claim.enter_context(folder.run_lock(task.run_id, self._gives_up)):
                 if self.wait_for_others:
                     self.waiting.append(task)
                     self._next_claim = time.monotonic() + ROOM_SECONDS
@@ -177,6 +175,10 @@ class Dispatch(Generic[H]):
                 self.watch.finish(task.run_id)
                 return None
             return _Run(task, claim.pop_all())
+
+    def _gives_up(self) -> bool:
+        """Return whether not to wait for another process's run: while runs of its own are under way, they must be heard of."""
+        return not self.wait_for_others or bool(self._under_way)
 
     def _send(self, run: _Run) -> None:
         task = run.task
