@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
 import ray
-from ray._private import ray_constants
+from ray._private import ray_constants, services
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined, unused-ignore]
 from ray.exceptions import (
     NodeDiedError,
@@ -85,8 +85,8 @@ class RayWorkers:
         """Return the device that `wanted` stands for; one that is named is found out to be missing by the runs."""
         if wanted != "auto":
             return wanted
-        has_gpus = any(node["Resources"].get("GPU", 0) >= 1 for node in _nodes())
-        return self._ask("cuda" if has_gpus else "cpu", _find_device, self._resources)
+        # Where no machine is large enough, nobody could answer; `run` says so, and waits for one.
+        return self._ask("cuda", _find_device, self._resources) if self.has_room("cuda") else "cpu"
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what a module-level function returns in a worker that has loaded its backend."""
@@ -283,8 +283,7 @@ _CONNECTION = _Connection()
 def _join(address: str) -> None:
     """Join a cluster."""
     if address == "auto":
-        _init(address=address)
-        return
+        address = _address_here()
     host, _, port = address.rpartition(":")
     place = (host.strip("[]"), int(port))
     if not answers(place):
@@ -294,6 +293,18 @@ def _join(address: str) -> None:
         )
     with _on_loopback() if _stays_on_loopback(place) else nullcontext():
         _init(address=address)
+
+
+def _address_here() -> str:
+    """Return the address of the cluster that this machine is a node of, as Ray finds it."""
+    try:
+        address: str = services.get_ray_address_from_environment("auto", None)
+    except ConnectionError as err:
+        raise BackendError(
+            f"Ray at auto cannot be joined: {_first_line(err)} This machine must be a node of the cluster (ray start --address "
+            "HOST:PORT); ray status says what it has"
+        ) from err
+    return address
 
 
 def _stays_on_loopback(place: tuple[str, int]) -> bool:

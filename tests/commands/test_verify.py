@@ -92,7 +92,7 @@ def rewrite(
 ) -> None:
     """Write the run of an arm anew, with other values of its updates, another record, or one of its hits turned."""
     run = run_of(root, arm)
-    columns = run.steps[["lr", "train_loss", "train_accuracy"]].to_numpy(np.float32).T
+    columns = run.steps[["lr", "train_loss", "train_accuracy"]].to_numpy(np.float32, copy=True).T
     found = run.evaluations
     evaluations = {
         split: tuple(map(Evaluation, *(found[f"{split}_{score}"] for score in SCORES)))
