@@ -46,9 +46,10 @@ def main() -> None:
     dist = parser.parse_args().dist
     (wheel,) = dist.glob("*.whl")
     (source,) = dist.glob("*.tar.gz")
-    check(wheel.name, zipfile.ZipFile(wheel).namelist(), IN_WHEEL, (*KEPT_OUT, "tests/", "results/"))
-    names = [name.partition("/")[2] for name in tarfile.open(source).getnames()]
-    check(source.name, names, IN_SOURCE, KEPT_OUT)
+    with zipfile.ZipFile(wheel) as archive:
+        check(wheel.name, archive.namelist(), IN_WHEEL, (*KEPT_OUT, "/tests/", "/results/"))
+    with tarfile.open(source) as packed:
+        check(source.name, [name.partition("/")[2] for name in packed.getnames()], IN_SOURCE, KEPT_OUT)
     with tempfile.TemporaryDirectory() as folder:
         try_out(wheel, Path(folder))
 

@@ -12,7 +12,7 @@ from clrbench import __version__
 def test_every_file_that_states_the_version_states_the_same() -> None:
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == __version__
     headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
-    assert [heading for heading in headings if heading != "Unreleased"][0] == __version__
+    assert next(heading for heading in headings if heading != "Unreleased") == __version__
 
 
 def test_an_archive_that_holds_what_it_should_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
