@@ -5,13 +5,14 @@ IS_SUPPORTED := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version
 BIN := .venv/bin
 STAMP := .venv/.set-up
 DOCS_STAMP := .venv/.set-up-docs
+DIST_STAMP := .venv/.set-up-dist
 ACCEPTANCE_BIN := .venv-acceptance/bin
 ACCEPTANCE_STAMP := .venv-acceptance/.set-up
 FINDERS_BIN := .venv-finders/bin
 FINDERS_STAMP := .venv-finders/.set-up
 REPRODUCE_DIR := build/reproduce
 
-.PHONY: setup demo check test acceptance soak reproduce finders docs clean
+.PHONY: setup demo check test acceptance soak reproduce finders docs dist clean
 
 setup: $(STAMP)
 
@@ -82,6 +83,17 @@ docs: $(DOCS_STAMP)
 
 $(DOCS_STAMP): $(STAMP)
 	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,docs]'
+	@touch $@
+
+# Wheel and source distribution, checked, and tried in an empty environment without a network.
+dist: $(DIST_STAMP)
+	rm -rf dist
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python tests/distribution.py dist
+
+$(DIST_STAMP): $(STAMP)
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,release]'
 	@touch $@
 
 clean:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from clrbench.api.range_test import RangeTest as RangeTest
     from clrbench.range_test import suggest_bounds as suggest_bounds
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["RangeTest", "__version__", "compare", "current_run", "judge", "load", "suggest_bounds"]
 
 _PLACES = {

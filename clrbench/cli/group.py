@@ -34,6 +34,10 @@ class ReportingGroup(click.Group):
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Run, whatever characters the terminal can show, and without what libraries say of themselves."""
+        if sys.platform == "win32":
+            sys.exit(
+                "Error: clrbench runs on Linux and macOS; on Windows, run it in WSL (the Windows Subsystem for Linux)"
+            )
         for stream in (sys.stdout, sys.stderr):
             # A name may hold what a terminal of few characters cannot show, or half a character.
             if isinstance(stream, TextIOWrapper):
