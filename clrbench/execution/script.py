@@ -166,7 +166,8 @@ class ScriptRun:
             raise self._error(str(err)) from err
         if ended is not None and ended.left:
             watcher.warn(
-                f"{self.run_id}: its script left {counted(ended.left, 'process')} running, now ended: a script should wait for what it starts"
+                f"{self.run_id}: its script left {counted(ended.left, 'process')} running, now ended: "
+                "a script should wait for what it starts"
             )
         return self._to_log(rows, diverged, seconds)
 
