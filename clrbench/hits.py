@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from clrbench.counted import counted
 from clrbench.records import BoolArray, ByteArray, IntArray
 
 
@@ -30,5 +31,5 @@ def unpack(packed: ByteArray, num_rows: int) -> BoolArray:
         ValueError: If it is not what `pack` makes of so many rows.
     """
     if packed.shape != (-(-num_rows // 8),):
-        raise ValueError(f"got {packed.size} bytes, which are not the bits of {num_rows} rows")
+        raise ValueError(f"got {counted(packed.size, 'byte')}, which are not the bits of {counted(num_rows, 'row')}")
     return np.unpackbits(packed, count=num_rows).astype(np.bool_)

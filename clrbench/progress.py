@@ -12,6 +12,8 @@ from typing import TextIO, cast
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from clrbench.counted import counted
+
 PLAIN_LINES_SECONDS = 10.0
 """Least time between two lines where there is no terminal; the last run of a phase has its line anyway, once."""
 
@@ -76,7 +78,7 @@ class Display:
     @property
     def count(self) -> str:
         """How many of the runs shown are finished, in words."""
-        return f"{self._finished} of {self._num_runs} runs"
+        return f"{self._finished} of {counted(self._num_runs, 'run')}"
 
     @contextmanager
     def showing(self, what: str, num_runs: int, work: float) -> Iterator[None]:

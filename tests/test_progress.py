@@ -37,7 +37,7 @@ def test_training_goes_on_without_a_reader_of_its_progress(error: int, monkeypat
     with display.showing("runs", 1, 1.0):
         display.advance(1.0)
         display.finish("run")
-    assert display.count == "1 of 1 runs"
+    assert display.count == "1 of 1 run"
     assert gone.tries >= 3
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clrbench.analysis.own_bounds import OwnBounds, own_curve_table
+from clrbench.counted import counted
 from clrbench.errors import SpecError
 from clrbench.rates.own_curve import OwnCurve, rates_of
 from clrbench.records import DoubleArray
@@ -65,7 +66,9 @@ def read_own_bounds(tables: Sequence[OwnTable], columns: CurveColumns) -> OwnBou
         notes.append(f"{table.path.name}: {said}" + (f", seeds from {chosen['seed']}" if "seed" in chosen else ""))
         curves += _curves(table, chosen, notes)
     if len(curves) > MAX_CURVES:
-        raise SpecError(f"got {len(curves)} curves; allowed: at most {MAX_CURVES}; is the column of seeds another?")
+        raise SpecError(
+            f"got {counted(len(curves), 'curve')}; allowed: at most {MAX_CURVES}; is the column of seeds another?"
+        )
     if len(curves) > 1 and len({curve.name for curve in curves}) == len(curves):
         names = [curve.name for curve in curves]
         if names != [str(place) for place in range(len(curves))]:
@@ -119,7 +122,7 @@ def _curves(table: OwnTable, chosen: Mapping[Role, str], notes: list[str]) -> li
         )
     if (~there).sum():
         notes.append(
-            f"{table.path.name}: {int((~there).sum())} of {len(there)} rows left out, as a field in them is empty"
+            f"{table.path.name}: {int((~there).sum())} of {counted(len(there), 'row')} left out, as a field in them is empty"
         )
     there &= _above_zero(table, values["lr"], there, notes)
     found = []
@@ -151,7 +154,7 @@ def _above_zero(
     if len(bad):
         raise SpecError(f"{table.at(int(bad[0]))}: the learning rate is {lr[bad[0]]:g}; allowed: a number above 0")
     if zeros := int((there & (lr == 0)).sum()):
-        notes.append(f"{table.path.name}: {zeros} rows at rate 0 left out")
+        notes.append(f"{table.path.name}: {counted(zeros, 'row')} at rate 0 left out")
     return lr > 0
 
 

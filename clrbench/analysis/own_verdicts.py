@@ -9,6 +9,7 @@ import pandas as pd
 from clrbench.analysis.comparison import compared, verdict_word
 from clrbench.analysis.own_results import MAX_PAIRS, OwnResults, by_pair
 from clrbench.analysis.questions import Question
+from clrbench.counted import counted
 from clrbench.errors import SpecError
 from clrbench.records import DoubleArray
 from clrbench.spec.messages import nearest
@@ -173,7 +174,7 @@ def _contest(results: OwnResults, rules: Rules, group: str, candidate: str, base
     sides = [dict(by_pair(results.values, group, arm)) for arm in (candidate, baseline)]
     if max(map(len, sides)) > MAX_PAIRS:
         raise SpecError(
-            f"got {max(map(len, sides))} runs of an arm; allowed: at most {MAX_PAIRS}; is the column of pairs another?"
+            f"got {counted(max(map(len, sides)), 'run')} of an arm; allowed: at most {MAX_PAIRS}; is the column of pairs another?"
         )
     diverged = [{pair for pair, value in side.items() if np.isnan(value)} for side in sides]
     counts = (len(diverged[0]), len(diverged[1]))

@@ -9,6 +9,7 @@ import numpy as np
 
 from clrbench.analysis.own_bounds import OwnBounds, own_curve_table
 from clrbench.api.bounds import RangeTestBounds
+from clrbench.counted import counted
 from clrbench.errors import SpecError
 from clrbench.rates import Outcome, Rates, Request, Run
 from clrbench.rates.confirm import Confirmed
@@ -18,7 +19,7 @@ from clrbench.records import DoubleArray
 from clrbench.schedules import ramp as ramp_table
 
 BROKEN_OFF = "the trials were broken off: run the whole loop over trials() again to have constant_lr confirmed"
-CUT_SHORT = "{which} left after {done} of {steps} updates without diverging: the curve ends there; make the loop longer"
+CUT_SHORT = "{which} left after {done} of {steps} without diverging: the curve ends there; make the loop longer"
 
 
 @dataclass
@@ -194,8 +195,8 @@ class RangeTest:
         caveats = []
         if points < len(self._lr):
             short = [seed for seed, sweep in enumerate(kept) if len(sweep.losses) == points and not sweep.diverged]
-            which = f"seed {short[0]} was" if len(short) == 1 else f"{len(short)} seeds were"
-            caveats.append(CUT_SHORT.format(which=which, done=points, steps=len(self._lr)))
+            which = f"seed {short[0]} was" if len(short) == 1 else f"{counted(len(short), 'seed')} were"
+            caveats.append(CUT_SHORT.format(which=which, done=points, steps=counted(len(self._lr), "update")))
         known = None if np.isnan(accuracy).all() else accuracy
         return OwnCurve(self._lr[:points], loss, known, tuple(range(len(kept)))), caveats
 

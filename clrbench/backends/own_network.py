@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clrbench.backends.protocol import State
+from clrbench.counted import counted
 from clrbench.errors import BackendError
 from clrbench.layers import OwnNetwork
 from clrbench.own_code import Code
@@ -177,7 +178,8 @@ class Builder:
         """Raise BackendError unless outputs are logits: float32[rows, classes]."""
         if tuple(shape) != (rows, self.num_classes):
             raise self.fail(
-                f"for {rows} rows its outputs have the shape {tuple(shape)}; allowed: ({rows}, {self.num_classes}), a logit for "
+                f"for {counted(rows, 'row')} its outputs have the shape {tuple(shape)}; allowed: ({rows}, "
+                f"{self.num_classes}), a logit for "
                 "each class"
             )
         if dtype != "float32":

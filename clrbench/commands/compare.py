@@ -7,6 +7,7 @@ from clrbench.commands.range_test import make_range_tests, next_command
 from clrbench.commands.report import Asked, range_tests_answer, report_experiment, write_range_test
 from clrbench.commands.search import find_rates
 from clrbench.commands.setup import Job
+from clrbench.counted import counted
 from clrbench.errors import SpecError
 from clrbench.execution.runner import Runner, part
 from clrbench.planning.runs import BoundsTable, training_runs
@@ -64,7 +65,7 @@ def _shard_answer(folder: ResultsFolder, index: int, count: int, *, num_runs: in
     finished = len(folder.indexed_runs()) if folder.has_runs() else 0
     then = "writes" if finished == num_runs else "will write, once all are,"
     return Answer(
-        f"Shard {index}/{count} is finished: {finished} of {num_runs} runs of the experiment are. clrbench report "
+        f"Shard {index}/{count} is finished: {finished} of {counted(num_runs, 'run')} of the experiment are. clrbench report "
         f"{folder.root} {then} its tables, plots and verdict.",
         {"shard": index, "shards": count, "finished": finished, "runs": num_runs, "results": str(folder.root)},
     )

@@ -1,5 +1,6 @@
 """What the data of a spec is, in a few lines."""
 
+from clrbench.counted import counted
 from clrbench.data import MAX_ROWS_LOOKED_AT, Description, SplitFacts
 
 MAX_CLASSES_SHOWN = 20
@@ -13,7 +14,7 @@ def data_lines(found: Description, *, validates: bool = True) -> list[str]:
         found: The data set.
         validates: Whether the spec asks for any validation rows.
     """
-    rows, own = f"{found.train.rows} rows to train", found.validation
+    rows, own = f"{counted(found.train.rows, 'row')} to train", found.validation
     if own is not None:
         rows += f", {own.rows} of their own to validate{'' if validates else ', not used (data.validation)'}"
     elif validates:
@@ -29,7 +30,8 @@ def data_lines(found: Description, *, validates: bool = True) -> list[str]:
     what = "images" if len(found.image_shape) == 3 else "rows"
     for number, name in ((found.repeated, "test"), (found.validation_repeated, "validation")):
         if number:
-            lines.append(f"{least}{number} of the {name} {what} are training {what} as well")
+            are = f"is a training {what.removesuffix('s')}" if number == 1 else f"are training {what}"
+            lines.append(f"{least}{number} of the {name} {what} {are} as well")
     return lines
 
 
@@ -70,19 +72,20 @@ def _classes(found: Description) -> str:
         each = ", ".join(
             f"{_short(name)}: {' + '.join(map(str, rows))}" for name, rows in zip(names, counts, strict=True)
         )
-        return f"{len(counts)} classes, rows of each ({' + '.join(splits)}): {each}"
+        return f"{counted(len(counts), 'class')}, rows of each ({' + '.join(splits)}): {each}"
     trains = found.train.class_counts
     fewest, most = (trains.index(extreme(trains)) for extreme in (min, max))
     others = "".join(f"; {name} rows: {_spread(split)}" for name, split in splits.items() if name != "train")
     return (
-        f"{len(counts)} classes; training rows of each: from {trains[fewest]} ({_short(names[fewest])}) to {trains[most]} "
+        f"{counted(len(counts), 'class')}; training rows of each: from {trains[fewest]} "
+        f"({_short(names[fewest])}) to {trains[most]} "
         f"({_short(names[most])}){others}"
     )
 
 
 def _spread(split: SplitFacts) -> str:
     missing = sum(rows == 0 for rows in split.class_counts)
-    nothing = f", none of {missing} classes" if missing else ""
+    nothing = f", none of {counted(missing, 'class')}" if missing else ""
     return f"from {min(split.class_counts)} to {max(split.class_counts)}{nothing}"
 
 

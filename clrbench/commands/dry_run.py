@@ -8,6 +8,7 @@ import numpy as np
 
 from clrbench.analysis.known_pace import KnownPace, known_paces
 from clrbench.answer import Answer
+from clrbench.counted import counted
 from clrbench.execution.executor import num_workers
 from clrbench.execution.runner import Options
 from clrbench.models import build_layers, forward_multiply_adds, num_parameters
@@ -112,7 +113,8 @@ def dry_run_answer(experiment: Experiment, cost: Cost) -> Answer:
     """Return what an experiment will cost, and its warnings."""
     spec = experiment.spec
     lines = [
-        f"{spec.name}: {cost.num_runs} runs, {cost.num_steps} steps in all, on {', '.join(experiment.backends)}",
+        f"{spec.name}: {counted(cost.num_runs, 'run')}, {counted(cost.num_steps, 'step')} in all, on "
+        f"{', '.join(experiment.backends)}",
         _time_words(experiment, cost),
     ]
     if cost.num_tries:
@@ -131,7 +133,7 @@ def dry_run_answer(experiment: Experiment, cost: Cost) -> Answer:
 def demo_line(experiment: Experiment, cost: Cost) -> str:
     """Return the line that says what a command without a spec is about to do."""
     return (
-        f"No spec given, so this is the packaged demo: {cost.num_runs} runs of a small network on MNIST, on "
+        f"No spec given, so this is the packaged demo: {counted(cost.num_runs, 'run')} of a small network on MNIST, on "
         f"{' and '.join(experiment.backends)}, about {_minutes(cost)} min; clrbench init writes a spec of your own."
     )
 
@@ -204,15 +206,18 @@ def _time_words(experiment: Experiment, cost: Cost) -> str:
     memory = "" if cost.memory_gigabytes is None else f"{cost.memory_gigabytes:.1f} GB of memory"
     if cost.minutes is None and experiment.spec.train is not None:
         return (
-            f"time not known with {cost.workers} workers: no run of the script is finished, and a dry run never runs it"
+            f"time not known with {counted(cost.workers, 'worker')}: no run of the script is finished, and a dry "
+            "run never runs it"
         )
     if cost.minutes is None:
         return (
             f"how long it takes is not known before a first run of {experiment.spec.model.name}, which a dry run does not "
-            f"build; {cost.workers} workers, at least {memory}"
+            f"build; {counted(cost.workers, 'worker')}, at least {memory}"
         )
     known = ", going by the finished runs" if isinstance(experiment.spec.model, OwnModel) else ""
-    return ", ".join(filter(None, [f"about {_minutes(cost)} min with {cost.workers} workers{known}", memory]))
+    return ", ".join(
+        filter(None, [f"about {_minutes(cost)} min with {counted(cost.workers, 'worker')}{known}", memory])
+    )
 
 
 def _bytes_by_worker(experiment: Experiment, runs: Sequence[RunSpec], known: Mapping[BackendName, KnownPace]) -> float:
@@ -232,9 +237,9 @@ def _detectable_words(experiment: Experiment, cost: Cost) -> str:
     pairs, alpha = len(experiment.spec.seeds), experiment.spec.verdict.alpha
     if cost.detectable_sds is None:
         needed = pairs_needed(alpha, max(1, len(experiment.comparisons)))
-        return f"{pairs} pairs cannot show any difference at alpha {alpha:g}; {needed} can"
+        return f"{counted(pairs, 'pair')} cannot show any difference at alpha {alpha:g}; {needed} can"
     return (
-        f"{pairs} pairs show a difference of {cost.detectable_sds:.2g} standard deviations of the paired differences, "
+        f"{counted(pairs, 'pair')} show a difference of {cost.detectable_sds:.2g} standard deviations of the paired differences, "
         "four times in five"
     )
 

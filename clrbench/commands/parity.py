@@ -12,6 +12,7 @@ from clrbench.backends import installed
 from clrbench.commands.range_test import make_range_tests, next_command
 from clrbench.commands.report import range_tests_answer, write_range_test
 from clrbench.commands.setup import Job
+from clrbench.counted import counted
 from clrbench.errors import SpecError
 from clrbench.execution.executor import Resources
 from clrbench.execution.runner import Runner
@@ -136,7 +137,9 @@ def parity_text(arms: Sequence[ArmParity], width: int) -> str:
             print_table(console, arm.steps(), wrapping=0)
         console.print()
         steps = max((len(arm.lr) for arm in arms), default=0)
-        apart = f"They part where losses differ by more than {TOLERANCE:g}, relatively, within {steps} steps."
+        apart = (
+            f"They part where losses differ by more than {TOLERANCE:g}, relatively, within {counted(steps, 'step')}."
+        )
         controls = "Differences are the largest so far; controls are a backend against itself."
         print_list(console, "Notes", [apart, controls])
 

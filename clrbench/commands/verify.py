@@ -16,6 +16,7 @@ from clrbench.analysis.reruns import Likeness, Outcome, Parting, RunTables, comp
 from clrbench.answer import Answer, ExitCode
 from clrbench.backends import installed
 from clrbench.commands.setup import Setup
+from clrbench.counted import counted
 from clrbench.data import Library
 from clrbench.errors import BackendError, DataError, ResultsError, SpecError
 from clrbench.execution.executor import Resources, num_workers
@@ -27,7 +28,6 @@ from clrbench.planning.script import check_files, check_program, stand_in
 from clrbench.progress import Display
 from clrbench.records import Dataset, Json
 from clrbench.report.console import WordTable, print_line, print_list, print_table, rendered
-from clrbench.report.words import counted
 from clrbench.spec import BackendName, OwnModel
 from clrbench.spec.messages import nearest
 from clrbench.store import ResultsFolder, StoredRun
@@ -313,7 +313,7 @@ def _parting_lines(likeness: Likeness) -> Iterator[str]:
             how = "as other arithmetic rounds, which training then lets grow"
         yield f"the first update that differs does so by {update.first_relative:.2g}, relatively: {how}"
     if likeness.hits_apart:
-        which = "1 test row is" if likeness.hits_apart == 1 else f"{likeness.hits_apart} test rows are"
+        which = "1 test row is" if likeness.hits_apart == 1 else f"{counted(likeness.hits_apart, 'test row')} are"
         yield f"{which} right at the end of one of the two alone"
 
 

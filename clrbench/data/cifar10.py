@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from clrbench.counted import counted
 from clrbench.data.content import Arrays, DatasetSizes
 from clrbench.data.download import published
 from clrbench.data.refusal import decoding
@@ -53,5 +54,5 @@ def read(files: Mapping[str, Path]) -> Arrays:
 def _records(path: Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> npt.NDArray[np.uint8]:
     file = archive.extractfile(member) if member.isfile() else None
     if file is None or member.size % _RECORD_BYTES or not 0 < member.size <= _MAX_BATCH_BYTES:
-        raise DataError(f"{path}: got {member.name} of {member.size} bytes; {_FORMAT}")
+        raise DataError(f"{path}: got {member.name} of {counted(member.size, 'byte')}; {_FORMAT}")
     return np.frombuffer(file.read(), np.uint8).reshape(-1, _RECORD_BYTES)

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from clrbench.counted import counted
 from clrbench.data.foreign import label_line
 from clrbench.data.reading import AS_IT_IS, Reading
 from clrbench.data.refusal import misfit
@@ -118,7 +119,8 @@ def check_test_rows(where: str, num_rows: int, how: Reading) -> int:
     num_test = how.test_rows(num_rows)
     if not 0 < num_test < num_rows:
         raise misfit(
-            f"{where}: has {num_rows} rows, of which data.test takes {num_test}; allowed: what leaves some to train and to test"
+            f"{where}: has {counted(num_rows, 'row')}, of which data.test takes {num_test}; allowed: what "
+            "leaves some to train and to test"
         )
     return num_test
 
@@ -154,7 +156,7 @@ def _row_shape(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic], 
             "[rows, height, width, channels], each at least 1; [rows, features] for the mlp; any other for a network of your own"
         )
     if shape[0] > MAX_ROWS:
-        raise misfit(f"{where}: got {shape[0]} rows; allowed: at most {MAX_ROWS}; leave some out")
+        raise misfit(f"{where}: got {counted(shape[0], 'row')}; allowed: at most {MAX_ROWS}; leave some out")
     return (*shape[1:], 1) if len(shape) == 3 and not as_given else shape[1:]
 
 
@@ -166,7 +168,7 @@ def _check_labels(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic
     if dtype.kind not in "iu":
         raise misfit(f"{where}: got labels of type {dtype}; allowed: integers, one a class{advice}")
     if shape not in {(num_rows,), (num_rows, 1)}:
-        raise misfit(f"{where}: got shape {shape} beside {num_rows} images; allowed: [{num_rows}]{advice}")
+        raise misfit(f"{where}: got shape {shape} beside {counted(num_rows, 'image')}; allowed: [{num_rows}]{advice}")
 
 
 def check_fits_memory(where: str, layout: Mapping[str, Header]) -> None:
@@ -251,7 +253,8 @@ def _classes(where: str, arrays: Arrays, remarks: Remarks) -> tuple[dict[str, In
         raise misfit(f"{where}: y_train: got class {classes[0]} only; allowed: at least two classes to tell apart")
     if len(classes) > MAX_CLASSES:
         raise misfit(
-            f"{where}: y_train: got {len(classes)} different labels; allowed: at most {MAX_CLASSES} classes; are these "
+            f"{where}: y_train: got {counted(len(classes), 'different label')}; allowed: at most "
+            f"{MAX_CLASSES} classes; are these "
             "numbers to be predicted, or the number of the row?"
         )
     for key, given in labels.items():
@@ -261,12 +264,12 @@ def _classes(where: str, arrays: Arrays, remarks: Remarks) -> tuple[dict[str, In
                 f"{where}: {key}: got {_some(unseen)}, which no training row has; allowed: the classes of y_train, "
                 f"{_some(classes)}; take these rows out, or add such rows to the training data"
             )
-    counted = {key: np.searchsorted(classes, given).astype(np.int32) for key, given in labels.items()}
+    by_class = {key: np.searchsorted(classes, given).astype(np.int32) for key, given in labels.items()}
     if int(classes[-1]) == len(classes) - 1:
-        return counted, remarks
+        return by_class, remarks
     said = f"the labels {_some(classes)} are the classes 0 to {len(classes) - 1}, {len(classes)} in all"
     names = remarks.class_names or tuple(map(str, classes.tolist()))
-    return counted, replace(remarks, class_names=names, said=(*remarks.said, said))
+    return by_class, replace(remarks, class_names=names, said=(*remarks.said, said))
 
 
 def _some(labels: Array) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
+from clrbench.counted import counted
 from clrbench.data.refusal import decoding, misfit, shown_path
 from clrbench.records import ByteArray
 
@@ -35,7 +36,7 @@ Mode: TypeAlias = Literal["L", "RGB"]
 
 CONVERSIONS = {
     "transparency": "with transparency, put on white",
-    "orientation": "turned upright, as their EXIF orientation says",
+    "orientation": "turned upright, as EXIF orientation says",
     "frames": "with several frames, of which the first is taken",
     "palette": "with a palette",
     "CMYK": "in CMYK, converted to RGB",
@@ -98,7 +99,7 @@ def decode(path: str, mode: Mode, resize: int | None, tally: Counter[str]) -> By
 
 def said(tally: Counter[str]) -> tuple[str, ...]:
     """Return, in words, what was done to how many images."""
-    return tuple(f"{tally[kind]} images {words}" for kind, words in CONVERSIONS.items() if tally[kind])
+    return tuple(f"{counted(tally[kind], 'image')} {words}" for kind, words in CONVERSIONS.items() if tally[kind])
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from contextlib import suppress
 from math import isqrt, prod
 from pathlib import Path
 
+from clrbench.counted import counted
 from clrbench.data.image_listing import SUFFIXES
 from clrbench.data.refusal import DECODING_ERRORS, misfit, shown
 from clrbench.errors import MisfitError
@@ -311,7 +312,7 @@ def _archive(dataset: str, path: Path) -> MisfitError:
         f"unzip {dataset!r} -d {folder!r}" if is_zip else f"mkdir -p {folder!r} && tar xf {dataset!r} -C {folder!r}"
     )
     number = _count_images(path, is_zip=is_zip)
-    holds = f" with {number} images" if number else ""
+    holds = f" with {counted(number, 'image')}" if number else ""
     return misfit(
         f"{shown(dataset)}: is an archive{holds}, which is not read as it is; unpack it: {unpack}, and say data: {{dataset: "
         f"{folder}}} for train/<class>/ and test/<class>/, or data: {{dataset: {folder}, test: 20 %}} for <class>/ alone"

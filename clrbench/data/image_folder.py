@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from clrbench import files
+from clrbench.counted import counted
 from clrbench.data import decode
 from clrbench.data.content import Arrays, DatasetSizes, check_fits_memory
 from clrbench.data.image_listing import MAX_NAMES, Listing, list_images
@@ -94,7 +95,7 @@ def _other_size(listing: Listing, path: str, size: tuple[int, ...], first: tuple
     """Return the error for images of several sizes, which says how many have which."""
     sizes = Counter(decode.read_header(image).size for image in listing.paths)
     most = ", ".join(f"{number} of {width} x {height}" for (width, height), number in sizes.most_common(MAX_NAMES))
-    more = f" and {len(sizes) - MAX_NAMES} other sizes" if len(sizes) > MAX_NAMES else ""
+    more = f" and {counted(len(sizes) - MAX_NAMES, 'other size')}" if len(sizes) > MAX_NAMES else ""
     smallest = min(min(size) for size in sizes)
     side = max((side for side in _SUGGESTED_SIDES if side <= smallest), default=_SUGGESTED_SIDES[0])
     return misfit(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 
+from clrbench.counted import counted
 from clrbench.data.decode import reading
 from clrbench.data.refusal import misfit, shown, shown_path
 
@@ -90,8 +91,10 @@ class Listing:
         """Yield what is left out, or missing, and looks unmeant."""
         left_out = {suffix: number for suffix, number in self._left_out().items() if suffix not in _USUAL}
         if left_out:
+            number = sum(left_out.values())
             yield (
-                f"{sum(left_out.values())} files in the class folders are not read: {_by_suffix(left_out)}; read are "
+                f"{counted(number, 'file')} in the class folders {'is' if number == 1 else 'are'} not read: "
+                f"{_by_suffix(left_out)}; read are "
                 f"{', '.join(SUFFIXES)}: convert or rename the others, or take them away"
             )
         others = [name for name in self.other_folders if name.lower() in _OTHER_TESTS]
@@ -110,7 +113,8 @@ class Listing:
             missing = [name for name in self.classes if not split.images.get(name)]
             if missing:
                 yield (
-                    f"{split_name}/ has no images of {len(missing)} of {len(self.classes)} classes: {_listed(missing)}; no "
+                    f"{split_name}/ has no images of {len(missing)} of {counted(len(self.classes), 'class')}: "
+                    f"{_listed(missing)}; no "
                     f"{split_name} accuracy says anything about them"
                 )
 
@@ -205,7 +209,7 @@ def _no_split(folder: Path, split: str) -> str:
         return f"{start}; {_ALLOWED}; or have a part of train/ split off for testing: {share}"
     classes = [name for name in names if _list_class(folder / name, name).images[name]]
     if len(classes) > 1:
-        found = f"{len(classes)} folders with images ({_listed(classes)})"
+        found = f"{counted(len(classes), 'folder')} with images ({_listed(classes)})"
         return f"{start}, but {found}; if these are classes, have a part of each split off for testing: {share}; {_ALLOWED}"
     return f"{start}; {_ALLOWED}, or {NPY_NAMES}"
 
@@ -224,7 +228,7 @@ def _list_split(root: Path, folder: Path) -> Split:
         left_out += one.left_out
         nested += one.nested
     if not any(found.values()):
-        got = f"{len(found)} class folders without images" if found else "no class folders"
+        got = f"{counted(len(found), 'class folder')} without images" if found else "no class folders"
         also = f", and {VALIDATION}/<class>/ likewise; or take this folder away" if folder.name == VALIDATION else ""
         raise misfit(f"{folder}: got {got}; {_ALLOWED}{also}")
     return Split(found, +left_out, tuple(nested))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from clrbench.counted import counted
 from clrbench.data.content import VALIDATION_NAMES, Array, Arrays, check_test_rows
 from clrbench.data.reading import Reading
 from clrbench.records import IntArray
@@ -38,7 +39,7 @@ def split_off(where: str, arrays: Arrays, how: Reading) -> tuple[Arrays, str]:
     split = {"x_train": images[train], "y_train": labels[train], "x_test": images[test], "y_test": labels[test]}
     return (
         {**split, **{key: arrays[key] for key in VALIDATION_NAMES if key in arrays}},
-        f"{num_test} of {len(labels)} rows, the same share of each class, are split off for testing (data.test)",
+        f"{num_test} of {counted(len(labels), 'row')}, the same share of each class, are split off for testing (data.test)",
     )
 
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+from clrbench.counted import counted
 from clrbench.errors import BackendError, ClrbenchError
 from clrbench.execution.executor import Watch
 from clrbench.execution.provenance import changes
@@ -324,4 +325,4 @@ def make_all(dispatch: Callable[[Sequence[Task], bool], Dispatch[H]], tasks: Seq
         tasks = round_.busy
         if not tasks:
             return
-        watch.warn(f"waiting for {len(tasks)} runs that another process is making")
+        watch.warn(f"waiting for {counted(len(tasks), 'run')} that another process is making")

@@ -21,6 +21,7 @@ from typing import ParamSpec, TypeAlias, TypeVar
 
 from clrbench import backends
 from clrbench.backends.protocol import Backend
+from clrbench.counted import counted
 from clrbench.errors import BackendError, ClrbenchError
 from clrbench.execution.executor import THREAD_VARIABLES, Resources, Watch
 from clrbench.execution.placement import Present, pinned
@@ -93,7 +94,7 @@ class LocalWorkers:
         """Make runs, one a worker at a time; those that other processes are making are waited for last."""
         busy = self._run(tasks, watch, wait_for_others=False)
         if busy:
-            watch.warn(f"waiting for {len(busy)} runs that another process is making")
+            watch.warn(f"waiting for {counted(len(busy), 'run')} that another process is making")
             self._run(busy, watch, wait_for_others=True)
 
     def _run(self, tasks: Sequence[Task], watch: Watch, *, wait_for_others: bool) -> list[Task]:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from clrbench.counted import counted
 from clrbench.errors import BackendError
 from clrbench.execution.script_process import Ended, ScriptProcess
 from clrbench.execution.script_rows import Follower, Rows, RowsError, check_rates, read_rows
@@ -164,9 +165,9 @@ class ScriptRun:
         except RowsError as err:
             raise self._error(str(err)) from err
         if ended is not None and ended.left:
-            processes = "1 process" if ended.left == 1 else f"{ended.left} processes"
             watcher.warn(
-                f"{self.run_id}: its script left {processes} running, which were ended: it should wait for them"
+                f"{self.run_id}: its script left {counted(ended.left, 'process')} running, now ended: "
+                "a script should wait for what it starts"
             )
         return self._to_log(rows, diverged, seconds)
 
@@ -184,7 +185,7 @@ class ScriptRun:
             )
             raise RowsError(
                 f"wrote no {' or '.join(self.needs)} for step {last}, its last: {got}, and its last row is that of step "
-                f"{rows.last_step}; write it after {last} updates{_OR_ANOTHER if len(self.needs) == 1 else ''}"
+                f"{rows.last_step}; write it after {counted(last, 'update')}{_OR_ANOTHER if len(self.needs) == 1 else ''}"
             )
         broken = [name for name in there if not math.isfinite(rows.columns[name][-1])]
         return (

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from clrbench.counted import counted
 from clrbench.records import BoolArray, DoubleArray
 from clrbench.spec.names import NO_METRICS, OWN_METRIC
 from clrbench.spec.reader import shortened
@@ -119,7 +120,9 @@ def _collect(lines: Iterator[list[str]], num_steps: int, *, resumed: bool) -> Ro
         if not any(cell.strip() for cell in cells) or [cell.strip() for cell in cells] == names:
             continue  # an empty line, or the header once more
         if len(cells) > len(names):
-            raise RowsError(f"line {number} of metrics.csv has {len(cells)} fields, and its first line {len(names)}")
+            raise RowsError(
+                f"line {number} of metrics.csv has {counted(len(cells), 'field')}, and its first line {len(names)}"
+            )
         place = _step(cells[at_step] if at_step < len(cells) else "", number, num_steps) - 1
         for name, cell in zip(names, cells, strict=False):
             if name == STEP or not cell.strip():
@@ -180,7 +183,7 @@ def check_rates(rows: Rows, lr: DoubleArray) -> None:
         step = int(apart[0]) + 1
         raise RowsError(
             f"says that update {step} used a learning rate of {said[apart[0]]:.6g}, but its table, lr.csv, has "
-            f"{lr[apart[0]]:.6g} there ({len(apart)} of {int(there.sum())} rates differ); use the rate of every update"
+            f"{lr[apart[0]]:.6g} there ({len(apart)} of {counted(int(there.sum()), 'rate')} differ); use the rate of every update"
         )
 
 

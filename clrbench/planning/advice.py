@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from math import ceil, floor, log10
 
+from clrbench.counted import counted
 from clrbench.data import STAND_INS, DatasetSizes
 from clrbench.planning.low_baselines import low_baseline_warnings, planned_mean_rates
 from clrbench.planning.runs import arm_clock, asked_range_tests, lr_table, range_test_clock, split_sizes
@@ -59,24 +60,31 @@ def _cycle_warnings(schedule: BaseCyclic, clock: Clock) -> Iterator[str]:
     low, high = STEP_SIZE_EPOCHS
     if num_steps - 1 < step_size:
         yield (
-            f"max_lr is never reached: the step size is {step_size:g} steps and the rate rises for {num_steps} steps only, "
+            f"max_lr is never reached: the step size is {counted(step_size, 'step', 'g')} and the rate rises "
+            f"for {counted(num_steps, 'step')} only, "
             f"to {(num_steps - 1) / step_size:.0%} of the way; lengthen the run or shorten the step size"
         )
     if not low <= epochs <= high:
         half = "step size" if schedule.step_size_down is None else "half a cycle"
-        yield f"{half} is {epochs:.3g} epochs; the paper's advice is {low} to {high} epochs"
+        yield f"{half} is {counted(epochs, 'epoch', '.3g')}; the paper's advice is {low} to {high} epochs"
     cycles = num_steps / cycle_steps
     if cycles < MIN_CYCLES:
-        yield f"the run holds {cycles:.3g} cycle{'s' * (cycles != 1)}; the paper's advice is at least {MIN_CYCLES}"
+        yield f"the run holds {counted(cycles, 'cycle', '.3g')}; the paper's advice is at least {MIN_CYCLES}"
     if abs(cycles - round(cycles)) * cycle_steps > 1 or round(cycles) == 0:
-        yield f"training ends mid-cycle, after {cycles:.3g} cycles; the rate is lowest, and the model best, at the end of one"
+        yield (
+            f"training ends mid-cycle, after {counted(cycles, 'cycle', '.3g')}; the rate is lowest, and the model "
+            "best, at the end of one"
+        )
 
 
 def _late_milestones(schedule: Schedule, clock: Clock) -> Iterator[str]:
     left = clock.num_steps - schedule.warmup_steps(clock)
     for key, length in schedule.lengths.items():
         if key[0] == "milestones" and clock.steps(length) >= left:
-            yield f"the milestone {length} is never reached: the schedule has {left} steps of {clock.steps_per_epoch} an epoch"
+            yield (
+                f"the milestone {length} is never reached: the schedule has {counted(left, 'step')} of "
+                f"{clock.steps_per_epoch} an epoch"
+            )
 
 
 def _decay_warnings(schedule: Schedule, clock: Clock) -> Iterator[str]:
@@ -84,14 +92,18 @@ def _decay_warnings(schedule: Schedule, clock: Clock) -> Iterator[str]:
     arguments = schedule.arguments(Clock(clock.steps_per_epoch, num_steps))
     lengths = {key: value for key, value in arguments.items() if isinstance(value, int)}
     if schedule.name == "step_decay" and num_steps <= lengths["every_steps"]:
-        yield f"the rate never steps: it would after {lengths['every_steps']} steps, and training ends after {num_steps}"
+        yield (
+            f"the rate never steps: it would after {counted(lengths['every_steps'], 'step')}, and training ends "
+            f"after {num_steps}"
+        )
     if schedule.name == "cosine_restarts":
         left, period = num_steps, lengths["period_steps"]
         while left > period:
             left, period = left - period, period * lengths["multiplier"]
         if left < period:
             yield (
-                f"training ends mid-period, {left} of {period} steps after a restart; the rate is lowest, and the model "
+                f"training ends mid-period, {left} of {counted(period, 'step')} after a restart; the rate is "
+                "lowest, and the model "
                 "best, at the end of a period"
             )
 
@@ -104,7 +116,9 @@ def _confounding(spec: Spec, arm: ResolvedArm, clocks: Mapping[str, Clock]) -> I
     both = (clocks[arm.name], clocks[baseline.name])
     epochs, baseline_epochs = (clock.num_steps / clock.steps_per_epoch for clock in both)
     if abs(epochs - baseline_epochs) >= 1 / min(clock.steps_per_epoch for clock in both):
-        differing.append(f"duration {epochs:.3g} epochs against {baseline_epochs:.3g} epochs")
+        differing.append(
+            f"duration {counted(epochs, 'epoch', '.3g')} against {counted(baseline_epochs, 'epoch', '.3g')}"
+        )
     if differing:
         yield (
             f"arm {arm.name}: confounded with its baseline {arm.baseline}: it differs in more than its schedule "
@@ -133,8 +147,10 @@ def _too_few_seeds(spec: Spec) -> Iterator[str]:
     needed = pairs_needed(spec.verdict.alpha, family)
     if len(spec.seeds) < needed:
         yield (
-            f"too few seeds: {len(spec.seeds)} pairs can reach p = {smallest_p_value(len(spec.seeds)):.3g} at best, and "
-            f"{family} comparison{'s' * (family > 1)} at alpha {spec.verdict.alpha:g} need at least {needed} seeds"
+            f"too few seeds: {counted(len(spec.seeds), 'pair')} can reach p = "
+            f"{smallest_p_value(len(spec.seeds)):.3g} at best, and "
+            f"{counted(family, 'comparison')} at alpha {spec.verdict.alpha:g} "
+            f"{'needs' if family == 1 else 'need'} at least {counted(needed, 'seed')}"
         )
 
 
@@ -150,7 +166,7 @@ def _fine_margin(spec: Spec, rows: SplitSizes) -> Iterator[str]:
     row = _rounded_up(1 / count)
     yield (
         f"verdict.margin {margin:g} is finer than one of the {count} {split} rows (1 / {count} is about {row}), so no arms "
-        f"can be called equivalent; take at least {ceil(1 / margin)} {split} rows, or a margin of at least {row}"
+        f"can be called equivalent; take at least {counted(ceil(1 / margin), f'{split} row')}, or a margin of at least {row}"
     )
 
 
@@ -167,7 +183,7 @@ def _short_range_tests(spec: Spec, train_rows: int) -> Iterator[str]:
         if num_steps < MIN_CURVE_POINTS:
             of_arm = "" if group.arm is None else f" of arm {group.arm}"
             yield (
-                f"range test{of_arm}: a sweep of {spec.range_test.duration} has {num_steps} steps at batch size "
+                f"range test{of_arm}: a sweep of {spec.range_test.duration} has {counted(num_steps, 'step')} at batch size "
                 f"{group.batch_size}, and no curve can be read off fewer than {MIN_CURVE_POINTS}; lengthen "
                 "range_test.duration, or take smaller batches"
             )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from clrbench.counted import counted
 from clrbench.data import Description, SplitFacts
 from clrbench.planning.plan import MAX_SCALED
 from clrbench.spec.data import DEFAULT_VALIDATION, Data
@@ -126,7 +127,8 @@ def _own_validation(found: Description, data: Data) -> Iterator[str]:
     """Yield what is asked for, beyond the default, and not done, as the data set has validation rows of its own."""
     if found.validation is not None and data.validation.amount > 0 and str(data.validation) != DEFAULT_VALIDATION:
         yield (
-            f"data.validation is '{data.validation}', but the data set has {found.validation.rows} validation rows of its own, "
+            f"data.validation is '{data.validation}', but the data set has "
+            f"{counted(found.validation.rows, 'validation row')} of its own, "
             "which are used in place of rows held out of training; leave the key out, or take these rows away"
         )
 
@@ -135,5 +137,6 @@ def _classes(found: Description) -> Iterator[str]:
     classes = len(found.train.class_counts)
     if found.train.rows < MIN_ROWS_PER_CLASS * classes:
         yield (
-            f"{classes} classes for {found.train.rows} training images: are the labels numbers to be predicted, or row numbers?"
+            f"{counted(classes, 'class')} for {counted(found.train.rows, 'training image')}: are the labels "
+            "numbers to be predicted, or row numbers?"
         )

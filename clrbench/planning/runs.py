@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from clrbench.counted import counted
 from clrbench.data import DatasetSizes
 from clrbench.errors import ScheduleError, SpecError
 from clrbench.records import Split, SplitSizes
@@ -66,7 +67,8 @@ def split_sizes(spec: Spec, sizes: DatasetSizes) -> SplitSizes:
     left = sizes.train_rows - held_out
     if left < 1 or (validation < 1 and spec.data.validation.amount > 0):
         raise SpecError(
-            f"got '{spec.data.validation}' of {sizes.train_rows} training rows; allowed: what leaves at least one row for "
+            f"got '{spec.data.validation}' of {counted(sizes.train_rows, 'training row')}; allowed: what "
+            "leaves at least one row for "
             "validation and one for training, or '0 rows' for no validation",
             key=("data", "validation"),
         )
@@ -284,8 +286,9 @@ def _check_fits(arm: ResolvedArm, clock: Clock) -> None:
     schedule, main = arm.schedule, _after_warmup(arm.schedule, clock)
     if main.num_steps < 1:
         raise SpecError(
-            f"got {schedule.warmup}, which is {schedule.warmup_steps(clock)} steps; allowed: less than the run, which has "
-            f"{clock.num_steps} steps",
+            f"got {schedule.warmup}, which is {counted(schedule.warmup_steps(clock), 'step')}; allowed: less "
+            "than the run, which has "
+            f"{counted(clock.num_steps, 'step')}",
             key=("arms", arm.name, "schedule", "warmup"),
         )
     if isinstance(schedule, BaseCyclic) and schedule.step_size_steps(main) < 1:
@@ -300,13 +303,16 @@ def _check_at_least_a_step(length: Length, clock: Clock, key: tuple[str, ...]) -
     """Raise SpecError where the nearest number of steps is 0, which would become 1 unasked."""
     if length.unit == "epochs" and round(length.amount * clock.steps_per_epoch) < 1:
         raise SpecError(
-            f"got {length}, which is less than a step; allowed: at least {1 / clock.steps_per_epoch:.3g} epochs, as an epoch "
-            f"has {clock.steps_per_epoch} steps",
+            f"got {length}, which is less than a step; allowed: at least "
+            f"{counted(1 / clock.steps_per_epoch, 'epoch', '.3g')}, as an epoch "
+            f"has {counted(clock.steps_per_epoch, 'step')}",
             key=key,
         )
 
 
 def _checked_steps(num_steps: int, length: Length, key: tuple[str, ...]) -> int:
     if num_steps > MAX_STEPS:
-        raise SpecError(f"got {length}, which is {num_steps} steps; allowed: at most {MAX_STEPS} steps", key=key)
+        raise SpecError(
+            f"got {length}, which is {counted(num_steps, 'step')}; allowed: at most {MAX_STEPS} steps", key=key
+        )
     return num_steps

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from clrbench.counted import counted
 from clrbench.range_test import (
     AS_HIGHEST_SEED,
     CONSTANT_SHARE,
@@ -32,9 +33,10 @@ BASE_SHARES = 1 / BASE_FACTOR, 2 / BASE_FACTOR
 tried went from a tenth."""
 
 NOT_CONFIRMED = "not confirmed by training at it: constant_lr is max_lr / 3"
-SHORTER = "confirmed over {steps} updates; the arms make {arms}"
+SHORTER = "confirmed over {steps}; the arms make {arms}"
 AT_EDGE = "constant_lr is the {end} rate that could be afforded to try; a better one may lie beyond"
 NO_TRIANGLES = "max_lr is constant_lr: every training in cycles collapsed"
+TOO_SHORT = "max_lr is below the lowest bound that clears guessing within {steps}; the arms make {arms}"
 TOO_DEAR = "max_lr is 1.8 times constant_lr: no training in cycles could be afforded"
 LIMITS_LEFT = "the limits given were left once, from {given} to {now}: {why}"
 BASE_TOO_HIGH = "base_lr is not known: the sweep puts it at {lr:.3g}, too close to max_lr"
@@ -53,7 +55,7 @@ def next_step(problem: Problem, evidence: Mapping[Run, Outcome]) -> Request | Ra
 def _course(problem: Problem) -> Course[Rates]:
     ledger = Ledger(problem)
     if problem.sweep_steps < MIN_SWEEP_STEPS:
-        return Rates(reason=f"{TOO_FEW_POINTS}; a sweep has {problem.sweep_steps} updates")
+        return Rates(reason=f"{TOO_FEW_POINTS}; a sweep has {counted(problem.sweep_steps, 'update')}")
     found: Found | None = None
     start: int | None = None
     if problem.confirm or problem.start_lr is None or problem.end_lr is None:
@@ -125,9 +127,12 @@ def _confirmed(answer: Rates, ledger: Ledger, constants: Confirmed, bounded: Bou
         base_lr = min(max(base_lr, lowest), highest)
     num_steps = max(one.num_steps for one in constants.by_place.values())
     if problem.arm_steps is not None and num_steps < problem.arm_steps:
-        caveats.append(SHORTER.format(steps=num_steps, arms=problem.arm_steps))
+        caveats.append(SHORTER.format(steps=counted(num_steps, "update"), arms=problem.arm_steps))
     if bounded.place is None:
         caveats.append(NO_TRIANGLES if bounded.by_place else TOO_DEAR)
+    elif bounded.place in bounded.by_place and bounded.by_place[bounded.place].collapsed:
+        steps = counted(bounded.by_place[bounded.place].num_steps, "update")
+        caveats.append(TOO_SHORT.format(steps=steps, arms=problem.arm_steps))
     if constants.edge is not None:
         caveats.append(AT_EDGE.format(end=constants.edge))
     return replace(

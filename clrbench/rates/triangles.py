@@ -76,7 +76,8 @@ def _beyond(found: dict[int, Tried]) -> list[int]:
 def chosen(found: dict[int, Tried], lower: float, constant: int) -> int | None:
     """Return the highest bound that is not clearly worse than the best, so much lower; None if all collapsed.
 
-    It lies above the constant rate, unless the trial there was clearly worse than that of a lower bound.
+    It lies above the constant rate, unless the trial there was clearly worse than that of a lower bound. Where a few
+    updates clear guessing only far above the constant, arms that make more of them take a lower bound, as they do elsewhere.
     """
     alive = {place: one for place, one in found.items() if not one.collapsed}
     if not alive:
@@ -86,9 +87,19 @@ def chosen(found: dict[int, Tried], lower: float, constant: int) -> int | None:
     best, error = max(values.values()), max(one.error for one in alive.values())
     highest = max(place for place in places if values[place] >= best - ERRORS * error)
     near = [place for place in places if values[place] >= best - confirm.MAX_LOSS]
-    place = max((place for place in near if place <= highest - lower + confirm.ROUNDED_UP), default=near[0])
+    longest = highest - lower + confirm.ROUNDED_UP
+    place = max((place for place in (*_slow(found, constant, near[0]), *near) if place <= longest), default=near[0])
     above = constant + PLACES_ABOVE
     return above if place < above and values.get(above, -math.inf) >= values[place] - CLEARLY * error else place
+
+
+def _slow(found: dict[int, Tried], constant: int, lowest: int) -> list[int]:
+    """Return the places that collapsed for too few updates, and not for too high a rate, below the lowest good one.
+
+    They were ahead of the constant rate, which stands over a longer training.
+    """
+    ahead = found[constant].loss if constant in found else -math.inf
+    return [place for place in found if constant < place < lowest and found[place].loss < ahead]
 
 
 def _best(found: dict[int, Tried]) -> int:

@@ -8,6 +8,7 @@ from clrbench.analysis.comparison import read_rows
 from clrbench.analysis.glance import BackendGlance, Glance, Judged, RateFound, TimeToTarget, Use
 from clrbench.analysis.starts import Start
 from clrbench.analysis.tables import Findings
+from clrbench.counted import counted
 from clrbench.report import words
 from clrbench.report.console import KEPT_TOGETHER
 from clrbench.report.looks import look_remarks
@@ -51,7 +52,7 @@ def asked_line(answer: Glance) -> str:
     if spec.train is not None:
         return (
             f"{spec.name}: {scope_words(spec)}, {words.listed(list(dict.fromkeys(_durations(spec))))}, "
-            f"{words.counted(len(spec.seeds), 'seed')}; {measured_words(spec.verdict.metric, own=True)}"
+            f"{counted(len(spec.seeds), 'seed')}; {measured_words(spec.verdict.metric, own=True)}"
         )
     arms = [spec.resolved_arm(name) for name in spec.arms]
     optimizers, batches, lengths = (
@@ -62,10 +63,10 @@ def asked_line(answer: Glance) -> str:
             _durations(spec),
         )
     )
-    rows = f", {answer.train_rows} rows" if answer.train_rows else ""
+    rows = f", {counted(answer.train_rows, 'row')}" if answer.train_rows else ""
     return (
         f"{spec.name}: {scope_words(spec)}{rows}, {optimizers}, batch {batches}, "
-        f"{lengths}, {words.counted(len(spec.seeds), 'seed')}; {measured_words(spec.verdict.metric)}"
+        f"{lengths}, {counted(len(spec.seeds), 'seed')}; {measured_words(spec.verdict.metric)}"
     )
 
 
@@ -165,7 +166,7 @@ def _joined(found: dict[str, list[str]], baseline: str, *, counting: bool) -> st
         form = _AFTER_ANOTHER.get(verdict, _TOGETHER[verdict]) if clauses else _TOGETHER[verdict]
         if len(names) == 1:
             form = form.replace(" beat ", " beats ")
-        candidates = words.counted(len(names), "arm") if counting else ", ".join(names)
+        candidates = counted(len(names), "arm") if counting else ", ".join(names)
         clauses.append(form.format(candidates=candidates, baseline=baseline))
     return f"{'; '.join(clauses)}."
 
@@ -177,7 +178,7 @@ def remarks(answer: BackendGlance, findings: Findings) -> Iterator[str]:
     yield from look_remarks([one.evidence for one in answer.judged], findings)
     mixed = sum(one.contest.backend == answer.backend for one in findings.mixed_pairs)
     if mixed:
-        yield f"{words.counted(mixed, 'pair')} left out: made with {mixed_words(findings)}."
+        yield f"{counted(mixed, 'pair')} left out: made with {mixed_words(findings)}."
     if seeds := findings.unasked_seeds.get(answer.backend):
         yield f"Finished runs with {words.seeds_words(seeds)} lie here that the spec does not ask for: put them back."
     yield from _withheld(answer, findings)
@@ -240,7 +241,7 @@ def use_words(use: Use) -> str:
     if use.schedule is None:
         return f"{use.label}: see its rates in schedule.csv"
     label = "" if use.label == use.schedule.name else f"{use.label}: "
-    return f"{label}{schedule_words(use.schedule)}, {use.num_steps} updates"
+    return f"{label}{schedule_words(use.schedule)}, {counted(use.num_steps, 'update')}"
 
 
 def schedule_words(schedule: Schedule) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from clrbench.analysis.costs import given_steps
 from clrbench.analysis.glance import Glance
 from clrbench.analysis.tables import Findings
+from clrbench.counted import counted
 from clrbench.planning.advice import comparisons
 from clrbench.report import words
 from clrbench.report.answer import scope_words
@@ -85,7 +86,7 @@ def notes(answer: Glance, findings: Findings) -> Iterator[str]:
         yield "The detectable difference is the minimum detectable effect at 80 % power."
     family = max((one.evidence.comparisons for one in judged), default=1)
     if family > 1:
-        yield f"Verdicts on a backend are Holm-adjusted over {family} comparisons."
+        yield f"Verdicts on a backend are Holm-adjusted over {counted(family, 'comparison')}."
     if any(one.comparison.verdict == "equivalent" for one in judged):
         yield f"Equivalent: the whole interval lies within the {words.margin_words(spec.verdict.margin)}."
     if any(one.evidence.rows for one in judged):
@@ -103,7 +104,7 @@ def notes(answer: Glance, findings: Findings) -> Iterator[str]:
     yield from words.unseen_collapse([arm for backend in answer.backends for arm in backend.collapse])
     labels = dict.fromkeys([*spec.arms, *(label for pair in comparisons(spec) for label in pair)])
     if unknown := [label for label in labels if math.isnan(given_steps(spec, label))]:
-        yield f"No totals for {words.counted(len(unknown), 'arm')} whose rates have no `steps`: {words.listed(unknown)}."
+        yield f"No totals for {counted(len(unknown), 'arm')} whose rates have no `steps`: {words.listed(unknown)}."
 
 
 def _comparison_rows(answer: Glance, values: Values) -> list[list[str]]:

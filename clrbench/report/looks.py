@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from clrbench.analysis.comparison import Evidence, read_rows
 from clrbench.analysis.tables import Findings
+from clrbench.counted import counted
 from clrbench.report import words
 
 
@@ -40,7 +41,7 @@ def look_warnings(findings: Findings) -> Iterator[str]:
 def unfinished_words(findings: Findings) -> str:
     """Return how many of the runs are not finished, such as `3 of 20 runs are not finished`."""
     missing = findings.num_missing_runs
-    return f"{missing} of {words.counted(findings.num_runs, 'run')} {'is' if missing == 1 else 'are'} not finished"
+    return f"{missing} of {counted(findings.num_runs, 'run')} {'is' if missing == 1 else 'are'} not finished"
 
 
 def left_out_words(evidence: Evidence) -> str:

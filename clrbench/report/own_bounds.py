@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from clrbench.analysis.own_bounds import OwnBounds
+from clrbench.counted import counted
 from clrbench.errors import SpecError
 from clrbench.records import Json
 from clrbench.report.figures.own_bounds import draw_own_bounds
 from clrbench.report.figures.style import to_png
-from clrbench.report.words import counted
 from clrbench.store.bounds import rates_to_json
 from clrbench.store.files import disk_errors, to_json, write_file
 from clrbench.store.run import to_csv

@@ -10,12 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from clrbench.analysis.own_verdicts import PAIRED, OwnJudgement, OwnVerdict
+from clrbench.counted import counted
 from clrbench.records import Json
 from clrbench.report.figures.plot import DrawnPlot
 from clrbench.report.page_table import PageTable
 from clrbench.report.template import fill_template
 from clrbench.report.text import json_rows
-from clrbench.report.words import counted, level_words, margin_words
+from clrbench.report.words import level_words, margin_words
 
 SCHEMA_VERSION = 1
 """Of the JSON; raised where a key changes its meaning or goes, not where one is added."""
@@ -109,7 +110,8 @@ def signed(value: float) -> str:
 def _why_nothing(row: OwnVerdict) -> str:
     if row.candidate_diverged or row.baseline_diverged:
         return (
-            f"{row.candidate_diverged} runs of {row.candidate} and {row.baseline_diverged} of {row.baseline} diverged"
+            f"{counted(row.candidate_diverged, 'run')} of {row.candidate} and {row.baseline_diverged} of "
+            f"{row.baseline} diverged"
         )
     return "no pair has a run on both sides"
 
@@ -120,11 +122,11 @@ def _why(row: OwnVerdict, found: OwnJudgement) -> Iterator[str]:
     if row.verdict != "cannot tell":
         return
     if row.too_few:
-        share = f" over {len(found.verdicts)} comparisons" if len(found.verdicts) > 1 else ""
+        share = f" over {counted(len(found.verdicts), 'comparison')}" if len(found.verdicts) > 1 else ""
         there = (
             counted(row.pairs, "pair")
             if row.test == PAIRED
-            else f"{min(row.candidate_runs, row.baseline_runs)} runs a side"
+            else f"{counted(min(row.candidate_runs, row.baseline_runs), 'run')} a side"
         )
         yield f"{there} cannot reach {rules.alpha / rules.look:.3g}{share}, {row.needed} can. They show"
     else:
@@ -136,7 +138,7 @@ def _why(row: OwnVerdict, found: OwnJudgement) -> Iterator[str]:
 
 def _beside(row: OwnVerdict, found: OwnJudgement) -> Iterator[str]:
     if len(found.verdicts) > 1:
-        yield f"Holm over {len(found.verdicts)} comparisons: p = {row.adjusted_p_value:.3g}."
+        yield f"Holm over {counted(len(found.verdicts), 'comparison')}: p = {row.adjusted_p_value:.3g}."
     if row.verdict == "equivalent":
         yield f"The whole interval lies within the {margin_words(found.rules.margin)}."
     if row.candidate_diverged or row.baseline_diverged:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from clrbench.analysis.glance import Glance
 from clrbench.analysis.tables import TABLES, Findings
+from clrbench.counted import counted
 from clrbench.records import Provenance
 from clrbench.report import answer as said
 from clrbench.report.console import WordTable
@@ -21,7 +22,7 @@ from clrbench.report.page_table import PageTable, by_metric
 from clrbench.report.standings import StandingsTable, standings_table
 from clrbench.report.template import fill_template
 from clrbench.report.text_curve import TextAxis, text_curve
-from clrbench.report.words import capitalised, counted, metric_label, plain
+from clrbench.report.words import capitalised, metric_label, plain
 from clrbench.spec import to_yaml
 
 _LAST = ("lr_schedule", "range_test", "cost", "time_to_target")

@@ -11,12 +11,13 @@ from clrbench.analysis.bounds import RangeTest, accuracy_column, curve_table, is
 from clrbench.analysis.course import Course
 from clrbench.analysis.metrics import is_accuracy
 from clrbench.answer import PLAIN_COLUMNS
+from clrbench.counted import counted
 from clrbench.rates import Rates, Tried
 from clrbench.records import Json
 from clrbench.report.console import WordTable, print_line, print_list, print_table, rendered
 from clrbench.report.text_curve import TextAxis, text_curve
 from clrbench.report.values import Values
-from clrbench.report.words import counted, metric_label
+from clrbench.report.words import metric_label
 from clrbench.store.bounds import rates_to_json
 
 _REMARK_COLUMN = 4
@@ -62,7 +63,11 @@ def rates_sentence(backend: str, rates: Rates) -> str:
         return f"{backend}: no rates can be named: {rates.reason}"
     base_lr, max_lr = rates.bounds
     base = f"base_lr {base_lr:g}" if rates.base_lr is not None else f"base_lr not known (cycles from {base_lr:g})"
-    how = f"confirmed over {rates.num_steps} updates" if rates.confirmed else "not confirmed, read off the curve"
+    how = (
+        f"confirmed over {counted(rates.num_steps, 'update')}"
+        if rates.confirmed
+        else "not confirmed, read off the curve"
+    )
     return f"{backend}: {base}, max_lr {max_lr:g}, constant_lr {rates.constant:g}; {how}"
 
 

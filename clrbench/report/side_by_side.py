@@ -10,6 +10,7 @@ from rich.console import Console
 from clrbench.analysis.comparison import COMPARISON_COLUMNS, Comparison, read_rows
 from clrbench.analysis.metrics import is_accuracy
 from clrbench.answer import PLAIN_COLUMNS
+from clrbench.counted import counted
 from clrbench.records import Json
 from clrbench.report import words
 from clrbench.report.answer import NOTHING_TO_COMPARE, gist, measured_words, scope_words, verdict_words
@@ -87,7 +88,7 @@ class Side:
         own = spec.train is not None
         trained = f"{spec.model.name} on {spec.data.dataset}, batch {batches}, {durations}"
         trained = f"{scope_words(spec)}, {durations}" if own else trained
-        asked = f"{spec.name} ({self.folder}): {trained}, {words.counted(len(spec.seeds), 'seed')}"
+        asked = f"{spec.name} ({self.folder}): {trained}, {counted(len(spec.seeds), 'seed')}"
         return f"{asked}; {measured_words(spec.verdict.metric, own=own)}, {_margin_words(spec)}"
 
 

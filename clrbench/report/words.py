@@ -12,6 +12,7 @@ from clrbench.analysis.comparison import Comparison, Evidence
 from clrbench.analysis.metrics import is_accuracy
 from clrbench.analysis.pairs import Contest
 from clrbench.analysis.starts import Start
+from clrbench.counted import counted
 from clrbench.stats import pairs_needed
 from clrbench.unpaired import runs_needed
 
@@ -39,11 +40,6 @@ def metric_label(metric: str, *, own: bool = False) -> str:
     """Return the name of a metric with its unit, for an axis."""
     unit = metric_unit(metric, own=own)
     return f"{plain(metric)} ({unit})" if unit else plain(metric)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number of things, such as `1 pair` or `6 pairs`."""
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -77,7 +73,7 @@ def seeds_words(seeds: Iterable[int]) -> str:
     if len(found) <= 1:
         return "".join(f"seed {seed}" for seed in found)
     listed = listed_seeds(found)
-    return f"{len(found)} seeds {listed}" if listed.startswith("between") else f"seeds {listed}"
+    return f"{counted(len(found), 'seed')} {listed}" if listed.startswith("between") else f"seeds {listed}"
 
 
 def listed_seeds(seeds: Sequence[int]) -> str:
@@ -206,7 +202,7 @@ class Divergence:
     @property
     def clause(self) -> str:
         """The same without the backend."""
-        return f"{self.diverged} of {self.runs} runs of {self.arm} diverged"
+        return f"{self.diverged} of {counted(self.runs, 'run')} of {self.arm} diverged"
 
     @property
     def of_all(self) -> bool:
@@ -252,7 +248,7 @@ class OneClass:
     @property
     def sentence(self) -> str:
         """The same in words, without the backend, such as `every run of constant gives class 0 to every test row (...)`."""
-        which = f"{self.runs_of_one_class} of {self.runs} runs of {self.arm}"
+        which = f"{self.runs_of_one_class} of {counted(self.runs, 'run')} of {self.arm}"
         if self.runs_of_one_class == self.runs - self.diverged:
             which = f"every run of {self.arm}{' that did not diverge' if self.diverged else ''}"
         verb = "give" if self.runs_of_one_class > 1 and not which.startswith("every") else "gives"

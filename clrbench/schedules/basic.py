@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from clrbench.counted import counted
 from clrbench.records import DoubleArray
 from clrbench.schedules.checks import check, check_rate, check_steps, checked, steps
 from clrbench.schedules.registry import register
@@ -55,7 +56,7 @@ def table(num_steps: int, *, rates: Sequence[float]) -> DoubleArray:
     [0.5, 0.25, 0.5]
     """
     check_steps("num_steps", num_steps)
-    check("rates", f"{len(rates)} rates", f"{num_steps}, one for each update", holds=len(rates) == num_steps)
+    check("rates", counted(len(rates), "rate"), f"{num_steps}, one for each update", holds=len(rates) == num_steps)
     found = np.asarray(rates, np.float64)
     lowest = float(found[np.argmin(np.where(np.isfinite(found), found, -np.inf))])
     check_rate("rates", lowest)

@@ -44,7 +44,7 @@ def _factor(key: str, value: object) -> float:
 
 
 def _plain(milestones: _Milestones) -> dict[str, float]:
-    return {str(length): factor for length, factor in milestones}
+    return {length.written(): factor for length, factor in milestones}
 
 
 Milestones: TypeAlias = Annotated[

@@ -29,7 +29,11 @@ class Length:
     unit: Unit
 
     def __str__(self) -> str:
-        """Return the length as a spec writes it, such as `2.5 epochs`."""
+        """Return the length as people write it, such as `1 epoch`."""
+        return self.written().removesuffix("s") if self.amount == 1 else self.written()
+
+    def written(self) -> str:
+        """Return the length as files hold it, such as `1 epochs`: what runs are known by does not change with the wording."""
         return f"{_plain_number(self.amount)} {self.unit}"
 
 
@@ -101,7 +105,7 @@ def _length_schema(*units: Unit) -> WithJsonSchema:
 Duration: TypeAlias = Annotated[
     Length,
     PlainValidator(partial(_parse_length, units=("epochs", "steps", "cycles"))),
-    PlainSerializer(str, return_type=str),
+    PlainSerializer(Length.written, return_type=str),
     _length_schema("epochs", "steps", "cycles"),
 ]
 parse_span = partial(_parse_length, units=("epochs", "steps"))
@@ -110,7 +114,7 @@ LENGTH_PATTERN = _length_pattern("epochs", "steps")
 Span: TypeAlias = Annotated[
     Length,
     PlainValidator(parse_span),
-    PlainSerializer(str, return_type=str),
+    PlainSerializer(Length.written, return_type=str),
     _length_schema("epochs", "steps"),
 ]
 
@@ -123,7 +127,11 @@ class Share:
     unit: Literal["rows", "%"]
 
     def __str__(self) -> str:
-        """Return the share as a spec writes it, such as `5000 rows`."""
+        """Return the share as people write it, such as `1 row`."""
+        return "1 row" if self == Share(1, "rows") else self.written()
+
+    def written(self) -> str:
+        """Return the share as files hold it, such as `5000 rows`."""
         return f"{_plain_number(self.amount)} {self.unit}"
 
     def rows(self, num_rows: int) -> int:
@@ -145,7 +153,7 @@ def _parse_share(value: object) -> Share:
 ShareOfRows: TypeAlias = Annotated[
     Share,
     PlainValidator(_parse_share),
-    PlainSerializer(str, return_type=str),
+    PlainSerializer(Share.written, return_type=str),
     WithJsonSchema({"type": "string", "pattern": rf"^{_NUMBER}(rows?|%)\s*$", "examples": ["5000 rows", "10 %"]}),
 ]
 
@@ -163,6 +171,6 @@ def _parse_percentage(value: object) -> Share:
 Percentage: TypeAlias = Annotated[
     Share,
     PlainValidator(_parse_percentage),
-    PlainSerializer(str, return_type=str),
+    PlainSerializer(Share.written, return_type=str),
     WithJsonSchema({"type": "string", "pattern": rf"^{_NUMBER}%\s*$", "examples": ["20 %"]}),
 ]

@@ -51,7 +51,7 @@ class BaseSchedule(Part):
         milestones: Milestones = getattr(self, "milestones", ())
         return {
             **{(key,): value for key, value in self if isinstance(value, Length)},
-            **{("milestones", str(length)): length for length, _ in milestones},
+            **{("milestones", length.written()): length for length, _ in milestones},
         }
 
     @property

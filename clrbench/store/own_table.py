@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from clrbench.counted import counted
 from clrbench.errors import SpecError
 
 MAX_TABLE_BYTES = 200_000_000
@@ -162,7 +163,9 @@ def checked_table(path: Path, names: Sequence[str], rows: Sequence[tuple[str, ..
     for row, line in zip(rows, lines, strict=True):
         if len(row) != len(names):
             shown = _shown(",".join(row)) if any(row) else "a blank line"
-            raise SpecError(f"{path}:{line}: got {len(row)} fields ({shown}); allowed: {len(names)}, as the header has")
+            raise SpecError(
+                f"{path}:{line}: got {counted(len(row), 'field')} ({shown}); allowed: {len(names)}, as the header has"
+            )
     if not rows:
         raise SpecError(f"{path}: got no rows below the header; {ADVICE}")
     if names[0] == _INDEX and [row[0] for row in rows] == [str(index) for index in range(len(rows))]:

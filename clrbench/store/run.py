@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from clrbench.counted import counted
 from clrbench.errors import ResultsError
 from clrbench.files import checksum
 from clrbench.hits import pack, unpack
@@ -293,7 +294,7 @@ def _read_table(
     if missing := [name for name in columns if name not in names]:
         raise ValueError(f"{path.name} has no column {', '.join(missing)}")
     if (found := body.count(b"\n")) != num_rows:
-        raise ResultsError(f"{path}: got {found} rows, expected {num_rows}; {_ADVICE}")
+        raise ResultsError(f"{path}: got {counted(found, 'row')}, expected {num_rows}; {_ADVICE}")
     if of_script:
         return pd.read_csv(io.BytesIO(content))
     # A run has few rows: pandas would take longer to begin than to read them.

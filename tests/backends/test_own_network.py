@@ -216,7 +216,7 @@ REFUSED = {
         "keras_model": r"returned a keras.Model where the backend asks for a torch.nn.Module; say backends: \[keras\]",
         "double": "is float64",
         "detached": "depend on no trainable parameter",
-        "squeezed": r"for 1 rows its outputs have the shape \(10,\)",
+        "squeezed": r"for 1 row its outputs have the shape \(10,\)",
         "sparse": "sparse gradients",
         "brain": "its buffer mean is bfloat16; allowed: a type that numpy has",
     },

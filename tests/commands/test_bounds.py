@@ -165,7 +165,7 @@ def test_columns_may_be_named(tmp_path: Path) -> None:
 DAMAGED: list[tuple[str | bytes, str]] = [
     ("", "got no header"),
     ("lr,loss\n", "got no rows below the header"),
-    ("lr,loss\n0.1,2\n0.2\n", r"curve.csv:3: got 1 fields \(0.2\); allowed: 2"),
+    ("lr,loss\n0.1,2\n0.2\n", r"curve.csv:3: got 1 field \(0.2\); allowed: 2"),
     ("lr,loss\n0.1,2,3\n", "curve.csv:2: got 3 fields"),
     ("lr,loss\n0.1,2\n\n0.2,2\n", r"curve.csv:3: got 0 fields \(a blank line\)"),
     (b"lr,loss\n0.1,2\x00\n", "curve.csv:2: got a NUL byte"),

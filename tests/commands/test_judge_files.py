@@ -168,7 +168,7 @@ REFUSED: list[tuple[str | bytes, dict[str, Any], str]] = [
     ("arm,seed,accuracy\na,1,True\nb,1,False\n", {}, ":2: accuracy: got 'True'"),
     ("arm,seed,accuracy\na,1,#DIV/0!\nb,1,.9\n", {}, ":2: accuracy: got '#DIV/0!'"),
     ("arm,seed,accuracy\na,1,-\nb,1,.9\n", {}, ":2: accuracy got '-', a missing value"),
-    ("arm,seed,accuracy\na,1,.9\nb,1,.9\n<<<<<<< HEAD\n", {}, ":4: got 1 fields .<<<<<<< HEAD."),
+    ("arm,seed,accuracy\na,1,.9\nb,1,.9\n<<<<<<< HEAD\n", {}, ":4: got 1 field .<<<<<<< HEAD."),
     ("arm,seed,accuracy\na,1,.9\narm,seed,accuracy\nb,1,.9\n", {}, ":3: accuracy: got 'accuracy'"),
     ("# made by a program\narm,seed,accuracy\na,1,.9\n", {}, ":1: got # made by a program, which names no columns"),
     ("sep=;\narm;seed;accuracy\na;1;.9\n", {}, ":1: got sep=;, which names no columns; remove this line"),

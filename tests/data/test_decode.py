@@ -172,4 +172,4 @@ def test_metadata_that_cannot_be_read_does_no_harm(tmp_path: Path) -> None:
 def test_all_that_is_counted_can_be_said() -> None:
     said = decode.said(Counter({kind: number for number, kind in enumerate(decode.CONVERSIONS)}))
     assert len(said) == len(decode.CONVERSIONS) - 1
-    assert said[0].startswith("1 images turned upright")
+    assert said[0].startswith("1 image turned upright")

@@ -218,7 +218,7 @@ def test_many_classes_are_summed_up(tmp_path: Path) -> None:
     labels = np.repeat(np.arange(30), 2)
     found = lines_of(tmp_path, x_train=IMAGES, y_train=labels, x_test=IMAGES[:1], y_test=np.array([4]))
     assert "30 classes; training rows of each: from 2 (0) to 2 (0); test rows: from 0 to 1, none of 29 classes" in found
-    assert "1 of the test images are training images as well" in found
+    assert "1 of the test images is a training image as well" in found
 
 
 def image(value: int, size: tuple[int, int] = (4, 4)) -> Image.Image:

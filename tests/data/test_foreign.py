@@ -195,7 +195,7 @@ def test_an_archive_of_images_is_to_be_unpacked(tmp_path: Path) -> None:
         ("photos.tar.gz", "tar xf 'photos.tar.gz'"),
     ):
         message = refusal(tmp_path, name)
-        assert "is an archive with 1 images" in message
+        assert "is an archive with 1 image" in message
         assert command in message
 
 

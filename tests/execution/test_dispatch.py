@@ -254,7 +254,7 @@ def test_runs_of_other_processes_are_waited_for_last(tmp_path: Path, watch: Fake
         make_all(begin, wanted, watch)
     assert len(rounds) == 2
     assert [order.task.run.seed for order in machines.orders] == [1, 2]
-    assert watch.warnings == ["waiting for 1 runs that another process is making"]
+    assert watch.warnings == ["waiting for 1 run that another process is making"]
     assert watch.finished[-1] == wanted[0].run_id
 
 

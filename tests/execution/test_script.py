@@ -285,7 +285,7 @@ def test_what_a_script_leaves_running_is_ended_and_said(way: str, tmp_path: Path
     assert log.status == "finished"
     (warning,) = watching.warnings
     assert "left" in warning
-    assert "which were ended" in warning
+    assert "running, now ended" in warning
 
 
 def test_a_run_that_is_stopped_keeps_what_the_script_has_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

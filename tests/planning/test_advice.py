@@ -65,7 +65,7 @@ def test_the_published_article_is_warned_about_both_of_its_flaws(tmp_path: Path)
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ({"step_size": "1 epochs"}, ["step size is 1 epochs"]),
+        ({"step_size": "1 epochs"}, ["step size is 1 epoch;"]),
         (
             {"step_size": "12 epochs"},
             ["max_lr is never", "step size is 12 epochs", "0.5 cycles", "mid-cycle, after 0.5"],

@@ -138,7 +138,7 @@ def test_bounds_found_replace_the_word_by_backend_and_group(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("duration", "message"),
     [
-        ("1 step", "got 1 steps; allowed: at least 2 steps"),
+        ("1 step", "got 1 step; allowed: at least 2 steps"),
         ("1e8 epochs", "got 100000000 epochs, which is 1000000000 steps; allowed: at most 20000000 steps"),
     ],
 )

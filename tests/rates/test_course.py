@@ -8,8 +8,10 @@ import pytest
 from rates_world import World, draw, problem, solve
 
 from clrbench.rates import Outcome, Rates, Request, Run, next_step
-from clrbench.rates.lattice import place_of
+from clrbench.rates.lattice import place_of, rate_at
+from clrbench.rates.records import Tried
 from clrbench.rates.sweep import read
+from clrbench.rates.triangles import Bounded
 from clrbench.records import Bounds
 
 EASY = World()
@@ -184,7 +186,7 @@ def test_a_sweep_of_few_steps_is_refused_before_anything_is_trained(steps):
     found = next_step(problem(EASY, sweep_steps=steps), {})
     assert isinstance(found, Rates)
     assert found.reason.startswith("too few points")
-    assert found.reason.endswith(f"a sweep has {steps} updates")
+    assert found.reason.endswith(f"a sweep has {steps} update{'s' * (steps != 1)}")
 
 
 @pytest.mark.usefixtures("no_curves")
@@ -206,6 +208,19 @@ def test_max_lr_collapsed_in_no_seed():
         tried = {one.lr: one for one in found.triangles}
         assert found.max_lr not in tried or not tried[found.max_lr].collapsed
         assert found.max_lr <= world.limit
+
+
+@pytest.mark.usefixtures("no_curves")
+def test_a_bound_whose_own_trial_was_too_short_to_clear_guessing_says_so(monkeypatch):
+    def slow(_, constant):
+        yield from ()
+        tried = Tried(rate_at(constant + 2), (0,), 150, 0.5, 0.1, 0.01, collapsed=(0,))
+        return Bounded(constant + 2, {constant + 2: tried})
+
+    monkeypatch.setattr("clrbench.rates.course.triangles", slow)
+    found, _, _ = solve(EASY, problem(EASY))
+    text = "max_lr is below the lowest bound that clears guessing within 150 updates; the arms make 600"
+    assert text in found.caveats
 
 
 @pytest.mark.usefixtures("no_curves")

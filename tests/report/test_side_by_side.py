@@ -146,10 +146,10 @@ def test_only_the_metric_of_the_verdict_is_compared(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("metric", "remark"),
     [
-        ("test_accuracy", "torch: 1 of 1 runs of clr diverged; in accuracy they count as a blind guess."),
+        ("test_accuracy", "torch: 1 of 1 run of clr diverged; in accuracy they count as a blind guess."),
         (
             "test_loss",
-            "torch: 1 of 1 runs of clr diverged; their pairs are left out of the difference, which favours the arm.",
+            "torch: 1 of 1 run of clr diverged; their pairs are left out of the difference, which favours the arm.",
         ),
     ],
 )

@@ -51,10 +51,19 @@ def test_share_in_rows(share: Share, num_rows: int, rows: int) -> None:
         (Share(5000.0, "rows"), "5000 rows"),
         (Share(10, "%"), "10 %"),
         (Share(12.5, "%"), "12.5 %"),
+        (Length(1, "epochs"), "1 epoch"),
+        (Length(1.0, "steps"), "1 step"),
+        (Share(1, "rows"), "1 row"),
+        (Share(1, "%"), "1 %"),
+        (Share(0, "rows"), "0 rows"),
     ],
 )
 def test_quantity_is_written_as_a_user_would(quantity: Length | Share, text: str) -> None:
     assert str(quantity) == text
+
+
+def test_in_files_units_are_as_they_were_so_that_runs_are_known_by_the_same_text() -> None:
+    assert (Length(1, "epochs").written(), Share(1, "rows").written()) == ("1 epochs", "1 rows")
 
 
 @property_test

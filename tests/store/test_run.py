@@ -299,7 +299,7 @@ def test_a_run_file_without_a_checksum_is_refused(folder: ResultsFolder) -> None
     ("table", "message"),
     [
         ("step,lr\n1,2\n", r"run\.json: another version of clrbench wrote it.*train_loss"),
-        ("step,lr,train_loss,train_accuracy\n1,0.1,2.3,0.1\n", r"steps\.csv: got 1 rows, expected 3"),
+        ("step,lr,train_loss,train_accuracy\n1,0.1,2.3,0.1\n", r"steps\.csv: got 1 row, expected 3"),
         ("", r"run\.json: another version of clrbench wrote it"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 
 from clrbench import __version__
+from clrbench.counted import counted
 from clrbench.report.export.formulas import python_source
 from clrbench.spec import BackendName, BaseCyclic, Clock, Length, Optimizer, Schedule
 from clrbench.spec.train import SCRIPT
@@ -79,8 +80,9 @@ def _header(exported: Exported, to: Format) -> str:
         "",
         f"Verdict: {exported.verdict}",
         f"Schedule: {exported.schedule.name}: {schedule}; the rates of {exported.backend}",
-        f"Trained with: {'' if by_script else f'batch size {exported.batch_size}, '}{exported.clock.steps_per_epoch} steps an "
-        f"epoch, {exported.clock.num_steps} steps ({exported.duration}){'' if by_script else f', {optimizer}'}",
+        "Trained with: "
+        f"{'' if by_script else f'batch size {exported.batch_size}, '}{counted(exported.clock.steps_per_epoch, 'step')} an "
+        f"epoch, {counted(exported.clock.num_steps, 'step')} ({exported.duration}){'' if by_script else f', {optimizer}'}",
         "",
         ADVICE,
         "",

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from clrbench.analysis.costs import given_steps
 from clrbench.analysis.metrics import is_accuracy
 from clrbench.analysis.tables import Findings
+from clrbench.counted import counted
 from clrbench.report.figures import style
 from clrbench.report.figures.curves import arm_handle, divergence_note
 from clrbench.report.figures.plot import Plot, sentences
@@ -43,7 +44,7 @@ def draw_cost(findings: Findings) -> Figure | None:
         style.log_scale(panels[0], "y", style.decades(curve["mean"]))
     style.write_legend(figure, [arm_handle(arm, arms, arm) for arm in arms if (curve["arm"] == arm).any()])
     n = len(findings.spec.seeds)
-    shifted = f"line: mean over n = {n} seeds; an arm begins after the updates that found its rates"
+    shifted = f"line: mean over n = {counted(n, 'seed')}; an arm begins after the updates that found its rates"
     missing = "" if np.isfinite(curve["mean"]).all() else "a line ends where no run is left that did not diverge"
     style.write_caption(figure, [shifted, _unknown(findings), divergence_note(findings.tables["summary"]), missing])
     return figure
@@ -61,7 +62,7 @@ def _clauses(curve: pd.DataFrame, metric: str) -> Iterator[str]:
         known = rows.dropna(subset=["mean"])
         ends = known.iloc[[0, -1]] if len(known) else known
         points = zip(ends["mean"], ends["total_step"], strict=True)
-        places = [f"{mean:.4f} after {total_step:.0f} updates" for mean, total_step in points]
+        places = [f"{mean:.4f} after {counted(total_step, 'update', '.0f')}" for mean, total_step in points]
         yield f"{capitalised(metric)} of {arm} ({backend}): {', last '.join(places) or 'no values'}"
 
 

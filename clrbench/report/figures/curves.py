@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from clrbench.analysis.curves import ArmCurve
 from clrbench.analysis.metrics import is_accuracy
 from clrbench.analysis.tables import Findings
+from clrbench.counted import counted
 from clrbench.records import DoubleArray
 from clrbench.report.figures import style
 from clrbench.report.words import divergence_caption, divergences, listed_seeds
@@ -128,7 +129,7 @@ def scale_values(axes: Axes, curves: Sequence[ArmCurve], metric: str, published:
     axes.set_ylim(low if (values < 0).any() else max(low, 0.0), high)
     outside = int(((values < low) | (values > high)).sum())
     edge = f"above {high:.3g}" if is_loss else f"below {low:.3g}"
-    return f"not shown: {outside} of {np.isfinite(values).sum()} values, {edge}" if outside else ""
+    return f"not shown: {outside} of {counted(np.isfinite(values).sum(), 'value')}, {edge}" if outside else ""
 
 
 def arm_handles(counts: pd.DataFrame, arms: Sequence[str]) -> list[Line2D]:
@@ -159,7 +160,9 @@ def line_caption(curves: Sequence[ArmCurve], *, with_seeds: bool) -> str:
     seeds = next(iter(all_seeds))
     if len(seeds) == 1:
         return f"line: the only seed ({seeds[0]})"
-    return f"line: mean of {len(seeds)} seeds ({listed_seeds(seeds)}), band: 95 % interval of the mean{faint}"
+    return (
+        f"line: mean of {counted(len(seeds), 'seed')} ({listed_seeds(seeds)}), band: 95 % interval of the mean{faint}"
+    )
 
 
 def divergence_note(summary: pd.DataFrame) -> str:

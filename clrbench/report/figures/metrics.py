@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from clrbench.analysis.curves import ArmCurve
 from clrbench.analysis.metrics import TRAIN_COLUMNS
 from clrbench.analysis.tables import Findings
+from clrbench.counted import counted
 from clrbench.report.figures import curves, style
 from clrbench.report.figures.plot import Plot, sentences
 from clrbench.report.words import capitalised, metric_label
@@ -78,7 +79,9 @@ def metric_clauses(findings: Findings, metric: str) -> Iterator[str]:
         places = [_at(curve, first), *([f"best {_at(curve, best)}"] if best not in (first, last) else [])]
         low, high = curve.low[last], curve.high[last]
         interval = f", 95 % interval {low:.4f} to {high:.4f}" if math.isfinite(low) else ""
-        ended = f"; {curve.diverged.sum()} of {len(curve.seeds)} runs diverged" if curve.diverged.any() else ""
+        ended = (
+            f"; {curve.diverged.sum()} of {counted(len(curve.seeds), 'run')} diverged" if curve.diverged.any() else ""
+        )
         yield f"{start}: {', '.join(places)}, last {_at(curve, last)}{interval}{ended}"
 
 

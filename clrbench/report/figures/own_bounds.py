@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from clrbench.analysis.own_bounds import OwnBounds
+from clrbench.counted import counted
 from clrbench.report.figures import style
 
 _COLOURS = {"accuracy": "#0072B2", "loss": "#D55E00"}
@@ -32,7 +33,7 @@ def draw_own_bounds(found: OwnBounds) -> Figure:
     panels[0].set_title(f"no rates: {rates.reason.partition(':')[0]}" if rates.reason else "LR range test")
     seeds = found.curve["seed"].nunique()
     line = (
-        f"line: moving median, mean of {seeds} seeds; faint: single seeds, raw"
+        f"line: moving median, mean of {counted(seeds, 'seed')}; faint: single seeds, raw"
         if seeds > 1
         else "line: moving median; faint: raw"
     )

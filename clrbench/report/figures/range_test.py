@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from clrbench.analysis.bounds import RangeTest, accuracy_column, confirmation_table, curve_table, is_exponential
+from clrbench.counted import counted
 from clrbench.rates import Rates
 from clrbench.records import DoubleArray
 from clrbench.report.figures import style
@@ -121,7 +122,7 @@ def _tried_caption(confirmation: pd.DataFrame) -> str:
         return ""
     steps = _longest(confirmation).groupby("kind")["step"].max().to_dict()
     names = {"constant": "circles: constant rates", "triangular": "triangles: cycles up to a rate"}
-    shown = [f"{names[str(kind)]}, {count} updates" for kind, count in steps.items()]
+    shown = [f"{names[str(kind)]}, {counted(count, 'update')}" for kind, count in steps.items()]
     return f"trained at ({'; '.join(shown)}; filled: chosen)"
 
 
@@ -199,10 +200,14 @@ def _captions(curve: pd.DataFrame, metric: str) -> list[str]:
     seeds = list(curve["seed"].unique())
     ends = [run["train_loss"].iloc[-1] for _, run in curve.groupby(["backend", "seed"])]
     diverged = int(np.isnan(ends).sum())
-    line = f"mean of {len(seeds)} seeds, faint: single seeds" if len(seeds) > 1 else f"the only seed ({seeds[0]})"
+    line = (
+        f"mean of {counted(len(seeds), 'seed')}, faint: single seeds"
+        if len(seeds) > 1
+        else f"the only seed ({seeds[0]})"
+    )
     return [
-        f"LR range test, {'exponential' if is_exponential(curve) else 'linear'} ramp of {curve['step'].max()} steps",
+        f"LR range test, {'exponential' if is_exponential(curve) else 'linear'} ramp of {counted(curve['step'].max(), 'step')}",
         f"line: {line}",
-        f"{'accuracy and loss' if metric == 'train_accuracy' else 'loss'}: moving median of {_window(curve)} steps",
-        f"{diverged} of {len(ends)} runs diverged before the end of the ramp" if diverged else "",
+        f"{'accuracy and loss' if metric == 'train_accuracy' else 'loss'}: moving median of {counted(_window(curve), 'step')}",
+        f"{diverged} of {counted(len(ends), 'run')} diverged before the end of the ramp" if diverged else "",
     ]

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
 from clrbench.analysis.tables import Findings
+from clrbench.counted import counted
 from clrbench.report.figures import style
 from clrbench.report.figures.curves import arm_handles
 from clrbench.report.figures.plot import Plot, sentences
@@ -124,7 +125,7 @@ def _crossings(arm: str, runs: pd.DataFrame) -> str:
     reached, stayed = (int(np.isfinite(runs[name]).sum()) for name in ("first_epoch", "sustained_epoch"))
     middle = np.median(runs["first_epoch"])
     typical = f", the median run at epoch {middle:.4g}" if math.isfinite(middle) else ""
-    return f"{reached} of {len(runs)} runs of {arm} reach it{typical}, {stayed} stay there"
+    return f"{reached} of {counted(len(runs), 'run')} of {arm} reach it{typical}, {stayed} stay there"
 
 
 TIME_TO_TARGET = Plot(

@@ -94,7 +94,7 @@ def test_words_name_where_the_mean_begins_is_best_and_ends_divergence_and_publis
     plot = metric_plot("test_accuracy")
     assert plot.alt(findings) == (
         "Test accuracy of constant (torch): 0.4000 (epoch 1), best 0.6000 (epoch 2), last 0.5000 (epoch 2.5). Test "
-        "accuracy of clr (torch): 0.1000 (epoch 1), last 0.1000 (epoch 1); 1 of 1 runs diverged. A dashed line marks "
+        "accuracy of clr (torch): 0.1000 (epoch 1), last 0.1000 (epoch 1); 1 of 1 run diverged. A dashed line marks "
         "the value published for constant, 0.75."
     )
     assert plot.caption(findings) == "Test accuracy over the epochs: mean, its 95 % interval, single seeds"

@@ -163,5 +163,5 @@ def test_words_count_the_runs_that_reach_each_target_and_those_that_stay() -> No
     )
     missed = {arm: [INF] for arm in ARMS}
     words = TIME_TO_TARGET.alt(findings_of_targets(*tables(first=missed, sustained=missed)))
-    assert words.endswith("0 of 1 runs of constant reach it, 0 stay there; 0 of 1 runs of clr reach it, 0 stay there.")
+    assert words.endswith("0 of 1 run of constant reach it, 0 stay there; 0 of 1 run of clr reach it, 0 stay there.")
     assert TIME_TO_TARGET.caption(findings).startswith("Time to target: the share of runs that have reached it")
