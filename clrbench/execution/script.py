@@ -16,6 +16,7 @@ from clrbench.errors import BackendError
 from clrbench.execution.script_process import Ended, ScriptProcess
 from clrbench.execution.script_rows import Follower, Rows, RowsError, check_rates, read_rows
 from clrbench.files import disk_errors, make_folder
+from clrbench.planning.tuning import AT_RATE
 from clrbench.records import DoubleArray, Evaluation, FloatArray, RunLog, Split, StepLog, Timing
 from clrbench.spec import Clock, RunSpec
 from clrbench.spec.train import Train
@@ -113,7 +114,7 @@ class ScriptRun:
             _cut_to_whole_lines(self.written)
         run = self.run
         about = {
-            "arm": run.arm,
+            "arm": run.arm.partition(AT_RATE)[0],  # a try is to do what its arm does
             "seed": run.seed,
             "num_steps": run.num_steps,
             "steps_per_epoch": run.steps_per_epoch,
