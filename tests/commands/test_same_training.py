@@ -78,7 +78,15 @@ BUILT_IN = {
     "batch_size": 20,
     "backends": ["torch"],
 }
-MEASURED = ["lr", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "test_loss", "test_accuracy"]
+MEASURED = [
+    "lr",
+    "train_loss",
+    "train_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "test_loss",
+    "test_accuracy",
+]
 COMPARED = ["mean_difference", "ci_low", "ci_high", "p_value"]
 
 
