@@ -179,6 +179,7 @@ PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "answer of mnist-article": lambda: f"```text\n{committed_answer('mnist-article')}\n```",
         "answer of street-digits-cnn": lambda: f"```text\n{committed_answer('street-digits-cnn')}\n```",
         "answer of street-digits-bounds": lambda: f"```text\n{committed_answer('street-digits-bounds')}\n```",
+        "answer of modern-baselines": lambda: f"```text\n{committed_answer('modern-baselines')}\n```",
         "side by side": lambda: f"```text\n{effects()}\n```",
     },
 }

@@ -20,6 +20,8 @@ SLOW = ("keras", "lightning", "sklearn", "transformers")
 PAIRED = {"shell": True, "torch": True, "keras": True, "lightning": True, "transformers": True, "sklearn": False}
 NETWORKS = ("keras-network", "torch-network")
 """These hold a network, not a script; see `tests/commands/test_own_network.py`."""
+WITH_RESULTS = ("modern-baselines",)
+"""See `tests/test_modern_baselines.py`."""
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,6 @@ def test_an_example_changes_few_lines_of_its_script_and_says_so_in_ten(name: str
 def test_every_example_is_listed_and_every_spec_is_sound() -> None:
     listed = re.findall(r"^\| \[`([\w-]+)`\]", (EXAMPLES / "README.md").read_text(), re.MULTILINE)
     there = sorted(path.parent.name for path in EXAMPLES.glob("*/spec.yaml"))
-    assert sorted(listed) == there == sorted([*PAIRED, *NETWORKS])
+    assert sorted(listed) == there == sorted([*PAIRED, *NETWORKS, *WITH_RESULTS])
     for name in listed:
         assert load_spec(EXAMPLES / name / "spec.yaml").spec.name == (f"example-{name}" if name in PAIRED else name)

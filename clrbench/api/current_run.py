@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LambdaLR
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,49}")
+_STOP = "stop after num_steps, which may lie within an epoch"
 _KERAS_NAMES = {"loss": "train_loss", "accuracy": "train_accuracy", "acc": "train_accuracy"}
 
 
@@ -36,7 +37,12 @@ class Rates(Sequence[float]):
     def __getitem__(self, step: slice) -> Sequence[float]: ...
     def __getitem__(self, step: int | slice) -> float | Sequence[float]:
         """Return the rate of update `step` + 1."""
-        return self._values[step]
+        try:
+            return self._values[step]
+        except IndexError:
+            raise IndexError(
+                f"got lr[{step}]; allowed: up to lr[{len(self) - 1}], the rate of the last of {len(self)} updates; {_STOP}"
+            ) from None
 
     def __call__(self, step: int) -> float:
         """Return the rate of update `step` + 1; past the end, the last one."""
@@ -52,7 +58,7 @@ class CurrentRun:
 
     Attributes:
         folder: The folder, which stays until the run is finished: the place for checkpoints of the script's own.
-        arm: Name of the arm; of a training that finds rates, what that is called.
+        arm: Name of the arm, also where one of its rates is tried; `range-test` in every training of a range test.
         seed: What is to decide initial weights, batch order and all else that is drawn.
         num_steps: Updates to make.
         steps_per_epoch: Updates of an epoch, as the spec says.
@@ -95,7 +101,10 @@ class CurrentRun:
             ValueError: If the step is not one of the run, or a name is no letters, digits and '_'.
         """
         if not 1 <= step <= self.num_steps:
-            raise ValueError(f"got step {step}; allowed: 1 to {self.num_steps}, the number of updates made so far")
+            beyond = f"; {_STOP}" if step > self.num_steps else ""
+            raise ValueError(
+                f"got step {step}; allowed: 1 to {self.num_steps}, the number of updates made so far{beyond}"
+            )
         for name in values:
             if not _NAME.fullmatch(name):
                 raise ValueError(f"got the metric {name!r}; allowed: letters, digits and '_', starting with a letter")

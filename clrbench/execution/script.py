@@ -17,6 +17,7 @@ from clrbench.errors import BackendError
 from clrbench.execution.script_process import Ended, ScriptProcess
 from clrbench.execution.script_rows import Follower, Rows, RowsError, check_rates, read_rows
 from clrbench.files import disk_errors, make_folder
+from clrbench.planning.script import told_arm
 from clrbench.records import DoubleArray, Evaluation, FloatArray, RunLog, Split, StepLog, Timing
 from clrbench.spec import Clock, RunSpec
 from clrbench.spec.train import Train
@@ -114,14 +115,15 @@ class ScriptRun:
             _cut_to_whole_lines(self.written)
         run = self.run
         about = {
-            "arm": run.arm,
+            "arm": told_arm(run.arm),
             "seed": run.seed,
             "num_steps": run.num_steps,
             "steps_per_epoch": run.steps_per_epoch,
             "evaluation_steps": list(run.evaluation_steps),
             "resumes": resumes,
         }
-        rates = "".join(f"{step},{np.float32(lr)!s}\n" for step, lr in enumerate(self.lr(), 1))
+        # Without exponents, which not every language reads.
+        rates = "".join(f"{step},{np.format_float_positional(lr, trim='0')}\n" for step, lr in enumerate(self.lr(), 1))
         (self.folder / RATES_FILE).write_text(f"step,lr\n{rates}", encoding="utf-8")
         (self.folder / RUN_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         return resumes

@@ -2,7 +2,6 @@
 
 import csv
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,8 @@ MAX_BYTES = 500_000_000
 """Of metrics.csv; a longer one is taken for a mistake."""
 RATE_TOLERANCE = 1e-3
 """Largest relative difference between a rate that a script says it used and that of its table; it may write four digits."""
+END_BYTES = 1000
+"""Of what was read, by which a file that grows is told from one that was written anew."""
 FIRST_LOSSES = 10
 """The largest of so many is what an untrained network may lose on a mini-batch."""
 STEP = "step"
@@ -192,25 +193,31 @@ class Follower:
 
     def __init__(self, path: Path, num_steps: int, factor: float) -> None:
         self._path, self._num_steps, self._factor = path, num_steps, factor
-        self._offset, self._names, self._first = 0, list[str](), list[float]()
-        self._file = 0
+        self._start()
         self.last_step = 0
         self.is_over = False
         """Whether it has diverged, has written a step that there is not, or has written far too much."""
+
+    def _start(self) -> None:
+        """Read from the beginning."""
+        self._offset, self._end = 0, b""
+        self._names, self._first = list[str](), list[float]()
 
     def look(self) -> None:
         """Read what has been added."""
         try:
             with self._path.open("rb") as file:
-                if (number := os.fstat(file.fileno()).st_ino) != self._file:
-                    # Another file has taken its place, with more columns perhaps.
-                    self._file, self._offset, self._names = number, 0, []
-                file.seek(self._offset)
+                file.seek(self._offset - len(self._end))
+                if file.read(len(self._end)) != self._end:
+                    # It was written anew, with more columns perhaps. Its inode may be that of the file before the last.
+                    self._start()
+                    file.seek(0)
                 added = file.read(MAX_BYTES)
         except OSError:
             return
         whole = added[: added.rfind(b"\n") + 1]
         self._offset += len(whole)
+        self._end = (self._end + whole)[-END_BYTES:]
         self.is_over |= self._offset > MAX_BYTES
         for line in whole.decode(errors="replace").splitlines():
             cells = [cell.strip() for cell in line.split(",")]

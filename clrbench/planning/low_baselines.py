@@ -59,8 +59,13 @@ def low_baseline_warnings(spec: Spec, means: Iterable[MeanRates]) -> Iterator[st
         )
         yield (
             f"baseline {baseline} trains at a mean rate of {found[0].baseline_lr:.3g}, more than half a decade below "
-            f"{candidates}: it may lose by its rate alone; {_advice(spec, baseline)}"
+            f"{candidates}: it may lose by its rate alone{_doubt(spec)}; {_advice(spec, baseline)}"
         )
+
+
+def _doubt(spec: Spec) -> str:
+    """Return what the rates of a script may be that cannot be seen."""
+    return "" if spec.train is None else ", if the script trains both by one optimizer"
 
 
 def _advice(spec: Spec, baseline: str) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from clrbench.errors import DataError, SpecError
+from clrbench.planning.runs import RANGE_TEST_ARM
 from clrbench.planning.tuning import AT_RATE
 from clrbench.records import Dataset, Split
 from clrbench.spec import RunSpec, Spec
@@ -17,6 +19,8 @@ from clrbench.spec.train import SCRIPT, Train
 
 SCRIPT_SUFFIXES = (".py", ".sh", ".R", ".jl", ".pl", ".rb", ".js")
 """Of words in a command that must be files."""
+_FINDING = re.compile(rf"find{AT_RATE}.*|{RANGE_TEST_ARM}-\d+|.*{AT_RATE}.*-steps")
+"""Trainings of a range test, as `trial_label` calls them."""
 
 
 def check_files(train: Train, folder: Path) -> None:
@@ -82,6 +86,14 @@ def metrics_needed(spec: Spec, run: RunSpec) -> tuple[str, ...]:
     validated = ("validation_loss", "validation_accuracy")
     is_try = run.arm.partition(AT_RATE)[0] in spec.tuned_arms
     return validated if is_try or spec.range_test.confirm else (*validated, "train_loss")
+
+
+def told_arm(label: str) -> str:
+    """Return what a script is told as its arm: the arm itself where a rate of it is tried, `range-test` where a rate is found.
+
+    A script that goes by its arm does then in every try what it does in the arm.
+    """
+    return RANGE_TEST_ARM if _FINDING.fullmatch(label) else label.partition(AT_RATE)[0]
 
 
 def _digests(train: Train, folder: Path) -> Iterator[str]:

@@ -106,10 +106,15 @@ def _search_warnings(findings: Findings) -> Iterator[str]:
 
 
 def _low_baseline_warnings(findings: Findings) -> Iterator[str]:
-    """Yield each baseline whose rate lies far below a candidate's, where this was not known before anything was trained."""
+    """Yield each baseline whose rate lies far below a candidate's, where this was not known before anything was trained.
+
+    One that a search chose, with worse ones above and below, is no lower than it should be.
+    """
     spec, means = findings.spec, dict[str, list[MeanRates]]()
+    within = {(row["backend"], row["arm"]) for row in _searches(findings) if not row["at_edge"]}
     for row in read_rows(Evidence, findings.tables["evidence"]):
-        if not (is_known(spec, row.candidate) and is_known(spec, row.baseline)):
+        known = is_known(spec, row.candidate) and is_known(spec, row.baseline)
+        if not known and (row.backend, row.baseline) not in within:
             mean = MeanRates(row.candidate, row.baseline, row.candidate_mean_lr, row.baseline_mean_lr)
             means.setdefault(row.backend, []).append(mean)
     for backend, found in means.items():

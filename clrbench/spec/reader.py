@@ -25,6 +25,8 @@ MAX_SHOWN = 80
 MAX_PROBLEM = 200
 """Characters shown of what PyYAML says, which may quote the file at length."""
 
+_START = "`clrbench init` writes a spec to start from"
+_BARE_SEED = re.compile(r"""\{[^"']*\{seed\}""")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 
@@ -94,7 +96,8 @@ def read_yaml(path: Path) -> tuple[object, dict[KeyPath, int]]:
         lines = {} if node is None else _lines(path, node)
         return (None if node is None else loader.construct_document(node)), lines
     except yaml.MarkedYAMLError as err:
-        raise _not_yaml(path, err.problem_mark.line + 1 if err.problem_mark else 1, str(err.problem)) from err
+        line = err.problem_mark.line + 1 if err.problem_mark else 1
+        raise _not_yaml(path, line, str(err.problem), _advice(text, line)) from err
     finally:
         loader.dispose()
 
@@ -136,9 +139,14 @@ def listed(found: Iterable[str]) -> str:
     return "\n".join([*lines[:MAX_LISTED], *more])
 
 
-def _not_yaml(path: Path, line: int, problem: str) -> SpecError:
-    shown = shortened(problem, MAX_PROBLEM)
-    return SpecError(f"{path}:{line}: not valid YAML ({shown}); `clrbench init` writes a spec to start from")
+def _not_yaml(path: Path, line: int, problem: str, advice: str = _START) -> SpecError:
+    return SpecError(f"{path}:{line}: not valid YAML ({shortened(problem, MAX_PROBLEM)}); {advice}")
+
+
+def _advice(text: str, line: int) -> str:
+    """Return what to do about a line that is no YAML; within braces the placeholder of a command must stand in quotes."""
+    there = text.splitlines()[line - 1 : line]
+    return "put what holds {seed} in quotes" if any(_BARE_SEED.search(one) for one in there) else _START
 
 
 def _read_text(path: Path) -> str:

@@ -35,6 +35,16 @@ def test_rates_count_from_0_and_the_last_one_stays(run: CurrentRun) -> None:
     assert [step for step in range(6) if run.evaluate_at(step)] == [3, 4]
 
 
+def test_an_update_too_many_is_told_where_to_stop(run: CurrentRun) -> None:
+    assert [run.lr[-1], list(run.lr[2:9])] == [0.1, [0.2, 0.1]]
+    with pytest.raises(IndexError, match=r"got lr\[4\]; allowed: up to lr\[3\], .* 4 updates; stop after num_steps"):
+        run.lr[4]
+    with pytest.raises(ValueError, match=r"got step 5; allowed: 1 to 4, .*; stop after num_steps"):
+        run.log(5, train_loss=1.0)
+    with pytest.raises(ValueError, match=r"got step 0; .* so far$"):
+        run.log(0, train_loss=1.0)
+
+
 def test_what_is_logged_is_what_is_read_whenever_a_name_comes(run: CurrentRun) -> None:
     run.log(1, train_loss=0.1 + 0.2)
     run.log(3, train_loss=0.25)

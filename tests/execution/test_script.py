@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
@@ -119,6 +120,17 @@ def test_what_a_script_writes_becomes_the_log_of_its_run(tmp_path: Path) -> None
         **{"arm": "clr", "seed": 7, "num_steps": 4, "steps_per_epoch": 2, "evaluation_steps": [2, 4]},
         "resumes": False,
     }
+
+
+def test_a_try_is_told_its_arm_and_rates_without_exponents(tmp_path: Path) -> None:
+    made_run = make_run(tmp_path, f"{HEADER}; {WHOLE}")
+    schedule = made_run.run.schedule.model_copy(update={"lr": 3e-5, "end_lr": 1.5e-10})
+    tried = replace(made_run, run=made_run.run.model_copy(update={"arm": "clr@3e-05", "schedule": schedule}))
+    made(tried)
+    assert json.loads((tried.folder / "run.json").read_text())["arm"] == "clr"
+    rates = [line.split(",")[1] for line in (tried.folder / "lr.csv").read_text().splitlines()[1:]]
+    assert all(re.fullmatch(r"0\.0000\d+", rate) for rate in rates)
+    np.testing.assert_array_equal(np.array(rates, np.float32), tried.lr())
 
 
 def test_metrics_of_any_name_are_kept_at_the_evaluations(tmp_path: Path) -> None:

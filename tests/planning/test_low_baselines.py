@@ -93,3 +93,12 @@ def test_a_tuned_baseline_is_told_to_look_at_its_tries(tmp_path: Path) -> None:
     assert text.endswith("list higher rates for it, unless search.csv shows that such were tried")
     at_limit = MeanRates("clr", "base", MAX_RATIO, 1.0)
     assert list(low_baseline_warnings(spec, [at_limit, MeanRates("clr", "base", np.nan, 0.01)])) == []
+
+
+def test_the_arms_of_a_script_may_have_optimizers_of_their_own(tmp_path: Path) -> None:
+    train = {"command": "python train.py {seed}", "steps_per_epoch": 10}
+    arms = {"base": constant(0.01), "clr": clr(0.01, 0.1)}
+    unseen = dict.fromkeys(["data", "model", "batch_size"])
+    spec = read_spec(tmp_path, **unseen, train=train, duration="12 epochs", seeds=10, arms=arms).spec
+    (found,) = (text for text in warnings(spec, SIZES, ("script",)) if FAR in text)
+    assert "it may lose by its rate alone, if the script trains both by one optimizer; tune it" in found

@@ -216,3 +216,20 @@ def test_written_yaml_keeps_order_and_text_that_looks_like_something_else(tmp_pa
     text = write_yaml(data)
     assert read_yaml(written(tmp_path, text))[0] == data
     assert [line[0] for line in text.splitlines() if line[0].isalpha()] == ["z", "a", "m"]
+
+
+@pytest.mark.parametrize(
+    ("line", "advised"),
+    [
+        ("train: {command: python t.py {seed}, steps_per_epoch: 5}", True),
+        ("train: {steps_per_epoch: 5, command: sh {seed} x}", True),
+        ("train: {command: 'python t.py {seed}', steps_per_epoch: 5", False),
+        ("train: {command: python t.py, steps_per_epoch: [5}", False),
+    ],
+)
+def test_a_placeholder_within_braces_is_to_be_quoted(line: str, advised: bool, tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(f"name: x\n{line}\n")
+    with pytest.raises(SpecError, match=r":[23]: not valid YAML") as refused:
+        read_yaml(path)
+    assert str(refused.value).endswith("; put what holds {seed} in quotes") == advised

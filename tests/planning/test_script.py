@@ -1,0 +1,26 @@
+"""What a script is told of its run."""
+
+import pytest
+
+from clrbench.planning.script import told_arm
+from clrbench.planning.trials import trial_label
+from clrbench.planning.tuning import at_rate
+from clrbench.rates import Run
+
+FINDS = "range-test"
+
+
+@pytest.mark.parametrize("arm", ["constant", "clr", "a-b.c_d", "300-steps", "range-test-fast", "find", "triangular"])
+@pytest.mark.parametrize("rate", [1.0, 3e-5, 0.1, 1e-30, "range_test mean"])
+def test_a_try_is_told_the_arm_that_it_is_a_try_of(arm: str, rate: float | str) -> None:
+    assert told_arm(arm) == arm
+    assert arm == "find" or told_arm(at_rate(arm, rate)) == arm
+
+
+@pytest.mark.parametrize(("stage", "kind"), [("find", "constant"), ("confirm", "constant"), ("confirm", "triangular")])
+@pytest.mark.parametrize("attempt", [1, 2])
+@pytest.mark.parametrize("rate", [1.0, 3e-5, 1e-30])
+def test_a_training_that_finds_rates_is_told_so(stage: str, kind: str, attempt: int, rate: float) -> None:
+    run = Run(kind=kind, seed=0, num_steps=300, low=rate / 10, high=rate)
+    assert told_arm(trial_label(stage, attempt, run)) == FINDS
+    assert told_arm(trial_label("sweep", attempt, run)) == FINDS
