@@ -22,7 +22,9 @@ def rows(*of: tuple[str, float, float | None, str]) -> pd.DataFrame:
 
 
 def test_a_ratio_is_how_many_times_better_clrbench_is_in_any_unit():
-    found = table.ratios(rows(("a", 300, 100, "images/s"), ("b", 5, 20, "s"), ("c", 2e6, 1e6, "bytes"), ("d", 1, None, "s")))
+    found = table.ratios(
+        rows(("a", 300, 100, "images/s"), ("b", 5, 20, "s"), ("c", 2e6, 1e6, "bytes"), ("d", 1, None, "s"))
+    )
     np.testing.assert_array_equal(found, [3, 4, 0.5, np.nan])
 
 

@@ -15,7 +15,7 @@ from typing import IO
 from speed.cases import CLRBENCH, Case
 from speed.table import Measured
 
-NUM_TURNS = 7
+NUM_TURNS = 9
 PEERS = {"torch": "speed.torch_peers", "keras": "speed.keras_peers"}
 CONVOLUTIONS_ONLY = ("minimal loop, channels_last",)
 DENSE_ONLY = ("Lightning", "Ignite", "fastai", "matrix products alone")
