@@ -98,6 +98,8 @@ def benchmarks(part: str) -> str:
     from speed import table
 
     folder = ROOT / "results" / "benchmarks"
+    if not (folder / table.TABLE_FILE).exists():
+        return table.NOT_MEASURED
     if part == "table":
         return table.table_text(table.read(folder))
     return table.machine_text(pd.read_csv(folder / table.MACHINE_FILE, dtype=str))

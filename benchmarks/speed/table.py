@@ -14,6 +14,8 @@ Unit: TypeAlias = Literal["images/s", "s", "bytes", "share"]
 MAX_REPETITIONS = 3
 """The last so many of each name count."""
 
+NOT_MEASURED = "Not measured yet: `make bench`, three times, on a machine that does nothing else."
+
 REPETITIONS_FILE, TABLE_FILE, MACHINE_FILE = "repetitions.csv", "benchmarks.csv", "machine.csv"
 REPETITION_COLUMNS = ("repetition", "date", "name", "ours", "theirs", "unit")
 
