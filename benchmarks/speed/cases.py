@@ -54,7 +54,7 @@ class Case:
     def scaled(self) -> tuple[FloatArray, IntArray]:
         """Return float32[rows, height, width, channels] in 0..1, and int32[rows]."""
         dataset = self.dataset()
-        return dataset.x_train[: self.num_rows].astype(np.float32) / 255, dataset.y_train[: self.num_rows]
+        return dataset.x_train[: self.num_rows].astype(np.float32) / np.float32(255), dataset.y_train[: self.num_rows]
 
     @property
     def num_rows(self) -> int:

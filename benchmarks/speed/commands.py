@@ -109,7 +109,7 @@ def ten_pairs(bench: Bench) -> Iterator[Measured]:
     def theirs() -> float:
         whole = run([sys.executable, script, str(STOCK_PAIRS)], place).seconds
         pairs = sum(json.loads((place / "command.log").read_text().splitlines()[-1]))
-        return whole - pairs + pairs * 10 / STOCK_PAIRS
+        return float(whole - pairs + pairs * 10 / STOCK_PAIRS)
 
     yield Measured(table.TEN_PAIRS, *_in_turn(ours, theirs, ours_first=bench.ours_first), "s")
 
@@ -162,11 +162,9 @@ def memory(bench: Bench) -> Iterator[Measured]:
     data = place / "large.npz"
     if not data.exists():
         rng = np.random.default_rng(0)
-        arrays: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]] = {}
-        for split, rows in (("train", LARGE_ROWS), ("test", LARGE_TEST_ROWS)):
-            arrays[f"x_{split}"] = rng.integers(0, 256, (rows, 32, 32, 3), np.uint8)
-            arrays[f"y_{split}"] = (np.arange(rows) % 10).astype(np.uint8)
-        np.savez(data, **arrays)
+        x_train, x_test = (rng.integers(0, 256, (rows, 32, 32, 3), np.uint8) for rows in (LARGE_ROWS, LARGE_TEST_ROWS))
+        y_train, y_test = ((np.arange(rows) % 10).astype(np.uint8) for rows in (LARGE_ROWS, LARGE_TEST_ROWS))
+        np.savez(data, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
     for name, backend in ((table.KERAS_MEMORY, "keras"), (table.TORCH_MEMORY, "torch")):
         spec = _written(place, f"large-{backend}.yaml", LARGE.format(backend=backend))
         words = ("--quiet", "--workers", "1", "--threads", "2", "--out", _fresh(place, f"large-{backend}"))
@@ -182,7 +180,7 @@ def _report(root: Path, place: Path) -> Finished:
 def _training_seconds(root: Path) -> float:
     """Return the seconds of training and evaluation of all runs of an experiment, those that found its rates among them."""
     timings = [json.loads(path.read_text())["timing"] for path in root.rglob("run.json")]
-    return sum(one["train_seconds"] + one["evaluation_seconds"] for one in timings)
+    return float(sum(one["train_seconds"] + one["evaluation_seconds"] for one in timings))
 
 
 def _workers() -> int:
