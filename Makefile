@@ -10,9 +10,11 @@ ACCEPTANCE_BIN := .venv-acceptance/bin
 ACCEPTANCE_STAMP := .venv-acceptance/.set-up
 FINDERS_BIN := .venv-finders/bin
 FINDERS_STAMP := .venv-finders/.set-up
+BENCH_BIN := .venv-bench/bin
+BENCH_STAMP := .venv-bench/.set-up
 REPRODUCE_DIR := build/reproduce
 
-.PHONY: setup demo check test acceptance soak reproduce finders docs dist clean
+.PHONY: setup demo check test acceptance soak reproduce finders bench docs dist clean
 
 setup: $(STAMP)
 
@@ -77,6 +79,16 @@ $(FINDERS_STAMP): $(STAMP) constraints-integrations.txt constraints-finders.txt
 finders: $(FINDERS_STAMP)
 	PYTHONPATH=benchmarks:experiments $(FINDERS_BIN)/python -m finders --processes 2
 
+$(BENCH_STAMP): $(STAMP) constraints-integrations.txt constraints-finders.txt constraints-bench.txt
+	$(BIN)/python -m venv --clear .venv-bench
+	PIP_CONSTRAINT="constraints.txt constraints-integrations.txt constraints-finders.txt constraints-bench.txt" $(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	PIP_CONSTRAINT=constraints-finders.txt $(BENCH_BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps fastai
+	@touch $@
+
+# How fast clrbench is beside its peers: one more repetition, about a quarter of an hour on two cores that do nothing else.
+bench: $(BENCH_STAMP)
+	PYTHONPATH=benchmarks $(BENCH_BIN)/python -m speed
+
 # The site in build/site; a warning or a dead link is an error.
 docs: $(DOCS_STAMP)
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
@@ -97,5 +109,5 @@ $(DIST_STAMP): $(STAMP)
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-acceptance .venv-finders build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-acceptance .venv-finders .venv-bench build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

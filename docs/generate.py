@@ -32,7 +32,7 @@ from clrbench.store.bounds import read_bounds
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-sys.path.append(str(ROOT / "experiments"))
+sys.path += [str(ROOT / "experiments"), str(ROOT / "benchmarks")]
 COMPARED = ("policies", "policies-street-digits", "optimizers", "optimizers-street-digits")
 TEXTS = {"far_seeds": "str", "left_out_seeds": "str"}
 """Columns of evidence.csv that may be empty, or look like numbers, and are neither."""
@@ -91,6 +91,18 @@ def bake_off(part: str) -> str:
             return summary.wins_text(rows)
         case _:
             return summary.readme_text(table, settings)
+
+
+def benchmarks(part: str) -> str:
+    """Return a part of what the benchmarks came to: `table` or `machine`."""
+    from speed import table
+
+    folder = ROOT / "results" / "benchmarks"
+    if not (folder / table.TABLE_FILE).exists():
+        return table.NOT_MEASURED
+    if part == "table":
+        return table.table_text(table.read(folder))
+    return table.machine_text(pd.read_csv(folder / table.MACHINE_FILE, dtype=str))
 
 
 def commands() -> str:
@@ -173,6 +185,7 @@ PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "goals": partial(bake_off, "goals"),
         "wins": partial(bake_off, "wins"),
     },
+    "docs/benchmarks.md": {"benchmarks": partial(benchmarks, "table"), "machine": partial(benchmarks, "machine")},
     "docs/spec.md": {"keys": spec_reference},
     "docs/commands.md": {"commands": commands},
     "docs/results.md": {

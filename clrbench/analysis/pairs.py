@@ -111,7 +111,7 @@ def _values(results: Results, metric: str, epoch: float | None) -> Mapping[RunKe
     """Return the value of every run at an epoch, or at its end where that is None; nan where it has none."""
     runs, metrics = results.once(runs_by_key), results.once(compared_metrics)
     rows = metrics if epoch is None else metrics[_is_at(metrics, epoch)]
-    at = rows.groupby(RUN_KEYS, sort=False)[metric].last(skipna=False)
+    at = rows.groupby(RUN_KEYS, sort=False)[metric].last(skipna=False).to_dict()
     values = {key: np.nan if run.has_diverged else float(at.get(key, np.nan)) for key, run in runs.items()}
     # What no run was evaluated on, such as validation rows that there are none of, a diverged run has no value in either.
     if is_accuracy(metric) and not np.isfinite(list(values.values())).any():

@@ -146,7 +146,7 @@ def _median_ratio(ordered: DoubleArray) -> float:
 
 def _contests(results: Results) -> Iterator[tuple[dict[str, str | float], list[pd.DataFrame]]]:
     """Yield backend, candidate, baseline, metric and target, and the runs of candidate and baseline, by seed."""
-    runs = _runs_table(results)
+    runs = results.once(_runs_table)
     targets = results.once(compared_targets)
     for goal, rows in targets.groupby(["backend", "metric", "target"], sort=False):
         backend, metric, target = cast(tuple[str, str, float], goal)

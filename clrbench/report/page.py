@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 
 import pandas as pd
 
@@ -116,9 +117,11 @@ def _forest(answer: Glance, findings: Findings) -> DrawnPlot | None:
 def provenance_entries(provenances: Sequence[Provenance]) -> dict[str, str]:
     """Return what the runs were made with: the value that all share, or `mixed` and how many runs have which."""
     found: dict[str, Counter[str]] = {}
-    for provenance in provenances:
+    # Nearly always all are alike.
+    for provenance, alike in groupby(provenances):
+        number = sum(1 for _ in alike)
         for name, value in _flat(_shown(provenance)):
-            found.setdefault(name, Counter())[value] += 1
+            found.setdefault(name, Counter())[value] += number
     return {name: _shared_value(counts) for name, counts in found.items()}
 
 

@@ -143,7 +143,7 @@ class StoredRun:
     @property
     def updates_made(self) -> int:
         """The number of updates: all that were planned, or those up to the divergence."""
-        return int(self.steps["lr"].notna().sum())
+        return int(np.count_nonzero(~np.isnan(self.steps["lr"].to_numpy(np.float64))))
 
     def has_evaluations(self, steps: tuple[int, ...]) -> bool:
         """Return whether it was evaluated after all of these numbers of updates."""

@@ -1,0 +1,116 @@
+"""The benchmarks: what is committed adds up, and the worst repetition decides whether a goal is met."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from speed import table
+from speed.made_runs import Shape, spec_text
+from speed.table import DEMO_SHARE, GOALS, Goal, Measured
+
+from clrbench.spec import load_spec
+
+RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
+MINIMAL = "keras, mlp, batch 100: minimal loop"
+
+
+def rows(*of: tuple[str, float, float | None, str]) -> pd.DataFrame:
+    """Return repetitions, numbered from 1, of which each has one row."""
+    made = [(number, "2026-01-01", *one) for number, one in enumerate(of, 1)]
+    return pd.DataFrame(made, columns=list(table.REPETITION_COLUMNS)).astype({"theirs": float})
+
+
+def test_a_ratio_is_how_many_times_better_clrbench_is_in_any_unit():
+    found = table.ratios(
+        rows(("a", 300, 100, "images/s"), ("b", 5, 20, "s"), ("c", 2e6, 1e6, "bytes"), ("d", 1, None, "s"))
+    )
+    np.testing.assert_array_equal(found, [3, 4, 0.5, np.nan])
+
+
+@pytest.mark.parametrize(("slowest", "met"), [(95.0, "yes"), (94.9, "no")])
+def test_the_worst_repetition_decides_whether_a_ratio_is_met(slowest, met):
+    measured = [(MINIMAL, speed, 100.0, "images/s") for speed in (130.0, slowest, 110.0)]
+    (row,) = table.summary(rows(*measured)).to_dict("records")
+    assert (row["ours"], row["ratio"], row["goal"], row["met"]) == (110, 1.1, 0.95, met)
+    assert (row["worst"], row["best"], row["repetitions"]) == (slowest / 100, 1.3, 3)
+
+
+@pytest.mark.parametrize(("largest", "met"), [(0.15, "yes"), (0.151, "no")])
+def test_the_worst_repetition_of_a_figure_without_a_ratio_is_the_largest(largest, met):
+    (row,) = table.summary(rows(*((DEMO_SHARE, share, None, "share") for share in (0.1, largest)))).to_dict("records")
+    assert (row["worst"], row["best"], row["met"]) == (largest, 0.1, met)
+    assert np.isnan([row["theirs"], row["ratio"]]).all()
+
+
+def test_only_the_last_repetitions_of_a_name_count_and_names_keep_their_order():
+    found = table.summary(rows(*(("b", number, 1, "images/s") for number in (9, 1, 2, 3)), ("a", 1, 1, "s")))
+    assert found["name"].tolist() == ["b", "a"]
+    assert (found["ratio"][0], found["worst"][0], found["best"][0], found["met"][0]) == (2, 1, 3, "")
+
+
+def test_a_goal_about_a_ratio_is_not_held_against_a_figure():
+    with pytest.raises(AssertionError, match="minimal loop"):
+        table.summary(rows((MINIMAL, 1, None, "images/s")))
+
+
+def test_repetitions_are_added_and_read_back(tmp_path):
+    assert table.next_repetition(tmp_path) == 1
+    for number in (1, 2):
+        measured = [Measured(MINIMAL, 100 * number, 100, "images/s"), Measured(DEMO_SHARE, 0.1, None, "share")]
+        table.append(tmp_path, measured, number, "2026-01-01")
+    assert table.next_repetition(tmp_path) == 3
+    written = table.write(tmp_path)
+    assert written["ratio"].tolist()[0] == 1.5
+    assert list(written)[:7] == ["name", "ours", "theirs", "unit", "ratio", "goal", "met"]
+    assert written["met"].tolist() == ["yes", "yes"]
+    assert table.table_text(written).splitlines()[2:] == [
+        "| keras, mlp, batch 100: minimal loop | 150/s | 100/s | 1.50x | 1.00x to 2.00x | >= 0.95x | yes |",
+        "| of the demo, all but training and evaluation | 10 % |  |  | 10 % to 10 % | <= 15 % | yes |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (123_456, "images/s", "123,000/s"),
+        (1.39e9, "bytes", "1.39 GB"),
+        (38_200, "bytes", "38 kB"),
+        (0.142, "share", "14 %"),
+        (123.4, "s", "123 s"),
+        (1.234, "s", "1.23 s"),
+        (0.0047, "s", "4.7 ms"),
+    ],
+)
+def test_a_figure_is_shown_with_its_unit(value, unit, text):
+    assert table.figure_text(value, unit) == text
+
+
+def test_goals_are_those_of_limits_that_lie_on_the_right_side():
+    assert Goal(2, "ratio").is_met(2)
+    assert not Goal(2, "ratio").is_met(1.99)
+    assert Goal(2, "ours").is_met(2)
+    assert not Goal(2, "ours").is_met(2.01)
+
+
+def test_the_committed_table_is_that_of_the_committed_repetitions_and_holds_every_goal(tmp_path):
+    page = (RESULTS.parents[1] / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    if table.NOT_MEASURED in page:
+        assert not (RESULTS / table.TABLE_FILE).exists()
+        return
+    committed = (RESULTS / table.REPETITIONS_FILE).read_bytes()
+    (tmp_path / table.REPETITIONS_FILE).write_bytes(committed)
+    table.write(tmp_path)
+    assert (tmp_path / table.TABLE_FILE).read_bytes() == (RESULTS / table.TABLE_FILE).read_bytes()
+    found = table.read(RESULTS)
+    assert set(GOALS) <= set(found["name"])
+    assert (found["met"] != "").tolist() == found["name"].isin(list(GOALS)).tolist()
+
+
+@pytest.mark.parametrize("shape", [Shape("tiny", 10, 100, 20), Shape("long", 1, 7, 5000)], ids=str)
+def test_a_made_up_experiment_has_the_runs_that_it_says(shape, tmp_path):
+    path = tmp_path / "spec.yaml"
+    path.write_text(spec_text(shape))
+    spec = load_spec(path).spec
+    assert len(spec.arms) * len(spec.seeds) == shape.num_runs
+    assert str(spec.duration) == f"{shape.num_steps} steps"
