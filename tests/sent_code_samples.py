@@ -1,11 +1,19 @@
 """Networks and scripts of the user's own for runs on other machines, and what hides them from these."""
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 from command_line import write_spec
+from tiny_runs import HOW, TinyLibrary
+
+from clrbench.execution.session import Pace
+from clrbench.execution.task import Task
+from clrbench.planning.script import files_checksum
+from clrbench.spec import RunSpec
+from clrbench.spec.train import Train
 
 ONE_ARM: dict[str, Any] = {"constant": {"schedule": {"name": "constant", "lr": 0.05}}}
 HIDE = """
@@ -81,3 +89,13 @@ while [ $step -lt 40 ]; do
 done
 """
 """Notes where it began, keeps how far it is, and is not to be stopped by SIGTERM."""
+
+
+def script_task(home: Path, command: str = "sh train.sh {seed}", files: tuple[str, ...] = ()) -> Task:
+    """Return the task of a run of a script, of four updates."""
+    train = Train.model_validate({"command": command, "steps_per_epoch": 2, "files": files})
+    content = {"backend": "script", "arm": "a", "seed": 7, "schedule": {"name": "constant", "lr": 0.1}, "num_steps": 4}
+    more = {"steps_per_epoch": 2, "evaluation_steps": (4,), "evaluated_splits": ("test",), "divergence_factor": 1000.0}
+    run = RunSpec.model_validate({**content, **more, "train": train})
+    how = replace(HOW, backend="script", device="own", data_checksum=files_checksum(train, home))
+    return Task(run, "0" * 64, how, TinyLibrary(base=home), home / "results", Pace())

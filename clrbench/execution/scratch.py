@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from io import TextIOWrapper
 from pathlib import Path
 
 from clrbench.errors import BackendError
@@ -46,7 +45,7 @@ class _Own:
         _sweep(parent)
         with disk_errors(parent, BackendError, _ADVICE):
             self.place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
-            self._lock = _locked(self.place)
+            _lock(self.place)
         atexit.register(shutil.rmtree, self.place, ignore_errors=True)
 
 
@@ -55,10 +54,9 @@ def _own() -> _Own:
     return _Own()
 
 
-def _locked(place: Path) -> TextIOWrapper:
-    file = (place / _LOCK).open("a", encoding="utf-8")
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return file
+def _lock(place: Path) -> None:
+    """Lock a folder until this process ends, which alone closes the file."""
+    fcntl.flock(os.open(place / _LOCK, os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _sweep(parent: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
-from test_sent_code import script_task
+from sent_code_samples import script_task
 
 from clrbench.execution import remote_script, scratch
 from clrbench.execution.remote import News, Order, fulfil

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sent_code_samples import script_task
 from tiny_runs import DATASET, HOW, RUN, TinyLibrary
 
 from clrbench.errors import BackendError
@@ -18,9 +18,7 @@ from clrbench.execution.session import Pace
 from clrbench.execution.task import Task, make_task, script_run
 from clrbench.own_code.parcel import Parcel
 from clrbench.planning.network import sources
-from clrbench.planning.script import files_checksum
-from clrbench.spec import OwnModel, RunSpec
-from clrbench.spec.train import Train
+from clrbench.spec import OwnModel
 
 NETWORK = (
     'from parts import layer\nWEIGHTS = "weights.txt"\ndef build(shape, classes):\n    return layer(shape, classes)\n'
@@ -31,15 +29,6 @@ def network_task(home: Path, function: str = "./net.py:build") -> Task:
     model = OwnModel.model_validate({"function": function})
     run = RUN.model_copy(update={"model": model})
     return make_task(run, DATASET, HOW, TinyLibrary(base=home), home / "results", Pace())
-
-
-def script_task(home: Path, command: str = "sh train.sh {seed}", files: tuple[str, ...] = ()) -> Task:
-    train = Train.model_validate({"command": command, "steps_per_epoch": 2, "files": files})
-    content = {"backend": "script", "arm": "a", "seed": 7, "schedule": {"name": "constant", "lr": 0.1}, "num_steps": 4}
-    more = {"steps_per_epoch": 2, "evaluation_steps": (4,), "evaluated_splits": ("test",), "divergence_factor": 1000.0}
-    run = RunSpec.model_validate({**content, **more, "train": train})
-    how = replace(HOW, backend="script", device="own", data_checksum=files_checksum(train, home))
-    return Task(run, "0" * 64, how, TinyLibrary(base=home), home / "results", Pace())
 
 
 @pytest.fixture

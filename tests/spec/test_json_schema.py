@@ -82,6 +82,8 @@ def fits(value: Any, schema: dict[str, Any] | bool) -> bool:
         "maximum": lambda limit: not is_number(value) or value <= limit,
         "exclusiveMinimum": lambda limit: not is_number(value) or value > limit,
         "exclusiveMaximum": lambda limit: not is_number(value) or value < limit,
+        "minLength": lambda count: not isinstance(value, str) or len(value) >= count,
+        "maxLength": lambda count: not isinstance(value, str) or len(value) <= count,
         "pattern": lambda pattern: not isinstance(value, str) or re.search(pattern, value) is not None,
         "items": lambda item: not isinstance(value, list) or all(fits(entry, item) for entry in value),
         "minItems": lambda count: not isinstance(value, list) or len(value) >= count,
