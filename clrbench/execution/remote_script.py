@@ -121,7 +121,7 @@ class _Watcher:
             self._is_too_large = True
             self.link.warn(
                 f"{self.run_id}: what its script keeps in its run folder is more than {MAX_KEPT_BYTES / 1e6:g} MB, and stays on "
-                "the machine that makes it: if that is lost, the run starts anew"
+                "the machine that makes it; if that is lost, the run starts anew"
             )
         elif _stamps(self.folder.path) == self._seen:
             self.link.keep(contents)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clrbench.errors import SpecError
 from clrbench.spec.model import OVERRIDES, Optimizer, ResolvedArm, RunSpec, Spec
-from clrbench.spec.names import BACKEND_NAMES, LOSSES, METRICS, TRAIN_SECONDS, BackendName, Metric
+from clrbench.spec.names import BACKEND_NAMES, LOSSES, METRICS, OWN_METRIC, TRAIN_SECONDS, BackendName, Metric
 from clrbench.spec.network import OwnModel
 from clrbench.spec.part import read_part
 from clrbench.spec.quantities import NAME_PATTERN, Clock, Length, Share
@@ -101,7 +101,7 @@ def json_schema() -> dict[str, object]:
 
 def _ways() -> dict[str, object]:
     """Return what keys go together: a model, or a script, which alone may name metrics of its own, once it declares any."""
-    known = {"enum": list(METRICS)}
+    known, own = {"enum": list(METRICS)}, {"pattern": f"^{OWN_METRIC.pattern}$"}
     published = {"propertyNames": {"enum": [*METRICS, TRAIN_SECONDS]}}
     only_known = {
         "metrics": {"maxProperties": 0},
@@ -116,7 +116,11 @@ def _ways() -> dict[str, object]:
 
     model = {"train": {"type": "null"}, **only_known, "arms": arms({"published": published})}
     script = {**no_places, **only_known, "arms": arms({"published": published, **no_overrides})}
-    with_metrics = {**no_places, "metrics": {"minProperties": 1}, "arms": arms({**no_overrides})}
+    with_metrics = {
+        **no_places,
+        "metrics": {"minProperties": 1},
+        "arms": arms({"published": {"propertyNames": own}, **no_overrides}),
+    }
     return {
         "required": ["name"],
         "anyOf": [

@@ -181,6 +181,7 @@ def test_a_run_goes_on_from_its_checkpoint_under_another_name(tmp_path: Path, wa
     folder.checkpoints(old.run_id, belongs).write(checkpoint(7))
     others = ({**belongs, "identity": "0"}, {**belongs, "evaluation_steps": [1]})
     for place, other in zip(("search", "range-test"), others, strict=True):
+        (tmp_path / place).mkdir()
         ResultsFolder(tmp_path / place).checkpoints(old.run_id, other).write(checkpoint(9))
     machines = FakeMachines()
     dispatch(machines, [replace(task, experiment=tmp_path)], watch).make()
