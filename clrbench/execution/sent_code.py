@@ -134,9 +134,9 @@ def _laid_out(task: Task, sent: SentCode, fetch: Callable[[], Parcel], warn: Cal
     here = replace(task, library=task.library.beside(home), run=_seen_from(task))
     if task.run.train is not None and not is_whole:
         warn(
-            f"the folder of the spec has more than {MAX_FOLDER_BYTES / 1e6:g} MB or {MAX_FOLDER_FILES} files; a machine that does "
-            "not see it is sent only what train.command and train.files name, and what that imports; name what else the script "
-            "needs"
+            f"the folder of the spec has more than {MAX_FOLDER_BYTES / 1e6:g} MB or {MAX_FOLDER_FILES} files; a machine that "
+            "does not see it is sent only what train.command and train.files name, and what that imports; name what else the "
+            "script needs"
         )
     if not _is_here(here, sent):
         raise BackendError(

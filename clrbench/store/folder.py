@@ -147,7 +147,8 @@ class ResultsFolder:
         """Remove where the script of a finished run worked, and what is left of runs that it stands for now."""
         place = self.script_folder(run_id)
         place.remove()
-        for other in place.others():
+        # This process may hold the lock of another run itself, and cannot ask for it again.
+        for other in (name for name in place.others() if not self._lock_path(name).exists()):
             with self.run_lock(other, lambda: True) as held:
                 if held:
                     self.script_folder(other).remove()
