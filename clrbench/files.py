@@ -8,9 +8,9 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from clrbench.errors import ClrbenchError
@@ -131,3 +131,34 @@ def fingerprint(folder: Path, names: Iterable[str]) -> str:
 def checksum(content: bytes) -> str:
     """Return the SHA-256 of a file's content, in hex."""
     return hashlib.sha256(content).hexdigest()
+
+
+def read_tree(folder: Path, most_bytes: int) -> dict[str, bytes] | None:
+    """Return the content of every regular file in a folder and below it, by its path there; None where that is too much.
+
+    A link to a file counts as one. What goes while it is read, or cannot be read, is left out.
+    """
+    found: dict[str, bytes] = {}
+    left = most_bytes
+    for path in sorted(folder.rglob("*")):
+        try:
+            if not path.is_file():
+                continue
+            left -= path.stat().st_size
+            if left < 0:
+                return None
+            found[path.relative_to(folder).as_posix()] = path.read_bytes()
+        except OSError:
+            continue
+    return found
+
+
+def write_tree(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write files into a folder, and into folders below it that are made for them."""
+    for name, content in contents.items():
+        parts = PurePosixPath(name).parts
+        if not parts or ".." in parts or PurePosixPath(name).is_absolute():
+            raise OSError(f"{name!r} is no path inside a folder")
+        path = folder.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)

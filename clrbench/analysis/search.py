@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,9 @@ from clrbench.analysis.metrics import diverged_value, is_accuracy, of_arm
 from clrbench.errors import ResultsError
 from clrbench.planning.advice import comparisons
 from clrbench.planning.runs import BoundsTable, range_test_group
+from clrbench.planning.script import validation_metric
 from clrbench.planning.tuning import Choice, RateKey, at_rate, choose, given_label, given_rate
-from clrbench.spec import BackendName, Schedule, Spec
+from clrbench.spec import Schedule, Spec
 from clrbench.store import ResultsFolder, StoredRun
 
 SEARCH_COLUMNS = ("backend", "arm", "lr", "seed", "validation_accuracy", "steps", "validation_loss")
@@ -75,11 +76,18 @@ def tries_by_arm(spec: Spec, search: Search) -> dict[tuple[str, str], list[Store
 
 
 def search_table(spec: Spec, runs: Sequence[StoredRun]) -> pd.DataFrame:
-    """Return the tries, a row each: validation accuracy and loss at the end, and the updates made."""
+    """Return the tries, a row each: validation accuracy and loss at the end, and the updates made.
+
+    Where the metric of the verdict is one that only a script knows, its value on validation rows stands in a further column.
+    """
     backends, arms = list(spec.backends), list(spec.arms)
-    rows = [_try(spec, run) for run in runs if run.key.seed not in spec.seeds]
+    tries = [run for run in runs if run.key.seed not in spec.seeds]
+    rows = [_try(spec, run) for run in tries]
+    own = validation_metric(spec)
+    if own is not None:
+        rows = [(*row, _own_value(spec, run, own)) for row, run in zip(rows, tries, strict=True)]
     rows.sort(key=lambda row: (backends.index(row[0]), arms.index(row[1]), *row[2:4]))
-    return pd.DataFrame(rows, columns=list(SEARCH_COLUMNS))
+    return pd.DataFrame(rows, columns=[*SEARCH_COLUMNS, *([] if own is None else [own])])
 
 
 def scores(spec: Spec, tries: pd.DataFrame) -> dict[RateKey, dict[float, float]]:
@@ -100,12 +108,30 @@ def best_rate(spec: Spec, by_rate: Mapping[float, float]) -> Choice:
 def _score(spec: Spec, tries: pd.DataFrame) -> pd.Series[float]:
     """Return the score of every try: validation accuracy or loss, as the metric of the verdict is one or not.
 
-    Where a script writes only the other one, that stands for it, with its sign turned.
+    Where a script writes only the other one, that stands for it, with its sign turned. A metric that only the script knows is
+    its own score, where the script writes it for validation rows.
     """
+    own = score_metric(spec, tries)
+    if own is not None:
+        same_way = spec.higher_is_better(spec.verdict.metric) == is_accuracy(spec.verdict.metric)
+        return tries[own] if same_way else -tries[own]
     wanted = ("validation_accuracy", "validation_loss")
     first, other = wanted if is_accuracy(spec.verdict.metric) else wanted[::-1]
     turned = spec.train is not None and not np.isfinite(tries[first].to_numpy(np.float64)).any()
     return -tries[other] if turned else tries[first]
+
+
+def score_metric(spec: Spec, tries: pd.DataFrame) -> str | None:
+    """Return the metric that only a script knows, and that rates are chosen by; None where some try has no value in it."""
+    own = validation_metric(spec)
+    return None if own is None or tries.empty or tries[own].isna().any() else own
+
+
+def _own_value(spec: Spec, run: StoredRun, metric: str) -> float:
+    """Return a metric at the end of a try: nan where the script has not written it, and the worst where it has diverged."""
+    if run.has_diverged:
+        return -np.inf if spec.higher_is_better(spec.verdict.metric) else np.inf
+    return float(run.evaluations[metric].iloc[-1]) if metric in run.evaluations else np.nan
 
 
 def _chosen_table(spec: Spec, tries: pd.DataFrame, bounds: BoundsTable) -> pd.DataFrame:
@@ -120,7 +146,7 @@ def _chosen_table(spec: Spec, tries: pd.DataFrame, bounds: BoundsTable) -> pd.Da
     return pd.DataFrame(rows, columns=list(CHOSEN_COLUMNS))
 
 
-def _try(spec: Spec, run: StoredRun) -> tuple[BackendName, str, float, int, float, int, float]:
+def _try(spec: Spec, run: StoredRun) -> tuple[Any, ...]:
     last = run.evaluations.iloc[-1]
     accuracy, loss = (
         diverged_value(metric, run.record.num_classes) if run.has_diverged else float(last[metric])

@@ -17,6 +17,8 @@ from clrbench.commands.compare import compare as compare_command
 from clrbench.commands.setup import Job, Setup
 from clrbench.data import Library
 from clrbench.errors import ResultsError, SpecError
+from clrbench.execution.executor import EXECUTORS
+from clrbench.execution.placement import parse_address
 from clrbench.execution.runner import Options
 from clrbench.progress import Display
 from clrbench.report.console import plain
@@ -113,13 +115,15 @@ def load(folder: str | Path) -> Experiment:
         return Experiment(results.root, analyse(looked_at(Results.read(results, spec), results)))
 
 
-def compare(
+def compare(  # noqa: PLR0913 (all but the first are options of the command)
     spec: str | Path,
     *,
     out: str | Path = "results",
     workers: int | None = None,
     threads: int | None = None,
     device: str = "auto",
+    executor: str = "local",
+    ray_address: str | None = None,
     quiet: bool = True,
 ) -> Experiment:
     """Train every arm of a spec that is not finished yet, as `clrbench compare` does, and return what it came to.
@@ -133,10 +137,14 @@ def compare(
         workers: Worker processes; as the processors allow unless given.
         threads: Threads of each run; 1 unless given.
         device: auto, cpu, cuda or mps.
+        executor: local, or ray for a Ray cluster.
+        ray_address: HOST:PORT of its head node, or auto for the one that this machine is a node of; a Ray of this machine alone
+            unless given.
         quiet: Whether to show no progress.
 
     Raises:
         SpecError: If the spec is not allowed, or does not fit its data, or an argument is out of range.
+        BackendError: If the cluster cannot be joined, or the package ray is missing.
         ResultsError: If a range test that arms take their rates from has no answer; the message is that of the command.
     """
     for name, number in (("workers", workers), ("threads", threads)):
@@ -144,7 +152,12 @@ def compare(
             raise SpecError(f"{name}: got {number}; allowed: a whole number of at least 1, or None")
     if device not in _DEVICES:
         raise SpecError(f"device: got {device!r}; allowed: {', '.join(_DEVICES)}")
-    options = Options(workers=workers, threads=threads, device=device)
+    if executor not in EXECUTORS:
+        raise SpecError(f"executor: got {executor!r}; allowed: {', '.join(EXECUTORS)}")
+    address = None if ray_address is None else parse_address(ray_address, "ray_address")
+    if address is not None and executor != "ray":
+        raise SpecError(f"ray_address names a Ray cluster, but executor is {executor!r}; add executor='ray'")
+    options = Options(workers=workers, threads=threads, device=device, executor=executor, ray_address=address)
     job = Job(Path(spec), Path(out), Library(None), options, Display(quiet=quiet), Setup())
     answer = compare_command(job)
     folder = Path(out) / load_spec(Path(spec)).spec.name

@@ -50,15 +50,8 @@ class Job:
         experiment, dataset = load_data(experiment, self.display.counting)
         before = experiment.warnings
         experiment, found = described(experiment)
-        if experiment.spec.train is not None and self.options.device != "auto":
-            raise SpecError(
-                f"--device: got {self.options.device}, but a script (train) takes its device itself; leave --device out"
-            )
-        if experiment.spec.train is not None and self.options.executor != "local":
-            raise SpecError(
-                f"--executor: got {self.options.executor}, but a script (train) runs on this machine; leave --executor out, "
-                "or share the runs among machines with --shard"
-            )
+        if experiment.spec.train is not None:
+            self._check_script_device()
         validates = experiment.spec.data.validation.amount > 0
         for line in data_lines(found, validates=validates) if found else ():
             self.display.note(f"Data: {line}")
@@ -68,3 +61,13 @@ class Job:
         if self.options.executor != "local":
             open_it = partial(open_executor, self.options.executor)
         return Runner(experiment, dataset, self.options, self.display, open_it, self.setup.pace)
+
+    def _check_script_device(self) -> None:
+        """Raise SpecError where a device is asked for that a script is not told of."""
+        device, executor = self.options.device, self.options.executor
+        if self.options.devices is not None:
+            raise SpecError("--devices pins workers, but a script (train) takes its device itself; leave --devices out")
+        if device == "auto" or (device == "cuda" and executor == "ray"):
+            return
+        advice = "leave --device out" + ", or ask Ray for a GPU a run with --device cuda" * (executor == "ray")
+        raise SpecError(f"--device: got {device}, but a script (train) takes its device itself; {advice}")

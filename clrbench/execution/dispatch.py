@@ -5,7 +5,7 @@ Only this process writes to the results folder, and it holds the lock of every r
 
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
@@ -15,9 +15,10 @@ from clrbench.errors import BackendError, ClrbenchError
 from clrbench.execution.executor import Watch
 from clrbench.execution.provenance import changes
 from clrbench.execution.remote import News, Order, Reply
-from clrbench.execution.task import Task, is_stored
+from clrbench.execution.task import Task, clear, is_stored, take_checkpoint_files_over, take_script_over
 from clrbench.records import Provenance
 from clrbench.store import ResultsFolder
+from clrbench.store.scripts import MAX_KEPT_BYTES, holds_kept
 
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 3.5
@@ -172,9 +173,13 @@ class Dispatch(Generic[H]):
                     self.busy.append(task)
                 return None
             if is_stored(task, folder):
-                folder.checkpoints(task.run_id, {}).remove()
+                clear(task, folder)
                 self.watch.finish(task.run_id)
                 return None
+            if task.run.train is not None:
+                take_script_over(task, folder)
+            else:
+                take_checkpoint_files_over(task, folder)
             return _Run(task, claim.pop_all())
 
     def _gives_up(self) -> bool:
@@ -184,13 +189,26 @@ class Dispatch(Generic[H]):
     def _send(self, run: _Run) -> None:
         task = run.task
         try:
-            kept = ResultsFolder(task.root).checkpoints(task.run_id, {}).contents()
-            handle = self.machines.send(Order(task, run.attempt, kept), run.lost_on)
+            handle = self.machines.send(Order(task, run.attempt, self._kept(task)), run.lost_on)
         except BaseException:
             run.claim.close()
             raise
         run.node = None
         self._under_way[handle] = run
+
+    def _kept(self, task: Task) -> Mapping[str, bytes]:
+        """Return the files that a run may continue from."""
+        folder = ResultsFolder(task.root)
+        if task.run.train is None:
+            return folder.checkpoints(task.run_id, {}).contents()
+        place = folder.script_folder(task.run_id)
+        found = place.contents() if holds_kept(place.path) else {}
+        if found is None:
+            self.watch.warn(
+                f"{place.path}: what the script has kept is more than {MAX_KEPT_BYTES / 1e6:g} MB, and is not sent to another "
+                "machine; the run starts anew"
+            )
+        return found or {}
 
     def _hear(self) -> None:
         """Take in what was heard of the runs under way."""
@@ -205,6 +223,8 @@ class Dispatch(Generic[H]):
             if news.checkpoint is not None:
                 belongs_to, checkpoint = news.checkpoint
                 ResultsFolder(run.task.root).checkpoints(news.run_id, belongs_to).write(checkpoint)
+            if news.files is not None:
+                ResultsFolder(run.task.root).script_folder(news.run_id).write(news.files)
             self._advance(run, news.updates_done)
 
     def _advance(self, run: _Run, updates_done: int) -> None:
@@ -218,6 +238,8 @@ class Dispatch(Generic[H]):
         run = self._under_way.pop(handle)
         try:
             reply = self.machines.reply(handle)
+            if reply.files:
+                ResultsFolder(run.task.root).script_folder(run.task.run_id).write(reply.files)
             if reply.error is not None:
                 raise self._located(reply.error, run)
             if reply.made is not None:
@@ -243,7 +265,7 @@ class Dispatch(Generic[H]):
         record, log = reply.made
         folder = ResultsFolder(run.task.root)
         folder.write_run(record, log)
-        folder.checkpoints(record.run_id, {}).remove()
+        clear(run.task, folder)
         self._advance(run, run.task.run.num_steps)
         self.watch.finish(record.run_id)
         self._say_differences(run, record.provenance)

@@ -34,6 +34,7 @@ class Resources:
         threads: CPU threads of each of them (>= 1).
         devices: Accelerators of this machine that have a worker each; None to pin no worker.
         address: Of a Ray cluster; None for a Ray of this machine's own.
+        gpu_for_script: Whether each run of a script, which takes its device itself, is to have a GPU of the cluster to itself.
     """
 
     backend: str
@@ -41,6 +42,7 @@ class Resources:
     threads: int
     devices: Devices | None = None
     address: str | None = None
+    gpu_for_script: bool = False
 
 
 class Watch(Protocol):

@@ -3,6 +3,8 @@
 Run as a program of its own, by its path, so that it needs nothing but Python: `guardian.py LOG GRACE COMMAND...`. Its standard
 input is held open by the worker, whatever becomes of that: when it ends, the script is told to stop, and killed after GRACE
 seconds. On its standard output it leaves one line of JSON at the end.
+
+It is no child of the worker, but of a process that is gone: Ray kills the children of a worker when it ends that.
 """
 
 import json
@@ -111,6 +113,8 @@ def _report(**content: object) -> None:
 
 
 if __name__ == "__main__":
+    if hasattr(os, "fork") and os.fork():
+        os._exit(0)
     for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # Handled rather than ignored, which the script would inherit.
         signal.signal(_number, lambda _signal, _frame: None)

@@ -46,8 +46,8 @@ def parse_devices(text: str) -> Devices:
     return numbers
 
 
-def parse_address(text: str) -> str:
-    """Return what `--ray-address` asks for.
+def parse_address(text: str, name: str = "--ray-address") -> str:
+    """Return what `--ray-address` asks for, or a parameter of another name.
 
     Raises:
         SpecError: If it is neither `auto` nor a host with a port.
@@ -60,7 +60,7 @@ def parse_address(text: str) -> str:
         "://" in text
     )
     raise SpecError(
-        f"--ray-address: got {text!r}; allowed: HOST:PORT of the head node, such as 10.0.0.1:6379, or auto for the "
+        f"{name}: got {text!r}; allowed: HOST:PORT of the head node, such as 10.0.0.1:6379, or auto for the "
         f"cluster that this machine is a node of{advice}"
     )
 

@@ -15,7 +15,10 @@ import numpy as np
 from clrbench import __version__, backends
 from clrbench.backends.protocol import Backend
 from clrbench.errors import BackendError, ClrbenchError
+from clrbench.execution.remote_script import Attempt, attempt
+from clrbench.execution.sent_code import SentCode, settled, told_of
 from clrbench.execution.task import Task, belongs_to, load_dataset, make
+from clrbench.own_code.parcel import Parcel
 from clrbench.planning.plan import PROTOCOL
 from clrbench.records import Checkpoint, Dataset, Json, RunLog
 from clrbench.silence import silence_libraries
@@ -28,7 +31,9 @@ class Order:
 
     Attributes:
         attempt: From 1 on; what is heard of an earlier one, which was given up, no longer counts.
-        checkpoints: The files of its checkpoints by name, as `Checkpoints.contents` returns them.
+        checkpoints: The files of its checkpoints by name, as `Checkpoints.contents` returns them; of a script, those of its
+            run folder.
+        code: What is told of code of the user's own; None where the run has none.
         protocol: That of the process that asks for it.
         version: Of clrbench there.
     """
@@ -36,6 +41,7 @@ class Order:
     task: Task
     attempt: int
     checkpoints: Mapping[str, bytes]
+    code: SentCode | None = None
     protocol: int = PROTOCOL
     version: str = __version__
 
@@ -48,6 +54,7 @@ class News:
         node: The machine, by an identifier of the executor's.
         updates_done: In all, those that a checkpoint saved included.
         checkpoint: One to be kept, with what it belongs to; see `Checkpoints`.
+        files: Those of the run folder of a script, to be kept.
     """
 
     run_id: str
@@ -56,21 +63,38 @@ class News:
     updates_done: int
     warning: str | None = None
     checkpoint: tuple[Mapping[str, Json], Checkpoint] | None = None
+    files: Mapping[str, bytes] | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether there is something to be kept, which what is kept later takes the place of."""
+        return self.checkpoint is not None or self.files is not None
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What became of a run: what is to be stored of it, or an error, or neither where it was told to stop."""
+    """What became of a run: what is to be stored of it, or an error, or neither where it was told to stop.
+
+    Attributes:
+        files: Those of the run folder of a script that was not finished; None where there are none to be kept.
+    """
 
     made: tuple[RunRecord, RunLog] | None = None
     error: ClrbenchError | None = None
+    files: Mapping[str, bytes] | None = None
 
 
 Tell: TypeAlias = Callable[[News], bool]
 """Passes news on, and returns whether the run is to stop at its next checkpoint."""
 
 
-def fulfil(order: Order, node: str, tell: Tell, fetch: Callable[[], Dataset] | None) -> Reply:
+def fulfil(
+    order: Order,
+    node: str,
+    tell: Tell,
+    fetch: Callable[[], Dataset] | None,
+    fetch_code: Callable[[], Parcel] | None = None,
+) -> Reply:
     """Make a run in this process.
 
     Args:
@@ -79,19 +103,26 @@ def fulfil(order: Order, node: str, tell: Tell, fetch: Callable[[], Dataset] | N
         tell: Is told how it goes.
         fetch: Returns the data set as the process has it that asks for the run, for where it is not at hand here; None
             where both are on one machine.
+        fetch_code: Returns code of the user's own likewise.
     """
     silence_libraries()
     # What the library found out on the other machine holds for that one.
     task = replace(order.task, library=replace(order.task.library))
+    here = task
     try:
         _check_protocol(order)
         load_backend(task.run.backend, task.circumstances.threads)
         link = _Link(order, node, tell, belongs_to(task))
         if link.stopping():
             return Reply()
-        return Reply(make(task, link, link, lambda task: _dataset(task, fetch)))
+        here = settled(task, order.code, fetch_code, link.warn)
+        if here.run.train is not None:
+            return _by_script(attempt(here, here.run.train, order.checkpoints, link))
+        made = make(here, link, link, lambda _: _dataset(task, fetch))
     except ClrbenchError as err:
-        return Reply(error=err)
+        return Reply(error=told_of(err, here, task))
+    # Its code may lie elsewhere here, which is no part of it.
+    return Reply(None if made is None else (replace(made[0], spec=task.run), made[1]))
 
 
 class Desk:
@@ -106,9 +137,9 @@ class Desk:
         self._is_stopping = False
 
     def tell(self, news: News) -> bool:
-        """Take news, and return whether the run is to stop; of its checkpoints only the last one is held."""
-        if news.checkpoint is not None:
-            before = (old for old in self._news if old.checkpoint is None or old.run_id != news.run_id)
+        """Take news, and return whether the run is to stop; of what is to be kept only the last is held."""
+        if news.is_kept:
+            before = (old for old in self._news if not old.is_kept or old.run_id != news.run_id)
             self._news = list(before)
         self._news.append(news)
         return self._is_stopping
@@ -145,6 +176,10 @@ def _check_protocol(order: Order) -> None:
             f"clrbench {__version__} (protocol {PROTOCOL}) makes other numbers than clrbench {order.version} (protocol "
             f"{order.protocol}), which asks for the run; install the same version on every machine"
         )
+
+
+def _by_script(found: Attempt) -> Reply:
+    return Reply(found.made, found.error, found.files)
 
 
 def _dataset(task: Task, fetch: Callable[[], Dataset] | None) -> Dataset:
@@ -191,8 +226,15 @@ class _Link:
     def write(self, checkpoint: Checkpoint) -> None:
         self._tell(checkpoint=(self.belongs_to, checkpoint))
 
+    def keep(self, files: Mapping[str, bytes]) -> None:
+        self._tell(files=files)
+
     def _tell(
-        self, warning: str | None = None, checkpoint: tuple[Mapping[str, Json], Checkpoint] | None = None
+        self,
+        warning: str | None = None,
+        checkpoint: tuple[Mapping[str, Json], Checkpoint] | None = None,
+        files: Mapping[str, bytes] | None = None,
     ) -> bool:
         order = self.order
-        return self.tell(News(order.task.run_id, order.attempt, self.node, self._updates_done, warning, checkpoint))
+        news = News(order.task.run_id, order.attempt, self.node, self._updates_done, warning, checkpoint, files)
+        return self.tell(news)

@@ -19,6 +19,7 @@ from clrbench.planning.script import metrics_needed
 from clrbench.progress import Display
 from clrbench.records import Dataset
 from clrbench.spec import BackendName, RunSpec, to_yaml, without_paths
+from clrbench.spec.train import SCRIPT
 from clrbench.store import ResultsFolder
 from clrbench.store.twins import RunFolders, run_folders
 
@@ -57,7 +58,8 @@ class Options:
     def resources(self, backend: BackendName, threads: int, num_runs: int) -> Resources:
         """Return what an executor may use to make so many runs of a backend, with so many threads each."""
         workers = min(self.most_workers(threads), num_runs)
-        return Resources(backend, workers, threads, self.devices, self.ray_address)
+        gpu = backend == SCRIPT and self.device == "cuda"
+        return Resources(backend, workers, threads, self.devices, self.ray_address, gpu)
 
     def most_workers(self, threads: int) -> int:
         """Return how many runs of any number to make at a time."""
@@ -233,7 +235,9 @@ class Runner:
         )
 
     def _device(self, resources: Resources, executor: Executor) -> str:
-        asked, backend = self.options.device, resources.backend
+        backend = resources.backend
+        # That of a script is its own, and a GPU that it is given is no other one.
+        asked = "auto" if backend == SCRIPT else self.options.device
         device = self.folder.index().devices.get(backend)
         if device is None:
             # One worker is about to start; the others need not wait for its answer.

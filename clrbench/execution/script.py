@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,10 +21,8 @@ from clrbench.records import DoubleArray, Evaluation, FloatArray, RunLog, Split,
 from clrbench.spec import Clock, RunSpec
 from clrbench.spec.train import Train
 from clrbench.store.run import LOG_FILE, RUN_FILE, WRITTEN_FILE
+from clrbench.store.scripts import RATES_FILE, holds_kept
 
-RATES_FILE = "lr.csv"
-OURS = (RUN_FILE, RATES_FILE, WRITTEN_FILE, LOG_FILE)
-"""Files of a run folder that are no checkpoint of the script's own."""
 POLL_SECONDS = 0.2
 SHOWN_LINES, SHOWN_CHARACTERS = 20, 200
 """Of what a script printed, where it fails."""
@@ -58,6 +55,7 @@ class ScriptRun:
         spec_folder: Where its command is run.
         folder: Its run folder, which stays until the run is finished.
         needs: Metrics of which it must have written one at its last step; any will do where there are none.
+        kept_in: Where its run folder is found once it has failed; None where that stays where it is.
     """
 
     run_id: str
@@ -66,6 +64,7 @@ class ScriptRun:
     spec_folder: Path
     folder: Path
     needs: Sequence[str] = ()
+    kept_in: Path | None = None
 
     @property
     def log(self) -> Path:
@@ -100,14 +99,10 @@ class ScriptRun:
         with disk_errors(self.folder, BackendError, _ADVICE):
             return self._read(ended, why, seconds, watcher, resumed=resumed)
 
-    def remove(self) -> None:
-        """Remove the run folder, once the run is stored."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-
     def _prepare(self) -> bool:
         """Write what the script is told; return whether it finds files of its own from an attempt that was stopped."""
         make_folder(self.folder, parents=True)
-        resumes = any(entry.name not in OURS for entry in self.folder.iterdir())
+        resumes = holds_kept(self.folder)
         if not resumes:
             self.written.unlink(missing_ok=True)
             self.log.unlink(missing_ok=True)
@@ -236,7 +231,7 @@ class ScriptRun:
         lines = _end_of(self.log).decode(errors="replace").splitlines()[-SHOWN_LINES:]
         shown = "".join(f"\n  | {_printable(line)}" for line in lines)
         said = f"; it printed, in the end:{shown}" if lines else "; it printed nothing"
-        return BackendError(f"{self.run_id}: {problem}; its folder is {self.folder}{said}")
+        return BackendError(f"{self.run_id}: {problem}; its folder is {self.kept_in or self.folder}{said}")
 
 
 def _listed(names: Sequence[str]) -> str:

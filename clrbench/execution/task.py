@@ -22,7 +22,7 @@ from clrbench.records import Checkpoint, Dataset, FloatArray, Json, RunLog, Timi
 from clrbench.spec import RunSpec
 from clrbench.spec.train import Train
 from clrbench.store import Checkpoints, ResultsFolder, RunRecord
-from clrbench.store.twins import HASH_DIGITS, RunFolders, checkpointed_runs, find_twin, run_folders
+from clrbench.store.twins import HASH_DIGITS, RunFolders, checkpointed_runs, find_twin, kept_by_scripts, run_folders
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,23 @@ def execute(task: Task, watcher: Watcher, *, wait: bool) -> Outcome:
             return "stopped" if watcher.stopping() else "busy"
         checkpoints = folder.checkpoints(task.run_id, belongs_to(task))
         if is_stored(task, folder):
-            checkpoints.remove()
+            clear(task, folder)
             return "there"
-        if not checkpoints.paths():
+        if task.run.train is not None:
+            take_script_over(task, folder)
+        elif not checkpoints.paths():
             _take_checkpoint_over(task, checkpoints)
         if not _make_and_store(task, folder, checkpoints, watcher):
             return "stopped"
-        checkpoints.remove()
+        clear(task, folder)
         return "made"
+
+
+def clear(task: Task, folder: ResultsFolder) -> None:
+    """Remove what a run that is stored has no use for any more: its checkpoints, and the folder that its script worked in."""
+    folder.checkpoints(task.run_id, {}).remove()
+    if task.run.train is not None:
+        folder.clear_script(task.run_id)
 
 
 def _make_and_store(task: Task, folder: ResultsFolder, checkpoints: Checkpoints, watcher: Watcher) -> bool:
@@ -124,7 +133,7 @@ def adopt(task: Task, stored: RunFolders) -> tuple[bool, list[str]]:
     with folder.run_lock(task.run_id, give_up=lambda: True) as held:
         adopted = held and folder.adopt_run(twin, task.run_id, task.run.arm)
         if adopted:
-            folder.checkpoints(task.run_id, {}).remove()
+            clear(task, folder)
     return adopted, problems
 
 
@@ -148,6 +157,31 @@ def _take_checkpoint_over(task: Task, checkpoints: Checkpoints) -> None:
             if last is not None:
                 checkpoints.write(last)
                 other.remove()
+                return
+
+
+def take_checkpoint_files_over(task: Task, folder: ResultsFolder) -> None:
+    """Let the run continue elsewhere from its checkpoints under another name, if there are any that no process works on."""
+    mine = folder.checkpoints(task.run_id, {})
+    others = [] if task.redo or task.experiment is None else checkpointed_runs(task.experiment, task.identity)
+    for root, run_id in [] if mine.paths() else others:
+        other = ResultsFolder(root)
+        with other.run_lock(run_id, give_up=lambda: True) as held:
+            steps = task.run.evaluation_steps
+            if held and mine.take_over(other.checkpoints(run_id, {}), task.identity, steps):
+                return
+
+
+def take_script_over(task: Task, folder: ResultsFolder) -> None:
+    """Let a script go on from what it has kept under another name of the same run, if no process works on that."""
+    mine = folder.script_folder(task.run_id)
+    others = [] if task.redo or task.experiment is None else kept_by_scripts(task.experiment, task.identity)
+    for root, run_id in others:
+        other = ResultsFolder(root)
+        if (root, run_id) == (folder.root, task.run_id):
+            return
+        with other.run_lock(run_id, give_up=lambda: True) as held:
+            if held and mine.take_over(other.script_folder(run_id)):
                 return
 
 
@@ -216,18 +250,32 @@ def _load(task: Task) -> Dataset:
 
 def _make_by_script(task: Task, train: Train, folder: ResultsFolder, watcher: Watcher) -> bool:
     """Return whether a run was made and stored where a script of the user's own trains, rather than stopped."""
+    place = folder.script_folder(task.run_id)
+    log = script_run(task, train, place.path).make(watcher)
+    if log is None:
+        return False
+    folder.write_run(script_record(task), log)
+    return True
+
+
+def script_run(task: Task, train: Train, place: Path, kept_in: Path | None = None) -> ScriptRun:
+    """Return a run of a script of the user's own, to be made in the folder `place`; see `ScriptRun`.
+
+    Raises:
+        DataError: If its files have changed.
+    """
     spec_folder = task.library.base or Path()
     if files_checksum(train, spec_folder) != task.circumstances.data_checksum:
         raise DataError(
             f"{task.run_id}: the files of the script have changed since the command was started; run it again once they are "
             "as they should be"
         )
-    place = folder.script_folder(task.run_id)
-    script = ScriptRun(task.run_id, task.run, train, spec_folder, place, task.needs)
-    log = script.make(watcher)
-    if log is None:
-        return False
-    record = RunRecord(
+    return ScriptRun(task.run_id, task.run, train, spec_folder, place, task.needs, kept_in)
+
+
+def script_record(task: Task) -> RunRecord:
+    """Return what is known of a run of a script before it is made."""
+    return RunRecord(
         run_id=task.run_id,
         identity=task.identity,
         spec=task.run,
@@ -236,9 +284,6 @@ def _make_by_script(task: Task, train: Train, folder: ResultsFolder, watcher: Wa
         test_rows_by_class=(),
         provenance=describe_script(task.circumstances),
     )
-    folder.write_run(record, log)
-    script.remove()
-    return True
 
 
 def belongs_to(task: Task) -> dict[str, Json]:

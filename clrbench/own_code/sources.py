@@ -9,6 +9,7 @@ from functools import cached_property
 from importlib.machinery import PathFinder
 from pathlib import Path
 
+from clrbench.errors import ClrbenchError
 from clrbench.own_code.calling import Code
 
 FRAMEWORKS = {
@@ -86,6 +87,16 @@ def find_sources(code: Code, texts: tuple[str, ...] = ()) -> Sources:
         found = _find(code, texts)
         _known[key] = _stamps(found), found
     return found
+
+
+def imported_files(script: Path) -> tuple[Path, ...]:
+    """Return what a Python script imports from beside it, as far as its text shows; nothing where it cannot be read."""
+    root = _Root(script.parent.resolve())
+    code = Code(f"{script}:main", script.parent, ClrbenchError, ClrbenchError)
+    try:
+        return tuple(module.path for module in _follow(code, script.resolve(), root)[1:])
+    except (ClrbenchError, OSError):
+        return ()
 
 
 _known: dict[tuple[str, Path, tuple[str, ...]], tuple[tuple[object, ...], Sources]] = {}

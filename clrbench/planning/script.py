@@ -14,7 +14,7 @@ from clrbench.errors import DataError, SpecError
 from clrbench.planning.runs import RANGE_TEST_ARM
 from clrbench.planning.tuning import AT_RATE
 from clrbench.records import Dataset, Split
-from clrbench.spec import RunSpec, Spec
+from clrbench.spec import METRICS, RunSpec, Spec
 from clrbench.spec.train import SCRIPT, Train
 
 SCRIPT_SUFFIXES = (".py", ".sh", ".R", ".jl", ".pl", ".rb", ".js")
@@ -85,6 +85,9 @@ def metrics_needed(spec: Spec, run: RunSpec) -> tuple[str, ...]:
         return (spec.verdict.metric,)
     validated = ("validation_loss", "validation_accuracy")
     is_try = run.arm.partition(AT_RATE)[0] in spec.tuned_arms
+    own = validation_metric(spec)
+    if is_try and own is not None:
+        return (*validated, own)
     return validated if is_try or spec.range_test.confirm else (*validated, "train_loss")
 
 
@@ -94,6 +97,18 @@ def told_arm(label: str) -> str:
     A script that goes by its arm does then in every try what it does in the arm.
     """
     return RANGE_TEST_ARM if _FINDING.fullmatch(label) else label.partition(AT_RATE)[0]
+
+
+def validation_metric(spec: Spec) -> str | None:
+    """Return what the metric of the verdict is called on validation rows, where it is one that only the script knows.
+
+    That of `test_f1` is `validation_f1`, and that of `perplexity` `validation_perplexity`.
+    """
+    metric = spec.verdict.metric
+    if spec.train is None or metric in METRICS:
+        return None
+    prefix = "validation_"
+    return metric if metric.startswith(prefix) else f"{prefix}{metric.removeprefix('test_')}"
 
 
 def _digests(train: Train, folder: Path) -> Iterator[str]:

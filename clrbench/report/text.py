@@ -9,8 +9,10 @@ import pandas as pd
 
 from clrbench.analysis.comparison import Comparison, Evidence, read_rows
 from clrbench.analysis.rulings import Ruling
+from clrbench.analysis.search import score_metric
 from clrbench.analysis.tables import Findings
 from clrbench.planning.low_baselines import MeanRates, is_known, low_baseline_warnings
+from clrbench.planning.script import validation_metric
 from clrbench.records import Json
 from clrbench.report import words
 from clrbench.report.looks import look_warnings, unfinished_words
@@ -89,7 +91,16 @@ def untuned_sentence(found: Sequence[Ruling]) -> str:
 
 
 def _search_warnings(findings: Findings) -> Iterator[str]:
-    """Yield each arm some of whose tries diverged, then each whose best rate may lie beyond those tried."""
+    """Yield by what rates were chosen where that is another metric than asked for, and what else may be wrong with a search.
+
+    That is each arm some of whose tries diverged, then each whose best rate may lie beyond those tried.
+    """
+    spec, wanted = findings.spec, validation_metric(findings.spec)
+    if wanted is not None and "search" in findings.tables and score_metric(spec, findings.tables["search"]) is None:
+        yield (
+            f"the rates of {', '.join(spec.tuned_arms)} were chosen by the validation loss or accuracy, as the script writes no "
+            f"{wanted} at the last step of every try; write it, and the rates are chosen by that"
+        )
     for row in _searches(findings):
         if row["diverged"]:
             none = "; no rate is better than another, the lowest stands" if row["diverged"] == row["tries"] else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clrbench.errors import SpecError
 from clrbench.spec.model import OVERRIDES, Optimizer, ResolvedArm, RunSpec, Spec
-from clrbench.spec.names import BACKEND_NAMES, LOSSES, METRICS, TRAIN_SECONDS, BackendName, Metric
+from clrbench.spec.names import BACKEND_NAMES, LOSSES, METRICS, OWN_METRIC, TRAIN_SECONDS, BackendName, Metric
 from clrbench.spec.network import OwnModel
 from clrbench.spec.part import read_part
 from clrbench.spec.quantities import NAME_PATTERN, Clock, Length, Share
@@ -15,6 +15,7 @@ from clrbench.spec.rates import MAX_RATE, as_float32
 from clrbench.spec.reader import KeyPath, locate, write_yaml
 from clrbench.spec.schedules import BaseCyclic, Ramp, Schedule
 from clrbench.spec.sources import load_sources
+from clrbench.spec.train import PLACES
 
 __all__ = [
     "BACKEND_NAMES",
@@ -95,8 +96,39 @@ def without_paths(spec: Spec) -> Spec:
 def json_schema() -> dict[str, object]:
     """Return the JSON Schema of a spec, for editors that complete and check as one types."""
     schema = {key: _with_standard_bounds(part) for key, part in Spec.model_json_schema().items()}
-    ways = {"required": ["name"], "anyOf": [{"required": ["data", "model", "batch_size"]}, {"required": ["train"]}]}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, **ways, "title": "clrbench spec"}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, **_ways(), "title": "clrbench spec"}
+
+
+def _ways() -> dict[str, object]:
+    """Return what keys go together: a model, or a script, which alone may name metrics of its own, once it declares any."""
+    known, own = {"enum": list(METRICS)}, {"pattern": f"^{OWN_METRIC.pattern}$"}
+    published = {"propertyNames": {"enum": [*METRICS, TRAIN_SECONDS]}}
+    only_known = {
+        "metrics": {"maxProperties": 0},
+        "verdict": {"properties": {"metric": known}},
+        "targets": {"propertyNames": known},
+    }
+    no_places = dict.fromkeys(PLACES, False)
+    no_overrides = {"batch_size": False, "optimizer": False}
+
+    def arms(of_each: dict[str, object]) -> dict[str, object]:
+        return {"patternProperties": {"": {"properties": of_each}}}
+
+    model = {"train": {"type": "null"}, **only_known, "arms": arms({"published": published})}
+    script = {**no_places, **only_known, "arms": arms({"published": published, **no_overrides})}
+    with_metrics = {
+        **no_places,
+        "metrics": {"minProperties": 1},
+        "arms": arms({"published": {"propertyNames": own}, **no_overrides}),
+    }
+    return {
+        "required": ["name"],
+        "anyOf": [
+            {"required": ["data", "model", "batch_size"], "properties": model},
+            {"required": ["train"], "properties": script},
+            {"required": ["train", "metrics"], "properties": with_metrics},
+        ],
+    }
 
 
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}

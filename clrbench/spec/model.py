@@ -160,7 +160,7 @@ class Spec(_OfModelOrScript):
     backends: names.Backends = "installed"
     baseline: str | None = None
     arms: dict[Name, Arm] = Field(default={}, json_schema_extra={"additionalProperties": False})
-    metrics: dict[names.OwnMetric, names.Direction] = {}
+    metrics: Annotated[dict[names.OwnMetric, names.Direction], Field(json_schema_extra=names.OWN_METRICS_SCHEMA)] = {}
     targets: names.Targets = {}
     verdict: Verdict = Verdict()
     range_test: RangeTest = Field(default_factory=dict, validate_default=True)

@@ -19,6 +19,7 @@ from pydantic import (
     ValidationInfo,
     WithJsonSchema,
 )
+from pydantic.config import JsonDict
 
 from clrbench import data
 from clrbench.own_code import is_reference
@@ -74,6 +75,12 @@ Metric: TypeAlias = Annotated[str, PlainValidator(_check_metric), any_of(*_METRI
 OwnMetric: TypeAlias = Annotated[
     str, PlainValidator(_check_own_metric), WithJsonSchema({"type": "string", "pattern": rf"^{OWN_METRIC.pattern}$"})
 ]
+
+OWN_METRICS_SCHEMA: JsonDict = {
+    "additionalProperties": False,
+    "propertyNames": {"not": {"enum": list(NO_METRICS)}},
+}
+"""What the JSON Schema of `metrics` holds beside names and directions."""
 
 MAX_PATH = 1000
 """Characters of a path or a function; on macOS no path is longer than 1,024 bytes."""

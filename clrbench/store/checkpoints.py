@@ -1,6 +1,7 @@
 """The checkpoints of a run in progress: a pair of files each, arrays as npz and the rest as JSON."""
 
 import io
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass, fields
@@ -84,6 +85,26 @@ class Checkpoints:
                 found |= pair
         return found
 
+    def take_over(self, other: "Checkpoints", identity: str, evaluation_steps: tuple[int, ...]) -> bool:
+        """Take the files of another run's checkpoints over, as they are; return whether there were any of this identity.
+
+        Whether they can be used is found out where the run is made, which may be another machine.
+        """
+        found = other.contents()
+        wanted = {"identity": identity, "evaluation_steps": list(evaluation_steps)}
+        taken = False
+        for path in other.paths():
+            pair = {part: found.get(part.name) for part in (path.with_suffix(".npz"), path)}
+            about = _about(pair[path])
+            if None not in pair.values() and wanted.items() <= about.items():
+                for part, content in pair.items():
+                    name = f"{self.run_id}{part.name.removeprefix(other.run_id)}"
+                    write_file(self.folder / name, content or b"")
+                taken = True
+        if taken:
+            other.remove()
+        return taken
+
     def remove(self) -> None:
         """Remove all of them, and what a dead process left half-written."""
         pattern = f"{self.run_id}.*"
@@ -100,6 +121,14 @@ class Checkpoints:
             raise ResultsError(f"{path}: was made with other versions, on another processor or for other evaluations")
         arrays = read_checked_file(path.with_suffix(".npz"), about["arrays"], _ADVICE)
         return _from_npz(arrays, Timing(**about["timing"]))
+
+
+def _about(content: bytes | None) -> dict[str, Any]:
+    """Return what a checkpoint belongs to, by the content of its JSON file; nothing where that is damaged."""
+    try:
+        return dict(json.loads(content or b"{}").get("belongs_to", {}))
+    except (ValueError, TypeError, AttributeError):
+        return {}
 
 
 def _remove_pair(path: Path) -> None:

@@ -37,6 +37,7 @@ from clrbench.store.run import (
     run_files,
     to_csv,
 )
+from clrbench.store.scripts import ScriptFolder
 
 SPEC_FILE = "spec.yaml"
 NAME_COLUMNS = ("arm", "candidate", "baseline")
@@ -138,17 +139,28 @@ class ResultsFolder:
         """Return the checkpoints of a run; see `Checkpoints` for the arguments."""
         return Checkpoints(self._path(".checkpoints"), run_id, belongs_to)
 
-    def script_folder(self, run_id: str) -> Path:
+    def script_folder(self, run_id: str) -> ScriptFolder:
         """Return where the script of a run works; the caller holds the lock of the run."""
-        return self._path(f".scripts/{run_id}")
+        return ScriptFolder(self._path(f".scripts/{run_id}"))
+
+    def clear_script(self, run_id: str) -> None:
+        """Remove where the script of a finished run worked, and what is left of runs that it stands for now."""
+        place = self.script_folder(run_id)
+        place.remove()
+        # This process may hold the lock of another run itself, and cannot ask for it again.
+        for other in (name for name in place.others() if not self._lock_path(name).exists()):
+            with self.run_lock(other, lambda: True) as held:
+                if held:
+                    self.script_folder(other).remove()
 
     def has_checkpoint(self, run_id: str) -> bool:
         """Return whether a run has a checkpoint."""
         return any((self.root / ".checkpoints").glob(f"{run_id}.*.json"))
 
     def needs_cleanup(self, run_id: str) -> bool:
-        """Return whether a process is making a run, or died before it removed the lock and the checkpoints."""
-        return self.has_checkpoint(run_id) or self._lock_path(run_id).exists()
+        """Return whether a process is making a run, or died before it removed all that a finished one has no use for."""
+        left = self._lock_path(run_id).exists() or self.script_folder(run_id).path.exists()
+        return left or self.has_checkpoint(run_id)
 
     def index(self) -> Index:
         """Return the content of `experiment.json`."""

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from clrbench.errors import ResultsError
 from clrbench.store import files
 from clrbench.store.run import RUN_FILE, StoredRun, read_run
+from clrbench.store.scripts import script_runs
 
 HASH_DIGITS = 8
 """Of an identity, at the end of the name of a run's folder."""
@@ -56,6 +57,11 @@ def checkpointed_runs(experiment: Path, identity: str) -> list[tuple[Path, str]]
     pattern = f".checkpoints/[!.]*-{identity[:HASH_DIGITS]}.*.json"
     found = [path for root in _ROOTS for path in experiment.glob(root + pattern)]
     return list(dict.fromkeys((path.parents[1], path.name.rsplit(".", 2)[0]) for path in sorted(found)))
+
+
+def kept_by_scripts(experiment: Path, identity: str) -> list[tuple[Path, str]]:
+    """Return likewise where the script of a run of an identity may have kept files of its own."""
+    return script_runs(experiment, _ROOTS, identity[:HASH_DIGITS])
 
 
 def _newest_first(paths: Iterable[Path]) -> list[Path]:

@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import FakeExecutor
 from runs_in_memory import make_spec
 from runs_on_disk import write_run
 from specs import write_spec
 
 import clrbench
+from clrbench.commands import setup
 from clrbench.errors import ResultsError, SpecError
+from clrbench.execution import runner
+from clrbench.execution.executor import Resources
 from clrbench.spec import to_yaml
 from clrbench.store import ResultsFolder
 
@@ -49,11 +53,31 @@ def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
         ({"workers": 0}, "workers: got 0; allowed: a whole number of at least 1"),
         ({"threads": -1}, "threads: got -1; allowed: a whole number of at least 1"),
         ({"device": "tpu"}, "device: got 'tpu'; allowed: auto, cpu, cuda, mps"),
+        ({"executor": "dask"}, "executor: got 'dask'; allowed: local, ray"),
+        ({"ray_address": "auto"}, "ray_address names a Ray cluster, but executor is 'local'; add executor='ray'"),
+        ({"executor": "ray", "ray_address": "10.0.0.1"}, "^ray_address: got '10.0.0.1'; allowed: HOST:PORT"),
+        ({"executor": "ray", "ray_address": "ray://h:1"}, "run clrbench on a node of the cluster"),
     ],
 )
 def test_arguments_out_of_range_are_refused(options: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=said):
         clrbench.compare(tmp_path / "spec.yaml", out=tmp_path, **options)
+
+
+def test_the_executor_that_is_named_makes_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = FakeExecutor(lambda lr: lr)
+    asked: list[tuple[str, str | None]] = []
+
+    def open_it(name: str, resources: Resources) -> Any:
+        asked.append((name, resources.address))
+        return made.open(resources)
+
+    monkeypatch.setattr(setup, "open_executor", open_it)
+    monkeypatch.setattr(runner, "check_installed", lambda _: None)
+    spec = write_spec(tmp_path, backends=["torch"], seeds=2)
+    found = clrbench.compare(spec, out=tmp_path, executor="ray", ray_address="head:6379")
+    assert set(asked) == {("ray", "head:6379")}
+    assert len(found.tables["metrics"]) > 0
 
 
 @pytest.mark.acceptance

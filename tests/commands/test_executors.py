@@ -53,6 +53,18 @@ MISUSES = [
     (["--devices", "0,1", "--workers", "3"], "--workers: got 3, but --devices names 2"),
     (["--devices", "0", "--device", "tpu"], "'tpu' is not one of"),
     (["--workers", "0", "--executor", "ray"], "0 is not in the range x>=1"),
+    (["--threads", "0", "--executor", "ray"], "0 is not in the range x>=1"),
+    (["--executor", ""], "'' is not one of 'local', 'ray'"),
+    (["--executor", "ray", "--ray-address", ":6379"], "got ':6379'; allowed: HOST:PORT"),
+    (["--executor", "ray", "--ray-address", "h:"], "got 'h:'; allowed: HOST:PORT"),
+    (["--executor", "ray", "--ray-address", "h:0"], "got 'h:0'; allowed: HOST:PORT"),
+    (["--executor", "ray", "--ray-address", "Auto"], "got 'Auto'; allowed: HOST:PORT"),
+    (["--executor", "ray", "--ray-address", "a b:1"], "got 'a b:1'; allowed: HOST:PORT"),
+    (["--devices", "ALL"], "--devices: got 'ALL'; allowed: all, or numbers"),
+    (["--devices", "0,"], "--devices: got '0,'; allowed: all, or numbers"),
+    (["--devices", "all,0"], "--devices: got 'all,0'; allowed: all, or numbers"),
+    (["--devices", "0", "--ray-address", "h:1"], "add --executor ray"),
+    (["--shard", "3/2", "--executor", "ray"], "allowed: K/N"),
 ]
 
 
@@ -64,6 +76,41 @@ def test_a_misuse_is_a_usage_error_of_one_message(tmp_path: Path, options: list[
     assert said in done.output
     assert "Traceback" not in done.output
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ["--device", "cuda"],
+            "--device: got cuda, but a script (train) takes its device itself; leave --device out\n",
+        ),
+        (
+            ["--devices", "0"],
+            "--devices pins workers, but a script (train) takes its device itself; leave --devices out",
+        ),
+        (["--executor", "ray", "--device", "mps"], "leave --device out, or ask Ray for a GPU a run with --device cuda"),
+    ],
+)
+def test_a_script_is_told_of_no_device(
+    tmp_path: Path, options: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "find_spec", lambda _: object())
+    done = compare_script(tmp_path, *options)
+    assert done.exit_code == 2, done.output
+    assert done.output.count("Error: ") == 1
+    assert said in done.output
+
+
+def compare_script(folder: Path, *options: str) -> Any:
+    """Run `compare` on a script, as `compare` does."""
+    (folder / "train.sh").touch()
+    spec = folder / "script.yaml"
+    train = {"command": "sh train.sh", "steps_per_epoch": 10}
+    content = {"name": "script", "train": train, "duration": "1 epochs", "seeds": 2, "arms": QUICK["arms"]}
+    spec.write_text(yaml.safe_dump(content))
+    setup = Setup(open_executor=FakeExecutor(lambda _: 0.5).open)
+    return CliRunner().invoke(main, ["compare", str(spec), "--out", str(folder / "out"), *options], obj=setup)
 
 
 def test_devices_of_an_experiment_that_was_started_on_the_processor_are_refused(tmp_path: Path) -> None:
@@ -103,6 +150,10 @@ def test_options_travel_to_the_executor(tmp_path: Path, monkeypatch: pytest.Monk
     assert compare(tmp_path, "--executor", "ray", "--ray-address", "head:6379", seeds=3).exit_code == 0
     # However many there are: the cluster has room for some of them at a time.
     assert opened[1:] == [Resources("torch", MAX_WORKERS, 3, None, "head:6379")]
+    # A script takes its device itself, and still needs one that the cluster has given it.
+    fake.find_device = lambda _: "own"  # type: ignore[method-assign]
+    compare_script(tmp_path, "--executor", "ray", "--device", "cuda", "--workers", "1")
+    assert opened[2:] == [Resources("script", 1, 1, gpu_for_script=True)]
 
 
 def test_without_the_extra_the_message_names_the_line_that_installs_it(

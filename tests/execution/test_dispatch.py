@@ -20,6 +20,7 @@ from clrbench.execution.remote import News, Order, Reply
 from clrbench.execution.session import Pace
 from clrbench.execution.task import Task, make_task
 from clrbench.records import Checkpoint, StepLog
+from clrbench.spec.train import Train
 from clrbench.store import ResultsFolder
 
 
@@ -49,6 +50,7 @@ class FakeMachines:
     most_at_once: int = 0
     ended: list[int] = field(default_factory=list)
     told_to_stop: bool = False
+    files: list[dict[str, bytes]] = field(default_factory=list)
     _open: set[int] = field(default_factory=set)
 
     def send(self, order: Order, avoid: Sequence[str]) -> int:
@@ -73,7 +75,7 @@ class FakeMachines:
         if fate == "lost":
             raise Lost("NodeDiedError")
         if isinstance(fate, ClrbenchError):
-            return Reply(error=fate)
+            return Reply(error=fate, files=self.files.pop() if self.files else None)
         if fate == "stopped":
             return Reply()
         record, log = made_run(self.orders[handle].task, 0.5)
@@ -90,7 +92,8 @@ class FakeMachines:
             order = self.orders[handle]
             task, done = order.task, self.checkpoints.get(order.task.run.seed)
             kept = None if done is None else ({"versions": "1"}, checkpoint(done))
-            found.append(News(task.run_id, order.attempt, self._node(handle), done or 5, None, kept))
+            files = self.files.pop(0) if len(self.files) > 1 else None
+            found.append(News(task.run_id, order.attempt, self._node(handle), done or 5, None, kept, files))
             # Of an attempt that was given up, which no longer counts.
             found.append(News(task.run_id, order.attempt - 1, "z", NUM_STEPS, "late", kept))
         return found
@@ -167,6 +170,46 @@ def test_a_lost_run_is_sent_again_elsewhere_from_its_checkpoint_and_counts_its_u
     assert "was lost on node a (NodeDiedError)" in said[0]
     assert said[1].endswith("(retry 2 of 3)")
     assert leftovers(tmp_path) == []
+
+
+def test_a_run_goes_on_from_its_checkpoint_under_another_name(tmp_path: Path, watch: FakeWatch) -> None:
+    (task,) = tasks(tmp_path, 1)
+    old = make_task(task.run.model_copy(update={"arm": "old"}), DATASET, HOW, TinyLibrary(), tmp_path, Pace())
+    folder = ResultsFolder(tmp_path)
+    belongs = {"identity": old.identity, "evaluation_steps": list(old.run.evaluation_steps), "versions": {}}
+    assert old.identity == task.identity
+    folder.checkpoints(old.run_id, belongs).write(checkpoint(7))
+    others = ({**belongs, "identity": "0"}, {**belongs, "evaluation_steps": [1]})
+    for place, other in zip(("search", "range-test"), others, strict=True):
+        (tmp_path / place).mkdir()
+        ResultsFolder(tmp_path / place).checkpoints(old.run_id, other).write(checkpoint(9))
+    machines = FakeMachines()
+    dispatch(machines, [replace(task, experiment=tmp_path)], watch).make()
+    (order,) = machines.orders
+    assert sorted(order.checkpoints) == [f"{task.run_id}.000000007.{kind}" for kind in ("json", "npz")]
+    assert leftovers(tmp_path) == []
+    assert len(list((tmp_path / "search/.checkpoints").iterdir())) == 2
+
+
+def test_what_a_script_keeps_is_kept_here_sent_again_and_cleared_at_the_end(tmp_path: Path, watch: FakeWatch) -> None:
+    (task,) = tasks(tmp_path, 1)
+    train = Train.model_validate({"command": "sh train.sh", "steps_per_epoch": 2})
+    run = task.run.model_copy(update={"train": train})
+    task = replace(task, run=run)
+    old = replace(task, run=run.model_copy(update={"arm": "old"}))
+    place = ResultsFolder(tmp_path).script_folder(old.run_id)
+    place.write({"kept": b"1"})
+    machines = FakeMachines(fates={3: ["lost", BackendError("exit code 3")], 0: ["lost", BackendError("exit code 3")]})
+    machines.files = [{"kept": b"2"}, {"kept": b"3", "train.log": b"no memory"}]
+    with pytest.raises(BackendError, match="exit code 3"):
+        dispatch(machines, [replace(task, experiment=tmp_path)], watch).make()
+    assert [order.checkpoints for order in machines.orders] == [{"kept": b"1"}, {"kept": b"2"}]
+    assert place.contents() == {}
+    mine = ResultsFolder(tmp_path).script_folder(task.run_id)
+    assert mine.contents() == {"kept": b"3", "train.log": b"no memory"}
+    dispatch(FakeMachines(), [replace(task, experiment=tmp_path)], watch).make()
+    assert stored(tmp_path) == {task.run_id}
+    assert list((tmp_path / ".scripts").iterdir()) == []
 
 
 def test_a_run_that_is_lost_too_often_is_reported_and_the_others_finish(tmp_path: Path, watch: FakeWatch) -> None:

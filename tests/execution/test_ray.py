@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from command_line import run_clrbench, write_spec
 from fakes import HASTY, command
 from kills import leftovers, tables
 from ray_cluster import ENVIRONMENT, RayCluster, addresses, ray_cluster, ray_processes
+from sent_code_samples import HIDE, KEEPS, ONE_ARM, scripts_running, write_own_code
 
-ONE_ARM = {"constant": {"schedule": {"name": "constant", "lr": 0.05}}}
 LONG = {"backends": ["torch"], "seeds": 2, "duration": "100 epochs"}
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F"}
 """127.0.0.1, and the same as an address of version 6."""
@@ -149,6 +150,41 @@ def test_two_nodes_come_to_the_tables_of_local_workers(start: Start, tmp_path: P
     finish(start(spec))
     assert tables(tmp_path / "ray/quick") == local(spec, tmp_path)
     assert list(leftovers(tmp_path / "ray/quick")) == []
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize("kind", ["network", "script"])
+def test_code_of_ones_own_reaches_nodes_that_do_not_have_it(start: Start, tmp_path: Path, kind: str) -> None:
+    folder, elsewhere = tmp_path / "code", tmp_path / "elsewhere"
+    spec = write_own_code(folder, kind)
+    finish(start(spec, before=HIDE.format(folder=str(folder), elsewhere=str(elsewhere))))
+    elsewhere.rename(folder)
+    assert tables(tmp_path / "ray/quick") == local(spec, tmp_path)
+    assert list(leftovers(tmp_path / "ray/quick")) == []
+
+
+@pytest.mark.acceptance
+def test_a_script_that_is_stopped_leaves_no_process_and_goes_on_elsewhere(start: Start, tmp_path: Path) -> None:
+    spec = write_own_code(tmp_path / "code", "script")
+    content = {**yaml.safe_load(spec.read_text()), "seeds": 1, "arms": ONE_ARM, "duration": "4 epochs"}
+    spec.write_text(yaml.safe_dump(content))
+    (spec.parent / "train.sh").write_text(KEEPS)
+    process = start(spec)
+    wait_for(tmp_path, "ray/quick/.scripts/*/kept")
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors
+    deadline = time.monotonic() + 30
+    while (left := scripts_running()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert left == []
+    # The run has another name now, and the script goes on all the same.
+    spec.write_text(spec.read_text().replace("constant:", "renamed:"))
+    finish(start(spec))
+    began = [int(line) for line in (spec.parent / "began").read_text().split()]
+    assert len(began) == 2
+    assert began[1] > 0
+    assert not list(tmp_path.glob("ray/quick/.scripts/*"))
 
 
 @pytest.mark.acceptance

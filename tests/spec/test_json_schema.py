@@ -66,19 +66,24 @@ range_test: {start_lr: 0.001, end_lr: 1.0, ramp: linear, duration: 5 epochs, see
 """
 
 
-def fits(value: Any, schema: dict[str, Any]) -> bool:
+def fits(value: Any, schema: dict[str, Any] | bool) -> bool:
     """Return whether a value satisfies a schema; a keyword that is not checked here is an error."""
+    if isinstance(schema, bool):
+        return schema
     checks = {
         "$ref": lambda ref: fits(value, SCHEMA["$defs"][ref.removeprefix("#/$defs/")]),
         "type": lambda name: isinstance(value, TYPES[name]) and (isinstance(value, bool) <= (name == "boolean")),
         "const": lambda expected: value == expected,
         "enum": lambda allowed: value in allowed,
+        "not": lambda other: not fits(value, other),
         "anyOf": lambda options: any(fits(value, option) for option in options),
         "oneOf": lambda options: sum(fits(value, option) for option in options) == 1,
         "minimum": lambda limit: not is_number(value) or value >= limit,
         "maximum": lambda limit: not is_number(value) or value <= limit,
         "exclusiveMinimum": lambda limit: not is_number(value) or value > limit,
         "exclusiveMaximum": lambda limit: not is_number(value) or value < limit,
+        "minLength": lambda count: not isinstance(value, str) or len(value) >= count,
+        "maxLength": lambda count: not isinstance(value, str) or len(value) <= count,
         "pattern": lambda pattern: not isinstance(value, str) or re.search(pattern, value) is not None,
         "items": lambda item: not isinstance(value, list) or all(fits(entry, item) for entry in value),
         "minItems": lambda count: not isinstance(value, list) or len(value) >= count,
@@ -140,7 +145,8 @@ def test_every_key_of_every_part_is_listed_and_no_other_is_allowed(part: type[Ba
 def test_every_key_of_a_spec_is_listed() -> None:
     assert list(SCHEMA["properties"]) == list(Spec.model_fields)
     assert SCHEMA["required"] == ["name"]
-    assert SCHEMA["anyOf"] == [{"required": ["data", "model", "batch_size"]}, {"required": ["train"]}]
+    ways = [way["required"] for way in SCHEMA["anyOf"]]
+    assert ways == [["data", "model", "batch_size"], ["train"], ["train", "metrics"]]
     auto, by_metric = SCHEMA["properties"]["targets"]["oneOf"]
     assert auto["const"] == "auto"
     assert by_metric["propertyNames"]["anyOf"][0] == {"enum": list(METRICS)}
@@ -288,4 +294,56 @@ def test_schema_and_reader_agree_on_a_network_of_ones_own(model: object, allowed
         assert load_spec(path).spec == load_spec(path).spec
     else:
         with pytest.raises(SpecError, match="model"):
+            load_spec(path)
+
+
+SCRIPT = """\
+name: own
+train: {command: sh train.sh, steps_per_epoch: 10}
+duration: 2 epochs
+seeds: 6
+metrics: {test_f1: higher, perplexity: lower}
+verdict: {metric: test_f1}
+targets: {perplexity: [20]}
+arms:
+  a: {schedule: {name: constant, lr: 0.1}, published: {test_f1: 0.7, train_seconds: 3}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "allowed"),
+    [
+        (SCRIPT, "seeds: 6", "seeds: 6", True),
+        (SCRIPT, "metrics: {test_f1: higher, perplexity: lower}\n", "", False),
+        (SCRIPT, "metrics: {test_f1: higher, perplexity: lower}", "metrics: {}", False),
+        (SCRIPT, "perplexity: lower", "1st: lower, perplexity: lower", False),
+        (SCRIPT, "perplexity: lower", "epoch: lower, perplexity: lower", False),
+        (SCRIPT, "perplexity: lower", "perplexity: down", False),
+        (SCRIPT, "seeds: 6", "batch_size: 10", False),
+        (SCRIPT, "seeds: 6", "backends: [torch]", False),
+        (SCRIPT, "seeds: 6", "data: {dataset: mnist}", False),
+        (SCRIPT, "lr: 0.1}", "lr: 0.1}, batch_size: 10", False),
+        (SCRIPT, "published: {test_f1: 0.7", "published: {te st: 0.7", False),
+        (EXAMPLE, "metric: test_accuracy", "metric: test_loss", True),
+        (EXAMPLE, "metric: test_accuracy", "metric: test_f1", False),
+        (EXAMPLE, "metric: test_accuracy", "metric: test_acuracy", False),
+        (EXAMPLE, "targets: {test_accuracy", "targets: {perplexity", False),
+        (EXAMPLE, "lr: 0.03}}", "lr: 0.03}, published: {test_f1: 0.5}}", False),
+        (EXAMPLE, "lr: 0.03}}", "lr: 0.03}, published: {train_seconds: 5}}", True),
+        (EXAMPLE, "seeds: 10", "seeds: 10\nmetrics: {test_f1: higher}", False),
+        (EXAMPLE, "seeds: 10", "seeds: 10\nmetrics: {}", True),
+    ],
+)
+def test_metrics_of_ones_own_are_those_of_a_script_that_declares_them(
+    text: str, old: str, new: str, allowed: bool, tmp_path: Path
+) -> None:
+    assert text.count(old) >= 1
+    changed = text.replace(old, new, 1)
+    path = tmp_path / "spec.yaml"
+    path.write_text(changed, encoding="utf-8")
+    assert fits(yaml.safe_load(changed), SCHEMA) is allowed
+    if allowed:
+        load_spec(path)
+    else:
+        with pytest.raises(SpecError):
             load_spec(path)
