@@ -28,6 +28,7 @@ from clrbench.planning.runs import BoundsTable
 from clrbench.report.side_by_side import read_side, sides_text
 from clrbench.report.terminal import answer_text
 from clrbench.spec import BACKEND_NAMES, load_spec
+from clrbench.spec.train import SCRIPT
 from clrbench.store.bounds import read_bounds
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +61,7 @@ def committed_rates(folder: Path) -> BoundsTable:
         found = read_bounds(folder / "range-test" / "bounds.json")
     except ResultsError:  # The results are of before rates were confirmed.
         return {}
-    return {(name, None): found[name] for name in BACKEND_NAMES if name in found}
+    return {(name, None): found[name] for name in (*BACKEND_NAMES, SCRIPT) if name in found}
 
 
 def committed_answer(name: str) -> str:
