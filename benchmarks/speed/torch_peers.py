@@ -172,10 +172,11 @@ def lightning_epoch(case: Case) -> Epoch:
             self.seconds = time.perf_counter() - self.start
 
     module, log = Module(), Log()
-    quiet = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    silent = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    quiet: dict[str, Any] = dict.fromkeys(silent, False)
 
     def epoch() -> float:
-        trainer = lightning.Trainer(max_epochs=1, accelerator="cpu", callbacks=[log], **dict.fromkeys(quiet, False))
+        trainer = lightning.Trainer(max_epochs=1, accelerator="cpu", callbacks=[log], **quiet)
         trainer.fit(module, batches)
         return float(log.seconds)
 
