@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from clrbench.counted import counted
 from clrbench.errors import ResultsError
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class Rates(Sequence[float]):
             return self._values[step]
         except IndexError:
             raise IndexError(
-                f"got lr[{step}]; allowed: up to lr[{len(self) - 1}], the rate of the last of {len(self)} updates; {_STOP}"
+                f"got lr[{step}]; allowed: up to lr[{len(self) - 1}], the rate of the last of "
+                f"{counted(len(self), 'update')}; {_STOP}"
             ) from None
 
     def __call__(self, step: int) -> float:

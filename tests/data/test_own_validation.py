@@ -315,7 +315,7 @@ def test_a_class_without_validation_images_is_named(tmp_path: Path) -> None:
     (folder / "validation/class0/x.heic").write_text("text")
     warned, lines = warnings_and_lines(str(folder), tmp_path)
     assert "left out: 1 .txt" in lines
-    assert warned[0].startswith("1 files in the class folders are not read: 1 .heic")
+    assert warned[0].startswith("1 file in the class folders is not read: 1 .heic")
     assert warned[1].startswith("validation/ has no images of 1 of 3 classes: class1; no validation accuracy")
 
 

@@ -101,7 +101,7 @@ DATA: dict[str, tuple[bad.Make, int | None, int, str]] = {
         bad.npz(x_train=np.ones((1, 4, 5), np.uint8), y_train=np.array([1])),
         2,
         2,
-        "data.validation: got '10 %' of 1 training rows",
+        "data.validation: got '10 %' of 1 training row",
     ),
     "npy: a file is missing": (bad.npy_folder(x_test=lambda _: None), 2, 2, "x_test.npy missing"),
     "npy: a trillion rows": (bad.npy_folder(x_train=bad.npy_header("(1000000000000, 4, 5)")), 1, 1, NPY),
