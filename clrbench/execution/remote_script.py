@@ -19,6 +19,9 @@ from clrbench.store.scripts import MAX_KEPT_BYTES, OURS, ScriptFolder, holds_kep
 ASK_SECONDS = 0.5
 """Time between two questions whether to stop; each crosses the network."""
 
+QUIET_SECONDS = 0.1
+"""Age of the newest file that a script keeps, before what it keeps is taken for written."""
+
 _ADVICE = "it is where the script works; free the place"
 
 
@@ -87,7 +90,6 @@ class _Watcher:
     run_id: str
     _answer: bool = False
     _asked_at: float = 0.0
-    _seen: dict[str, tuple[int, int]] = field(default_factory=dict)
     _sent: dict[str, tuple[int, int]] = field(default_factory=dict)
     _sent_at: float = 0.0
     _sending_seconds: float = 0.0
@@ -109,9 +111,9 @@ class _Watcher:
 
     def _send_kept(self) -> None:
         """Send the files of the run folder where the script's own ones are new, and it is not just writing them."""
-        seen, self._seen = self._seen, _stamps(self.folder.path)
+        kept = _stamps(self.folder.path)
         pause_seconds = max(self.pace.checkpoint_seconds, self._sending_seconds / self.pace.checkpoint_share)
-        if self._is_too_large or not self._seen or self._seen != seen or self._seen == self._sent:
+        if self._is_too_large or not kept or kept == self._sent or _is_being_written(kept):
             return
         started = time.monotonic()
         if started - self._sent_at < pause_seconds:
@@ -123,10 +125,15 @@ class _Watcher:
                 f"{self.run_id}: what its script keeps in its run folder is more than {MAX_KEPT_BYTES / 1e6:g} MB, and stays on "
                 "the machine that makes it; if that is lost, the run starts anew"
             )
-        elif _stamps(self.folder.path) == self._seen:
+        elif _stamps(self.folder.path) == kept:
             self.link.keep(contents)
-            self._sent, self._sent_at = self._seen, time.monotonic()
+            self._sent, self._sent_at = kept, time.monotonic()
             self._sending_seconds = self._sent_at - started
+
+
+def _is_being_written(kept: Mapping[str, tuple[int, int]]) -> bool:
+    newest = max(modified for modified, _ in kept.values())
+    return abs(time.time_ns() - newest) < QUIET_SECONDS * 1e9
 
 
 def _stamps(place: Path) -> dict[str, tuple[int, int]]:

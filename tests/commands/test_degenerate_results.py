@@ -29,6 +29,7 @@ from clrbench.analysis.targets import TARGET_COLUMNS
 from clrbench.analysis.time_to_target import TIME_TO_TARGET_COLUMNS
 from clrbench.answer import ExitCode
 from clrbench.commands.report import report_experiment
+from clrbench.counted import counted
 from clrbench.errors import ResultsError
 from clrbench.report.text import findings_data
 from clrbench.spec import Spec
@@ -118,7 +119,8 @@ def check(findings: Findings, runs: dict[tuple[str, str, int], DrawnRun]) -> Non
     assert summary["diverged"].to_dict() == {key: diverged[key] for key in drawn}
     assert len(tables["metrics"]) == len(EVALUATION_STEPS) * len(runs)
     for (backend, arm), number in diverged.items():
-        assert f"{number} of {drawn[backend, arm]} runs of {arm} diverged" in text
+        runs_of_arm = counted(drawn[backend, arm], "run")
+        assert f"{number} of {runs_of_arm} of {arm} diverged" in text
     assert has_answer(tables["summary"]) == all(diverged[key] < number for key, number in drawn.items())
     alpha = findings.spec.verdict.alpha
     for row in tables["comparison"].to_dict("records"):
