@@ -165,7 +165,7 @@ def test_an_arm_that_only_diverged_leaves_no_answer(metric: str, remark: str, tm
     assert remark in " ".join(text.split())
     row = "-45.0 [unbounded]" if metric == "test_accuracy" else "no pair "
     assert f"torch    clr - constant (untuned)  {row} " in text
-    assert text.count(" runs of ") == 1
+    assert text.count(" run of ") == 1
 
 
 def test_one_arm_alone_says_that_there_is_nothing_to_compare(tmp_path: Path) -> None:
