@@ -279,3 +279,26 @@ def command(setup: str | None = None, grace_seconds: float = GRACE_SECONDS) -> t
         "-c",
         _PROGRAM.format(tests=str(Path(__file__).parent), setup=setup, grace_seconds=grace_seconds),
     )
+
+
+def never() -> bool:
+    """Ask for nothing."""
+    return False
+
+
+@dataclass
+class Watching:
+    """Follows a run; asks it to stop once `stops` says so."""
+
+    stops: Callable[[], bool] = never
+    warnings: list[str] = field(default_factory=list)
+    steps: int = 0
+
+    def advance(self, steps: int) -> None:
+        self.steps += steps
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+    def stopping(self) -> bool:
+        return self.stops()

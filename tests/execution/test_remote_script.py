@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from fakes import Watching
 from sent_code_samples import script_task
 
 from clrbench.execution import remote_script, scratch
@@ -22,27 +23,11 @@ WHOLE = "for s in 1 2 3 4; do echo $s,0.$s; done >> $CLRBENCH_RUN/metrics.csv"
 HEADER = "echo step,test_accuracy > $CLRBENCH_RUN/metrics.csv"
 
 
-def never() -> bool:
-    return False
-
-
 @dataclass
-class FakeLink:
-    """Notes what it is told, and asks the script to stop once `stops` says so."""
+class FakeLink(Watching):
+    """Notes what the script keeps, too."""
 
-    stops: Callable[[], bool] = never
     kept: list[Mapping[str, bytes]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    steps: int = 0
-
-    def advance(self, steps: int) -> None:
-        self.steps += steps
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-
-    def stopping(self) -> bool:
-        return self.stops()
 
     def keep(self, files: Mapping[str, bytes]) -> None:
         self.kept.append(files)

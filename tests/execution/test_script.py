@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+from fakes import Watching
 
 from clrbench.errors import BackendError
 from clrbench.execution import script as module
@@ -25,28 +25,6 @@ from clrbench.spec.train import Train
 NUM_STEPS = 4
 WHOLE = "for s in 1 2 3 4; do echo $s,0.5,0.0$s,0.9; done >> $CLRBENCH_RUN/metrics.csv"
 HEADER = "echo step,train_loss,test_loss,test_accuracy > $CLRBENCH_RUN/metrics.csv"
-
-
-def never() -> bool:
-    return False
-
-
-@dataclass
-class Watching:
-    """Follows a run; asks it to stop once `stops` says so."""
-
-    stops: Callable[[], bool] = never
-    warnings: list[str] = field(default_factory=list)
-    steps: int = 0
-
-    def advance(self, steps: int) -> None:
-        self.steps += steps
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-
-    def stopping(self) -> bool:
-        return self.stops()
 
 
 def make_run(
