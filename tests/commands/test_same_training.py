@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +112,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_data(folder)
     (folder / "train.py").write_text(SCRIPT)
     specs = {"built-in": BUILT_IN} | {
-        drawn: {"train": {"command": f"python train.py {{seed}} {drawn}", "steps_per_epoch": 15}}
+        drawn: {"train": {"command": f"{shlex.quote(sys.executable)} train.py {{seed}} {drawn}", "steps_per_epoch": 15}}
         for drawn in ("alike", "otherwise")
     }
     for name, content in specs.items():
