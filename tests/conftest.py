@@ -55,6 +55,14 @@ def clrbench(tmp_path: Path) -> Clrbench:
     return lambda *arguments, **options: run_clrbench(*arguments, folder=tmp_path, **options)
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no figure, where only what stands beside them is looked at; drawing takes ten times as long as all else."""
+    monkeypatch.setattr("clrbench.commands.write_report.draw_figures", lambda _: ())
+    monkeypatch.setattr("clrbench.report.page.draw_forest", lambda *_: None)
+    monkeypatch.setattr("clrbench.report.figures.style.to_png", lambda _: b"")
+
+
 @pytest.fixture(autouse=True)
 def _denormal_numbers() -> Iterator[None]:
     """Have denormal numbers again after a test that trained with torch; hypothesis draws no numbers without them."""

@@ -64,6 +64,7 @@ def test_arguments_out_of_range_are_refused(options: dict[str, Any], said: str, 
         clrbench.compare(tmp_path / "spec.yaml", out=tmp_path, **options)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_executor_that_is_named_makes_the_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = FakeExecutor(lambda lr: lr)
     asked: list[tuple[str, str | None]] = []

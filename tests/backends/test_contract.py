@@ -73,10 +73,10 @@ def test_a_stretch_may_have_any_length(backend, make_plan, dataset, splits):
     [
         (MLP, OptimizerSettings("sgd", momentum=0.9)),
         pytest.param(MLP, shared("sgd", momentum=0.9), marks=pytest.mark.acceptance),
-        (MLP, shared("sgd", momentum=0.9, nesterov=True)),
+        pytest.param(MLP, shared("sgd", momentum=0.9, nesterov=True), marks=pytest.mark.acceptance),
         (MLP, OptimizerSettings("adam")),
         pytest.param(MLP, shared("adam"), marks=pytest.mark.acceptance),
-        (MLP, shared("rmsprop")),
+        pytest.param(MLP, shared("rmsprop"), marks=pytest.mark.acceptance),
         pytest.param(MLP, OptimizerSettings("adadelta"), marks=pytest.mark.acceptance),
         pytest.param(NOISY_CNN, OptimizerSettings("sgd", momentum=0.9), marks=pytest.mark.acceptance),
         pytest.param(NOISY_CNN, shared("adamw", weight_decay=0.01), marks=pytest.mark.acceptance),

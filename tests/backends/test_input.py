@@ -81,8 +81,8 @@ def ask_both(backend, dataset, tmp_path):
     ("model", "as_type", "scale"),
     [
         pytest.param(NOISY_CNN, as_bytes, standardisation((0.13, 0.31)), marks=pytest.mark.acceptance),
-        (NOISY_MLP, as_bytes, None),
-        (NOISY_MLP, as_floats, None),
+        pytest.param(NOISY_MLP, as_bytes, None, marks=pytest.mark.acceptance),
+        pytest.param(NOISY_MLP, as_floats, None, marks=pytest.mark.acceptance),
         (NOISY_MLP, as_floats, standardisation((0.13, 0.31))),
     ],
     ids=["cnn-bytes-standardised", "mlp-bytes", "mlp-floats", "mlp-floats-standardised"],

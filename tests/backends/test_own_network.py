@@ -69,6 +69,7 @@ def own_plan(make_plan):
     return make
 
 
+BOTH = ["torch", pytest.param("keras", marks=pytest.mark.acceptance)]
 TORCH_CASES = [("cnn", as_images), ("lstm", as_series), ("attention", as_tokens), ("buffers", as_features)]
 KERAS_CASES = [("cnn", as_images), ("lstm", as_series), ("attention", as_tokens), ("decayed", as_images)]
 CASES = [
@@ -98,13 +99,16 @@ def test_a_resumed_run_goes_on_bit_for_bit(ask, own_plan, dataset, name, functio
     assert whole.evaluations[Split.TEST].loss == parts.evaluations[Split.TEST].loss
 
 
-@pytest.mark.parametrize(("name", "function", "form"), [CASES[0], CASES[3], CASES[4]])
+@pytest.mark.parametrize(
+    ("name", "function", "form"),
+    [CASES[0], CASES[3], pytest.param("keras", *KERAS_CASES[0], marks=pytest.mark.acceptance)],
+)
 def test_evaluations_draw_nothing_of_training(ask, own_plan, dataset, name, function, form):
     data, plan = form(dataset), own_plan(name, function)
     same_bytes(ask(name, train, plan, data), ask(name, train_and_evaluate, plan, data))
 
 
-@pytest.mark.parametrize("name", ["torch", "keras"])
+@pytest.mark.parametrize("name", BOTH)
 def test_a_run_leaves_the_next_one_as_it_is(ask, own_plan, dataset, name):
     first, other = own_plan(name, "cnn"), own_plan(name, "cnn", seed=SEED + 1)
     alone = ask(name, train, first, dataset)
@@ -137,7 +141,7 @@ def test_every_optimizer_moves_it_on_keras(ask, own_plan, dataset, optimizer):
 
 
 @pytest.mark.parametrize("form", [as_images, as_series, as_tokens, as_features])
-@pytest.mark.parametrize("name", ["torch", pytest.param("keras", marks=pytest.mark.acceptance)])
+@pytest.mark.parametrize("name", BOTH)
 def test_a_stream_gives_the_same_numbers(ask, own_plan, dataset, name, form):
     data = form(dataset)
     plan = own_plan(name, "attention" if form is as_tokens else "linear")
@@ -162,7 +166,7 @@ def test_images_may_be_viewed_as_rows(ask, own_plan, dataset):
     assert np.isfinite(ask("torch", train, own_plan("torch", "view"), colour).log.loss).all()
 
 
-@pytest.mark.parametrize("name", ["torch", "keras"])
+@pytest.mark.parametrize("name", BOTH)
 def test_the_seed_alone_decides_the_initial_weights(ask, own_plan, dataset, name):
     first = ask(name, network_of, own_plan(name, "cnn"), dataset)
     other_arm = own_plan(name, "cnn", optimizer=OptimizerSettings("sgd"))

@@ -113,6 +113,7 @@ def compare_script(folder: Path, *options: str) -> Any:
     return CliRunner().invoke(main, ["compare", str(spec), "--out", str(folder / "out"), *options], obj=setup)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_devices_of_an_experiment_that_was_started_on_the_processor_are_refused(tmp_path: Path) -> None:
     assert compare(tmp_path).exit_code == 0
     done = compare(tmp_path, "--devices", "all", seeds=3)
@@ -120,6 +121,7 @@ def test_devices_of_an_experiment_that_was_started_on_the_processor_are_refused(
     assert "was started with device cpu; leave --devices out, or name another folder with --out" in done.output
 
 
+@pytest.mark.acceptance
 def test_a_machine_without_accelerators_says_so(tmp_path: Path) -> None:
     spec = write_spec(tmp_path, backends=["torch"], seeds=1)
     done = run_clrbench("compare", spec, "--devices", "all", folder=tmp_path, CUDA_VISIBLE_DEVICES="")
@@ -128,6 +130,7 @@ def test_a_machine_without_accelerators_says_so(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_options_travel_to_the_executor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeExecutor(lambda _: 0.5, name="ray")
     opened: list[Resources] = []

@@ -21,9 +21,7 @@ from clrbench.analysis.comparison import Evidence, comparison_table, evidence_ta
 from clrbench.analysis.looks import looked_at
 from clrbench.analysis.results import Results
 from clrbench.answer import Answer, ExitCode
-from clrbench.commands import write_report
 from clrbench.commands.report import Asked, report, report_experiment
-from clrbench.report import page
 from clrbench.spec import to_yaml
 from clrbench.store import ResultsFolder
 from clrbench.store.index import INDEX_FILE
@@ -34,10 +32,7 @@ SUITABLE = tuple(range(7))
 BETTER = [0.71, 0.72, 0.73, 0.71, 0.72, 0.73, 0.72, 0.71, 0.73, 0.72, 0.73, 0.71]
 
 
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write_report, "draw_figures", lambda _: ())
-    monkeypatch.setattr(page, "draw_forest", lambda *_: None)
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 class Experiment:

@@ -124,6 +124,7 @@ def test_what_a_run_printed_and_wrote_stays_with_it(finished: Path) -> None:
     assert os.fspath(finished) not in json.dumps(about)
 
 
+@pytest.mark.acceptance
 def test_only_compare_runs_the_script_and_only_for_what_is_missing(finished: Path, tmp_path: Path) -> None:
     calls = num_calls(finished)
     assert calls == 12

@@ -25,16 +25,9 @@ def labels(rows: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return np.arange(rows) % 3
 
 
-@pytest.mark.parametrize(
-    ("backend", "pipeline"),
-    [
-        ("torch", "resident"),
-        *(
-            pytest.param(*case, marks=pytest.mark.acceptance)
-            for case in (("torch", "stream"), ("keras", "resident"), ("keras", "stream"))
-        ),
-    ],
-)
+@pytest.mark.acceptance
+@pytest.mark.parametrize("backend", ["torch", "keras"])
+@pytest.mark.parametrize("pipeline", ["resident", "stream"])
 def test_a_run_is_validated_on_the_own_rows(backend: str, pipeline: str, tmp_path: Path) -> None:
     images = {split: RNG.uniform(0, 50, (rows, 4, 5, 1)).astype(np.float32) for split, rows in SPLITS.items()}
     images["validation"] *= 1.5

@@ -188,6 +188,32 @@ def test_a_script_that_is_stopped_leaves_no_process_and_goes_on_elsewhere(start:
 
 
 @pytest.mark.acceptance
+def test_a_script_whose_node_is_killed_goes_on_elsewhere_from_what_it_kept(
+    start: Start, cluster: RayCluster, tmp_path: Path
+) -> None:
+    spec = write_own_code(tmp_path / "code", "script")
+    content = {**yaml.safe_load(spec.read_text()), "seeds": 2, "arms": ONE_ARM, "duration": "4 epochs"}
+    spec.write_text(yaml.safe_dump(content))
+    (spec.parent / "train.sh").write_text(KEEPS)
+    process = start(spec)
+    wait_for(tmp_path, "ray/quick/.scripts/*/kept", 2)
+    cluster.kill_node()
+    try:
+        errors = finish(process)
+    finally:
+        cluster.add_node()
+    assert "was lost on node" in errors
+    assert "(retry 1 of 3)" in errors
+    began = [int(line) for line in (spec.parent / "began").read_text().split()]
+    assert began[:2] == [0, 0]
+    assert len(began) == 3
+    assert began[2] > 0
+    assert scripts_running() == []
+    assert len(list(tmp_path.glob("ray/quick/runs/[!.]*/run.json"))) == 2
+    assert list(leftovers(tmp_path / "ray/quick")) == []
+
+
+@pytest.mark.acceptance
 def test_a_node_that_is_killed_half_way_costs_nothing_that_is_finished(
     start: Start, cluster: RayCluster, tmp_path: Path
 ) -> None:

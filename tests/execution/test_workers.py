@@ -152,6 +152,7 @@ def job(folder: Path, executor: FakeExecutor, **options: Any) -> Job:
     )
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_workers_of_a_backend_are_opened_once_a_command(tmp_path: Path) -> None:
     executor = Phases(lambda rate: 0.5 + rate, folder=tmp_path)
     compare(job(tmp_path, executor))

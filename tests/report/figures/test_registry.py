@@ -13,7 +13,7 @@ from page_samples import sample_findings
 from clrbench.analysis.glance import glance
 from clrbench.analysis.tables import Findings
 from clrbench.report.figures import registry
-from clrbench.report.figures.plot import Plot
+from clrbench.report.figures.plot import Plot, drawn
 from clrbench.report.figures.registry import FIGURES, draw_figures
 from clrbench.report.figures.style import row_of_panels
 from clrbench.report.page import page_content, render_page
@@ -53,12 +53,12 @@ def dummy(monkeypatch: pytest.MonkeyPatch) -> Plot:
 def test_a_figure_in_the_registry_is_drawn_and_stands_on_the_page_with_its_words(
     dummy: Plot, findings: Findings
 ) -> None:
-    drawn = draw_figures(findings)
-    assert [figure.name for figure in drawn] == ["lr_schedule", "cost", dummy.name]
-    assert drawn[-1].png.startswith(b"\x89PNG")
-    page = render_page(page_content(findings, glance(findings), [], drawn))
+    figures = draw_figures(findings)
+    assert [figure.name for figure in figures] == ["lr_schedule", "cost", dummy.name]
+    assert figures[-1].png.startswith(b"\x89PNG")
+    page = render_page(page_content(findings, glance(findings), [], figures))
     assert 'role="img" aria-label="It shows 2 arms."' in page
-    assert drawn[-1].svg.body in page
+    assert figures[-1].svg.body in page
     assert '<figcaption>A dummy of sample <span class="file">plots/dummy.png</span></figcaption>' in page
 
 
@@ -78,9 +78,12 @@ def test_balanced_accuracy_is_drawn_where_the_spec_names_it(findings: Findings) 
 
 
 def test_a_png_is_1600_pixels_wide_whether_the_page_shows_the_figure_or_not(findings: Findings) -> None:
-    widths = {plot.name: int.from_bytes(plot.png[16:20], "big") for plot in draw_figures(findings)}
-    assert len(widths) >= 6
-    assert set(widths.values()) == {1600}
+    plots = {plot.on_page: plot for plot in FIGURES[:-2]}
+    assert set(plots) == {True, False}
+    for plot in plots.values():
+        figure = plot.draw(findings)
+        assert figure is not None
+        assert int.from_bytes(drawn(plot, figure, findings).png[16:20], "big") == 1600
 
 
 def test_no_two_figures_share_a_name_and_the_overview_stands_first() -> None:
