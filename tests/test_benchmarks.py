@@ -39,6 +39,7 @@ def bench(monkeypatch):
 )
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.usefixtures("bench")
+@pytest.mark.acceptance
 def test_a_stack_trains_as_the_torch_backend_does(optimizer, batch_norm):
     import stacked
     from settings import TOY

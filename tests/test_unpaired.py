@@ -100,6 +100,7 @@ def test_runs_needed_are_the_fewest(alpha: float, comparisons: int) -> None:
     assert comparisons * smallest_unpaired_p(runs - 1, runs - 1) > alpha
 
 
+@pytest.mark.acceptance
 def test_no_number_of_runs_is_looked_for_beyond_the_draws() -> None:
     assert runs_needed(1e-9) < 12
     assert smallest_unpaired_p(500, 500) == 2 / (MAX_SPLITS + 1)

@@ -159,7 +159,13 @@ def test_the_interval_holds_the_mean_of_an_arm_that_collapses_as_seldom_as_the_d
 @pytest.mark.parametrize("pairs", SIZES)
 @pytest.mark.parametrize(
     ("rows", "accuracy", "margin"),
-    [(10_000, 0.95, 0.01), (1000, 0.97, 0.001), (100, 0.985, 0.01), (100, 0.96, 0.03), (200, 0.97, 0.015)],
+    [
+        *[(10_000, 0.95, 0.01), (100, 0.985, 0.01)],
+        *(
+            pytest.param(*case, marks=pytest.mark.acceptance)
+            for case in [(1000, 0.97, 0.001), (100, 0.96, 0.03), (200, 0.97, 0.015)]
+        ),
+    ],
 )
 def test_a_difference_as_large_as_the_margin_is_seldom_called_equivalent(
     pairs: int, rows: int, accuracy: float, margin: float
@@ -276,7 +282,9 @@ def crossed_coverage(population: Population, seeds: int, rows: int, experiments:
     return float(np.mean([low <= truth <= high for low, high in intervals]))
 
 
-@pytest.mark.parametrize("name", ["both vary", "seeds alike", "rows alike"])
+@pytest.mark.parametrize(
+    "name", ["both vary", *(pytest.param(name, marks=pytest.mark.acceptance) for name in ("seeds alike", "rows alike"))]
+)
 def test_the_interval_over_seeds_and_rows_covers(name: str) -> None:
     experiments = 300
     covered = crossed_coverage(POPULATIONS[name], 10, 100, experiments)

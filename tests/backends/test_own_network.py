@@ -90,7 +90,13 @@ def test_losses_are_those_of_a_loop_written_by_hand(ask, own_plan, dataset, name
     assert len(set(losses.tolist())) == STEPS
 
 
-@pytest.mark.parametrize(("name", "function", "form"), CASES)
+@pytest.mark.parametrize(
+    ("name", "function", "form"),
+    [
+        *CASES[:4],
+        *(pytest.param("keras", *case, id=f"keras-{case[0]}", marks=pytest.mark.acceptance) for case in KERAS_CASES),
+    ],
+)
 def test_a_resumed_run_goes_on_bit_for_bit(ask, own_plan, dataset, name, function, form):
     data, plan = form(dataset), own_plan(name, function)
     whole = ask(name, train, plan, data, splits=[Split.TEST])
@@ -178,7 +184,7 @@ def test_the_seed_alone_decides_the_initial_weights(ask, own_plan, dataset, name
     assert first.num_parameters == by_hand[name]
 
 
-@pytest.mark.parametrize("name", ["torch", "keras"])
+@pytest.mark.parametrize("name", BOTH)
 @pytest.mark.parametrize(
     ("function", "words"),
     [

@@ -127,6 +127,7 @@ def test_report_rebuilds_tables_and_plots_without_a_framework(workplace: Path, r
     assert {name: (results / name).read_bytes() for name in names} == before
 
 
+@pytest.mark.acceptance
 def test_other_threads_or_device_later_is_an_error_that_names_both(workplace: Path) -> None:
     done = run_clrbench("compare", "quick.yaml", "--threads", "2", folder=workplace)
     assert done.returncode == 2

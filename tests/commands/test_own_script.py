@@ -143,6 +143,7 @@ def test_only_compare_runs_the_script_and_only_for_what_is_missing(finished: Pat
     assert (finished / "results/own/metrics.csv").read_bytes() == before
 
 
+@pytest.mark.acceptance
 def test_verify_runs_it_once_more_elsewhere(finished: Path) -> None:
     done = run(finished, "verify", "results/own")
     assert "bit-equal" in done.stdout

@@ -118,6 +118,13 @@ def every_byte(root: Path) -> dict[str, tuple[int, str]]:
     }
 
 
+def test_a_run_comes_out_bit_equal(results: Path) -> None:
+    done = run_clrbench("verify", "quick", "--json", folder=results.parent)
+    assert done.returncode == 0, done.stdout
+    assert answer(done)["outcomes"] == {"bit-equal": 1, "within tolerance": 0, "different": 0}
+
+
+@pytest.mark.acceptance
 def test_all_runs_come_out_bit_equal_and_the_folder_is_not_touched(results: Path) -> None:
     before = every_byte(results)
     done = run_clrbench("verify", "quick", "--all", "--json", folder=results.parent)

@@ -173,7 +173,7 @@ def test_the_run_that_was_made_last_is_copied(workplace: Workplace) -> None:
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
-        pytest.param(name, damage, marks=[] if row == column else pytest.mark.acceptance)
+        pytest.param(name, damage, marks=[] if row == column < 2 else pytest.mark.acceptance)
         for row, damage in enumerate((edit, truncate, empty, Path.unlink))
         for column, name in enumerate(("run.json", "steps.csv", "evaluations.csv", "test_hits.npy"))
     ],

@@ -20,6 +20,8 @@ LENGTH = "a length with a unit"
 LIMITS = "more than 20000 entries or 50 levels"
 NOT_UTF8 = "cannot be read (not UTF-8 text)"
 LISTS = "\n".join(f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 9)}]" for i in range(9))
+SHORT_BYTES = 60_000
+"""Specs up to this length are read in no time."""
 SPECS: dict[str, tuple[str | bytes, str]] = {
     "empty": (b"", "got no mapping of keys"),
     "zero bytes": (bytes(1000), "U+0000 must not stand in it"),
@@ -111,7 +113,13 @@ SPECS: dict[str, tuple[str | bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize(("text", "expected"), SPECS.values(), ids=SPECS.keys())
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(*case, marks=[pytest.mark.acceptance] if len(case[0]) > SHORT_BYTES else [], id=name)
+        for name, case in SPECS.items()
+    ],
+)
 def test_bad_spec(text: str | bytes, expected: str, folder: Path) -> None:
     path = folder / "s.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())

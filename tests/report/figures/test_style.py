@@ -32,12 +32,12 @@ def test_more_arms_than_colours_differ_by_line_style() -> None:
 def test_png_is_1600_pixels_wide_and_the_same_every_time() -> None:
     findings = findings_from_metrics(metrics_table())
     before = dict(matplotlib.rcParams)
-    figure = draw_overview(findings)
+    figure = draw_metric(findings, "test_loss")
     first = style.to_png(figure)
     assert int.from_bytes(first[16:20], "big") == 1600
     assert style.to_png(figure) == first
     with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red", "savefig.dpi": 50}):
-        assert style.to_png(draw_overview(findings)) == first
+        assert style.to_png(draw_metric(findings, "test_loss")) == first
     assert b"Software" not in first
     assert dict(matplotlib.rcParams) == before
 
