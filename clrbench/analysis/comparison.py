@@ -10,7 +10,15 @@ from clrbench.analysis import row_sample
 from clrbench.analysis.collapse import Collapsed, collapsed_pairs
 from clrbench.analysis.looks import left_out_seeds, risk_over_looks, said_verdict
 from clrbench.analysis.metrics import is_accuracy, of_arm
-from clrbench.analysis.pairs import Contest, arm_values, differences_table, moved_epochs, paired_seeds, runs_by_key
+from clrbench.analysis.pairs import (
+    Contest,
+    arm_values,
+    contests,
+    differences_table,
+    moved_epochs,
+    paired_seeds,
+    runs_by_key,
+)
 from clrbench.analysis.questions import Question
 from clrbench.analysis.results import LookedAt, Results, compared_metrics
 from clrbench.analysis.starts import is_paired, starts
@@ -175,12 +183,12 @@ def comparison_table(results: Results) -> pd.DataFrame:
     the index of the look; all other metrics are exploratory. The p-values and intervals are those of each comparison alone.
     """
     rows = []
+    failed = {one: (_divergence(results, one), collapsed_pairs(results, one)) for one in contests(results)}
+    left_out = {one: left_out_seeds(results, one) for one in failed}
     for test in results.once(_tests):
-        word, contest = _word(results, test), test.contest
-        diverged, collapsed = _divergence(results, contest), collapsed_pairs(results, contest)
-        supported = supported_verdict(word, test.metric, diverged, collapsed, guesses_known=results.spec.train is None)
-        left_out = left_out_seeds(results, contest)
-        verdict = said_verdict(supported, left_out=left_out, num_missing_runs=results.num_missing_runs)
+        word, guesses_known = _word(results, test), results.spec.train is None
+        supported = supported_verdict(word, test.metric, *failed[test.contest], guesses_known=guesses_known)
+        verdict = said_verdict(supported, left_out=left_out[test.contest], num_missing_runs=results.num_missing_runs)
         rows.append({**test.contest._asdict(), "metric": test.metric, **asdict(test.found), "verdict": verdict})
     types = dict.fromkeys(("pairs", "wins", "ties", "losses"), "int64")
     types |= dict.fromkeys(("mean_difference", "ci_low", "ci_high", "p_value"), "float64")

@@ -37,7 +37,8 @@ PEAK_COLUMNS = (
 def cycles_table(results: Results) -> pd.DataFrame:
     """Return the evaluations of every cyclic arm at the ends of its own cycles, where these last an epoch or more."""
     metrics = results.once(own_metrics)
-    ends = {run.key[:2]: _cycles_by_step(results.schedules[run.key.arm], run) for run in results.runs}
+    schedules, runs = results.schedules, {run.key[:2]: run for run in results.runs}
+    ends = {key: _cycles_by_step(schedules[run.key.arm], run) for key, run in runs.items()}
     keys = zip(metrics["backend"], metrics["arm"], metrics["step"], strict=True)
     cycle = np.array([ends[backend, arm].get(step, 0) for backend, arm, step in keys], np.int64)
     return metrics.assign(cycle=cycle)[cycle > 0].reset_index(drop=True)[list(CYCLE_COLUMNS)]

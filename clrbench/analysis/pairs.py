@@ -123,9 +123,10 @@ def _values(results: Results, metric: str, epoch: float | None) -> Mapping[RunKe
 def _mid_cycle_ends(results: Results) -> dict[tuple[str, str], float]:
     """Return the epoch of the last cycle end of each backend and arm whose training ends amid a cycle."""
     found: dict[tuple[str, str], float] = {}
+    schedules = results.schedules
     for run in results.compared_runs:
         clock = Clock(run.spec.steps_per_epoch, run.spec.num_steps)
-        ends = list(cycle_end_epochs(results.schedules[run.key.arm], clock))
+        ends = list(cycle_end_epochs(schedules[run.key.arm], clock))
         if ends and clock.num_steps - ends[-1] * clock.steps_per_epoch >= 1:
             found.setdefault((run.key.backend, run.key.arm), ends[-1])
     return found

@@ -110,7 +110,7 @@ class Results:
     @property
     def backends(self) -> list[str]:
         """The backends that have runs, in the order of the spec."""
-        return list(dict.fromkeys(run.key.backend for run in self.compared_runs))
+        return self.once(_backends)
 
     @property
     def schedules(self) -> dict[str, Schedule]:
@@ -144,6 +144,10 @@ def compared_metrics(results: Results) -> pd.DataFrame:
     """Return the evaluations of all runs that are compared."""
     own = results.once(own_metrics)
     return pd.concat([own, results.once(given_metrics)], ignore_index=True) if results.search.given_runs else own
+
+
+def _backends(results: Results) -> list[str]:
+    return list(dict.fromkeys(run.key.backend for run in results.compared_runs))
 
 
 def _count_missing_runs(results: Results) -> int:

@@ -29,7 +29,7 @@ def draw_overview(findings: Findings) -> Figure:
     extra_inches = max(0.0, 0.36 * len(primary.rows) - 2)
     figure = style.new_figure(6.2 + extra_inches)
     # Rows of their own: the labels of the differences must not part the panels above.
-    upper, lower = figure.subfigures(2, 1, height_ratios=(2, 2 + extra_inches))
+    (upper,), (lower,) = figure.subfigures(2, 1, squeeze=False, height_ratios=(2, 2 + extra_inches))
     lr_panel, loss_panel = upper.subplots(1, 2)
     metric_panel, difference_panel = lower.subplots(1, 2)
     _draw_rates_panel(lr_panel, findings, backends)
