@@ -116,6 +116,17 @@ def finish(process: "subprocess.Popen[str]") -> str:
     return errors
 
 
+def finish_without_a_node(process: "subprocess.Popen[str]", cluster: RayCluster) -> None:
+    """Kill a node: the command must say what it lost and end well."""
+    cluster.kill_node()
+    try:
+        errors = finish(process)
+    finally:
+        cluster.add_node()
+    assert "was lost on node" in errors
+    assert "(retry 1 of 3)" in errors
+
+
 def local(spec: Path, folder: Path) -> dict[str, bytes]:
     """Return the tables that local workers come to."""
     done = run_clrbench("compare", spec, "--out", "local", "--quiet", folder=folder)
@@ -197,13 +208,7 @@ def test_a_script_whose_node_is_killed_goes_on_elsewhere_from_what_it_kept(
     (spec.parent / "train.sh").write_text(KEEPS)
     process = start(spec)
     wait_for(tmp_path, "ray/quick/.scripts/*/kept", 2)
-    cluster.kill_node()
-    try:
-        errors = finish(process)
-    finally:
-        cluster.add_node()
-    assert "was lost on node" in errors
-    assert "(retry 1 of 3)" in errors
+    finish_without_a_node(process, cluster)
     began = [int(line) for line in (spec.parent / "began").read_text().split()]
     assert began[:2] == [0, 0]
     assert len(began) == 3
@@ -221,13 +226,7 @@ def test_a_node_that_is_killed_half_way_costs_nothing_that_is_finished(
     process = start(spec)
     # A node has room for one run.
     wait_for_two_runs(tmp_path / "ray/quick/.checkpoints")
-    cluster.kill_node()
-    try:
-        errors = finish(process)
-    finally:
-        cluster.add_node()
-    assert "was lost on node" in errors
-    assert "(retry 1 of 3)" in errors
+    finish_without_a_node(process, cluster)
     assert tables(tmp_path / "ray/quick") == local(spec, tmp_path)
     assert list(leftovers(tmp_path / "ray/quick")) == []
 

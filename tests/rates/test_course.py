@@ -62,7 +62,8 @@ def test_an_answer_depends_on_nothing_but_what_was_made():
     # In any order, and with runs that nobody asked for.
     stranger = replace(next(iter(evidence)), seed=77)
     shuffled = {run: evidence[run] for run in reversed(evidence)} | {stranger: EASY.outcome(stranger)}
-    assert next_step(asked, shuffled) == found
+    # As text, in which nan is nan: from Python 3.13 on, records that hold it equal nothing.
+    assert repr(next_step(asked, shuffled)) == repr(found)
     for number, request in enumerate(requests):
         before = {run: evidence[run] for earlier in requests[:number] for run in earlier.runs}
         assert next_step(asked, before) == request
