@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -31,6 +32,10 @@ MAX_LOG_BYTES = 200_000_000
 KEPT_LOG_BYTES = 1_000_000
 """The end of what it printed is kept with a run."""
 _OR_ANOTHER = ", or name another metric in verdict.metric"
+_OTHER_PYTHON = (
+    "; its Python has no clrbench: install it there, activate the environment of clrbench, or name in the command "
+    f"{sys.executable}"
+)
 _ADVICE = "free or unlock the place, or use another; finished runs are kept"
 
 
@@ -231,7 +236,8 @@ class ScriptRun:
         lines = _end_of(self.log).decode(errors="replace").splitlines()[-SHOWN_LINES:]
         shown = "".join(f"\n  | {_printable(line)}" for line in lines)
         said = f"; it printed, in the end:{shown}" if lines else "; it printed nothing"
-        return BackendError(f"{self.run_id}: {problem}; its folder is {self.kept_in or self.folder}{said}")
+        advice = _OTHER_PYTHON if any("No module named 'clrbench'" in line for line in lines) else ""
+        return BackendError(f"{self.run_id}: {problem}{advice}; its folder is {self.kept_in or self.folder}{said}")
 
 
 def _listed(names: Sequence[str]) -> str:

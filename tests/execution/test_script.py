@@ -187,6 +187,9 @@ FAULTS = (
         "update 2 used a learning rate of 0.4, but its table, lr.csv, has 0.3 there",
     ),
     Fault("an error", f"{HEADER}; {WHOLE}; echo Traceback >&2; exit 3", r"exit code 3.*\n  \| Traceback"),
+    Fault(
+        "a Python without clrbench", "python3 -S -I -c 'import clrbench'", r"exit code 1; its Python has no clrbench: "
+    ),
     Fault("a command that is not there", "no-such-program", "exit code 127"),
     Fault("a signal", f"{HEADER}; {WHOLE}; kill -SEGV $$", "ended by SIGSEGV"),
     Fault("killed", "kill -KILL $$", "ended by SIGKILL, perhaps for lack of memory"),
