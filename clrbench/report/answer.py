@@ -83,9 +83,15 @@ def _durations(spec: Spec) -> list[str]:
 
 
 def rate_lines(answer: Glance) -> Iterator[str]:
-    """Yield the rates of each backend, those that have the same in one line."""
-    found = [(backend.backend, rate_words(rates)) for backend in answer.backends for rates in backend.rates]
-    yield from _grouped(found)
+    """Yield the rates of each backend; backends, and arms, that have the same in one line."""
+    yield from _grouped([(one.backend, text) for one in answer.backends for text in _rates_of_arms(one.rates)])
+
+
+def _rates_of_arms(rates: Sequence[RateFound]) -> Iterator[str]:
+    """Yield the rates of one backend: those of the whole experiment, those tuned, and those of a range test of some arms."""
+    lines = [(None if found.source == "tuned" else found.arm, rate_words(found)) for found in rates]
+    yield from dict.fromkeys(text for arm, text in lines if arm is None)
+    yield from _grouped([(arm, text) for arm, text in lines if arm is not None])
 
 
 def beat_lines(answer: Glance, findings: Findings) -> Iterator[str]:
@@ -111,18 +117,17 @@ def _grouped(lines: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 
 def rate_words(found: RateFound) -> str:
-    """Return the rates that were found, and whether they were confirmed by training."""
+    """Return the rates that were found and whether training confirmed them, for which arms only where they were tuned."""
     if found.source == "not known":
         return "those of a range test that is not here"
     if found.source == "given":
         return "as the spec gives them; nothing was searched"
     if found.source == "tuned":
         return f"{found.arm} {_rate(found.tuned_lr)}, the best of those tried on validation rows"
-    of_arm = "" if found.arm is None else f"{found.arm}: "
     base = "not known" if found.base_lr is None else _rate(found.base_lr)
     tuned = "" if found.tuned_lr in {None, found.constant_lr} else f" (tuned: {_rate(found.tuned_lr)})"
     how = "confirmed" if found.source == "confirmed" else "not confirmed"
-    return f"{of_arm}base_lr {base}, max_lr {_rate(found.max_lr)}, constant {_rate(found.constant_lr)}{tuned}; {how}"
+    return f"base_lr {base}, max_lr {_rate(found.max_lr)}, constant {_rate(found.constant_lr)}{tuned}; {how}"
 
 
 def beat_sentences(answer: BackendGlance, *, twins: Sequence[str] = ()) -> Iterator[str]:

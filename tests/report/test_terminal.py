@@ -79,6 +79,19 @@ def test_the_answer_has_its_parts_in_order(findings: Findings) -> None:
     ]
 
 
+def test_arms_that_have_the_same_rates_for_themselves_share_a_line(findings: Findings) -> None:
+    answer = glance(findings)
+    found = RateFound("confirmed", base_lr=0.01, max_lr=0.1, constant_lr=0.05)
+    others = replace(found, arm="adam", max_lr=0.2), replace(found, arm="adam_clr", max_lr=0.2)
+    tuned = RateFound("tuned", arm="plain", tuned_lr=0.03)
+    backends = [replace(one, rates=(found, *others, tuned)) for one in answer.backends]
+    assert list(said.rate_lines(replace(answer, backends=tuple(backends)))) == [
+        "torch, keras: base_lr 0.01, max_lr 0.1, constant 0.05; confirmed",
+        "torch, keras: plain 0.03, the best of those tried on validation rows",
+        "torch, keras: adam, adam_clr: base_lr 0.01, max_lr 0.2, constant 0.05; confirmed",
+    ]
+
+
 def test_no_line_ends_between_a_metric_and_its_unit(findings: Findings) -> None:
     line = said.asked_line(glance(findings))
     for width in range(40, 121):
