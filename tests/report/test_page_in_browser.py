@@ -51,6 +51,7 @@ addEventListener("load", () => {{
         && getComputedStyle(e).overflowX !== "visible").map((e) => e.className),
       pictures: [...page.querySelectorAll("svg.picture")].map((one) => [one.clientWidth, one.clientHeight]),
       answer_ends: Math.max(0, ...[...page.querySelectorAll(".answer")].map((one) => one.getBoundingClientRect().bottom)),
+      cut: [...page.querySelectorAll(".answer .scroll")].filter((e) => e.scrollWidth > e.clientWidth + 1).length,
       ground: frame.contentWindow.getComputedStyle(page.body).backgroundColor,
       requested: frame.contentWindow.performance.getEntriesByType("resource").map((entry) => entry.name),
     }};
@@ -157,6 +158,18 @@ def test_nothing_but_tables_scrolls_sideways(light: list[dict[str, Any]]) -> Non
     assert narrow["needed"] <= 360
     assert wide["needed"] <= 1280
     assert set(narrow["scrolling"]) == {"scroll"}
+
+
+def test_no_column_of_the_answer_is_cut_on_a_wide_screen(
+    browser: str, server: tuple[str, list[str]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    content = render_page(sample_content(folder)).replace(">constant</th>", ">baseline_of_a_long_name</th>")
+    narrow, wide, _ = measured(browser, tmp_path, server[0], content, dark=False)
+    assert content.count(">baseline_of_a_long_name</th>") > 0
+    assert narrow["cut"] > 0
+    assert wide["cut"] == 0
 
 
 def test_the_page_is_dark_where_that_is_preferred(
