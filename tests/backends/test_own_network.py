@@ -69,13 +69,18 @@ def own_plan(make_plan):
     return make
 
 
+def slow(case):
+    """Return a case of Keras that `make acceptance` runs."""
+    return pytest.param("keras", *case, id=f"keras-{case[0]}", marks=pytest.mark.acceptance)
+
+
 BOTH = ["torch", pytest.param("keras", marks=pytest.mark.acceptance)]
 TORCH_CASES = [("cnn", as_images), ("lstm", as_series), ("attention", as_tokens), ("buffers", as_features)]
 KERAS_CASES = [("cnn", as_images), ("lstm", as_series), ("attention", as_tokens), ("decayed", as_images)]
 CASES = [
     *(pytest.param("torch", *case, id=f"torch-{case[0]}") for case in TORCH_CASES),
     pytest.param("keras", *KERAS_CASES[0], id="keras-cnn"),
-    *(pytest.param("keras", *case, id=f"keras-{case[0]}", marks=pytest.mark.acceptance) for case in KERAS_CASES[1:]),
+    *map(slow, KERAS_CASES[1:]),
 ]
 
 
@@ -92,10 +97,7 @@ def test_losses_are_those_of_a_loop_written_by_hand(ask, own_plan, dataset, name
 
 @pytest.mark.parametrize(
     ("name", "function", "form"),
-    [
-        *CASES[:4],
-        *(pytest.param("keras", *case, id=f"keras-{case[0]}", marks=pytest.mark.acceptance) for case in KERAS_CASES),
-    ],
+    [*CASES[: len(TORCH_CASES)], *map(slow, KERAS_CASES)],
 )
 def test_a_resumed_run_goes_on_bit_for_bit(ask, own_plan, dataset, name, function, form):
     data, plan = form(dataset), own_plan(name, function)
@@ -107,7 +109,7 @@ def test_a_resumed_run_goes_on_bit_for_bit(ask, own_plan, dataset, name, functio
 
 @pytest.mark.parametrize(
     ("name", "function", "form"),
-    [CASES[0], CASES[3], pytest.param("keras", *KERAS_CASES[0], marks=pytest.mark.acceptance)],
+    [CASES[0], CASES[3], slow(KERAS_CASES[0])],
 )
 def test_evaluations_draw_nothing_of_training(ask, own_plan, dataset, name, function, form):
     data, plan = form(dataset), own_plan(name, function)
