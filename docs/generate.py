@@ -94,11 +94,11 @@ def bake_off(part: str) -> str:
             return summary.readme_text(table, settings)
 
 
-def benchmarks(part: str) -> str:
-    """Return a part of what the benchmarks came to: `table` or `machine`."""
+def benchmarks(part: str, results: str = "benchmarks") -> str:
+    """Return a part of what the benchmarks came to, `table` or `machine`, by the name of their results."""
     from speed import table
 
-    folder = ROOT / "results" / "benchmarks"
+    folder = ROOT / "results" / results
     if not (folder / table.TABLE_FILE).exists():
         return table.NOT_MEASURED
     if part == "table":
@@ -186,9 +186,17 @@ PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "goals": partial(bake_off, "goals"),
         "wins": partial(bake_off, "wins"),
     },
-    "docs/benchmarks.md": {"benchmarks": partial(benchmarks, "table"), "machine": partial(benchmarks, "machine")},
+    "docs/benchmarks.md": {
+        "benchmarks": partial(benchmarks, "table"),
+        "machine": partial(benchmarks, "machine"),
+        "benchmarks on a GPU": partial(benchmarks, "table", "benchmarks-cuda"),
+        "machine with a GPU": partial(benchmarks, "machine", "benchmarks-cuda"),
+    },
     "docs/spec.md": {"keys": spec_reference},
     "docs/commands.md": {"commands": commands},
+    "docs/many-machines.md": {
+        "answer of mnist-fair-cuda": lambda: f"```text\n{committed_answer('mnist-fair-cuda')}\n```",
+    },
     "docs/results.md": {
         "answer of mnist-article": lambda: f"```text\n{committed_answer('mnist-article')}\n```",
         "answer of street-digits-cnn": lambda: f"```text\n{committed_answer('street-digits-cnn')}\n```",

@@ -47,6 +47,17 @@ def test_generated_parts_are_those_of_the_code_and_of_the_committed_tables(path:
     assert (ROOT / path).read_text(encoding="utf-8") == generate.generated(path)
 
 
+def test_a_gpu_comes_to_the_verdicts_of_the_processor() -> None:
+    of = [pd.read_csv(ROOT / "results" / name / "comparison.csv") for name in ("mnist-fair", "mnist-fair-cuda")]
+    cpu, gpu = (
+        rows[(rows["backend"] == "torch") & (rows["metric"] == "test_accuracy")].set_index("candidate")["verdict"]
+        for rows in of
+    )
+    assert gpu.to_dict() == cpu.to_dict() == {"clr": "better", "decay": "better"}
+    runs = pd.read_csv(ROOT / "results" / "mnist-fair-cuda" / "timing.csv")
+    assert set(runs["device"]) == {"cuda"}
+
+
 @pytest.mark.parametrize("name", ["mnist-fair", "policies", "policies-street-digits"])
 def test_the_updates_of_a_range_test_are_charged_to_every_arm_that_takes_its_rates(name: str) -> None:
     folder = ROOT / "results" / name

@@ -36,11 +36,19 @@ class Case:
         model: `mlp` on MNIST, 28 x 28 x 1; `cnn` on noise, 32 x 32 x 3.
         batch_size: Divides the rows.
         threads: Of every contender.
+        device: cpu or cuda.
     """
 
     model: str
     batch_size: int
     threads: int
+    device: str = "cpu"
+
+    @property
+    def name(self) -> str:
+        """What sets it apart from the other cases of a backend."""
+        where = "" if self.device == "cpu" else f" on {self.device}"
+        return f"{self.model}, batch {self.batch_size}{where}"
 
     @property
     def settings(self) -> ModelSettings:

@@ -8,16 +8,18 @@ from importlib.metadata import PackageNotFoundError, version
 
 import pandas as pd
 
-from clrbench import __version__
+from clrbench import __version__, backends
 from clrbench.execution.provenance import CPU_INFO, processor
 
 PEERS = ("torch", "tensorflow", "keras", "lightning", "pytorch-ignite", "fastai", "numpy", "pandas")
 
 
-def describe(threads: int) -> pd.DataFrame:
-    """Return `what` and `value`, a row each: the processor, and the version of every package that was measured."""
+def describe(threads: int, *, on_cuda: bool) -> pd.DataFrame:
+    """Return `what` and `value`, a row each: processor and GPU, and the version of every package that was measured."""
+    gpu = {"GPU": backends.load("torch").build("cuda")["device_name"]} if on_cuda else {}
     rows = {
         "processor": _name(),
+        **gpu,
         "cores": str(os.cpu_count()),
         "threads": str(threads),
         "Python": platform.python_version(),

@@ -32,7 +32,7 @@ def clrbench_epoch(backend_name: str, case: Case) -> Epoch:
         steps_per_epoch=case.num_steps,
         dropout_seed=0,
     )
-    trainer = backend.make_trainer(plan, dataset, "cpu")
+    trainer = backend.make_trainer(plan, dataset, case.device)
 
     def epoch() -> float:
         start = time.perf_counter()

@@ -33,7 +33,11 @@ from speed.ours import clrbench_epoch
 def network(case: Case) -> nn.Module:
     """Return the network of a case."""
     torch.set_num_threads(case.threads)
-    if case.model == "mlp":
+    return _layers(case.model).to(case.device)
+
+
+def _layers(model: str) -> nn.Sequential:
+    if model == "mlp":
         first, second = HIDDEN
         layers = [nn.Linear(28 * 28, first), nn.ReLU(), nn.Linear(first, second), nn.ReLU()]
         return nn.Sequential(nn.Flatten(), *layers, nn.Linear(second, NUM_CLASSES))
@@ -76,7 +80,8 @@ def dataloader_epoch(case: Case) -> Epoch:
 
     def epoch() -> float:
         losses, start = [], time.perf_counter()
-        for inputs, targets in batches:
+        for on_host in batches:
+            inputs, targets = (part.to(case.device) for part in on_host)
             optimizer.zero_grad()
             loss = criterion(model(inputs), targets)
             loss.backward()
@@ -91,14 +96,14 @@ def dataloader_epoch(case: Case) -> Epoch:
 def minimal_epoch(case: Case, memory_format: torch.memory_format = torch.contiguous_format) -> Epoch:
     """Return an epoch of a bare loop over resident float images that records loss and accuracy of every update."""
     model = network(case).to(memory_format=memory_format)  # type: ignore[call-overload]
-    images, labels = tensors(case)
+    images, labels = (part.to(case.device) for part in tensors(case))
     images = images.contiguous(memory_format=memory_format)
     optimizer = sgd(model)
-    batches, rates = torch.from_numpy(case.batches()).long(), case.rates().tolist()
+    batches, rates = torch.from_numpy(case.batches()).long().to(case.device), case.rates().tolist()
 
     def epoch() -> float:
         start = time.perf_counter()
-        losses, accuracies = torch.empty(len(batches)), torch.empty(len(batches))
+        losses, accuracies = torch.empty(2, len(batches), device=case.device)
         for step, rows in enumerate(batches):
             optimizer.param_groups[0]["lr"] = rates[step]
             targets = labels[rows]
@@ -109,6 +114,8 @@ def minimal_epoch(case: Case, memory_format: torch.memory_format = torch.contigu
             optimizer.step()
             losses[step] = loss.detach()
             accuracies[step] = (logits.argmax(1) == targets).float().mean()
+        # Reading a number waits for the device.
+        accuracies[-1].item()
         return time.perf_counter() - start
 
     return epoch

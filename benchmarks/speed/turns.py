@@ -19,6 +19,7 @@ NUM_TURNS = 9
 PEERS = {"torch": "speed.torch_peers", "keras": "speed.keras_peers"}
 CONVOLUTIONS_ONLY = ("minimal loop, channels_last",)
 DENSE_ONLY = ("Lightning", "Ignite", "fastai", "matrix products alone")
+PROCESSOR_ONLY = ("Lightning", "Ignite", "fastai", "matrix products alone", "minimal loop, channels_last")
 
 
 class _Child:
@@ -44,6 +45,8 @@ def contenders(backend: str, case: Case) -> list[str]:
     """Return the names of those that can train a case, clrbench first."""
     names: Mapping[str, object] = import_module(PEERS[backend]).CONTENDERS
     left_out = CONVOLUTIONS_ONLY if case.model == "mlp" else DENSE_ONLY
+    if case.device != "cpu":
+        left_out += PROCESSOR_ONLY
     return [name for name in names if name not in left_out]
 
 
@@ -53,7 +56,7 @@ def measure(backend: str, case: Case, num_turns: int = NUM_TURNS) -> Iterator[Me
     speeds = {name: case.num_rows / statistics.median(epochs) for name, epochs in seconds.items()}
     for name, speed in speeds.items():
         if name != CLRBENCH:
-            question = f"{backend}, {case.model}, batch {case.batch_size}: {name}"
+            question = f"{backend}, {case.name}: {name}"
             yield Measured(question, speeds[CLRBENCH], speed, "images/s")
 
 
@@ -75,7 +78,7 @@ def take_turns(backend: str, case: Case, names: Sequence[str], num_turns: int) -
 def _started(backend: str, name: str, case: Case) -> Iterator[_Child]:
     threads = str(case.threads)
     settings = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    asked = [backend, name, case.model, str(case.batch_size), threads]
+    asked = [backend, name, case.model, str(case.batch_size), threads, case.device]
     with (
         tempfile.TemporaryFile("w+") as errors,
         subprocess.Popen(
@@ -103,5 +106,5 @@ def serve(backend: str, name: str, case: Case) -> None:
 
 
 if __name__ == "__main__":
-    backend, name, model, batch_size, threads = sys.argv[1:]
-    serve(backend, name, Case(model, int(batch_size), int(threads)))
+    backend, name, model, batch_size, threads, device = sys.argv[1:]
+    serve(backend, name, Case(model, int(batch_size), int(threads), device))

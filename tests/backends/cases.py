@@ -10,6 +10,9 @@ from clrbench.records import OptimizerSettings
 SEED = int(os.environ.get("CLRBENCH_TEST_SEED", "0"))
 """Another one draws all weights, batches and nudges anew; the tests must hold on any."""
 
+DEVICE = os.environ.get("CLRBENCH_TEST_DEVICE", "cpu")
+"""Where everything is trained: `cuda` on a machine that has one; the tests must hold on any."""
+
 MLP = ModelSettings("mlp", hidden=(100, 50))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+from cases import DEVICE
 
 from clrbench import backends
 from clrbench.backends import pieces
@@ -38,9 +39,11 @@ def describe():
     return _loaded[1], "keras" in sys.modules and sys.modules["keras"].config.backend()
 
 
-def has_imported(module):
-    """Return whether this process has imported a module."""
-    return module in sys.modules
+def imported_by_training(plan, dataset):
+    """Return which modules were imported while a plan was trained, and not before."""
+    before = set(sys.modules)
+    train(plan, dataset)
+    return sys.modules.keys() - before
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,13 @@ class Outcome:
 
 def train(plan, dataset, cuts=(), splits=()):
     """Train a plan; at every cut, a step, a fresh trainer takes over the state of the one before."""
-    trainer = _loaded[0].make_trainer(plan, dataset, "cpu")
+    trainer = _loaded[0].make_trainer(plan, dataset, DEVICE)
     logs = []
     for begin, end in pairwise([0, *cuts, plan.num_steps]):
         if begin:
             state = trainer.state()
             # The one before must not be idle yet, lest its memory be taken over with its state.
-            trainer, _ = _loaded[0].make_trainer(plan, dataset, "cpu"), trainer
+            trainer, _ = _loaded[0].make_trainer(plan, dataset, DEVICE), trainer
             trainer.restore(state)
         logs.append(trainer.train(plan.batches[begin:end], plan.lr[begin:end]))
     log = StepLog(*(np.concatenate([getattr(log, field) for log in logs]) for field in ("lr", "loss", "accuracy")))
@@ -69,7 +72,7 @@ def train(plan, dataset, cuts=(), splits=()):
 
 def train_and_evaluate(plan, dataset):
     """Train a plan, and evaluate after every update."""
-    trainer = _loaded[0].make_trainer(plan, dataset, "cpu")
+    trainer = _loaded[0].make_trainer(plan, dataset, DEVICE)
     logs = []
     for step in range(plan.num_steps):
         logs.append(trainer.train(plan.batches[step : step + 1], plan.lr[step : step + 1]))
@@ -80,13 +83,13 @@ def train_and_evaluate(plan, dataset):
 
 def network_of(plan, dataset):
     """Return what a backend finds of a network of the user's own."""
-    return _loaded[0].make_trainer(plan, dataset, "cpu").network
+    return _loaded[0].make_trainer(plan, dataset, DEVICE).network
 
 
 def fail_to_build(plan, dataset):
     """Return the text of the `BackendError` that a network of the user's own ends in; "" where it does not."""
     try:
-        _loaded[0].make_trainer(plan, dataset, "cpu")
+        _loaded[0].make_trainer(plan, dataset, DEVICE)
     except BackendError as err:
         return str(err)
     return ""
@@ -94,7 +97,7 @@ def fail_to_build(plan, dataset):
 
 def feed_and_train(plan, dataset):
     """Feed the batches of a plan and then train them; return the state before, in between and the outcome."""
-    trainer = _loaded[0].make_trainer(plan, dataset, "cpu")
+    trainer = _loaded[0].make_trainer(plan, dataset, DEVICE)
     states = [trainer.state()]
     trainer.feed(plan.batches)
     states.append(trainer.state())
@@ -143,7 +146,7 @@ def count_compilations(plans, dataset):
     """Train plans one after another, in stretches of several lengths; return how often each trainer compiled (keras)."""
     counts = []
     for plan in plans:
-        trainer = _loaded[0].make_trainer(plan, dataset, "cpu")
+        trainer = _loaded[0].make_trainer(plan, dataset, DEVICE)
         for end in (0, 1, plan.num_steps):
             trainer.train(plan.batches[:end], plan.lr[:end])
         for split in (Split.TRAIN, Split.VALIDATION, Split.TEST):
@@ -152,6 +155,33 @@ def count_compilations(plans, dataset):
         counts.append([function.experimental_get_tracing_count() for function in (program.stretch, program.score)])
         del trainer, program
     return counts
+
+
+def has_cudnn(dropout):
+    """Return whether an LSTM may use cuDNN before and while it runs, and after, once it draws from torch (torch)."""
+    import torch
+
+    from clrbench.backends.torch.own_network import draw_from_torch
+
+    seen = []
+
+    class Layer(torch.nn.LSTM):
+        def forward(self, values):
+            seen.append(torch.backends.cudnn.enabled)
+            return super().forward(values)
+
+    module = torch.nn.Sequential(Layer(3, 4, num_layers=2, dropout=dropout))
+    seen.append(torch.backends.cudnn.enabled)
+    draw_from_torch(module)
+    module(torch.zeros(2, 3))
+    return [*seen, torch.backends.cudnn.enabled]
+
+
+def allows_tf32():
+    """Return whether convolutions and products may be computed in ten bits of precision (torch)."""
+    import torch
+
+    return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
 
 
 def call(name, *arguments):

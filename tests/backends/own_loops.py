@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from cases import DEVICE
 
 NETWORKS = Path(__file__).parent / "networks"
 MOMENTUM = 0.9
@@ -29,11 +30,15 @@ def torch_loop(name, x, y, plan):
     import torch
     import torch.nn.functional as F
 
+    from clrbench.backends.torch.own_network import draw_from_torch
+
     build = _function("torch_networks", name)
     _seed(plan.network.seed)
     torch.manual_seed(plan.network.seed)
-    module = build(x.shape[1:], 10)
-    inputs = torch.tensor(x)
+    module = build(x.shape[1:], 10).to(DEVICE)
+    if DEVICE == "cuda":
+        draw_from_torch(module)
+    inputs, labels = torch.tensor(x, device=DEVICE), torch.tensor(y, device=DEVICE).long()
     inputs = inputs.permute(0, 3, 1, 2).contiguous() if inputs.ndim == 4 else inputs
     if any(torch.nn.parameter.is_lazy(one) for one in module.parameters()):
         with torch.no_grad():
@@ -48,15 +53,13 @@ def torch_loop(name, x, y, plan):
     for batch, lr in zip(plan.batches, plan.lr.tolist(), strict=True):
         optimizer.param_groups[0]["lr"] = lr
         optimizer.zero_grad()
-        loss = F.cross_entropy(module(inputs[torch.tensor(batch)]), torch.tensor(y[batch]).long())
+        loss = F.cross_entropy(module(inputs[torch.tensor(batch)]), labels[batch])
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
     module.eval()
     with torch.no_grad():
-        final = F.cross_entropy(
-            module(inputs[plan.rows.validation]), torch.tensor(y[plan.rows.validation]).long()
-        ).item()
+        final = F.cross_entropy(module(inputs[plan.rows.validation]), labels[plan.rows.validation]).item()
     return np.array(losses, np.float32), final
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference
 from cases import ADAPTIVE, MLP, label, rates, same_scores, shared, triangular
-from jobs import call, count_compilations, has_imported, train
+from jobs import allows_tf32, call, count_compilations, imported_by_training, train
 
 from clrbench.layers import BatchNorm, Dense, Flatten, Residual
 from clrbench.models import ModelSettings, weight_shapes
@@ -169,6 +169,11 @@ def test_dropout_keeps_the_mean_and_drops_the_fraction(backend, make_plan, datas
     assert loss == pytest.approx(np.log(np.exp(1) + 9) - zeros, abs=0.02)
 
 
+def test_torch_computes_in_float32(ask, make_plan, dataset):
+    ask("torch", train, make_plan(MLP, shared("sgd"), []), dataset)
+    assert ask("torch", allows_tf32) == (False, False)
+
+
 def test_a_run_that_diverges_goes_on(backend, make_plan, dataset):
     log = backend(train, make_plan(MLP, shared("sgd", momentum=0.9), np.full(20, 1e20)), dataset).log
     assert np.isfinite(log.loss[0])
@@ -243,5 +248,5 @@ def test_keras_threads_are_fixed_once_tensorflow_runs(ask, make_plan, dataset):
 
 def test_training_on_torch_imports_none_of_its_compiler_which_takes_longer_than_torch_itself(ask, make_plan, dataset):
     for optimizer in (shared("sgd"), OptimizerSettings("sgd"), OptimizerSettings("adam"), OptimizerSettings("adagrad")):
-        ask("torch", train, make_plan(MLP, optimizer, np.full(2, 0.01)), dataset)
-    assert not ask("torch", has_imported, "torch._dynamo")
+        found = ask("torch", imported_by_training, make_plan(MLP, optimizer, np.full(2, 0.01)), dataset)
+        assert "torch._dynamo" not in found

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from cases import ADAPTIVE, MLP, SEED, label, rates, shared
-from jobs import fail_to_build, network_of, train, train_and_evaluate
+from jobs import fail_to_build, has_cudnn, network_of, train, train_and_evaluate
 from own_loops import MOMENTUM, NETWORKS, keras_loop, torch_loop
 from test_contract import same_bytes
 
@@ -105,6 +105,11 @@ def test_a_resumed_run_goes_on_bit_for_bit(ask, own_plan, dataset, name, functio
     parts = ask(name, train, plan, data, cuts=[1, 5, 11], splits=[Split.TEST])
     same_bytes(whole, parts)
     assert whole.evaluations[Split.TEST].loss == parts.evaluations[Split.TEST].loss
+
+
+@pytest.mark.parametrize(("dropout", "while_it_runs"), [(0.2, False), (0.0, True)])
+def test_recurrent_layers_with_dropout_leave_the_random_numbers_of_cudnn_aside(ask, dropout, while_it_runs):
+    assert ask("torch", has_cudnn, dropout) == [True, while_it_runs, True]
 
 
 @pytest.mark.parametrize(

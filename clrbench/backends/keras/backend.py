@@ -54,4 +54,6 @@ def make_trainer(plan: TrainPlan, dataset: Dataset, device: str) -> KerasTrainer
     """Return a trainer that stands before the first step of `plan`; see `Backend`."""
     if device != "cpu":
         tf.config.experimental.enable_op_determinism()
+        # Ten bits of precision, TensorFlow's habit on a GPU, part from the numbers of a processor within some steps.
+        tf.config.experimental.enable_tensor_float_32_execution(False)
     return KerasTrainer(plan, dataset, device)

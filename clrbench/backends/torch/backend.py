@@ -51,4 +51,6 @@ def build(device: str) -> dict[str, str]:
 def make_trainer(plan: TrainPlan, dataset: Dataset, device: str) -> TorchTrainer:
     """Return a trainer that stands before the first step of `plan`; see `Backend`."""
     torch.backends.cudnn.deterministic = True
+    # Convolutions in ten bits of precision, torch's habit on a GPU, part from those of a processor within some steps.
+    torch.backends.cudnn.allow_tf32 = False
     return TorchTrainer(plan, dataset, device)

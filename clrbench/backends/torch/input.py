@@ -63,6 +63,8 @@ class Input:
         all_floats = torch.empty(capacity, math.prod(shape), device=self._device)
         all_raw = None if self._kind == torch.float32 else torch.empty_like(all_floats, dtype=self._kind)
         scale = self._scale
+        # On a GPU torch multiplies by the reciprocal of a number of Python's, which rounds otherwise than to divide.
+        largest = torch.tensor(255.0, device=self._device)
         if scale is not None:
             mean, deviation = (
                 torch.tensor(np.tile(values, math.prod(shape[:-1])), device=self._device)
@@ -79,7 +81,7 @@ class Input:
                     return found.long().view(*rows.shape, *shape)
                 floats.copy_(found)
                 if self._is_bytes:
-                    torch.div(floats, 255, out=floats)
+                    torch.div(floats, largest, out=floats)
             if scale is not None:
                 floats.sub_(mean).div_(deviation)
             return floats.view(*rows.shape, *shape)

@@ -45,9 +45,7 @@ class OwnNetwork:
         if plan.network is None:
             raise TypeError("the plan is one of a built-in network")
         if device == "cuda":
-            # Without these, recurrent layers and matrix products may round otherwise from one run to the next.
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-            torch.use_deterministic_algorithms(True, warn_only=True)
+            _compute_the_same_every_time()
         self._device = device
         self._randomness = Randomness(_generators(device), _seed)
         self._builder = Builder(plan.network, dataset.image_shape, dataset.num_classes, self._randomness)
@@ -110,6 +108,8 @@ class OwnNetwork:
         if not isinstance(made, nn.Module):
             raise self._builder.wrong_kind(made, "torch.nn.Module", "keras.Model")
         module = made.to(self._device)
+        if self._device == "cuda":
+            draw_from_torch(module)
         tensors = (*module.parameters(), *module.buffers())
         if any(nn.parameter.is_lazy(one) for one in tensors):
             # Lazy layers draw their weights once they see what comes in.
@@ -187,6 +187,24 @@ class OwnNetwork:
 def as_given(values: Tensor) -> Tensor:
     """Return rows as a module of the user's own takes them: images with their channels first, all else as it is."""
     return values.permute(0, 3, 1, 2).contiguous() if values.ndim == 4 else values
+
+
+def draw_from_torch(module: nn.Module) -> None:
+    """Have recurrent layers with dropout leave cuDNN aside, whose random numbers no checkpoint can hold."""
+    for layer in module.modules():
+        if isinstance(layer, nn.RNNBase) and layer.dropout:
+            without_cudnn = torch.backends.cudnn.flags(enabled=False, deterministic=True, allow_tf32=False)
+            layer.forward = without_cudnn(layer.forward)  # type: ignore[method-assign]
+
+
+def _compute_the_same_every_time() -> None:
+    """Have a GPU round alike from one run to the next; what cannot is warned about by torch."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Attention has kernels that are the same every time only where all else of torch must be, or fail.
+    torch.backends.cuda.enable_flash_sdp(False)
+    torch.backends.cuda.enable_mem_efficient_sdp(False)
+    torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 def _seed(seed: int) -> None:
