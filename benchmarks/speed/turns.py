@@ -44,9 +44,9 @@ class _Child:
 def contenders(backend: str, case: Case) -> list[str]:
     """Return the names of those that can train a case, clrbench first."""
     names: Mapping[str, object] = import_module(PEERS[backend]).CONTENDERS
-    left_out = CONVOLUTIONS_ONLY if case.model == "mlp" else DENSE_ONLY
+    left_out = {*(CONVOLUTIONS_ONLY if case.model == "mlp" else DENSE_ONLY)}
     if case.device != "cpu":
-        left_out += PROCESSOR_ONLY
+        left_out.update(PROCESSOR_ONLY)
     return [name for name in names if name not in left_out]
 
 

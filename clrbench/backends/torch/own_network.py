@@ -194,7 +194,7 @@ def draw_from_torch(module: nn.Module) -> None:
     for layer in module.modules():
         if isinstance(layer, nn.RNNBase) and layer.dropout:
             without_cudnn = torch.backends.cudnn.flags(enabled=False, deterministic=True, allow_tf32=False)
-            layer.forward = without_cudnn(layer.forward)  # type: ignore[method-assign]
+            layer.forward = without_cudnn(layer.forward)
 
 
 def _compute_the_same_every_time() -> None:
