@@ -93,7 +93,10 @@ def test_smallest_p(runs: tuple[int, int], p: float) -> None:
     assert smallest_unpaired_p(*runs) == pytest.approx(p)
 
 
-@pytest.mark.parametrize(("alpha", "comparisons"), [(0.05, 1), (0.05, 2), (0.01, 1), (0.05, 10), (0.001, 3)])
+@pytest.mark.parametrize(
+    ("alpha", "comparisons"),
+    [(0.05, 1), (0.05, 2), (0.01, 1), (0.05, 10), pytest.param(0.001, 3, marks=pytest.mark.acceptance)],
+)
 def test_runs_needed_are_the_fewest(alpha: float, comparisons: int) -> None:
     runs = runs_needed(alpha, comparisons)
     assert comparisons * smallest_unpaired_p(runs, runs) <= alpha

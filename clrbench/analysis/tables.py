@@ -1,6 +1,6 @@
 """Every table of an experiment: a new one is a function of the results, and a line in `TABLES`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -88,7 +88,7 @@ class Findings:
     """What an experiment came to: all that a report shows.
 
     Attributes:
-        tables: The tables by name, in the order of `TABLES`.
+        tables: The tables by name, in the order of `TABLES`; each is built when it is first asked for.
         provenances: Provenance of each run of the arms.
         bounds: What the range tests that arms take their rates from suggest, by backend and `RangeTestGroup.arm`.
         mixed_pairs: The pairs that no comparison counts, as their runs were made with different versions.
@@ -118,12 +118,29 @@ class Findings:
         return read_curves(tables["metrics"], tables["train_curve"], tables["bands"], self.arms)
 
 
+class _Tables(Mapping[str, pd.DataFrame]):
+    def __init__(self, results: Results) -> None:
+        self._results = results
+        self._builders = {table.name: table.build for table in TABLES}
+
+    def __getitem__(self, name: str) -> pd.DataFrame:
+        table = self._results.once(self._builders[name])
+        if table is None:
+            raise KeyError(name)
+        return table
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._builders if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 def analyse(results: Results) -> Findings:
     """Return all that the results of an experiment come to."""
-    tables = {table.name: results.once(table.build) for table in TABLES}
     return Findings(
         spec=results.spec,
-        tables={name: table for name, table in tables.items() if table is not None},
+        tables=_Tables(results),
         provenances=tuple(run.provenance for run in results.runs),
         bounds=bounds_table(results.range_tests),
         mixed_pairs=tuple(results.once(mixed_pairs)),

@@ -3,6 +3,7 @@
 import base64
 import html
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -112,7 +113,9 @@ def load(folder: str | Path) -> Experiment:
     if not results.has_runs():
         raise ResultsError(f"{folder}: there is no folder runs/; run clrbench compare first")
     with results.tables_lock():
-        return Experiment(results.root, analyse(looked_at(Results.read(results, spec), results)))
+        findings = analyse(looked_at(Results.read(results, spec), results))
+        # All tables now: built later, they would keep every step of every run in memory.
+        return Experiment(results.root, replace(findings, tables=dict(findings.tables)))
 
 
 def compare(  # noqa: PLR0913 (all but the first are options of the command)

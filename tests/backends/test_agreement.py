@@ -64,14 +64,14 @@ def test_other_rules_agree(compare, make_plan, optimizer):
     [
         pytest.param(CNN, marks=pytest.mark.acceptance),
         pytest.param(ModelSettings("cnn", batch_norm=True), marks=pytest.mark.acceptance),
-        ModelSettings("lenet5"),
+        pytest.param(ModelSettings("lenet5"), marks=pytest.mark.acceptance),
         pytest.param(ModelSettings("lenet5", activation="tanh"), marks=pytest.mark.acceptance),
         pytest.param(ModelSettings("resnet8", activation="tanh"), marks=pytest.mark.acceptance),
         pytest.param(ModelSettings("resnet8"), marks=pytest.mark.acceptance),
         pytest.param(ModelSettings("cnn", batch_norm=True, activation="elu"), marks=pytest.mark.acceptance),
         ModelSettings("mlp", batch_norm=True, activation="gelu"),
         ModelSettings("mlp", activation="sigmoid"),
-        ModelSettings("mlp", activation="softmax"),
+        pytest.param(ModelSettings("mlp", activation="softmax"), marks=pytest.mark.acceptance),
     ],
     ids=lambda model: f"{model.name}{'-norm' * model.batch_norm}-{model.activation}",
 )

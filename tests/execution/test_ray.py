@@ -37,6 +37,7 @@ def have_ended(before: set[int]) -> bool:
     return not left
 
 
+@pytest.mark.acceptance
 def test_a_run_through_ray_is_that_of_a_local_worker_and_leaves_nothing_behind(tmp_path: Path) -> None:
     spec = write_spec(tmp_path, backends=["torch"], seeds=1, duration="1 epochs", arms=ONE_ARM)
     before = ray_processes()

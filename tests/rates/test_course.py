@@ -239,7 +239,7 @@ def test_base_lr_is_below_max_lr_or_withheld_alone():
         assert (found.base_lr is None) == any("base_lr is not known" in text for text in found.caveats)
 
 
-@pytest.mark.parametrize("rate", [0.003, 0.1])
+@pytest.mark.parametrize("rate", [0.003, pytest.param(0.1, marks=pytest.mark.acceptance)])
 def test_all_ways_lead_to_the_same_base_lr_within_a_factor_of_two(rate):
     world = World(rate=rate, limit=8 * rate)
     named = [solve(world, problem(world, **way))[0] for way in WAYS.values()]

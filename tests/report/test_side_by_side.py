@@ -69,7 +69,9 @@ def test_experiments_stand_in_the_order_named_and_losses_as_large_as_wins(
     ]
 
 
-@pytest.mark.parametrize("width", [40, 60, 80, 100, 200])
+@pytest.mark.parametrize(
+    "width", [40, 80, *(pytest.param(width, marks=pytest.mark.acceptance) for width in (60, 100, 200))]
+)
 def test_lines_fit_the_terminal_and_no_number_is_cut(width: int, tmp_path: Path) -> None:
     text = sides_text([read_side(experiment(tmp_path, "won", GAINS))], width)
     lines = [line for line in text.splitlines() if str(tmp_path) not in line]
@@ -86,7 +88,10 @@ def test_of_warnings_the_gist_is_shown_and_details_hold_all(tmp_path: Path) -> N
     assert sides_text([side], details=True).endswith("\nWarnings  arm clr: confounded; leave out batch_size")
 
 
-@pytest.mark.parametrize(("rows", "difference"), [(100, "+13"), (1000, "+12.5"), (26_032, "+12.500")])
+@pytest.mark.parametrize(
+    ("rows", "difference"),
+    [(100, "+13"), pytest.param(1000, "+12.5", marks=pytest.mark.acceptance), (26_032, "+12.500")],
+)
 def test_accuracies_have_the_digits_that_the_test_rows_carry(rows: int, difference: str, tmp_path: Path) -> None:
     side = read_side(experiment(tmp_path, "won", GAINS))
     assert f"  {difference} [" in sides_text([replace(side, evidence=side.evidence.assign(rows=rows))])

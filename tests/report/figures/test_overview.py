@@ -122,6 +122,9 @@ def test_words_begin_with_the_differences_and_send_on_for_what_else_is_drawn() -
     )
 
 
-@pytest.mark.parametrize(("backends", "arms", "seeds"), [(BACKENDS, ARMS, 10), (("keras",), ARMS[:2], 3)])
+@pytest.mark.parametrize(
+    ("backends", "arms", "seeds"),
+    [pytest.param(BACKENDS, ARMS, 10, marks=pytest.mark.acceptance), (("keras",), ARMS[:2], 3)],
+)
 def test_texts_neither_overlap_nor_are_cut(backends: tuple[str, ...], arms: tuple[str, ...], seeds: int) -> None:
     assert_texts_are_whole_and_apart(overview(metrics_table(backends, arms, range(seeds)), arms))

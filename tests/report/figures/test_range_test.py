@@ -144,10 +144,11 @@ def test_a_ramp_is_exponential_where_its_middle_is_the_geometric_mean(rates: lis
     ("ramp", "torch", "keras"),
     [
         ("linear", BOUNDS, REFUSAL),
-        (
+        pytest.param(
             "exponential",
             replace(BOUNDS, triangle_base_lr=2e-5, max_lr=3e-5),
             replace(BOUNDS, triangle_base_lr=2.8, max_lr=2.9),
+            marks=pytest.mark.acceptance,
         ),
     ],
     ids=["refusal", "bounds at both edges"],
