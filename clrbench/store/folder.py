@@ -9,7 +9,7 @@ import io
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -223,8 +223,12 @@ class ResultsFolder:
         return read_bounds(self.root / BOUNDS_FILE)
 
     def write_bounds(self, bounds: Mapping[BackendName, Rates]) -> None:
-        """Write `bounds.json` of a range test."""
-        self.write_bytes(BOUNDS_FILE, bounds_to_json(bounds))
+        """Write `bounds.json` of a range test; the same rates leave the file, and what was drawn of it, as they are."""
+        content, path = bounds_to_json(bounds), self.root / BOUNDS_FILE
+        with suppress(OSError):
+            if path.is_file() and not path.is_symlink() and path.read_bytes() == content:
+                return
+        self.write_bytes(BOUNDS_FILE, content)
 
     def read_spec(self) -> Spec:
         """Return the spec that was last begun here."""

@@ -68,6 +68,24 @@ def test_rates_read_back_as_they_were_written(tmp_path: Path, rates: Rates) -> N
     assert read_bounds(tmp_path / BOUNDS_FILE) == found
 
 
+def test_the_same_rates_leave_the_file_as_it_is_and_others_replace_it(tmp_path: Path) -> None:
+    folder, path = ResultsFolder(tmp_path), tmp_path / BOUNDS_FILE
+    folder.write_bounds({"torch": ANSWER})
+    before = path.stat()
+    folder.write_bounds({"torch": ANSWER})
+    assert (path.stat().st_ino, path.stat().st_ctime_ns) == (before.st_ino, before.st_ctime_ns)
+    folder.write_bounds({"torch": REFUSAL})
+    assert read_bounds(path) == {"torch": REFUSAL}
+
+
+def test_a_link_to_the_same_rates_is_replaced(tmp_path: Path) -> None:
+    folder, path = ResultsFolder(tmp_path), tmp_path / BOUNDS_FILE
+    folder.write_bounds({"torch": ANSWER})
+    path.symlink_to(path.rename(tmp_path / "elsewhere"))
+    folder.write_bounds({"torch": ANSWER})
+    assert not path.is_symlink()
+
+
 def test_accuracies_that_nobody_knows_read_back_as_nan(tmp_path: Path) -> None:
     folder = ResultsFolder(tmp_path)
     folder.write_bounds({"torch": replace(CONFIRMED, constants=(replace(TRIED, accuracy=math.nan),))})
