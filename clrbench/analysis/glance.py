@@ -62,7 +62,9 @@ class Standing:
     Attributes:
         label: Name of the arm, or what a tuned one is called at the rate given.
         mean: Metric of the verdict at the end, over the runs that did not diverge; nan where all did.
-        comparison: Against the baseline of the table; None for that baseline, and for what is not compared with it.
+        is_baseline: Whether others are compared with it, and it with none.
+        comparison: Against the baseline of most arms, or, where it is not compared with that one, against its own; None for
+            a baseline.
     """
 
     label: str
@@ -192,7 +194,10 @@ def _standings(findings: Findings, backend: str, baseline: str, judged: Sequence
     metric, tables = findings.spec.verdict.metric, findings.tables
     ends = pd.concat([tables["summary"], tables["given"]], ignore_index=True)
     ends = _without_twins(ends[ends["backend"] == backend], tables.get("chosen"))
-    against = {one.comparison.candidate: one for one in judged if one.comparison.baseline == baseline}
+    # The baseline of most arms goes before others.
+    ordered = sorted(judged, key=lambda one: one.comparison.baseline == baseline)
+    against = {one.comparison.candidate: one for one in ordered}
+    baselines = {one.comparison.baseline for one in judged}
     collapse = tables["collapse"]
     found = []
     for row in ends.to_dict("records"):
@@ -201,7 +206,7 @@ def _standings(findings: Findings, backend: str, baseline: str, judged: Sequence
         found.append(
             Standing(
                 label=label,
-                is_baseline=label == baseline,
+                is_baseline=label in baselines and one is None,
                 runs=row["runs"],
                 diverged=row["diverged"],
                 collapsed=int(of_arm(collapse, backend, label)["collapsed"].sum()),

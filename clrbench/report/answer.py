@@ -140,10 +140,17 @@ def beat_sentences(answer: BackendGlance, *, twins: Sequence[str] = ()) -> Itera
         judged = answer.against(baseline)
         if not judged or baseline in twins:
             continue
-        if baseline != answer.baseline and [_outcome(one) for one in judged] == first:
+        if baseline == answer.baseline:
+            yield beat_sentence(judged)
+        elif [_outcome(one) for one in judged] == first:
             yield f"The same against {words.baseline_words(baseline, untuned=judged[0].evidence.untuned)}."
         else:
-            yield beat_sentence(judged)
+            yield _begun(beat_sentence(judged))
+
+
+def _begun(sentence: str) -> str:
+    """Return a sentence that follows another one with a capital, unless it begins with the name of an arm."""
+    return sentence[0].upper() + sentence[1:] if sentence.startswith(("no difference ", "cannot tell ")) else sentence
 
 
 def _outcome(one: Judged) -> tuple[str, str]:

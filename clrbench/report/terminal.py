@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from textwrap import shorten
 
@@ -28,6 +29,7 @@ from clrbench.report.standings import StandingsTable, standings_table
 
 LAYOUT_WIDTHS = (40, 60, 80, 90, 100, 110, 130, 160)
 """Columns that an answer is laid out for; a terminal shows the widest that fits."""
+_ANY_WIDTH = 10_000
 BAR_WIDTH = 110
 """From so many columns on, each interval is also drawn as a bar."""
 TARGETS_WIDTH = 90
@@ -71,15 +73,26 @@ def answer_text(
 
 
 def fitting_table(console: Console, table: StandingsTable) -> Table:
-    """Return the arms of a backend with as many columns as fit: the bar goes first, then the times to the targets."""
-    for bar, targets in ((True, True), (False, True), (False, False)):
-        shown = _standings(table, bar=bar, targets=targets)
-        if console.measure(shown).maximum > MAX_TEXT_WIDTH:
+    """Return the arms of a backend in as many columns as fit: first the bar goes, then the times, then who is the baseline."""
+    for bar, targets, baselines in (
+        (True, True, True),
+        (False, True, True),
+        (False, False, True),
+        (False, False, False),
+    ):
+        several = table.several_baselines and baselines
+        shown = _standings(replace(table, several_baselines=several), bar=bar, targets=targets)
+        if _full_width(console, shown) > min(MAX_TEXT_WIDTH, console.width):
             shown.padding = (0, 1, 0, 0)
         least = BAR_WIDTH if bar else TARGETS_WIDTH if targets else 0
-        if console.width >= least and console.measure(shown).maximum <= console.width:
+        if console.width >= least and _full_width(console, shown) <= console.width:
             break
     return shown
+
+
+def _full_width(console: Console, table: Table) -> int:
+    """Return the width of a table where nothing is wrapped; measured otherwise, it is never wider than the console."""
+    return console.measure(table, options=console.options.update(max_width=_ANY_WIDTH)).maximum
 
 
 def _standings(table: StandingsTable, *, bar: bool, targets: bool) -> Table:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
-from answers import shown
+from answers import shown, with_baselines
 from runs_in_memory import results_of, stored_run
 from specs import CONSTANT
 
@@ -21,6 +21,7 @@ from clrbench.rates import Rates
 from clrbench.report import answer as said
 from clrbench.report.console import plain, print_line, rendered
 from clrbench.report.details import notes
+from clrbench.report.standings import standings_table
 from clrbench.report.terminal import answer_text, interval_bar
 from clrbench.report.values import Values
 
@@ -221,6 +222,32 @@ def test_many_arms_are_counted_where_naming_them_would_make_a_sentence_long(find
     sentence = said.beat_sentence(many)
     assert len(sentence.split()) <= said.MAX_SENTENCE_WORDS
     assert re.search(r"\d+ arms beat constant", sentence)
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_arms_with_baselines_of_their_own_are_set_against_these(width: int) -> None:
+    found = with_baselines(momentum="none", momentum_clr="momentum", adam="none", adam_clr="adam")
+    lines = shown(found, width).splitlines()
+    assert max(map(len, lines)) <= min(width, 100)
+    rows = {line.split()[0]: line for line in lines if line and not line.startswith(" ")}
+    assert " against " in rows["torch"]
+    for arm in ("momentum", "adam"):
+        assert rows[arm].endswith("(baseline)")
+        assert f" {arm} " in rows[f"{arm}_clr"]
+        assert "[" in rows[f"{arm}_clr"]
+
+
+def test_a_baseline_that_no_row_is_set_against_is_called_another_one() -> None:
+    answer = glance(with_baselines(high="none", clr="high"))
+    (backend,) = answer.backends
+    high = next(one for one in backend.standings if one.is_baseline)
+    low = replace(high, label="low", mean=0.1)
+    table = standings_table(answer, replace(backend, standings=(*backend.standings, low)))
+    assert [(row.label, row.difference) for row in table.rows if not row.verdict] == [
+        ("high", "(baseline)"),
+        ("low", "(other baseline)"),
+    ]
+    assert "against" not in table.headings
 
 
 def test_equal_outcomes_against_another_baseline_are_not_said_twice(findings: Findings) -> None:

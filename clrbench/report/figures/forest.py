@@ -38,8 +38,8 @@ def draw_forest(answer: Glance, findings: Findings) -> Figure | None:
     axes.set(xlim=primary.span(margin), ylim=(len(rows) - 0.4, -0.6))
     for y, row in enumerate(rows):
         primary.draw_row(axes, y, style.arm_colours(findings.arms)[row.candidate], size=3.5, alpha=0.55)
-    several = len(answer.backends) > 1
-    labels = [f"{row.candidate}, {row.backend}" if several else row.candidate for row in rows]
+    several = len({row.baseline for row in rows}) > 1
+    labels = [_label(row, baseline=several, backend=len(answer.backends) > 1) for row in rows]
     axes.set_yticks(range(len(rows)), labels)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -47,8 +47,13 @@ def draw_forest(answer: Glance, findings: Findings) -> Figure | None:
     scale = 100 if is_accuracy(metric) else 1
     axes.xaxis.set_major_formatter(lambda value, _: f"{np.round(scale * value, 6):+g}" if value else "0")
     better = "right" if answer.spec.higher_is_better(metric) else "left"
-    axes.set_xlabel(f"difference in {values.heading}; {better} of 0 beats the baseline")
+    axes.set_xlabel(f"difference in {values.heading}; {better} of 0 beats {'its' if several else 'the'} baseline")
     return figure
+
+
+def _label(row: Comparison, *, baseline: bool, backend: bool) -> str:
+    arms = f"{row.candidate} - {row.baseline}" if baseline else row.candidate
+    return f"{arms}, {row.backend}" if backend else arms
 
 
 def forest_rows(answer: Glance) -> list[Comparison]:
