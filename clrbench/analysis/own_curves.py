@@ -1,7 +1,7 @@
 """Curves of range tests in tables that other programs wrote: which column is what, and the seeds side by side."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Self, TypeAlias, get_args
 
 import numpy as np
@@ -60,8 +60,10 @@ def read_own_bounds(tables: Sequence[OwnTable], columns: CurveColumns) -> OwnBou
     """
     notes: list[str] = []
     curves: list[_Curve] = []
+    evaluated: set[str] = {"loss", "accuracy"}
     for table in tables:
         chosen = _chosen(table, columns)
+        evaluated &= {role for role, name in chosen.items() if name.lower().strip().startswith(_SPLITS)}
         said = ", ".join(f"{role} from {name}" for role, name in chosen.items() if role != "seed")
         notes.append(f"{table.path.name}: {said}" + (f", seeds from {chosen['seed']}" if "seed" in chosen else ""))
         curves += _curves(table, chosen, notes)
@@ -73,7 +75,7 @@ def read_own_bounds(tables: Sequence[OwnTable], columns: CurveColumns) -> OwnBou
         names = [curve.name for curve in curves]
         if names != [str(place) for place in range(len(curves))]:
             notes.append("Seeds: " + ", ".join(f"{place} is {name}" for place, name in enumerate(names)))
-    curve = _side_by_side(curves, notes)
+    curve = replace(_side_by_side(curves, notes), evaluated=frozenset(evaluated))
     return OwnBounds(rates_of(curve), own_curve_table(curve), tuple(dict.fromkeys(notes)))
 
 

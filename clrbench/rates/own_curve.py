@@ -39,12 +39,14 @@ class OwnCurve:
         loss: float64[seeds, points]; nan from where a seed diverged.
         accuracy: Likewise, fractions; None where only the loss is known.
         seeds: What the seeds are called in caveats.
+        evaluated: Which of `loss` and `accuracy` are of validation rows, and so no means over mini-batches.
     """
 
     lr: DoubleArray
     loss: DoubleArray
     accuracy: DoubleArray | None
     seeds: tuple[int, ...]
+    evaluated: frozenset[str] = frozenset()
 
 
 def has_diverged(loss: float, first_loss: float) -> bool:
@@ -129,7 +131,7 @@ def _running_means(curve: OwnCurve) -> tuple[str, ...]:
     return tuple(
         RUNNING_MEAN.format(which=name)
         for name, values in named.items()
-        if values is not None and any(looks_like_running_mean(row) for row in values)
+        if values is not None and name not in curve.evaluated and any(looks_like_running_mean(row) for row in values)
     )
 
 

@@ -70,6 +70,14 @@ def test_the_smoothed_loss_of_a_finder_is_said_to_look_like_one(tmp_path: Path) 
     assert "the loss looks like a running mean" in found.text
 
 
+@pytest.mark.parametrize(("name", "is_said"), [("loss", True), ("train_loss", True), ("val_loss", False)])
+def test_the_loss_of_validation_rows_is_no_running_mean(tmp_path: Path, name: str, is_said: bool) -> None:
+    lr = np.geomspace(1e-4, 1.0, 300)
+    jitter = np.random.default_rng(0).normal(0, 0.5, len(lr)).cumsum() / np.arange(1, len(lr) + 1)
+    found = read(tmp_path, write(tmp_path, pd.DataFrame({"lr": lr, name: np.interp(lr, LR, LOSS) + jitter})))
+    assert ("looks like a running mean" in found.text) == is_said
+
+
 def test_three_files_are_written(tmp_path: Path) -> None:
     found = read(tmp_path, write(tmp_path, curve()))
     folder = tmp_path / "bounds"
