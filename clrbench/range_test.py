@@ -47,7 +47,7 @@ LOSS_TOO_HIGH = (
     "look at the initial weights"
 )
 
-BEFORE_FIRST = "base_lr is not known: accuracy has risen before the first rate tested"
+BEFORE_FIRST = "base_lr is not known: accuracy already rises at the first rate tested"
 BASE_IN_DOUBT = "base_lr is not known: the seeds put it {decades:.1f} decades apart"
 ONLY_FALLS = (
     "accuracy is level until max_lr and falls from there: it is an upper bound, and nothing was learned below it"

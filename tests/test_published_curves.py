@@ -36,7 +36,7 @@ def test_an_onset_before_the_first_rate_is_no_base_lr():
     found = bounds("fashion-adam", "val_loss", "val_acc")
     assert 0.005 <= found.max_lr <= 0.01
     assert found.base_lr is None
-    assert found.caveats == ("base_lr is not known: accuracy has risen before the first rate tested",)
+    assert found.caveats == ("base_lr is not known: accuracy already rises at the first rate tested",)
 
 
 @pytest.mark.parametrize(

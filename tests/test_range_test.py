@@ -76,7 +76,7 @@ def test_a_rise_that_is_over_by_the_first_points_leaves_base_lr_open():
     clean = 0.97 - 0.45 * np.exp(-(lr - lr[0]) / 0.02) - 0.5 * np.clip(lr - 0.4, 0, None)
     found = one(lr, clean)
     assert (found.base_lr, found.reason) == (None, None)
-    assert found.caveats == ("base_lr is not known: accuracy has risen before the first rate tested",)
+    assert found.caveats == ("base_lr is not known: accuracy already rises at the first rate tested",)
     assert found.rates == (found.max_lr / 10, found.max_lr)
 
 

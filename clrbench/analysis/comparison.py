@@ -72,7 +72,7 @@ class Evidence:
         looks: Index of this look at the verdict, by which its level is divided.
         comparisons: How many comparisons share the level, by Holm's method.
         sd_difference: Standard deviation of the paired differences; nan below two pairs.
-        detectable_difference: What so many pairs show four times in five; inf where they can show nothing.
+        detectable_difference: The minimum detectable effect at 80 % power; inf where they can show nothing.
         rows: Rows of the split that the metric is measured on; 0 in training, where it is not the same rows for all.
         rows_ci_low: Lower end of the interval over seeds and test rows; nan where there is none, see `row_sample.py`.
         far_seeds: The seeds of pairs that lie far from the rest, such as `3 7`; see `stats.far_pairs`.

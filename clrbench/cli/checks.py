@@ -66,7 +66,7 @@ def parity(steps: int, **options: Any) -> Answer:
 def verify(
     folder: Path, run_id: str | None, every: bool, data: Path | None, library: "Library", display: "Display"
 ) -> Answer:
-    """Make a finished run of FOLDER once more, elsewhere, and say whether it comes out the same, and if not, where it parts.
+    """Train a finished run of FOLDER again, elsewhere, and say whether it comes out the same or from which update it differs.
 
     Nothing in FOLDER changes. Exits with 1 where a run comes out different.
     """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def data() -> None:
-    """Say what data is here, fetch it, check it, and measure how fast it reaches the network."""
+    """List data sets, fetch and check them, and measure how fast they reach the network."""
 
 
 @data.command("list")

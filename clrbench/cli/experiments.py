@@ -44,7 +44,7 @@ def _shard(_context: click.Context, _parameter: click.Parameter, value: str | No
 @details_option
 @answering
 def compare(dry_run: bool, fail_if: Any, allow_untuned: bool, details: bool, **options: Any) -> Answer:
-    """Train every arm of SPEC, in pairs, and say which is better.
+    """Train every arm of SPEC on the same seeds, and say which is better.
 
     Runs that are finished are not made again. Without SPEC: the packaged demo on MNIST.
     """

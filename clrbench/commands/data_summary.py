@@ -18,7 +18,7 @@ def data_lines(found: Description, *, validates: bool = True) -> list[str]:
     if own is not None:
         rows += f", {own.rows} of their own to validate{'' if validates else ', not used (data.validation)'}"
     elif validates:
-        rows += " (validation rows are among them)"
+        rows += " (including validation rows)"
     values = "; ".join(f"{name} {_values(split)}" for name, split in _splits(found).items())
     lines = [
         f"{rows}, {found.test.rows} to test; {_shape(found)}",
@@ -61,7 +61,7 @@ def _values(split: SplitFacts) -> str:
 
 def _sampled(found: Description) -> str:
     is_sampled = max(split.rows for split in _splits(found).values()) > MAX_ROWS_LOOKED_AT
-    return f" (of {MAX_ROWS_LOOKED_AT} rows of a split, at equal distances)" if is_sampled else ""
+    return f" (from {MAX_ROWS_LOOKED_AT} evenly spaced rows of a split)" if is_sampled else ""
 
 
 def _classes(found: Description) -> str:

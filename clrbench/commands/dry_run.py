@@ -53,7 +53,7 @@ class Cost:
             those of the plain sweep are counted.
         minutes: None where it is not known: a script or a network of the user's own of which no run is finished.
         memory_gigabytes: Of all workers together, in 1e9 bytes; None of a script.
-        detectable_sds: The smallest difference that this many pairs show four times in five, in standard deviations of
+        detectable_sds: The minimum detectable effect of this many pairs at 80 % power, in standard deviations of
             the paired differences; None where no difference can be shown.
     """
 
@@ -123,7 +123,7 @@ def dry_run_answer(experiment: Experiment, cost: Cost) -> Answer:
         )
     if cost.range_test_steps:
         lines.append(
-            f"range tests make at most {cost.range_test_steps} of these steps, in more runs than those of their sweeps"
+            f"at most {cost.range_test_steps} of these steps are those of range tests, which confirm their rates in further runs"
         )
     lines.append(_detectable_words(experiment, cost))
     lines += [f"Warning: {warning}" for warning in experiment.warnings]
@@ -239,8 +239,8 @@ def _detectable_words(experiment: Experiment, cost: Cost) -> str:
         needed = pairs_needed(alpha, max(1, len(experiment.comparisons)))
         return f"{counted(pairs, 'pair')} cannot show any difference at alpha {alpha:g}; {needed} can"
     return (
-        f"{counted(pairs, 'pair')} show a difference of {cost.detectable_sds:.2g} standard deviations of the paired differences, "
-        "four times in five"
+        f"minimum detectable effect of {counted(pairs, 'pair')}: {cost.detectable_sds:.2g} standard deviations of the paired "
+        "differences, at 80 % power"
     )
 
 

@@ -76,7 +76,10 @@ def _text(experiment: Experiment, tables: Mapping[str, pd.DataFrame], left_out: 
         text_curve(rates["epoch"].to_numpy(), {name: rates["lr"].to_numpy()}, x_axis=x_axis, y_axis=y_axis)
         for name, rates in tables.items()
     ]
-    parts += [f"{name}: takes its rates from a range test, which has not been made yet" for name in left_out]
+    parts += [
+        f"{name}: its rates come from a range test, which has not been made yet: clrbench range-test"
+        for name in left_out
+    ]
     parts += [f"Warning: {warning}" for warning in experiment.warnings]
     return "\n\n".join([*parts, f"Table and plot: {experiment.root / 'schedule'}"])
 

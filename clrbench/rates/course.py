@@ -32,12 +32,12 @@ BASE_SHARES = 1 / BASE_FACTOR, 2 / BASE_FACTOR
 """Otherwise it is at least and at most so much of it: how early a ramp shows accuracy to rise depends on the ramp, and what was
 tried went from a tenth."""
 
-NOT_CONFIRMED = "not confirmed by training at it: constant_lr is max_lr / 3"
-SHORTER = "confirmed over {steps}; the arms make {arms}"
-AT_EDGE = "constant_lr is the {end} rate that could be afforded to try; a better one may lie beyond"
+NOT_CONFIRMED = "constant_lr is max_lr / 3, a rule of thumb; nothing was trained at it"
+SHORTER = "confirmed over only {steps} of the {arms} that the arms make"
+AT_EDGE = "constant_lr is the {end} rate tried before the updates ran out; a better one may lie beyond"
 NO_TRIANGLES = "max_lr is constant_lr: every training in cycles collapsed"
 TOO_SHORT = "max_lr is below the lowest bound that clears guessing within {steps}; the arms make {arms}"
-TOO_DEAR = "max_lr is 1.8 times constant_lr: no training in cycles could be afforded"
+TOO_DEAR = "max_lr is 1.8 times constant_lr: no updates were left for training in cycles"
 LIMITS_LEFT = "the limits given were left once, from {given} to {now}: {why}"
 BASE_TOO_HIGH = "base_lr is not known: the sweep puts it at {lr:.3g}, too close to max_lr"
 NO_CURVE = "the curve alone has no answer ({reason}); the rates rest on trainings at them"
@@ -127,7 +127,7 @@ def _confirmed(answer: Rates, ledger: Ledger, constants: Confirmed, bounded: Bou
         base_lr = min(max(base_lr, lowest), highest)
     num_steps = max(one.num_steps for one in constants.by_place.values())
     if problem.arm_steps is not None and num_steps < problem.arm_steps:
-        caveats.append(SHORTER.format(steps=counted(num_steps, "update"), arms=problem.arm_steps))
+        caveats.append(SHORTER.format(steps=num_steps, arms=counted(problem.arm_steps, "update")))
     if bounded.place is None:
         caveats.append(NO_TRIANGLES if bounded.by_place else TOO_DEAR)
     elif bounded.place in bounded.by_place and bounded.by_place[bounded.place].collapsed:

@@ -22,9 +22,9 @@ MAX_POINTS, JUDGED_POINTS = 200, 100
 """A curve of more points than the first is judged at the second, each the mean since the one before; see decision 0010."""
 
 RUNNING_MEAN = (
-    "the {which} looks like a running mean, which lags behind the rate, so that the bounds come out far too high; log the "
-    "{which} of each mini-batch alone (in Keras what train_on_batch returns, not what fit tells its callbacks); a smoothed "
-    "curve of an LR finder has the raw one beside it"
+    "the {which} looks like a running mean, which lags behind the rate: the bounds come out far too high; log the {which} of "
+    "each mini-batch alone (in Keras call model.reset_metrics() before each train_on_batch); a smoothed curve of an LR finder "
+    "has the raw one beside it"
 )
 UPPER_NOT_TRIED = "only constant_lr was trained at; base_lr and max_lr are read off the curve"
 RAISED = "max_lr is raised to constant_lr, at which trainings stood: the curve puts it at {lr:.3g}"

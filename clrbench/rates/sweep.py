@@ -59,7 +59,7 @@ def _left(given: tuple[float, float], bounds: Bounds) -> tuple[tuple[float, floa
     if bounds.reason == NEVER_STOPS:
         return (low, high * BEYOND), "accuracy still rises at the end"
     if BEFORE_FIRST in bounds.caveats:
-        return (low / BEYOND, high), "accuracy has risen before the first rate"
+        return (low / BEYOND, high), "accuracy already rises at the first rate"
     return given, None
 
 

@@ -37,12 +37,13 @@ _TOGETHER = {
     "better": "{candidates} beat {baseline}",
     "worse": "{baseline} beats {candidates}",
     "equivalent": "{candidates} equivalent to {baseline}",
-    "no difference shown": "no difference from {baseline} shown: {candidates}",
-    "cannot tell": "cannot tell from {baseline}: {candidates}",
+    "no difference shown": "no difference from {baseline} shown for {candidates}",
+    "cannot tell": "cannot tell {candidates} from {baseline}",
 }
+_NOT_BETTER = " (best mean; not shown to beat {})"
 _AFTER_ANOTHER = {
-    "no difference shown": "no difference shown: {candidates}",
-    "cannot tell": "cannot tell: {candidates}",
+    "no difference shown": "no difference shown for {candidates}",
+    "cannot tell": "cannot tell {candidates} from it",
 }
 
 
@@ -52,7 +53,7 @@ def asked_line(answer: Glance) -> str:
     if spec.train is not None:
         return (
             f"{spec.name}: {scope_words(spec)}, {words.listed(list(dict.fromkeys(_durations(spec))))}, "
-            f"{counted(len(spec.seeds), 'seed')}; {measured_words(spec.verdict.metric, own=True)}"
+            f"{counted(len(spec.seeds), 'seed')}; {_measured(spec)}"
         )
     arms = [spec.resolved_arm(name) for name in spec.arms]
     optimizers, batches, lengths = (
@@ -66,8 +67,14 @@ def asked_line(answer: Glance) -> str:
     rows = f", {counted(answer.train_rows, 'row')}" if answer.train_rows else ""
     return (
         f"{spec.name}: {scope_words(spec)}{rows}, {optimizers}, batch {batches}, "
-        f"{lengths}, {counted(len(spec.seeds), 'seed')}; {measured_words(spec.verdict.metric)}"
+        f"{lengths}, {counted(len(spec.seeds), 'seed')}; {_measured(spec)}"
     )
+
+
+def _measured(spec: Spec) -> str:
+    """Return what the table measures, and, where there are several seeds, what stands behind `+-`."""
+    measured = measured_words(spec.verdict.metric, own=spec.train is not None)
+    return f"{measured}, {'mean +- sd'.replace(' ', KEPT_TOGETHER)}" if len(spec.seeds) > 1 else measured
 
 
 def scope_words(spec: Spec) -> str:
@@ -125,9 +132,11 @@ def rate_words(found: RateFound) -> str:
     if found.source == "tuned":
         return f"{found.arm} {_rate(found.tuned_lr)}, the best of those tried on validation rows"
     base = "not known" if found.base_lr is None else _rate(found.base_lr)
-    tuned = "" if found.tuned_lr in {None, found.constant_lr} else f" (tuned: {_rate(found.tuned_lr)})"
+    constant = _rate(found.constant_lr)
+    if found.tuned_lr not in {None, found.constant_lr}:
+        constant = f"{_rate(found.tuned_lr)} (tuned; range test: {constant})"
     how = "confirmed" if found.source == "confirmed" else "not confirmed"
-    return f"base_lr {base}, max_lr {_rate(found.max_lr)}, constant {_rate(found.constant_lr)}{tuned}; {how}"
+    return f"base_lr {base}, max_lr {_rate(found.max_lr)}, constant {constant}; {how}"
 
 
 def beat_sentences(answer: BackendGlance, *, twins: Sequence[str] = ()) -> Iterator[str]:
@@ -249,11 +258,16 @@ def target_heading(metric: str, target: float) -> str:
 
 
 def use_words(use: Use) -> str:
-    """Return an arm's schedule as it is typed into a script, and how many updates it lasts."""
+    """Return an arm's schedule as it is typed into a script, how many updates it lasts, and where it may be no better."""
     if use.schedule is None:
         return f"{use.label}: see its rates in schedule.csv"
     label = "" if use.label == use.schedule.name else f"{use.label}: "
-    return f"{label}{schedule_words(use.schedule)}, {counted(use.num_steps, 'update')}"
+    doubt = (
+        ""
+        if use.comparison is None or use.comparison.verdict == "better"
+        else _NOT_BETTER.format(use.comparison.baseline)
+    )
+    return f"{label}{schedule_words(use.schedule)}, {counted(use.num_steps, 'update')}{doubt}"
 
 
 def schedule_words(schedule: Schedule) -> str:

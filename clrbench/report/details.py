@@ -26,12 +26,12 @@ def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:
     tables = findings.tables
     found = [
         WordTable(
-            f"Candidate - baseline, {values.heading}",
+            f"Candidate - baseline, {values.difference_heading}",
             ("backend", "candidate", "baseline", "difference", f"{level} interval", "p", "Holm-adjusted p", "verdict"),
             _comparison_rows(answer, values),
         ),
         WordTable(
-            f"What each comparison rests on, {values.heading}",
+            f"What each comparison rests on, {values.difference_heading}",
             (
                 "backend",
                 "candidate",

@@ -22,8 +22,8 @@ def varied_words(findings: Findings) -> str:
         random = "what the network draws while it trains"
     else:
         draws, is_seeded, random = model.settings().dropout > 0, True, "dropout"
-    start = "initial weights, " if is_seeded else ""
-    return f"The seeds vary {start}batch order{f' and {random}' if draws else ''}, nothing else."
+    varied = [*(["initial weights"] if is_seeded else []), "batch order", *([random] if draws else [])]
+    return f"Seeds vary only {' and '.join(filter(None, [', '.join(varied[:-1]), varied[-1]]))}."
 
 
 def mixed_words(findings: Findings) -> str:

@@ -23,8 +23,8 @@ SCHEMA_VERSION = 1
 
 WIDTH = 100
 KNOWS_NOT = (
-    "These numbers say nothing of whether the arms were tuned alike, or were looked at before. That is for you to know: "
-    "--look K charges the K-th look at the same question."
+    "These numbers cannot tell whether the arms were tuned alike, or were looked at before. If this is the K-th look at the "
+    "same question, --look K charges for it."
 )
 _ANSWER = {
     "better": "{candidate} is better than {baseline}",

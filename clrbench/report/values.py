@@ -42,6 +42,12 @@ class Values:
         return "%" if is_accuracy(self.metric) else metric_unit(self.metric, own=self.own)
 
     @property
+    def difference_heading(self) -> str:
+        """Differences in the metric with their unit, such as `test accuracy, points`."""
+        unit = "points" if is_accuracy(self.metric) else self.unit
+        return ", ".join(filter(None, [plain(self.metric), unit]))
+
+    @property
     def heading(self) -> str:
         """The metric with its unit, such as `test accuracy, %`."""
         return ", ".join(filter(None, [plain(self.metric), self.unit]))

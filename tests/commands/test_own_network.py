@@ -64,7 +64,7 @@ def test_an_experiment_from_start_to_end(clrbench: Clrbench, tmp_path: Path) -> 
     assert done.stderr.count("Warning: net.py:build: its outputs look like a softmax's") == 1
     details = clrbench("report", "results/own", "--details").stdout
     assert "net.py:build: its outputs look like a softmax's" in details
-    assert "The seeds vary initial weights, batch order and what the network draws while it trains" in " ".join(
+    assert "Seeds vary only initial weights, batch order and what the network draws while it trains" in " ".join(
         details.split()
     )
     runs = run_files(tmp_path / "results")

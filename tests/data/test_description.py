@@ -53,7 +53,7 @@ def test_what_is_meant_is_said_and_nothing_is_warned_about(tmp_path: Path) -> No
     lines = lines_of(tmp_path).splitlines()
     assert len(lines) <= 8
     assert lines[0] == (
-        "40 rows to train (validation rows are among them), 20 to test; images of 4 x 5 x 1 (height x width x channels), uint8"
+        "40 rows to train (including validation rows), 20 to test; images of 4 x 5 x 1 (height x width x channels), uint8"
     )
     train, test = IMAGES[:40].mean(), IMAGES[40:].mean()
     assert lines[1] == (

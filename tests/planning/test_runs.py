@@ -153,7 +153,7 @@ def test_runs_without_validation_rows_are_evaluated_on_the_test_split_only(tmp_p
             {"a": CONSTANT, "b": cyclic(cycles=2)},
             {"a": [10, 20, 25, 30, 40, 50], "b": [10, 20, 25, 30, 40, 50]},
         ),
-        # With 4 steps an epoch, 2.5 epochs are 10 steps.
+        # With 4 steps per epoch, 2.5 epochs are 10 steps.
         (
             {"a": {**CONSTANT, "batch_size": 250}, "b": cyclic(cycles=2)},
             {"a": [4, 8, 10, 12, 16, 20], "b": [10, 20, 25, 30, 40, 50]},

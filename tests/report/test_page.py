@@ -75,7 +75,7 @@ def elements(html: str) -> Elements:
 def test_the_answers_stand_first_then_table_and_forest_plot_and_the_rest_is_folded(
     elements: Elements, html: str
 ) -> None:
-    headings = ["Which rate?", "Does it beat the baseline?", "Warnings", "Pictures", "Behind the answer", "All tables"]
+    headings = ["Which rate?", "Does it beat the baseline?", "Warnings", "Plots", "Behind the answer", "All tables"]
     assert elements.texts("h1") == ["sample"]
     assert elements.texts("h2") == headings
     assert not [name for name, _, _ in elements.found if re.fullmatch("h[3-6]", name)]

@@ -28,7 +28,7 @@ CONFIRMED = Rates(
     max_lr=0.3,
     constant_lr=0.1,
     triangle_base_lr=0.01,
-    caveats=("confirmed over 400 updates; the arms make 1200",),
+    caveats=("confirmed over only 400 of the 1200 updates that the arms make",),
     confirmed=True,
     num_steps=400,
     limits=(0.01, 1.0),
@@ -65,7 +65,7 @@ def test_confirmed_rates_stand_with_what_was_tried_and_what_it_reached() -> None
         "triangles to  0.3    300      91.20                   * chosen",
         "",
         "Sweep     torch: 0.01 to 1, 2 seeds; limits found by trying 7 decades",
-        "Notes     torch: confirmed over 400 updates; the arms make 1200",
+        "Notes     torch: confirmed over only 400 of the 1200 updates that the arms make",
         "Files     there (curve, rates, plot)",
     ]
 
@@ -148,7 +148,7 @@ def test_rates_read_off_a_curve_alone_say_so(tmp_path: Path) -> None:
     first, *rest = range_tests_text([test], 200).splitlines()
     rates = f"base_lr {found.base_lr:g}, max_lr {found.max_lr:g}, constant_lr {found.constant_lr:g}"
     assert " ".join([first, rest[0].strip()]).startswith(f"Rates     torch: {rates}; not confirmed, read off the curve")
-    assert any(line.startswith("Notes     torch: not confirmed") for line in rest)
+    assert any(line.startswith("Notes     torch: constant_lr is max_lr / 3, a rule of thumb") for line in rest)
     assert any(line.startswith("Files     ") for line in rest)
     assert str(tmp_path) in "".join(line.strip() for line in rest)
     assert NEXT not in "\n".join(rest)

@@ -48,7 +48,7 @@ def against_constant(clr: Sequence[float], constant: float = 0.7, **changes: Any
 def test_the_answer_stands_first_and_its_numbers_in_a_table() -> None:
     lines = shown(against_constant([0.71, 0.74, 0.72, 0.75, 0.73, 0.76])).splitlines()
     assert lines == [
-        "test: mlp on mnist, 100 rows, sgd, batch 100, 4 epochs, 6 seeds; accuracy in %",
+        "test: mlp on mnist, 100 rows, sgd, batch 100, 4 epochs, 6 seeds; accuracy in %, mean +- sd",
         "Rates     torch: as the spec gives them; nothing was searched",
         "Verdict   torch: clr beats constant (untuned).",
         "",
@@ -92,7 +92,7 @@ def test_arms_whose_rates_were_found_at_a_cost_that_nobody_states_are_named_once
 
 
 def test_caveats_of_a_range_test_are_warnings() -> None:
-    caveat = "confirmed over 80 updates; the arms make 200"
+    caveat = "confirmed over only 80 of the 200 updates that the arms make"
     plain = Rates(0.01, 0.1, 0.03, 0.01)
     bounds = {("torch", None): replace(plain, caveats=(caveat,)), ("torch", "own"): plain}
     findings = replace(against_constant([0.8]), bounds=bounds)
@@ -187,7 +187,7 @@ def test_a_second_look_is_judged_at_its_own_level() -> None:
 def test_scope_and_sampling_error_are_named() -> None:
     text = flowing(against_constant(ENDS), details=True)
     assert "Scope: mlp on mnist, this split and these settings." in text
-    assert "The seeds vary initial weights, batch order, nothing else." in text
+    assert "Seeds vary only initial weights and batch order." in text
     assert "The 400 test rows are a sample too; the wider interval counts them where it is given." in text
     train = flowing(against_constant(ENDS, verdict={"metric": "train_accuracy"}), details=True)
     assert "are a sample too" not in train

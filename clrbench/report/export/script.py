@@ -20,11 +20,11 @@ LINE_WIDTH = 118
 ADVICE = (
     "These rates belong to this batch size, optimizer and length. For other data or another length set STEPS_PER_EPOCH to "
     "your own (training rows // batch size). What was given in epochs is recomputed from it, not copied; what was given in "
-    "steps you set yourself. For another batch size or optimizer find the rates anew: clrbench range-test."
+    "steps you set yourself. For another batch size or optimizer run clrbench range-test again."
 )
 CSV_ADVICE = (
-    "these rates belong to this batch size, optimizer and length; for another length or another number of steps an epoch "
-    "export a spec that has it; for another batch size or optimizer find the rates anew: clrbench range-test"
+    "these rates belong to this batch size, optimizer and length; for another length or other steps per epoch "
+    "export a spec that has it; for another batch size or optimizer run clrbench range-test again"
 )
 
 
@@ -81,7 +81,7 @@ def _header(exported: Exported, to: Format) -> str:
         f"Verdict: {exported.verdict}",
         f"Schedule: {exported.schedule.name}: {schedule}; the rates of {exported.backend}",
         "Trained with: "
-        f"{'' if by_script else f'batch size {exported.batch_size}, '}{counted(exported.clock.steps_per_epoch, 'step')} an "
+        f"{'' if by_script else f'batch size {exported.batch_size}, '}{counted(exported.clock.steps_per_epoch, 'step')} per "
         f"epoch, {counted(exported.clock.num_steps, 'step')} ({exported.duration}){'' if by_script else f', {optimizer}'}",
         "",
         ADVICE,
@@ -94,7 +94,7 @@ def _header(exported: Exported, to: Format) -> str:
 
 
 _USE = {
-    "torch": "Use: scheduler = make_scheduler(optimizer), then after each update optimizer.step(); scheduler.step().",
+    "torch": "Use: scheduler = make_scheduler(optimizer), then for each batch optimizer.step(); scheduler.step().",
     "keras": "Use: keras.optimizers.SGD(learning_rate=Schedule()), or any other optimizer.",
     "csv": "",
 }

@@ -173,7 +173,7 @@ def test_the_header_says_where_the_rates_come_from_and_what_they_belong_to() -> 
         "Learning rate of arm clr of experiment mnist-mlp, written by clrbench",
         "Verdict: nasty ''' \\ verdict",
         "Schedule: triangular: base_lr 0.001, max_lr 0.6, cycles 3.0; the rates of torch",
-        "Trained with: batch size 50, 19 steps an epoch, 95 steps (5 epochs), sgd, momentum 0.9",
+        "Trained with: batch size 50, 19 steps per epoch, 95 steps (5 epochs), sgd, momentum 0.9",
         "These rates belong to this batch size",
         "recomputed from it, not copied",
     ):

@@ -30,7 +30,7 @@ def test_rows_are_the_best_first_and_name_their_baseline_where_there_are_several
     assert figure is not None
     (axes,) = figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == labels
-    assert axes.get_xlabel() == f"difference in test accuracy, %; right of 0 beats {whose} baseline"
+    assert axes.get_xlabel() == f"difference in test accuracy, points; right of 0 beats {whose} baseline"
     assert forest_alt(answer).count("interval") == len(labels)
 
 
