@@ -203,6 +203,8 @@ def remarks(answer: BackendGlance, findings: Findings) -> Iterator[str]:
     if seeds := findings.unasked_seeds.get(answer.backend):
         yield f"Finished runs with {words.seeds_words(seeds)} lie here that the spec does not ask for: put them back."
     yield from _withheld(answer, findings)
+    if any(map(_is_undone_by_adjusting, answer.judged)):
+        yield "The verdicts are adjusted for several comparisons, the intervals are not."
     yield from _moved(answer)
     rule = words.divergence_rule(findings.spec.verdict.metric, own=findings.spec.train is not None)
     summaries = (findings.tables["summary"], findings.tables["given"])
@@ -214,6 +216,11 @@ def remarks(answer: BackendGlance, findings: Findings) -> Iterator[str]:
         if one.backend == answer.backend:
             yield f"{one.sentence[0].upper()}{one.sentence[1:]}."
     yield from words.collapse_remarks(answer.collapse)
+
+
+def _is_undone_by_adjusting(one: Judged) -> bool:
+    """Return whether a comparison would show a difference if it were the only one; its interval then leaves 0 out."""
+    return one.comparison.p_value <= one.evidence.alpha < one.evidence.adjusted_p_value
 
 
 def _withheld(answer: BackendGlance, findings: Findings) -> Iterator[str]:

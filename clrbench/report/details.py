@@ -82,7 +82,7 @@ def notes(answer: Glance, findings: Findings) -> Iterator[str]:
     else:
         yield f"Scope: {scope_words(spec)}, its data and settings; what the seeds vary is what the script makes of them."
     if judged and any(one.evidence.paired for one in judged):
-        yield "Intervals take paired differences to be symmetric about their mean, and hold for each comparison alone."
+        yield "Intervals assume paired differences symmetric about their mean; they are not adjusted for other comparisons."
         yield "The detectable difference is the minimum detectable effect at 80 % power."
     family = max((one.evidence.comparisons for one in judged), default=1)
     if family > 1:

@@ -120,6 +120,20 @@ def test_a_low_baseline_is_warned_about_after_training_only_where_it_was_not_kno
     ]
 
 
+def test_where_adjusting_undoes_what_an_interval_alone_would_show_it_is_said() -> None:
+    said = "The verdicts are adjusted for several comparisons, the intervals are not."
+    gains = [-0.001, -0.002, 0.01, 0.011, 0.012, 0.013, 0.014, 0.015]
+    runs = [*ending("constant", [0.7] * 8), *ending("clr", [0.7 + gain for gain in gains])]
+    alone = analyse(results_of(runs, seeds=8))
+    assert said not in flowing(alone)
+    arms = dict.fromkeys(["constant", "clr", "triangular", "cosine"], CONSTANT)
+    runs += [*ending("triangular", [0.69, 0.71] * 4), *ending("cosine", [0.71, 0.69] * 4)]
+    together = analyse(results_of(runs, arms=arms, seeds=8))
+    verdicts = [found.tables["comparison"].iloc[0]["verdict"] for found in (alone, together)]
+    assert verdicts == ["better", "no difference shown"]
+    assert said in flowing(together)
+
+
 def test_what_follows_from_a_verdict_stands_behind_it() -> None:
     equivalent = flowing(against_constant([0.7] * 6, verdict={"margin": 0.01}), details=True)
     assert "Equivalent: the whole interval lies within the margin 0.01." in equivalent
