@@ -40,6 +40,13 @@ _TOGETHER = {
     "no difference shown": "no difference from {baseline} shown for {candidates}",
     "cannot tell": "cannot tell {candidates} from {baseline}",
 }
+_EACH = {
+    "better": "each arm beats its baseline.",
+    "worse": "each arm is beaten by its baseline.",
+    "no difference shown": "no difference shown between any arm and its baseline.",
+}
+MANY_BASELINES = 3
+"""So many baselines with the same outcome are not named one after the other."""
 _NOT_BETTER = " (best mean; not shown to beat {})"
 _AFTER_ANOTHER = {
     "no difference shown": "no difference shown for {candidates}",
@@ -145,6 +152,9 @@ def beat_sentences(answer: BackendGlance, *, twins: Sequence[str] = ()) -> Itera
         yield NOTHING_TO_COMPARE
     baselines = [answer.baseline, *(one.comparison.baseline for one in answer.judged)]
     first = [_outcome(one) for one in answer.against(answer.baseline)]
+    if (shared := _shared_outcome(answer)) is not None:
+        yield shared
+        return
     for baseline in dict.fromkeys(baselines):
         judged = answer.against(baseline)
         if not judged or baseline in twins:
@@ -155,6 +165,15 @@ def beat_sentences(answer: BackendGlance, *, twins: Sequence[str] = ()) -> Itera
             yield f"The same against {words.baseline_words(baseline, untuned=judged[0].evidence.untuned)}."
         else:
             yield _begun(beat_sentence(judged))
+
+
+def _shared_outcome(answer: BackendGlance) -> str | None:
+    """Return what all comparisons come to where many baselines, all of them tuned, have the same outcome; else None."""
+    baselines = {one.comparison.baseline for one in answer.judged}
+    verdicts = {one.comparison.verdict for one in answer.judged}
+    if len(baselines) < MANY_BASELINES or len(verdicts) > 1 or any(one.evidence.untuned for one in answer.judged):
+        return None
+    return _EACH.get(verdicts.pop())
 
 
 def _begun(sentence: str) -> str:

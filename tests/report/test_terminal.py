@@ -237,6 +237,25 @@ def test_arms_with_baselines_of_their_own_are_set_against_these(width: int) -> N
         assert "[" in rows[f"{arm}_clr"]
 
 
+@pytest.mark.parametrize("verdict", ["better", "worse", "no difference shown"])
+def test_many_baselines_with_the_same_outcome_have_one_sentence(verdict: str) -> None:
+    names = ("sgd", "adam", "rmsprop")
+    arms = dict.fromkeys(names, "none") | {f"{name}_clr": name for name in names}
+    (answer,) = glance(with_baselines(**arms)).backends
+
+    def judged(number: int, *, untuned: bool) -> BackendGlance:
+        found = [
+            Judged(replace(one.comparison, verdict=verdict), replace(one.evidence, untuned=untuned))
+            for one in answer.judged
+        ]
+        return replace(answer, judged=tuple(found[:number]))
+
+    (sentence,) = said.beat_sentences(judged(3, untuned=False))
+    assert "its baseline" in sentence
+    assert len(list(said.beat_sentences(judged(2, untuned=False)))) == 2
+    assert all("(untuned)" in one for one in said.beat_sentences(judged(3, untuned=True)))
+
+
 def test_a_baseline_that_no_row_is_set_against_is_called_another_one() -> None:
     answer = glance(with_baselines(high="none", clr="high"))
     (backend,) = answer.backends
