@@ -45,7 +45,9 @@ def main() -> None:
         if done.returncode not in {0, REFUSED}:
             failed.append(path.name)
             continue
-        lines += [f"{spec.name} ({minutes:.1f} min):", *_differences(out / spec.name, COMMITTED / spec.name)]
+        found = [f"{spec.name} ({minutes:.1f} min):", *_differences(out / spec.name, COMMITTED / spec.name)]
+        print(*found, sep="\n", flush=True)
+        lines += found
     print("\n=== Against the committed results", *lines, sep="\n")
     for dataset, names in without_data.items():
         print(f"\nNot run, as {dataset} is not here: {', '.join(names)}. This gets it: {CLRBENCH} data fetch {dataset}")
