@@ -61,6 +61,11 @@ class Display:
         self._warned: set[str] = set()
         self._begin("", 0, 0.0)
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it writes nothing but warnings."""
+        return self._console.quiet
+
     def note(self, text: str) -> None:
         """Write a line."""
         self._end_line()
@@ -72,7 +77,7 @@ class Display:
             return
         self._warned.add(text)
         self._end_line()
-        console = self._warnings if self._console.quiet else self._console
+        console = self._warnings if self.is_quiet else self._console
         console.print(f"Warning: {text}", markup=False, soft_wrap=True)
 
     @property
@@ -152,7 +157,7 @@ class Display:
 
     def _tell(self, state: str) -> None:
         """Say where the runs are, where no bar shows it, and unless that was said a moment ago."""
-        if self._bar is not None or self._console.quiet:
+        if self._bar is not None or self.is_quiet:
             return
         is_end = self._finished == self._num_runs and self._ended != self._what
         if not is_end and time.monotonic() - self._last_line < PLAIN_LINES_SECONDS:
