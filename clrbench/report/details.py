@@ -11,10 +11,11 @@ from clrbench.analysis.tables import Findings
 from clrbench.counted import counted
 from clrbench.planning.advice import comparisons
 from clrbench.report import words
-from clrbench.report.answer import scope_words
+from clrbench.report.answer import scope_words, verdict_words
 from clrbench.report.console import WordTable
 from clrbench.report.exploratory import CYCLE_HEADINGS, TARGET_HEADINGS, cycle_rows, target_rows
 from clrbench.report.own_network import varied_words
+from clrbench.report.standings import difference_words
 from clrbench.report.values import Values
 
 
@@ -27,7 +28,7 @@ def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:
     found = [
         WordTable(
             f"Candidate - baseline, {values.difference_heading}",
-            ("backend", "candidate", "baseline", "difference", f"{level} interval", "p", "Holm-adjusted p", "verdict"),
+            ("backend", "candidate", "baseline", f"difference, {level} CI", "p", "Holm p", "verdict"),
             _comparison_rows(answer, values),
         ),
         WordTable(
@@ -39,7 +40,7 @@ def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:
                 "pairs",
                 "won, tied, lost",
                 "median",
-                "over test rows too",
+                "CI with test rows",
                 "detectable",
             ),
             _evidence_rows(answer, values),
@@ -113,10 +114,9 @@ def _comparison_rows(answer: Glance, values: Values) -> list[list[str]]:
         for one in backend.judged:
             row = one.comparison
             baseline = words.baseline_words(row.baseline, untuned=one.evidence.untuned)
-            numbers = [values.difference(row.mean_difference), interval_words(row.ci_low, row.ci_high, values)]
-            p_values = [_p_words(row.p_value), _p_words(one.evidence.adjusted_p_value)]
-            shown = [*numbers, *p_values] if row.pairs else ["no pair", "-", "-", "-"]
-            rows.append([backend.backend, row.candidate, baseline, *shown, row.verdict])
+            p_values = [_p_words(row.p_value), _p_words(one.evidence.adjusted_p_value)] if row.pairs else ["-", "-"]
+            cells = [difference_words(row, values), *p_values, verdict_words(row.verdict)]
+            rows.append([backend.backend, row.candidate, baseline, *cells])
     return rows
 
 

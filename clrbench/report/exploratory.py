@@ -9,7 +9,17 @@ import pandas as pd
 from clrbench.analysis.time_to_target import ROLES
 from clrbench.report.values import Values
 
-TARGET_HEADINGS = ("backend", "to", "candidate", "at step", "baseline", "at step", "speed-up", "interval", "in all")
+TARGET_HEADINGS = (
+    "backend",
+    "to",
+    "candidate",
+    "at step",
+    "baseline",
+    "at step",
+    "speed-up",
+    "interval",
+    "with search",
+)
 CYCLE_HEADINGS = ("backend", "arm", "best run near an end", "all near an end", "at ends", "elsewhere")
 
 
