@@ -1,7 +1,6 @@
 """What README and docs claim, held against the committed results and the command line."""
 
 import json
-import math
 import re
 import subprocess
 import sys
@@ -73,8 +72,8 @@ def test_the_updates_that_found_the_bounds_of_rendered_digits_are_charged() -> N
     assert given_steps(EXPERIMENTS["street-digits-bounds"], "clr") == made
 
 
-@pytest.mark.parametrize(("backend", "constant"), [("keras", "0.093"), ("torch", "0.0834")])
-def test_the_bounds_of_rendered_digits_are_those_of_the_code_as_it_is(backend: str, constant: str) -> None:
+@pytest.mark.parametrize("backend", ["keras", "torch"])
+def test_the_bounds_of_rendered_digits_are_those_of_the_code_as_it_is(backend: str) -> None:
     folder = ROOT / "results" / "street-digits-range-test" / "range-test"
     committed = json.loads((folder / "bounds.json").read_text(encoding="utf-8"))[backend]
     table = pd.read_csv(folder / "curve.csv").query("backend == @backend")
@@ -89,12 +88,10 @@ def test_the_bounds_of_rendered_digits_are_those_of_the_code_as_it_is(backend: s
     assert [f"{found.base_lr:.3g}", f"{found.max_lr:.3g}"] == [
         f"{committed[name]:.3g}" for name in ("base_lr", "max_lr")
     ]
-    # The constant rate is older than the code, and results.md says so.
-    assert f"{math.sqrt(found.base_lr * found.max_lr):.2g}" == f"{committed['constant_lr']:.2g}"
+    assert committed["constant_lr"] == pytest.approx(found.max_lr / 3, rel=0.005)
     arm = EXPERIMENTS["street-digits-bounds"].arms["clr"].schedule
     assert backend == "keras" or (arm.bounds.base_lr, arm.bounds.max_lr) == (committed["base_lr"], committed["max_lr"])
-    assert f"{committed['constant_lr']:.3g}" == constant
-    assert "0.093 on Keras and 0.0834 on PyTorch, is the geometric mean of the bounds" in words_of("docs/results.md")
+    assert f"from {committed['base_lr']} to {committed['max_lr']} on" in words_of("docs/results.md")
 
 
 def test_the_demo_and_the_starter_have_a_tuned_baseline_that_their_seeds_can_judge() -> None:
