@@ -70,6 +70,11 @@ def committed_answer(name: str) -> str:
     return click.unstyle(answer_text(glance(findings), findings, [], Path("results", name), 100, details=False))
 
 
+def answer_block(name: str) -> str:
+    """Return the answer of a committed experiment as a block of text."""
+    return f"```text\n{committed_answer(name)}\n```"
+
+
 def effects() -> str:
     """Return the experiments after the paper's tables side by side."""
     # Lines are broken by the path as it is shown, not by where the project lies.
@@ -176,7 +181,7 @@ def _code(value: object) -> str:
 
 PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "README.md": {
-        "answer of mnist-fair": lambda: f"```text\n{committed_answer('mnist-fair')}\n```",
+        "answer of mnist-fair": partial(answer_block, "mnist-fair"),
         "bake-off": partial(bake_off, "readme"),
         "claims": claims.short_table,
     },
@@ -195,13 +200,13 @@ PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "docs/spec.md": {"keys": spec_reference},
     "docs/commands.md": {"commands": commands},
     "docs/many-machines.md": {
-        "answer of mnist-fair-cuda": lambda: f"```text\n{committed_answer('mnist-fair-cuda')}\n```",
+        "answer of mnist-fair-cuda": partial(answer_block, "mnist-fair-cuda"),
     },
     "docs/results.md": {
-        "answer of mnist-article": lambda: f"```text\n{committed_answer('mnist-article')}\n```",
-        "answer of street-digits-cnn": lambda: f"```text\n{committed_answer('street-digits-cnn')}\n```",
-        "answer of street-digits-bounds": lambda: f"```text\n{committed_answer('street-digits-bounds')}\n```",
-        "answer of modern-baselines": lambda: f"```text\n{committed_answer('modern-baselines')}\n```",
+        "answer of mnist-article": partial(answer_block, "mnist-article"),
+        "answer of street-digits-cnn": partial(answer_block, "street-digits-cnn"),
+        "answer of street-digits-bounds": partial(answer_block, "street-digits-bounds"),
+        "answer of modern-baselines": partial(answer_block, "modern-baselines"),
         "side by side": lambda: f"```text\n{effects()}\n```",
     },
 }

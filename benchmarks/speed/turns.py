@@ -19,7 +19,7 @@ NUM_TURNS = 9
 PEERS = {"torch": "speed.torch_peers", "keras": "speed.keras_peers"}
 CONVOLUTIONS_ONLY = ("minimal loop, channels_last",)
 DENSE_ONLY = ("Lightning", "Ignite", "fastai", "matrix products alone")
-PROCESSOR_ONLY = ("Lightning", "Ignite", "fastai", "matrix products alone", "minimal loop, channels_last")
+PROCESSOR_ONLY = (*DENSE_ONLY, *CONVOLUTIONS_ONLY)
 
 
 class _Child:

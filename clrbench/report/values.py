@@ -44,13 +44,15 @@ class Values:
     @property
     def difference_heading(self) -> str:
         """Differences in the metric with their unit, such as `test accuracy, points`."""
-        unit = "points" if is_accuracy(self.metric) else self.unit
-        return ", ".join(filter(None, [plain(self.metric), unit]))
+        return self._with_unit("points" if is_accuracy(self.metric) else self.unit)
 
     @property
     def heading(self) -> str:
         """The metric with its unit, such as `test accuracy, %`."""
-        return ", ".join(filter(None, [plain(self.metric), self.unit]))
+        return self._with_unit(self.unit)
+
+    def _with_unit(self, unit: str) -> str:
+        return ", ".join(filter(None, [plain(self.metric), unit]))
 
     def value(self, value: float) -> str:
         """Return a value without its unit, such as `95.12`; `-` where there is none."""

@@ -97,7 +97,7 @@ def test_two_trainers_of_one_plan_give_the_same_bytes(backend, make_plan, datase
 
 
 def test_nothing_is_left_over_from_an_earlier_run(backend, make_plan, dataset):
-    plan = make_plan(NOISY_CNN, OptimizerSettings("sgd", momentum=0.9), np.full(4, 1e-3), batch_size=20, seed=5)
+    plan = make_plan(NOISY_CNN, OptimizerSettings("adam"), np.full(4, 1e-3), batch_size=20, seed=5)
     first = backend(train, plan, dataset)
     backend(train, replace(plan, lr=plan.lr * 100, dropout_seed=7), dataset)
     same_bytes(first, backend(train, plan, dataset))
