@@ -12,8 +12,9 @@ ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": "of-the-tests-" * 4,
     "RAY_raylet_start_wait_time_s": "300",
+    "RAY_local_fs_capacity_threshold": "0",
 }
-"""Environment variables of the cluster, and of every command that uses it."""
+"""Environment variables of the cluster, and of every command that uses it; its objects may not go to disk."""
 
 
 class RayCluster:

@@ -69,7 +69,6 @@ class RayWorkers:
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
-        self._sent: dict[str, Ref] = {}
         self._code: dict[str, _Code] = {}
         self._made_with: list[tuple[str, Provenance]] = []
         CONNECTION.join(resources)
@@ -108,7 +107,6 @@ class RayWorkers:
         """Leave the cluster; a Ray that was started here ends."""
         with suppress(RayError):
             ray.kill(self._desk)
-        self._sent.clear()
         self._code.clear()
         CONNECTION.leave()
 
@@ -212,12 +210,12 @@ class RayWorkers:
         if CONNECTION.is_own or task.run.train is not None:
             return []
         data = task.run.data
-        key = f"{data.dataset}\n{task.run.reading().words()}"
-        if key not in self._sent:
+        key = f"{task.library.place}\n{data.dataset}\n{task.run.reading().words()}"
+        if key not in CONNECTION.data:
             dataset = in_memory(task.library.load(data.dataset, how=task.run.reading()))
-            self._sent[key] = _put(dataset, data.dataset)
+            CONNECTION.data[key] = _put(dataset, data.dataset)
         # In a list, Ray brings it only to a machine that asks for it.
-        return [self._sent[key]]
+        return [CONNECTION.data[key]]
 
     def _code_of(self, task: Task) -> "_Code | None":
         """Return the code of the user's own that a run needs, which is sent once, as it is then; None likewise."""

@@ -42,6 +42,8 @@ class Connection:
         self._end = ExitStack()
         self.is_own = False
         """Whether the cluster is this machine alone, started for this process."""
+        self.data: dict[str, Any] = {}
+        """The data sets in the cluster's object store, each an `ObjectRef`: those of one backend are those of the other."""
 
     def join(self, resources: Resources) -> None:
         """Join the cluster that is asked for, or start one, unless that has been done."""
@@ -62,6 +64,7 @@ class Connection:
         self._users -= 1
         if self._users == 0:
             self.is_own = False
+            self.data.clear()
             self._end.close()
 
     def _start(self, resources: Resources, undo: ExitStack) -> None:
