@@ -45,7 +45,7 @@ ANY_BOUNDS = Rates(base_lr=0.0101234, max_lr=0.101234, constant_lr=0.0301234, tr
 
 @dataclass(frozen=True)
 class Cost:
-    """What an experiment will cost, roughly, and what it can show.
+    """What an experiment will cost, roughly.
 
     Attributes:
         num_tries: Runs, among `num_runs`, that try rates of tuned arms, without the one rate that a search may add.
@@ -53,8 +53,6 @@ class Cost:
             those of the plain sweep are counted.
         minutes: None where it is not known: a script or a network of the user's own of which no run is finished.
         memory_gigabytes: Of all workers together, in 1e9 bytes; None of a script.
-        detectable_sds: The minimum detectable effect of this many pairs at 80 % power, in standard deviations of
-            the paired differences; None where no difference can be shown.
     """
 
     num_runs: int
@@ -64,7 +62,6 @@ class Cost:
     minutes: float | None
     memory_gigabytes: float | None
     workers: int
-    detectable_sds: float | None
 
 
 def estimate(experiment: Experiment, options: Options, *, range_test_only: bool = False) -> Cost:
@@ -96,7 +93,6 @@ def estimate(experiment: Experiment, options: Options, *, range_test_only: bool 
         minutes=None if seconds is None else (seconds / workers + starts) / 60,
         memory_gigabytes=None if scripted else workers * _bytes_by_worker(experiment, runs, known) / 1e9,
         workers=workers,
-        detectable_sds=_detectable_sds(experiment),
     )
 
 
@@ -110,8 +106,8 @@ def _seconds_a_step(experiment: Experiment) -> float | None:
 
 
 def dry_run_answer(experiment: Experiment, cost: Cost) -> Answer:
-    """Return what an experiment will cost, and its warnings."""
-    spec = experiment.spec
+    """Return what an experiment will cost, what it can show, and its warnings."""
+    spec, detectable_sds = experiment.spec, _detectable_sds(experiment)
     lines = [
         f"{spec.name}: {counted(cost.num_runs, 'run')}, {counted(cost.num_steps, 'step')} in all, on "
         f"{', '.join(experiment.backends)}",
@@ -125,9 +121,10 @@ def dry_run_answer(experiment: Experiment, cost: Cost) -> Answer:
         lines.append(
             f"at most {cost.range_test_steps} of these steps are those of range tests, which confirm their rates in further runs"
         )
-    lines.append(_detectable_words(experiment, cost))
+    lines.append(_detectable_words(experiment, detectable_sds))
     lines += [f"Warning: {warning}" for warning in experiment.warnings]
-    return Answer("\n".join(lines), {"experiment": spec.name, **asdict(cost), "warnings": experiment.warnings})
+    data = {**asdict(cost), "detectable_sds": detectable_sds, "warnings": experiment.warnings}
+    return Answer("\n".join(lines), {"experiment": spec.name, **data})
 
 
 def demo_line(experiment: Experiment, cost: Cost) -> str:
@@ -228,18 +225,22 @@ def _bytes_by_worker(experiment: Experiment, runs: Sequence[RunSpec], known: Map
 
 
 def _detectable_sds(experiment: Experiment) -> float | None:
+    """Return the minimum detectable effect of as many pairs as there are seeds, at 80 % power.
+
+    It is in standard deviations of the paired differences; None where no difference can be shown.
+    """
     alpha = experiment.spec.verdict.alpha / max(1, len(experiment.comparisons))
     found = smallest_detectable_difference(1.0, len(experiment.spec.seeds), alpha=alpha)
     return found if np.isfinite(found) else None
 
 
-def _detectable_words(experiment: Experiment, cost: Cost) -> str:
+def _detectable_words(experiment: Experiment, detectable_sds: float | None) -> str:
     pairs, alpha = len(experiment.spec.seeds), experiment.spec.verdict.alpha
-    if cost.detectable_sds is None:
+    if detectable_sds is None:
         needed = pairs_needed(alpha, max(1, len(experiment.comparisons)))
         return f"{counted(pairs, 'pair')} cannot show any difference at alpha {alpha:g}; {needed} can"
     return (
-        f"minimum detectable effect of {counted(pairs, 'pair')}: {cost.detectable_sds:.2g} standard deviations of the paired "
+        f"minimum detectable effect of {counted(pairs, 'pair')}: {detectable_sds:.2g} standard deviations of the paired "
         "differences, at 80 % power"
     )
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from pathlib import Path
 
 import pandas as pd
 
@@ -15,6 +16,7 @@ from clrbench.records import Provenance
 from clrbench.report import answer as said
 from clrbench.report.console import WordTable
 from clrbench.report.details import detail_tables, notes
+from clrbench.report.export.command import export_command
 from clrbench.report.figures.curves import by_backend
 from clrbench.report.figures.forest import draw_forest, forest_alt
 from clrbench.report.figures.plot import DrawnPlot
@@ -50,6 +52,7 @@ class PageContent:
         rates: The rates of each backend.
         verdicts: Which arms beat the baseline, on each backend.
         use: What to train with.
+        export: The command, for the folder that the page lies in, that prints it as code.
         standings: The table of each backend.
         forest: The differences as a forest plot; None where nothing is compared.
         notes: How the numbers are to be read.
@@ -62,6 +65,7 @@ class PageContent:
     rates: tuple[str, ...]
     verdicts: tuple[str, ...]
     use: tuple[str, ...]
+    export: str
     standings: tuple[StandingsTable, ...]
     forest: DrawnPlot | None
     warnings: tuple[str, ...]
@@ -89,6 +93,7 @@ def page_content(
         rates=tuple(said.rate_lines(answer)),
         verdicts=tuple(said.beat_lines(answer, findings)),
         use=tuple(said.use_lines(answer)),
+        export=export_command(Path(), findings.spec, answer),
         standings=tuple(standings_table(answer, backend) for backend in answer.backends),
         forest=_forest(answer, findings),
         warnings=tuple(warnings),

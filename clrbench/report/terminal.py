@@ -24,7 +24,7 @@ from clrbench.report.console import (
     word_table,
 )
 from clrbench.report.details import detail_tables, notes
-from clrbench.report.export.command import export_line
+from clrbench.report.export.command import export_command
 from clrbench.report.standings import StandingsTable, standings_table
 
 LAYOUT_WIDTHS = (40, 60, 80, 90, 100, 110, 130, 160)
@@ -61,7 +61,9 @@ def answer_text(
             console.print()
             console.print(fitting_table(console, standings_table(answer, backend)))
         console.print()
-        print_list(console, "Use it", [*said.use_lines(answer), export_line(root, findings.spec, answer)])
+        print_list(
+            console, "Use it", [*said.use_lines(answer), f"as code: {export_command(root, findings.spec, answer)}"]
+        )
         if details:
             _write_details(console, answer, findings)
             print_list(console, "Warnings", warnings)

@@ -22,7 +22,7 @@ from clrbench.commands.export import Wanted, export
 from clrbench.data import Library
 from clrbench.errors import ResultsError, SpecError
 from clrbench.progress import Display
-from clrbench.report.export.command import export_line
+from clrbench.report.export.command import export_command
 from clrbench.spec import to_yaml
 from clrbench.store import ResultsFolder
 
@@ -179,5 +179,5 @@ def test_the_answer_of_compare_names_the_command_for_the_best_arm(ends: list[flo
         for seed, end in enumerate(values)
     ]
     findings = analyse(results_of(runs, seeds=6, backends=(backend,)))
-    line = export_line(Path("a folder/x"), findings.spec, glance(findings))
-    assert line == f"as code: clrbench export 'a folder/x' --arm {arm} --to {backend}"
+    command = export_command(Path("a folder/x"), findings.spec, glance(findings))
+    assert command == f"clrbench export 'a folder/x' --arm {arm} --to {backend}"

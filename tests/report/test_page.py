@@ -105,6 +105,12 @@ def test_the_page_says_the_words_of_the_terminal(tmp_path: Path) -> None:
     assert {cell for row in table.rows for cell in table.cells(row)} <= said
 
 
+def test_the_page_says_how_to_have_the_arm_to_use_as_code(tmp_path: Path) -> None:
+    findings = sample_findings(tmp_path)
+    page = Elements(render_page(page_content(findings, glance(findings), [], ())))
+    assert "clrbench export . --arm clr --to torch" in page.texts("code")
+
+
 def test_a_page_weighs_little_and_its_pictures_are_markup(html: str) -> None:
     assert len(html) < 500_000
     assert "<img" not in html

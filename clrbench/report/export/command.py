@@ -1,4 +1,4 @@
-"""The command that exports an arm, for the answer of those that train."""
+"""The command that exports an arm, for the answer and the page."""
 
 import shlex
 from pathlib import Path
@@ -9,13 +9,11 @@ from clrbench.spec import Spec
 from clrbench.spec.train import SCRIPT
 
 
-def export_line(root: Path, spec: Spec, answer: Glance) -> str:
-    """Return how to have the schedule of the arm to use as code for one's own script; that of torch, where it was trained on.
+def export_command(root: Path, spec: Spec, answer: Glance) -> str:
+    """Return the command that prints the schedule of the arm to use as code; that of torch, where it was trained on.
 
     That of a script is a table of rates.
     """
     used = {one.backend: labelled_arm(spec, one.use.label) for one in answer.backends if one.use}
     backend, arm = ("torch", used["torch"]) if "torch" in used else next(iter(used.items()), ("torch", "NAME"))
-    return (
-        f"as code: clrbench export {shlex.quote(str(root))} --arm {arm} --to {'csv' if backend == SCRIPT else backend}"
-    )
+    return f"clrbench export {shlex.quote(str(root))} --arm {arm} --to {'csv' if backend == SCRIPT else backend}"
