@@ -1,11 +1,13 @@
 """The benchmarks: what is committed adds up, and the worst repetition decides whether a goal is met."""
 
+import resource
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from speed import table
+from speed import commands, table
 from speed.made_runs import Shape, spec_text
 from speed.table import DEMO_SHARE, GOALS, Goal, Measured
 
@@ -114,3 +116,32 @@ def test_a_made_up_experiment_has_the_runs_that_it_says(shape, tmp_path):
     spec = load_spec(path).spec
     assert len(spec.arms) * len(spec.seeds) == shape.num_runs
     assert str(spec.duration) == f"{shape.num_steps} steps"
+
+
+def test_the_memory_of_a_command_is_its_own_not_that_of_the_process_that_starts_it(tmp_path):
+    found = commands.run([sys.executable, "-c", "print('done')"], tmp_path)
+    assert (tmp_path / "command.log").read_text() == "done\n"
+    assert 1e6 < found.peak_bytes < 50e6 < resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def test_the_memory_of_a_command_is_that_of_its_largest_process(tmp_path):
+    large = f"import subprocess, sys; subprocess.run([sys.executable, '-c', 'bytearray({200_000_000})'], check=True)"
+    assert 200e6 < commands.run([sys.executable, "-c", large], tmp_path).peak_bytes < 250e6
+
+
+def test_a_command_that_fails_is_said_with_what_it_printed(tmp_path):
+    with pytest.raises(RuntimeError, match=r"(?s)exit code 3: .*what went wrong"):
+        commands.run([sys.executable, "-c", "print('what went wrong'); raise SystemExit(3)"], tmp_path)
+
+
+def test_what_each_repetition_was_measured_with_is_kept_and_said_once_where_it_is_the_same(tmp_path):
+    machine = pd.DataFrame({"what": ["processor", "cores"], "value": ["one", "2"]})
+    for repetition in (1, 2):
+        table.append_machine(tmp_path, machine, repetition)
+    kept = pd.read_csv(tmp_path / table.MACHINE_FILE, dtype=str)
+    assert table.machine_text(kept) == "processor one; cores 2."
+    table.append_machine(tmp_path, machine.assign(value=["another", "2"]), 3)
+    kept = pd.read_csv(tmp_path / table.MACHINE_FILE, dtype=str)
+    assert (
+        table.machine_text(kept) == "Repetition 1, 2: processor one; cores 2. Repetition 3: processor another; cores 2."
+    )

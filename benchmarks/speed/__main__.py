@@ -64,9 +64,8 @@ def main() -> None:
         table.append(options.out, measured, repetition, today)
         for one in measured:
             print(f"{one.name}: {table.figure_text(one.ours, one.unit)}", flush=True)
-    machine.describe(THREADS, on_cuda=not ON_CUDA.keys().isdisjoint(options.only)).to_csv(
-        options.out / table.MACHINE_FILE, index=False
-    )
+    on_cuda = not ON_CUDA.keys().isdisjoint(options.only)
+    table.append_machine(options.out, machine.describe(THREADS, on_cuda=on_cuda), repetition)
     written = table.write(options.out)
     plot.draw(pd.read_csv(options.out / table.REPETITIONS_FILE), options.out / "benchmarks.png")
     print(table.table_text(written))

@@ -7,7 +7,6 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ from speed.made_runs import Shape, write_experiment
 from speed.table import Measured
 
 _Seconds: TypeAlias = Callable[[], float]
+
+_SMALL_PROCESS = Path(__file__).with_name("small_process.py")
 
 NUM_STARTS = 15
 STOCK_PAIRS = 2
@@ -71,16 +72,14 @@ def run(command: Sequence[str], place: Path) -> Finished:
     Raises:
         RuntimeError: If it fails; with what it printed.
     """
-    log = place / "command.log"
-    start = time.perf_counter()
-    with log.open("w") as output:
-        process = subprocess.Popen(command, cwd=place, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - start
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)}: exit code {process.returncode}: {log.read_text()[-2000:]}")
-    return Finished(seconds, used.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+    log = (place / "command.log").resolve()
+    measured = subprocess.run(
+        [sys.executable, _SMALL_PROCESS, log, *command], cwd=place, stdout=subprocess.PIPE, check=True
+    )
+    seconds, peak_bytes, code = json.loads(measured.stdout)
+    if code:
+        raise RuntimeError(f"{' '.join(command)}: exit code {code}: {log.read_text()[-2000:]}")
+    return Finished(seconds, peak_bytes)
 
 
 def clrbench(*words: str) -> list[str]:

@@ -124,6 +124,13 @@ def append(folder: Path, measured: Sequence[Measured], repetition: int, date: st
     new.to_csv(path, mode="a", header=not path.exists(), index=False, float_format="%.6g")
 
 
+def append_machine(folder: Path, machine: pd.DataFrame, repetition: int) -> None:
+    """Add what a repetition was measured with, `what` and `value`, to the file in a folder."""
+    path = folder / MACHINE_FILE
+    new = pd.DataFrame({"repetition": repetition, "what": machine["what"], "value": machine["value"]})
+    new.to_csv(path, mode="a", header=not path.exists(), index=False)
+
+
 def next_repetition(folder: Path) -> int:
     """Return the number of the repetition to be made, from 1 on."""
     path = folder / REPETITIONS_FILE
@@ -184,5 +191,11 @@ def figure_text(value: float, unit: str) -> str:
 
 
 def machine_text(machine: pd.DataFrame) -> str:
-    """Return in one line what it was measured with."""
-    return "; ".join(f"{what} {value}" for what, value in zip(machine["what"], machine["value"], strict=True)) + "."
+    """Return in one line what the repetitions were measured with; which of them, where that differs."""
+    said: dict[str, list[str]] = {}
+    for repetition, rows in machine.groupby("repetition", sort=False):
+        words = "; ".join(f"{what} {value}" for what, value in zip(rows["what"], rows["value"], strict=True))
+        said.setdefault(words, []).append(str(repetition))
+    if len(said) == 1:
+        return f"{next(iter(said))}."
+    return " ".join(f"Repetition {', '.join(numbers)}: {words}." for words, numbers in said.items())
