@@ -67,17 +67,25 @@ def ray_cluster(folder: Path) -> Iterator[RayCluster]:
 
 def ray_processes() -> set[int]:
     """Return the processes of any Ray on this machine, but those that have ended."""
-    found = set()
+    return {process for process, _ in _ray_processes()}
+
+
+def ray_workers() -> list[int]:
+    """Return those of them that make runs, or wait for one."""
+    return sorted(process for process, is_worker in _ray_processes() if is_worker)
+
+
+def _ray_processes() -> Iterator[tuple[int, bool]]:
+    """Yield each process of a Ray, and whether it is a worker."""
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             name, _, rest = status.read_text().partition("(")[2].rpartition(")")
             command = (status.parent / "cmdline").read_text()
         except OSError:
             continue
-        is_ray = name in {"raylet", "gcs_server"} or name.startswith("ray::") or command.startswith("ray::")
-        if is_ray and rest.split()[0] != "Z":
-            found.add(int(status.parent.name))
-    return found
+        is_worker = name.startswith("ray::") or command.startswith("ray::")
+        if (is_worker or name in {"raylet", "gcs_server"}) and rest.split()[0] != "Z":
+            yield int(status.parent.name), is_worker
 
 
 def addresses(processes: set[int]) -> set[str]:

@@ -22,6 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--executor", choices=["local", "ray"], default="local")
     options = parser.parse_args()
     rng = random.Random(options.seed)
     kills, expected, started = 0, {}, time.monotonic()
@@ -39,7 +40,8 @@ def main() -> None:
                 Killer(spec, whole, command(), rng).run(kills=0)
                 expected[spec] = tables(whole / "quick")
             out = folder / f"{spec.stem}-{round_number}"
-            made = Killer(spec, out, command(setup), rng).run(min(MAX_KILLS_OF_ONE, options.kills - kills))
+            killer = Killer(spec, out, command(setup), rng, options.executor)
+            made = killer.run(min(MAX_KILLS_OF_ONE, options.kills - kills))
             kills += made
             found = tables(out / "quick")
             different = [path for path in expected[spec] | found if expected[spec].get(path) != found.get(path)]

@@ -30,7 +30,7 @@ def compare(job: Job, asked: Asked | None = None, *, dry_run: bool = False) -> A
     experiment = job.open()
     if dry_run:
         return dry_run_answer(experiment, estimate(experiment, job.options))
-    if job.path is None and not job.display.is_quiet:
+    if job.announces_demo:
         job.display.note(demo_line(experiment, estimate(experiment, job.options)))
     experiment.check_has_arms()
     runner = job.runner(experiment)

@@ -24,7 +24,7 @@ def range_test(job: Job, *, dry_run: bool = False, details: bool = False) -> Ans
     They are that of the spec itself, and those that arms take their rates from.
     """
     experiment = job.open()
-    if dry_run or (job.path is None and not job.display.is_quiet):
+    if dry_run or job.announces_demo:
         cost = estimate(experiment, job.options, range_test_only=True)
         if dry_run:
             return dry_run_answer(experiment, cost)

@@ -36,6 +36,11 @@ class Job:
     display: Display
     setup: Setup
 
+    @property
+    def announces_demo(self) -> bool:
+        """Whether to say what a command without a spec is about to do."""
+        return self.path is None and not self.display.is_quiet
+
     def open(self) -> Experiment:
         """Return the experiment of the spec; its warnings are shown."""
         self.options.check()

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 from command_line import QUICK
+from ray_cluster import ray_workers
 
 KINDS = ("kill all", "kill parent", "kill worker", "terminate", "interrupt")
 LONGEST_SECONDS = 600.0
@@ -47,12 +48,14 @@ class Killer:
         out: Where its results go.
         program: The command line, as `fakes.command` returns it.
         rng: Decides when and how.
+        executor: What makes the runs.
     """
 
     spec: Path
     out: Path
     program: tuple[str, ...]
     rng: random.Random
+    executor: str = "local"
 
     def run(self, kills: int) -> int:
         """Run the spec until it is finished; return how often it was killed, `kills` times at most."""
@@ -70,7 +73,8 @@ class Killer:
 
     def start(self) -> "subprocess.Popen[str]":
         """Start the command."""
-        command = [*self.program, "compare", str(self.spec), "--out", str(self.out), "--workers", "2"]
+        options = ["--out", str(self.out), "--workers", "2", "--executor", self.executor]
+        command = [*self.program, "compare", str(self.spec), *options]
         return subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
@@ -102,7 +106,7 @@ class Killer:
         if how == "kill all":
             os.killpg(process.pid, signal.SIGKILL)
         elif how == "kill worker":
-            workers = children(process.pid)
+            workers = ray_workers() if self.executor == "ray" else children(process.pid)
             os.kill(self.rng.choice(workers or [process.pid]), signal.SIGKILL)
         elif how == "kill parent":
             process.kill()
