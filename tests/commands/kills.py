@@ -73,7 +73,9 @@ class Killer:
 
     def start(self) -> "subprocess.Popen[str]":
         """Start the command."""
-        options = ["--out", str(self.out), "--workers", "2", "--executor", self.executor]
+        options = ["--out", str(self.out), "--workers", "2"]
+        if self.executor != "local":
+            options += ["--executor", self.executor]
         command = [*self.program, "compare", str(self.spec), *options]
         return subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
