@@ -18,6 +18,9 @@ EXPERIMENTS = Path(__file__).parent
 COMMITTED = EXPERIMENTS.parent / "results"
 CLRBENCH = Path(sys.executable).parent / "clrbench"
 REFUSED = 3
+FINDINGS_FILE = "findings.csv"
+_KEYS = ["backend", "metric", "candidate", "baseline"]
+_SHOWN = ["mean_difference", "ci_low", "ci_high", "verdict"]
 
 
 def main() -> None:
@@ -25,8 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="where the new results go")
     out = parser.parse_args().out
-    failed = []
-    lines = []
+    failed, lines, findings = [], list[str](), list[pd.DataFrame]()
     without_data: dict[str, list[str]] = {}
     ready = {entry["name"]: entry["is_ready"] for entry in _datasets()}
     print(
@@ -48,6 +50,9 @@ def main() -> None:
         found = [f"{spec.name} ({minutes:.1f} min):", *_differences(out / spec.name, COMMITTED / spec.name)]
         print(*found, sep="\n", flush=True)
         lines += found
+        if (out / spec.name / "comparison.csv").exists() and (COMMITTED / spec.name).is_dir():
+            findings.append(findings_of(out / spec.name, COMMITTED / spec.name))
+            pd.concat(findings).to_csv(out / FINDINGS_FILE, index=False, float_format="%.6g")
     print("\n=== Against the committed results", *lines, sep="\n")
     for dataset, names in without_data.items():
         print(f"\nNot run, as {dataset} is not here: {', '.join(names)}. This gets it: {CLRBENCH} data fetch {dataset}")
@@ -91,15 +96,21 @@ def _accuracy_differences(new: Path, old: Path) -> Iterator[str]:
     for row in both.to_dict("records"):
         mean, committed = row["test_accuracy_mean"], row["test_accuracy_mean_committed"]
         yield f"  {row['backend']} {row['arm']}: test accuracy {mean:.4f}, committed {committed:.4f} ({mean - committed:+.4f})"
-    keys = ["backend", "metric", "candidate", "baseline"]
-    both = pd.read_csv(new / "comparison.csv").merge(
-        pd.read_csv(old / "comparison.csv"), on=keys, suffixes=("", "_committed")
-    )
+    both = findings_of(new, old)
     for row in both[both["metric"] == "test_accuracy"].to_dict("records"):
         same = (
-            "as committed" if row["verdict"] == row["verdict_committed"] else f"committed: {row['verdict_committed']}"
+            "as committed" if row["verdict"] == row["committed_verdict"] else f"committed: {row['committed_verdict']}"
         )
         yield f"  {row['backend']} {row['candidate']} against {row['baseline']}: {row['verdict']} ({same})"
+
+
+def findings_of(new: Path, old: Path) -> pd.DataFrame:
+    """Return what an experiment shows of each candidate in its accuracy and loss, beside what is committed of it."""
+    found, committed = (pd.read_csv(folder / "comparison.csv")[[*_KEYS, *_SHOWN]] for folder in (new, old))
+    committed = committed.rename(columns={name: f"committed_{name}" for name in _SHOWN})
+    both = found.merge(committed, on=_KEYS)
+    both.insert(0, "experiment", new.name)
+    return both[both["metric"].isin(["test_accuracy", "test_loss"])]
 
 
 def _bounds_differences(new: Path, old: Path) -> Iterator[str]:

@@ -31,7 +31,7 @@ TRIANGLES_SHARE = 0.3
 
 HALF_DECADE = 2
 MIN_TRIAL_STEPS = 20
-LOSS_WEIGHT = 0.03
+LOSS_WEIGHT = 0.1
 """Accuracy that a loss e times as high is worth."""
 
 PLACES_A_LENGTH = 2.0
