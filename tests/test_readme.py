@@ -18,6 +18,7 @@ from clrbench.analysis.tables import TABLES
 from clrbench.cli import main
 from clrbench.data import FETCHED_FILES
 from clrbench.planning.advice import comparisons
+from clrbench.planning.experiment import spec_folder
 from clrbench.planning.plan import PROTOCOL
 from clrbench.range_test import suggest_bounds
 from clrbench.spec import Spec, load_spec
@@ -283,6 +284,7 @@ def without_steps(spec: Spec) -> Spec:
 def test_every_experiment_has_its_results_committed(name: str) -> None:
     spec = EXPERIMENTS[name]
     folder = ROOT / "results" / name
+    assert spec_folder(folder / "spec.yaml") == ROOT / "experiments"
     if spec.arms:
         committed = load_spec(folder / "spec.yaml").spec
         expected = spec.model_copy(update={"baseline": spec.baseline or next(iter(spec.arms))})
