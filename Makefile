@@ -61,10 +61,9 @@ acceptance: $(ACCEPTANCE_STAMP)
 	$(ACCEPTANCE_BIN)/python tests/processors.py
 
 # Takes half an hour or more.
-soak: $(ACCEPTANCE_STAMP)
-	$(ACCEPTANCE_BIN)/python tests/soak.py --kills 200
-	$(ACCEPTANCE_BIN)/python tests/soak.py --kills 40 --executor ray
-	CLRBENCH_SOAK_EXAMPLES=5000 $(ACCEPTANCE_BIN)/pytest -n 2 tests/spec/test_round_trip.py
+soak: $(STAMP)
+	$(BIN)/python tests/soak.py --kills 200
+	CLRBENCH_SOAK_EXAMPLES=5000 $(BIN)/pytest -n 2 tests/spec/test_round_trip.py
 
 reproduce: $(STAMP)
 	$(BIN)/python experiments/reproduce.py --out $(REPRODUCE_DIR)
