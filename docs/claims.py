@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from another_processor import effect, findings
 
 RESULTS = Path(__file__).parents[1] / "results"
 KERAS_ARTICLE = "*Implementing Cyclic Learning Rates in Keras*"
@@ -38,19 +39,14 @@ def table(experiment: str, name: str) -> pd.DataFrame:
 
 def effects(experiment: str, candidate: str, baseline: str, metric: str = "test_accuracy") -> str:
     """Return difference, interval and verdict on each backend, in points of accuracy or in nats."""
-    rows = _compared(experiment, candidate, baseline, metric)
-    scale, digits = (100, 2) if metric.endswith("accuracy") else (1, 3)
-    parts = []
-    for row in rows.to_dict("records"):
-        mean, low, high = (f"{scale * row[name]:+.{digits}f}" for name in ("mean_difference", "ci_low", "ci_high"))
-        parts.append(f"{row['backend']} {mean} [{low}, {high}] {row['verdict']}")
-    return ", ".join(parts)
+    rows = _compared(experiment, candidate, baseline, metric).to_dict("records")
+    return ", ".join(f"{row['backend']} {effect(row)}" for row in rows)
 
 
 def verdicts(experiment: str, candidate: str, baseline: str, metric: str = "test_accuracy") -> str:
     """Return the verdict on all backends and both processors; where they differ, what holds on all, or that of each backend."""
     rows = _compared(experiment, candidate, baseline, metric)
-    again = pd.read_csv(RESULTS / "another-processor" / "findings.csv")
+    again = findings()
     keys = ["experiment", "metric", "candidate", "baseline"]
     again = again[(again[keys] == [experiment, metric, candidate, baseline]).all(axis=1)]
     words = {*rows["verdict"], *again["verdict"]}

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import another_processor
 import claims
 import click
 import pandas as pd
@@ -80,39 +81,6 @@ def effects() -> str:
     # Lines are broken by the path as it is shown, not by where the project lies.
     sides = [replace(read_side(ROOT / "results" / name), folder=Path("results", name)) for name in COMPARED]
     return click.unstyle(sides_text(sides))
-
-
-def elsewhere(part: str) -> str:
-    """Return what the same experiments came to on another processor: `counts` of equal verdicts, or those that `differ`."""
-    found = pd.read_csv(ROOT / "results" / "another-processor" / "findings.csv")
-    found["same"] = found["verdict"] == found["committed_verdict"]
-    if part == "counts":
-        cells = found.groupby(["experiment", "metric"], sort=False)["same"].agg(["sum", "size"])
-        of = {key: f"{row['sum']} of {row['size']}" for key, row in cells.iterrows()}
-        names = list(dict.fromkeys(found["experiment"]))
-        rows = [[f"`{name}`", of[name, "test_accuracy"], of[name, "test_loss"]] for name in names]
-        sums = found.groupby("metric")["same"].agg(["sum", "size"])
-        rows.append(
-            ["all", *(f"{sums['sum'][name]} of {sums['size'][name]}" for name in ("test_accuracy", "test_loss"))]
-        )
-        return markdown_table(["experiment", "same verdict in accuracy", "in loss"], rows)
-    rows = [
-        [f"`{row['experiment']}`", f"{row['backend']}: {row['candidate']} - {row['baseline']}"]
-        + [f"{_points(row, prefix)} {row[f'{prefix}verdict']}" for prefix in ("committed_", "")]
-        for row in found[~found["same"] & (found["metric"] == "test_accuracy")].to_dict("records")
-    ]
-    return markdown_table(["experiment", "difference in points", "committed", "on the other processor"], rows)
-
-
-def _points(row: Mapping[Any, Any], prefix: str) -> str:
-    """Return a difference in accuracy with its interval, in points."""
-    mean, low, high = (100 * row[f"{prefix}{name}"] for name in ("mean_difference", "ci_low", "ci_high"))
-    return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
-
-
-def markdown_table(columns: list[str], rows: list[list[str]]) -> str:
-    """Return a table in Markdown."""
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows))
 
 
 def bake_off(part: str) -> str:
@@ -241,8 +209,8 @@ PARTS: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "answer of street-digits-bounds": partial(answer_block, "street-digits-bounds"),
         "answer of modern-baselines": partial(answer_block, "modern-baselines"),
         "side by side": lambda: f"```text\n{effects()}\n```",
-        "on another processor": partial(elsewhere, "counts"),
-        "what differs there": partial(elsewhere, "differ"),
+        "on another processor": another_processor.counts,
+        "what differs there": another_processor.differing,
     },
 }
 """What is generated, by the file and the name of the part."""

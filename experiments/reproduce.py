@@ -47,11 +47,13 @@ def main() -> None:
         if done.returncode not in {0, REFUSED}:
             failed.append(path.name)
             continue
-        found = [f"{spec.name} ({minutes:.1f} min):", *_differences(out / spec.name, COMMITTED / spec.name)]
+        new, old = out / spec.name, COMMITTED / spec.name
+        beside = findings_of(new, old) if (new / "comparison.csv").exists() and old.is_dir() else None
+        found = [f"{spec.name} ({minutes:.1f} min):", *_differences(new, old, beside)]
         print(*found, sep="\n", flush=True)
         lines += found
-        if (out / spec.name / "comparison.csv").exists() and (COMMITTED / spec.name).is_dir():
-            findings.append(findings_of(out / spec.name, COMMITTED / spec.name))
+        if beside is not None:
+            findings.append(beside)
             pd.concat(findings).to_csv(out / FINDINGS_FILE, index=False, float_format="%.6g")
     print("\n=== Against the committed results", *lines, sep="\n")
     for dataset, names in without_data.items():
@@ -74,7 +76,7 @@ def _datasets() -> list[dict[str, Any]]:
     return found
 
 
-def _differences(new: Path, old: Path) -> Iterator[str]:
+def _differences(new: Path, old: Path, findings: pd.DataFrame | None) -> Iterator[str]:
     if not old.is_dir():
         yield "  no committed results to set it against"
         return
@@ -84,6 +86,8 @@ def _differences(new: Path, old: Path) -> Iterator[str]:
             yield f"  {name}: {'identical' if same else 'differs'}"
     if (new / "summary.csv").exists():
         yield from _accuracy_differences(new, old)
+    if findings is not None:
+        yield from _verdict_differences(findings)
     for path in sorted(new.glob("range-test/**/bounds.json")):
         yield from _bounds_differences(path, old / path.relative_to(new))
 
@@ -96,8 +100,10 @@ def _accuracy_differences(new: Path, old: Path) -> Iterator[str]:
     for row in both.to_dict("records"):
         mean, committed = row["test_accuracy_mean"], row["test_accuracy_mean_committed"]
         yield f"  {row['backend']} {row['arm']}: test accuracy {mean:.4f}, committed {committed:.4f} ({mean - committed:+.4f})"
-    both = findings_of(new, old)
-    for row in both[both["metric"] == "test_accuracy"].to_dict("records"):
+
+
+def _verdict_differences(findings: pd.DataFrame) -> Iterator[str]:
+    for row in findings[findings["metric"] == "test_accuracy"].to_dict("records"):
         same = (
             "as committed" if row["verdict"] == row["committed_verdict"] else f"committed: {row['committed_verdict']}"
         )

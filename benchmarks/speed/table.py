@@ -118,17 +118,19 @@ def _row(name: str, group: pd.DataFrame) -> dict[str, object]:
 
 def append(folder: Path, measured: Sequence[Measured], repetition: int, date: str) -> None:
     """Add rows to the repetitions in a folder."""
-    path = folder / REPETITIONS_FILE
     rows = [[repetition, date, one.name, one.ours, one.theirs, one.unit] for one in measured]
     new = pd.DataFrame(rows, columns=list(REPETITION_COLUMNS)).astype({"theirs": float})
-    new.to_csv(path, mode="a", header=not path.exists(), index=False, float_format="%.6g")
+    _append(folder / REPETITIONS_FILE, new)
 
 
 def append_machine(folder: Path, machine: pd.DataFrame, repetition: int) -> None:
     """Add what a repetition was measured with, `what` and `value`, to the file in a folder."""
-    path = folder / MACHINE_FILE
-    new = pd.DataFrame({"repetition": repetition, "what": machine["what"], "value": machine["value"]})
-    new.to_csv(path, mode="a", header=not path.exists(), index=False)
+    columns = ["repetition", "what", "value"]
+    _append(folder / MACHINE_FILE, machine.assign(repetition=repetition)[columns])
+
+
+def _append(path: Path, new: pd.DataFrame) -> None:
+    new.to_csv(path, mode="a", header=not path.exists(), index=False, float_format="%.6g")
 
 
 def next_repetition(folder: Path) -> int:
