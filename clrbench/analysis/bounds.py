@@ -17,6 +17,7 @@ from clrbench.rates import Rates
 from clrbench.rates.reading import LAST_PART, end_of
 from clrbench.spec import BackendName, Spec
 from clrbench.store import ResultsFolder, StoredRun
+from clrbench.store.curve_fits import CurveFits
 
 CURVE_COLUMNS = ("backend", "seed", "step", "lr", *TRAIN_COLUMNS, *VALIDATION_COLUMNS)
 SWEEP_COLUMNS = ("stage", "attempt", *CURVE_COLUMNS)
@@ -59,10 +60,11 @@ def read_range_test(folder: ResultsFolder, spec: Spec, group: RangeTestGroup) ->
     """
     stored = folder.indexed_runs()
     courses: dict[BackendName, Course] = {}
+    fits = CurveFits(folder)
     for name in spec.backends:
         runs = [run for run in stored if run.spec.backend == name]
         if runs:
-            courses[runs[0].spec.backend] = follow(circumstances(spec, group, runs[0]), runs)
+            courses[runs[0].spec.backend] = follow(circumstances(spec, group, runs[0]), fits, runs)
     found = {backend: course for backend, course in courses.items() if course.trials}
     if not found:
         raise ResultsError(f"{folder.root}: no run is finished; run `clrbench range-test` again")

@@ -19,6 +19,7 @@ from clrbench.rates.records import Stage
 from clrbench.records import SplitSizes
 from clrbench.spec import BackendName, RunSpec, Spec
 from clrbench.store import StoredRun
+from clrbench.store.curve_fits import CurveFits
 
 NOT_FINISHED = "not finished: some of its trainings are missing; run clrbench range-test again"
 MAX_CACHED_OUTCOMES = 2000
@@ -74,10 +75,12 @@ class Circumstances:
     validation_rows_by_class: tuple[int, ...]
 
 
-def follow(how: Circumstances, stored: Iterable[StoredRun], *, among: Iterable[RunSpec] | None = None) -> Course:
+def follow(
+    how: Circumstances, fits: CurveFits, stored: Iterable[StoredRun], *, among: Iterable[RunSpec] | None = None
+) -> Course:
     """Return how far a range test has come with these finished runs; those that it does not ask for change nothing.
 
-    `among` are the only ones that count; None for all.
+    `fits` are of its folder, and `among` the only runs that count; None for all.
     """
     problem = range_test_problem(how.spec, how.group, how.rows, how.validation_rows_by_class)
     by_spec = {_comparable(run.spec): run for run in stored if run.spec.backend == how.backend}
@@ -87,7 +90,7 @@ def follow(how: Circumstances, stored: Iterable[StoredRun], *, among: Iterable[R
     evidence: dict[Run, Outcome] = {}
     trials: list[Trial] = []
     attempts: Counter[Stage] = Counter()
-    while isinstance(step := next_step(problem, evidence), Request):
+    while isinstance(step := next_step(problem, evidence, fits.read), Request):
         stage = step.stage
         attempts[stage] += 1
         missing = []

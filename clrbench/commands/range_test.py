@@ -16,6 +16,7 @@ from clrbench.planning.plan import split_rows
 from clrbench.planning.runs import RangeTestGroup, all_range_tests, needed_range_tests, range_test_clock, split_sizes
 from clrbench.records import Split
 from clrbench.spec import BackendName, RunSpec
+from clrbench.store.curve_fits import CurveFits
 
 
 def range_test(job: Job, *, dry_run: bool = False, details: bool = False) -> Answer:
@@ -78,13 +79,14 @@ def _make(runner: Runner, group: RangeTestGroup) -> RangeTest:
 def _take(runner: Runner, how: Circumstances, then: BackendName | None) -> Course:
     """Make what a range test asks for, one request after the other, until it has its answer; `then` is the next backend."""
     folder = runner.folder.range_test(how.group.arm)
-    course, made = follow(how, []), list[RunSpec]()
+    fits = CurveFits(folder)
+    course, made = follow(how, fits, []), list[RunSpec]()
     while course.missing:
         runs = [*made, *course.missing]
         runner.make(folder, runs, "range test", wanted=course.missing, made=set(made), then=then)
         made = runs
         # What is to be made anew does not count before it is.
-        course = follow(how, folder.indexed_runs(), among=made if runner.options.redo else None)
+        course = follow(how, fits, folder.indexed_runs(), among=made if runner.options.redo else None)
     return course
 
 

@@ -15,6 +15,7 @@ from clrbench.analysis.tables import analyse
 from clrbench.commands.reported import Reported
 from clrbench.report.figures.range_test import range_test_pictures
 from clrbench.report.figures.registry import draw_figures
+from clrbench.report.figures.rendering import Render, rendering
 from clrbench.report.page import page_content, render_page
 from clrbench.report.side_by_side import WARNING_COLUMN, WARNINGS_FILE
 from clrbench.report.terminal import LAYOUT_WIDTHS, answer_text
@@ -29,8 +30,8 @@ def write_report(
     folder: ResultsFolder, spec: Spec, warnings: Sequence[str], *, details: bool
 ) -> tuple[Reported, list[str]]:
     """Write every table, every plot and the page of an experiment; return what they come to, and the names of the files."""
-    with _uncollected():
-        return _write(folder, spec, warnings, details=details)
+    with _uncollected(), rendering() as render:
+        return _write(folder, spec, warnings, render, details=details)
 
 
 @contextmanager
@@ -45,7 +46,9 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _write(folder: ResultsFolder, spec: Spec, warnings: Sequence[str], *, details: bool) -> tuple[Reported, list[str]]:
+def _write(
+    folder: ResultsFolder, spec: Spec, warnings: Sequence[str], render: Render, *, details: bool
+) -> tuple[Reported, list[str]]:
     results = looked_at(Results.read(folder, spec), folder)
     findings = analyse(results)
     answer = glance(findings)
@@ -57,7 +60,7 @@ def _write(folder: ResultsFolder, spec: Spec, warnings: Sequence[str], *, detail
     }
     for name, table in tables.items():
         folder.write_table(f"{name}.csv", table)
-    figures = draw_figures(findings)
+    figures = draw_figures(findings, render)
     for figure in figures:
         folder.write_bytes(f"plots/{figure.name}.png", figure.png)
     pictures = (*figures, *range_test_pictures(results.range_tests))

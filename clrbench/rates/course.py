@@ -20,7 +20,7 @@ from clrbench.range_test import (
 from clrbench.rates.confirm import Confirmed, confirm
 from clrbench.rates.find import Found, find
 from clrbench.rates.lattice import rate_at
-from clrbench.rates.ledger import Course, Ledger, replay
+from clrbench.rates.ledger import Course, Ledger, ReadCurve, replay
 from clrbench.rates.records import MIN_SWEEP_STEPS, Outcome, Problem, Rates, Request, Run
 from clrbench.rates.sweep import Swept, sweep
 from clrbench.rates.triangles import BASE_FACTOR, PLACES_ABOVE, Bounded, triangles
@@ -43,17 +43,19 @@ BASE_TOO_HIGH = "base_lr is not known: the sweep puts it at {lr:.3g}, too close 
 NO_CURVE = "the curve alone has no answer ({reason}); the rates rest on trainings at them"
 
 
-def next_step(problem: Problem, evidence: Mapping[Run, Outcome]) -> Request | Rates:
+def next_step(
+    problem: Problem, evidence: Mapping[Run, Outcome], read_curve: ReadCurve | None = None
+) -> Request | Rates:
     """Return which runs to make next, or the answer; a pure function of what has been made so far.
 
     Whoever makes runs calls it again and again, in a loop or after a restart, with all that there is. Runs that no
-    request named change nothing.
+    request named change nothing. `read_curve` stands in for `sweep.read`, where fits are kept.
     """
-    return replay(_course(problem), evidence)
+    return replay(_course(Ledger(problem, read_curve=read_curve)), evidence)
 
 
-def _course(problem: Problem) -> Course[Rates]:
-    ledger = Ledger(problem)
+def _course(ledger: Ledger) -> Course[Rates]:
+    problem = ledger.problem
     if problem.sweep_steps < MIN_SWEEP_STEPS:
         return Rates(reason=f"{TOO_FEW_POINTS}; a sweep has {counted(problem.sweep_steps, 'update')}")
     found: Found | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
 from clrbench.rates.records import Outcome, Problem, Request, Run, Stage
+from clrbench.records import Bounds
 
 Answer = TypeVar("Answer")
 Course: TypeAlias = Generator[Request, Sequence[Outcome], Answer]
@@ -19,13 +20,18 @@ RESWEEP_PART = 6
 """A sixth of the plain sweep is kept back for one more sweep beyond the limits given: half as long, of one seed in three."""
 
 
+ReadCurve: TypeAlias = Callable[[Problem, tuple[Run, ...], tuple[Outcome, ...]], Bounds]
+"""Returns what the curve of some sweeps says."""
+
+
 @dataclass
 class Ledger:
-    """The runs of one course, in the order in which they were asked for."""
+    """The runs of one course, in the order in which they were asked for; `read_curve` is None for `sweep.read`."""
 
     problem: Problem
     made: dict[Run, Outcome] = field(default_factory=dict)
     withheld: int = 0
+    read_curve: ReadCurve | None = None
 
     def ask(self, stage: Stage, runs: Iterable[Run]) -> Course[dict[Run, Outcome]]:
         """Have runs made, each once, and return their outcomes."""

@@ -77,7 +77,7 @@ def _attempt(ledger: Ledger, over: tuple[float, float], seeds: tuple[int, ...], 
     problem = ledger.problem
     runs = [Run(problem.ramp, *over, seed, num_steps) for seed in seeds]
     outcomes = yield from ledger.ask("sweep", runs)
-    return read(problem, tuple(outcomes), tuple(outcomes.values()))
+    return (ledger.read_curve or read)(problem, tuple(outcomes), tuple(outcomes.values()))
 
 
 @lru_cache(maxsize=64)

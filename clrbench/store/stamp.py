@@ -59,7 +59,7 @@ class Stamp:
 
     def _made_from(self) -> str:
         root = self.folder.root
-        states = [_states(sorted(_files_of_runs(root))), _code(), *self.asked, str(root.resolve())]
+        states = [_states(sorted(_files_of_runs(root))), state_of_code(), *self.asked, str(root.resolve())]
         index = root / INDEX_FILE
         content = index.read_bytes() if index.is_file() else b""
         return checksum(json.dumps([*states, checksum(content)]).encode())
@@ -82,7 +82,7 @@ def _states(paths: Iterable[Path]) -> str:
 
 
 @cache
-def _code() -> str:
+def state_of_code() -> str:
     """Return a checksum of the state of the code, and of the versions of what it draws and counts with."""
     code = sorted(path for path in _PACKAGE.rglob("*") if path.suffix in {".py", ".css", ".jinja"})
     return _states(code) + "".join(f" {name} {version(name)}" for name in _LIBRARIES) + sys.version

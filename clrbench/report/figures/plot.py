@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from clrbench.analysis.tables import Findings
-from clrbench.report.figures.style import to_png
-from clrbench.report.figures.svg import Svg, to_svg
+from clrbench.report.figures.svg import Svg
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,3 @@ class DrawnPlot:
 def sentences(clauses: Iterable[str]) -> str:
     """Return clauses as sentences."""
     return " ".join(f"{clause}." for clause in clauses)
-
-
-def drawn(plot: Plot, figure: Figure, findings: Findings) -> DrawnPlot:
-    """Return a figure as a file, and as a part of the page where that shows it."""
-    svg = to_svg(figure, plot.name) if plot.on_page else None
-    return DrawnPlot(plot.name, svg, plot.caption(findings), plot.alt(findings), to_png(figure))

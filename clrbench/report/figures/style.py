@@ -140,8 +140,13 @@ def log_scale(axes: Axes, which: str, span_decades: float) -> None:
     axis = axes.xaxis if which == "x" else axes.yaxis
     axes.set(**{f"{which}scale": "log"})
     axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if span_decades <= 2.5 else (1.0,)))
-    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_major_formatter(_plain_number)
     axis.set_minor_formatter(NullFormatter())
+
+
+def _plain_number(value: float, _: float) -> str:
+    """Return the label of a tick; a function with a name, as a figure goes to another process with it."""
+    return f"{value:g}"
 
 
 def epoch_axis(axes: Axes, last_epoch: float) -> None:

@@ -1,5 +1,6 @@
 """Every figure of an experiment is drawn from its tables alone, and told in words."""
 
+import pickle
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -13,8 +14,9 @@ from page_samples import sample_findings
 from clrbench.analysis.glance import glance
 from clrbench.analysis.tables import Findings
 from clrbench.report.figures import registry
-from clrbench.report.figures.plot import Plot, drawn
+from clrbench.report.figures.plot import Plot
 from clrbench.report.figures.registry import FIGURES, draw_figures
+from clrbench.report.figures.rendering import Sheet, render
 from clrbench.report.figures.style import row_of_panels
 from clrbench.report.page import page_content, render_page
 
@@ -83,7 +85,8 @@ def test_a_png_is_1600_pixels_wide_whether_the_page_shows_the_figure_or_not(find
     for plot in plots.values():
         figure = plot.draw(findings)
         assert figure is not None
-        assert int.from_bytes(drawn(plot, figure, findings).png[16:20], "big") == 1600
+        (rendered,) = render([Sheet(plot.name, figure, plot.on_page)])
+        assert int.from_bytes(rendered.png[16:20], "big") == 1600
 
 
 def test_no_two_figures_share_a_name_and_the_overview_stands_first() -> None:
@@ -108,6 +111,11 @@ def test_every_number_that_a_figure_draws_stands_in_a_table(plot: Plot, findings
     drawn = np.unique(drawn[np.isfinite(drawn)])
     assert len(drawn) > 3
     assert drawn[~np.isin(drawn, numbers_in(findings))].tolist() == []
+
+
+@pytest.mark.parametrize("plot", FIGURES, ids=lambda plot: plot.name)
+def test_every_figure_can_go_to_another_process(plot: Plot, findings: Findings) -> None:
+    assert len(pickle.dumps(plot.draw(findings))) > 1000
 
 
 def test_a_number_that_stands_in_no_table_would_be_seen(findings: Findings) -> None:
