@@ -262,4 +262,4 @@ def claims_table() -> str:
 def short_table() -> str:
     """Return the table of README."""
     rows = [f"| {one.short[0]} | {one.short[1]()} |" for one in CLAIMS if one.short is not None]
-    return "\n".join(["| claim | came to |", "|---|---|", *rows])
+    return "\n".join(["| claim | result |", "|---|---|", *rows])

@@ -28,6 +28,7 @@ class RateFound:
         arm: The arm that has them for itself alone; None for those of the whole experiment.
         tuned_lr: The best constant rate of a search; None without one.
         steps: Updates of the longest trainings that they rest on; 0 where they were not trained at.
+        triangle_base_lr: Where cycles begin, also where `base_lr` is not known.
     """
 
     source: RateSource
@@ -37,6 +38,7 @@ class RateFound:
     constant_lr: float | None = None
     tuned_lr: float | None = None
     steps: int = 0
+    triangle_base_lr: float | None = None
 
 
 @dataclass(frozen=True)
@@ -266,6 +268,7 @@ def _from_range_test(rates: Rates, arm: str | None, tuned_lr: float | None) -> R
         source="confirmed" if rates.confirmed else "not confirmed",
         arm=arm,
         base_lr=rates.base_lr,
+        triangle_base_lr=rates.triangle_base_lr,
         max_lr=rates.max_lr,
         constant_lr=rates.constant_lr,
         tuned_lr=tuned_lr,

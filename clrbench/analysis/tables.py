@@ -47,7 +47,7 @@ TABLES = (
     Table(
         "comparison", "Paired comparison of every metric; only that of the verdict is confirmatory", comparison_table
     ),
-    Table("evidence", "What each comparison rests on, and which difference it could have shown", evidence_table),
+    Table("evidence", "Evidence for each comparison, and which difference it could have shown", evidence_table),
     Table("collapse", "How many runs of each arm collapsed: no better than a blind guess in the end", collapse_table),
     Table("one_class", "Runs that end with one and the same class for every test row", one_class_table),
     Table("differences", "Candidate - baseline, a row a pair of runs", differences_table),

@@ -142,10 +142,11 @@ def _verdict_words(spec: Spec, rows: Sequence[Comparison], arm: str) -> str:
         if arm not in {row.candidate, labelled_arm(spec, row.baseline)}:
             continue
         said = comparison_words(row)
-        interval = f"{level_words(spec.verdict.alpha)} interval {said.ends}"
+        interval = f"{level_words(spec.verdict.alpha)} CI {said.ends}"
+        unadjusted = "unadjusted " if len(rows) > 1 else ""
         sentences.append(
             f"{row.candidate} against {row.baseline}: {row.verdict} ({plain(row.metric)} {said.difference}, {interval}, "
-            f"{said.p_value}, {said.pairs})"
+            f"{unadjusted}{said.p_value}, {said.pairs})"
         )
     return "; ".join(sentences) or NO_VERDICT
 

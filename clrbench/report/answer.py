@@ -13,7 +13,7 @@ from clrbench.report import words
 from clrbench.report.console import KEPT_TOGETHER
 from clrbench.report.looks import look_remarks
 from clrbench.report.own_network import mixed_words
-from clrbench.report.values import Values
+from clrbench.report.values import Values, difference_words
 from clrbench.spec import Length, Schedule, Spec
 
 NOTHING_TO_COMPARE = "There is nothing to compare: no two arms have a pair of finished runs."
@@ -111,10 +111,11 @@ def _rates_of_arms(rates: Sequence[RateFound]) -> Iterator[str]:
 def beat_lines(answer: Glance, findings: Findings) -> Iterator[str]:
     """Yield which arms beat the baseline on each backend, and what belongs to that answer; the same ones in one line."""
     found = []
+    values = Values.of(answer.spec.verdict.metric, answer.rows, own=answer.spec.train is not None)
     for backend in answer.backends:
         shown = {one.label for one in backend.standings}
         twins = [one.comparison.baseline for one in backend.judged if one.comparison.baseline not in shown]
-        sentences = [*beat_sentences(backend, twins=twins), *remarks(backend, findings)]
+        sentences = [*beat_sentences(backend, values, twins=twins), *remarks(backend, findings)]
         found.append((backend.backend, " ".join(sentences)))
     yield from _grouped(found)
 
@@ -138,16 +139,19 @@ def rate_words(found: RateFound) -> str:
         return "as the spec gives them; nothing was searched"
     if found.source == "tuned":
         return f"{found.arm} {_rate(found.tuned_lr)}, the best of those tried on validation rows"
-    base = "not known" if found.base_lr is None else _rate(found.base_lr)
-    constant = _rate(found.constant_lr)
-    if found.tuned_lr not in {None, found.constant_lr}:
-        constant = f"{_rate(found.tuned_lr)} (tuned; range test: {constant})"
+    base = f"base_lr {_rate(found.base_lr)}"
+    if found.base_lr is None:
+        base = f"base_lr not known ({_rate(found.triangle_base_lr)} used)"
     how = "confirmed" if found.source == "confirmed" else "not confirmed"
-    return f"base_lr {base}, max_lr {_rate(found.max_lr)}, constant {constant}; {how}"
+    tuned = "" if found.tuned_lr in {None, found.constant_lr} else f"; constant tuned to {_rate(found.tuned_lr)}"
+    return f"{base}, max_lr {_rate(found.max_lr)}, constant {_rate(found.constant_lr)}, {how}{tuned}"
 
 
-def beat_sentences(answer: BackendGlance, *, twins: Sequence[str] = ()) -> Iterator[str]:
-    """Yield which arms beat each baseline, that of the table first; `twins` are baselines that stand for another one."""
+def beat_sentences(answer: BackendGlance, values: Values, *, twins: Sequence[str] = ()) -> Iterator[str]:
+    """Yield which arms beat each baseline, that of the table first; by how much, where that is not in the table.
+
+    `twins` are baselines that stand for another one.
+    """
     if not answer.judged:
         yield NOTHING_TO_COMPARE
     baselines = [answer.baseline, *(one.comparison.baseline for one in answer.judged)]
@@ -164,7 +168,7 @@ def beat_sentences(answer: BackendGlance, *, twins: Sequence[str] = ()) -> Itera
         elif [_outcome(one) for one in judged] == first:
             yield f"The same against {words.baseline_words(baseline, untuned=judged[0].evidence.untuned)}."
         else:
-            yield _begun(beat_sentence(judged))
+            yield _begun(beat_sentence(judged, values))
 
 
 def _shared_outcome(answer: BackendGlance) -> str | None:
@@ -185,16 +189,24 @@ def _outcome(one: Judged) -> tuple[str, str]:
     return one.comparison.candidate, one.comparison.verdict
 
 
-def beat_sentence(judged: Sequence[Judged]) -> str:
-    """Return what comparisons with one baseline come to, in one sentence."""
+def beat_sentence(judged: Sequence[Judged], values: Values | None = None) -> str:
+    """Return what comparisons with one baseline come to, in one sentence; with `values`, the differences shown in numbers."""
     first = judged[0]
     baseline = words.baseline_words(first.comparison.baseline, untuned=first.evidence.untuned)
     by_verdict = {
-        verdict: [one.comparison.candidate for one in judged if one.comparison.verdict == verdict] for verdict in SIGNS
+        verdict: [_named(one, values) for one in judged if one.comparison.verdict == verdict] for verdict in SIGNS
     }
     found = {verdict: names for verdict, names in by_verdict.items() if names}
     sentence = _joined(found, baseline, counting=False)
     return sentence if len(sentence.split()) <= MAX_SENTENCE_WORDS else _joined(found, baseline, counting=True)
+
+
+def _named(one: Judged, values: Values | None) -> str:
+    row, evidence = one.comparison, one.evidence
+    if values is None or row.verdict not in {"better", "worse"}:
+        return row.candidate
+    p_value = f"{'Holm ' if evidence.comparisons > 1 else ''}p {evidence.adjusted_p_value:.2g}"
+    return f"{row.candidate} ({difference_words(row, values)}, {p_value})"
 
 
 def _joined(found: dict[str, list[str]], baseline: str, *, counting: bool) -> str:

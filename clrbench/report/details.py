@@ -15,15 +15,14 @@ from clrbench.report.answer import scope_words, verdict_words
 from clrbench.report.console import WordTable
 from clrbench.report.exploratory import CYCLE_HEADINGS, TARGET_HEADINGS, cycle_rows, target_rows
 from clrbench.report.own_network import varied_words
-from clrbench.report.standings import difference_words
-from clrbench.report.values import Values
+from clrbench.report.values import Values, difference_words
 
 
 def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:
     """Return the tables behind an answer, those without rows left out."""
     metric = findings.spec.verdict.metric
     values = Values.of(metric, answer.rows, own=findings.spec.train is not None)
-    level = words.level_words(findings.spec.verdict.alpha)
+    level, split = words.level_words(findings.spec.verdict.alpha), metric.partition("_")[0]
     tables = findings.tables
     found = [
         WordTable(
@@ -32,7 +31,7 @@ def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:
             _comparison_rows(answer, values),
         ),
         WordTable(
-            f"What each comparison rests on, {values.difference_heading}",
+            f"Evidence for each comparison, {values.difference_heading}",
             (
                 "backend",
                 "candidate",
@@ -40,8 +39,8 @@ def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:
                 "pairs",
                 "won, tied, lost",
                 "median",
-                "CI with test rows",
-                "detectable",
+                f"CI with {split} rows",
+                "MDE, 80 % power",
             ),
             _evidence_rows(answer, values),
         ),
@@ -51,8 +50,8 @@ def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:
             _end_rows(answer, findings, values),
         ),
         WordTable(
-            "Rates tried for tuned arms",
-            ("backend", "arm", "given", "best", "tries", "updates"),
+            "Search of the tuned arms",
+            ("backend", "arm", "given lr", "best lr", "tries", "updates"),
             _search_rows(findings),
         ),
         WordTable(
@@ -60,7 +59,7 @@ def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:
             ("backend", "arm", "metric", "published", "runs below it", "median", "min", "max"),
             _published_rows(findings),
         ),
-        WordTable("Updates that each arm costs", _COST_HEADINGS, _cost_rows(findings)),
+        WordTable("Training cost of each arm, in updates", _COST_HEADINGS, _cost_rows(findings)),
         WordTable(
             "Time to target in the median run (exploratory)", TARGET_HEADINGS, target_rows(tables["time_to_target"])
         ),
@@ -84,7 +83,7 @@ def notes(answer: Glance, findings: Findings) -> Iterator[str]:
         yield f"Scope: {scope_words(spec)}, its data and settings; what the seeds vary is what the script makes of them."
     if judged and any(one.evidence.paired for one in judged):
         yield "Intervals assume paired differences symmetric about their mean; they are not adjusted for other comparisons."
-        yield "The detectable difference is the minimum detectable effect at 80 % power."
+        yield "MDE: the minimum detectable effect, the smallest difference that so many pairs show in 80 % of experiments."
     family = max((one.evidence.comparisons for one in judged), default=1)
     if family > 1:
         yield f"Verdicts on a backend are Holm-adjusted over {counted(family, 'comparison')}."
@@ -93,7 +92,7 @@ def notes(answer: Glance, findings: Findings) -> Iterator[str]:
     if any(one.evidence.rows for one in judged):
         rows = max(one.evidence.rows for one in judged)
         split = metric.partition("_")[0]
-        yield f"The {rows} {split} rows are a sample too; the wider interval counts them where it is given."
+        yield f"The {rows} {split} rows are a sample too: the CI with {split} rows allows for that."
     for one in judged:
         if far := [int(seed) for seed in one.evidence.far_seeds.split()]:
             row = one.comparison

@@ -45,7 +45,7 @@ def cycle_rows(table: pd.DataFrame, rows: int) -> list[list[str]]:
 
 
 def _target_row(row: Mapping[Hashable, Any]) -> list[str]:
-    kept = ", kept" if row["kind"] == "sustained" else ""
+    kept = ", sustained" if row["kind"] == "sustained" else ""
     speed_up, interval = _speed_up_words(row, "")
     totals = [row[f"{role}_median_total_steps"] for role in ROLES]
     known = totals != [row[f"{role}_median_steps"] for role in ROLES] and not any(map(math.isnan, totals))

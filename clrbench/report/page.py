@@ -174,5 +174,5 @@ def _text_curves(findings: Findings) -> Iterator[TextCurve]:
         # The title of the axis stands above the plotting area; its line, ticks and label below.
         drawing, words = lines[: _CURVE_LINES + 4], lines[_CURVE_LINES + 4 :]
         of = "the seeds that had not diverged" if any(curve.diverged.any() for curve in curves) else "the seeds"
-        caption = f"{capitalised(metric)} over the epochs on {backend}, mean over {of}"
+        caption = f"{capitalised(metric)} by epoch on {backend}, mean over {of}"
         yield TextCurve(caption, "\n".join(drawing), "\n".join(words))

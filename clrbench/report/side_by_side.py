@@ -15,9 +15,8 @@ from clrbench.records import Json
 from clrbench.report import words
 from clrbench.report.answer import NOTHING_TO_COMPARE, gist, measured_words, scope_words, verdict_words
 from clrbench.report.console import WordTable, print_line, print_list, print_table, rendered
-from clrbench.report.standings import difference_words
 from clrbench.report.text import json_rows
-from clrbench.report.values import Values
+from clrbench.report.values import Values, difference_words
 from clrbench.spec import Spec
 from clrbench.store import ResultsFolder
 

@@ -4,11 +4,10 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from clrbench.analysis.comparison import Comparison
 from clrbench.analysis.glance import BackendGlance, Glance, Standing
 from clrbench.report import answer as said
 from clrbench.report import words
-from clrbench.report.values import Values
+from clrbench.report.values import Values, difference_words
 from clrbench.report.words import plain
 
 
@@ -106,14 +105,6 @@ def _uncompared_words(one: Standing, baselines: Collection[str]) -> str:
     if one.label in baselines:
         return "(baseline)"
     return "(other baseline)" if one.is_baseline else "-"
-
-
-def difference_words(row: Comparison, values: Values) -> str:
-    """Return a mean difference and its interval, such as `+0.91 [+0.50, +1.32]`."""
-    if not row.pairs:
-        return "no pair"
-    ends = f"[{values.difference(row.ci_low)}, {values.difference(row.ci_high)}]"
-    return f"{values.difference(row.mean_difference)} {ends if math.isfinite(row.ci_low) else '[unbounded]'}"
 
 
 def _mean_words(one: Standing, values: Values) -> str:

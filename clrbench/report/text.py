@@ -73,9 +73,18 @@ def foldable_warnings(findings: Findings) -> Iterator[str]:
     yield from _low_baseline_warnings(findings)
     yield from network_warnings(findings)
     yield from _search_warnings(findings)
-    for (tested, arm), rates in findings.bounds.items():
+    yield from _range_test_warnings(findings)
+
+
+def _range_test_warnings(findings: Findings) -> Iterator[str]:
+    """Yield the caveats of range tests, those that several backends share once."""
+    backends: dict[tuple[str | None, str], list[str]] = {}
+    for (backend, arm), rates in findings.bounds.items():
+        for caveat in rates.caveats:
+            backends.setdefault((arm, caveat), []).append(backend)
+    for (arm, caveat), names in backends.items():
         of_arm = "" if arm is None else f" of {arm}"
-        yield from (f"{tested}, range test{of_arm}: {caveat}" for caveat in rates.caveats)
+        yield f"{', '.join(names)}, range test{of_arm}: {caveat}"
 
 
 def untuned_sentence(found: Sequence[Ruling]) -> str:

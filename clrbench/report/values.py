@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
+from clrbench.analysis.comparison import Comparison
 from clrbench.analysis.metrics import is_accuracy
 from clrbench.report.words import metric_unit, plain
 
@@ -76,3 +77,11 @@ class Values:
         shown = f"{value * (100 if is_accuracy(self.metric) else 1):{sign}.{self.decimals}f}"
         # No sign where nothing is left of a difference.
         return shown if any(char in "123456789" for char in shown) else shown.lstrip("+-")
+
+
+def difference_words(row: Comparison, values: Values) -> str:
+    """Return a mean difference and its interval, such as `+0.91 [+0.50, +1.32]`."""
+    if not row.pairs:
+        return "no pair"
+    ends = f"[{values.difference(row.ci_low)}, {values.difference(row.ci_high)}]"
+    return f"{values.difference(row.mean_difference)} {ends if math.isfinite(row.ci_low) else '[unbounded]'}"

@@ -60,7 +60,7 @@ def test_without_an_arm_it_is_the_one_that_won(tmp_path: Path) -> None:
 def test_a_baseline_that_won_is_the_winner(tmp_path: Path) -> None:
     found = exported(results(tmp_path, "worse"))
     assert found.data["arm"] == "constant"
-    assert "clr against constant: worse (test accuracy +0.0350, 95 % interval" in str(found.data["verdict"])
+    assert "clr against constant: worse (test accuracy +0.0350, 95 % CI" in str(found.data["verdict"])
 
 
 @pytest.mark.parametrize("verdict", ["equivalent", "no difference shown", "cannot tell", None])

@@ -58,7 +58,7 @@ def test_rows_of_what_stays_of_losses_and_of_misses() -> None:
     lost = target_row((INF, INF), (0, INF, 0, INF), candidate_misses=6, baseline_misses=6)
     few = target_row((100, 2000 / 15), (4 / 3, 4 / 3, 0, INF), candidate_runs=1, baseline_runs=1, pairs=1)
     assert rows_of(stays, lost, few) == [
-        ["torch", "loss 0.9, kept", "clr", "400", "constant", "0/6", "at least 2.5x", "at least 2.5x", "-"],
+        ["torch", "loss 0.9, sustained", "clr", "400", "constant", "0/6", "at least 2.5x", "at least 2.5x", "-"],
         ["torch", "90 %", "clr", "0/6", "constant", "0/6", "open", "unbounded", "-"],
         ["torch", "90 %", "clr", "100", "constant", "133", "1.33x", "unbounded", "-"],
     ]

@@ -54,7 +54,10 @@ class Structure(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        kept = [(name, {"alt": "", "aria-label": "", "src": str(value)[:11]}.get(name, value)) for name, value in attrs]
+        kept = [
+            (name, {"alt": "", "aria-label": "", "data-heading": "", "src": str(value)[:11]}.get(name, value))
+            for name, value in attrs
+        ]
         self.elements.append((tag, kept))
         self.text += "".join(f"\n{value}" for name, value in attrs if name in {"alt", "aria-label"})
 

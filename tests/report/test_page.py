@@ -75,7 +75,7 @@ def elements(html: str) -> Elements:
 def test_the_answers_stand_first_then_table_and_forest_plot_and_the_rest_is_folded(
     elements: Elements, html: str
 ) -> None:
-    headings = ["Which rate?", "Does it beat the baseline?", "Warnings", "Plots", "Behind the answer", "All tables"]
+    headings = ["Which rate?", "Does any arm beat the baseline?", "Warnings", "Plots", "Details", "All tables"]
     assert elements.texts("h1") == ["sample"]
     assert elements.texts("h2") == headings
     assert not [name for name, _, _ in elements.found if re.fullmatch("h[3-6]", name)]
@@ -264,7 +264,7 @@ def test_texts_of_a_picture_stay_text_and_greys_follow_the_scheme(content: PageC
 
 def test_text_curves_are_those_of_the_means(content: PageContent, tmp_path: Path) -> None:
     (curve,) = content.text_curves
-    assert curve.caption == "Test accuracy over the epochs on torch, mean over the seeds"
+    assert curve.caption == "Test accuracy by epoch on torch, mean over the seeds"
     assert curve.drawing.splitlines()[0] == "test accuracy (fraction)"
     assert curve.drawing.splitlines()[-1].strip() == "epoch"
     assert "o clr: starts at 0.6 (epoch 1)" in curve.words.replace("\n  ", " ")
@@ -281,7 +281,7 @@ def test_a_single_arm_without_targets_makes_a_page(tmp_path: Path) -> None:
     write_run(folder, "constant", 0, [0.4, 0.6, 0.5])
     findings = findings_of(folder, sample_spec(seeds=1, arms={"constant": CONSTANT}, targets={}))
     elements = Elements(render_page(page_content(findings, glance(findings), [], ())))
-    assert elements.texts("h2") == ["Which rate?", "Does it beat the baseline?", "Behind the answer", "All tables"]
+    assert elements.texts("h2") == ["Which rate?", "Does any arm beat the baseline?", "Details", "All tables"]
     assert elements.attributes("svg") == []
     assert NOTHING_TO_COMPARE in elements.texts("p")[2]
 

@@ -26,6 +26,7 @@ from clrbench.report.terminal import answer_text, interval_bar
 from clrbench.report.values import Values
 
 ARMS = ("constant", "clr", "triangular2", "linear_decay", "one_cycle", "cosine")
+VALUES = Values.of("test_accuracy", 10_000)
 MEANS = dict(zip(ARMS, (0.94, 0.91, 0.942, 0.95, 0.955, 0.9475), strict=True))
 WARNINGS = [f"arm clr: warning {number} has quite a few words of its own to say; and advice" for number in range(5)]
 BOUNDS = Rates(0.0123, 0.178, 0.0562, 0.0123, confirmed=True, num_steps=360)
@@ -73,7 +74,7 @@ def test_the_answer_has_its_parts_in_order(findings: Findings) -> None:
     assert starts[-3:] == ["Use", "Warnings", "Page"]
     order = sorted(MEANS, key=lambda arm: -MEANS[arm])
     assert [start for start in starts if start in ARMS] == order * 2
-    assert lines[1] == "Rates     torch: base_lr 0.0123, max_lr 0.178, constant 0.0562; confirmed"
+    assert lines[1] == "Rates     torch: base_lr 0.0123, max_lr 0.178, constant 0.0562, confirmed"
     assert sum("(baseline)" in line for line in lines) == 2
     assert [line for line in lines if "Use it" in line] == [
         "Use it    torch, keras: one_cycle(max_lr=0.178), 10 updates"
@@ -87,10 +88,17 @@ def test_arms_that_have_the_same_rates_for_themselves_share_a_line(findings: Fin
     tuned = RateFound("tuned", arm="plain", tuned_lr=0.03)
     backends = [replace(one, rates=(found, *others, tuned)) for one in answer.backends]
     assert list(said.rate_lines(replace(answer, backends=tuple(backends)))) == [
-        "torch, keras: base_lr 0.01, max_lr 0.1, constant 0.05; confirmed",
+        "torch, keras: base_lr 0.01, max_lr 0.1, constant 0.05, confirmed",
         "torch, keras: plain 0.03, the best of those tried on validation rows",
-        "torch, keras: adam, adam_clr: base_lr 0.01, max_lr 0.2, constant 0.05; confirmed",
+        "torch, keras: adam, adam_clr: base_lr 0.01, max_lr 0.2, constant 0.05, confirmed",
     ]
+
+
+def test_rates_say_what_was_confirmed_what_was_tuned_and_what_is_not_known() -> None:
+    found = RateFound("not confirmed", max_lr=0.1, constant_lr=0.05, tuned_lr=0.178, triangle_base_lr=0.01)
+    assert said.rate_words(found) == (
+        "base_lr not known (0.01 used), max_lr 0.1, constant 0.05, not confirmed; constant tuned to 0.178"
+    )
 
 
 def test_no_line_ends_between_a_metric_and_its_unit(findings: Findings) -> None:
@@ -126,7 +134,7 @@ def test_details_hold_every_warning_and_table(findings: Findings) -> None:
     assert all(warning in text for warning in WARNINGS)
     for caption in (
         "Candidate - baseline",
-        "What each comparison rests on",
+        "Evidence for each comparison",
         "Test accuracy at the end",
         "Time to target",
     ):
@@ -219,7 +227,7 @@ def test_many_arms_are_counted_where_naming_them_would_make_a_sentence_long(find
         for number in range(12)
         for one in backend.judged
     ]
-    sentence = said.beat_sentence(many)
+    sentence = said.beat_sentence(many, VALUES)
     assert len(sentence.split()) <= said.MAX_SENTENCE_WORDS
     assert re.search(r"\d+ arms beat constant", sentence)
 
@@ -250,10 +258,10 @@ def test_many_baselines_with_the_same_outcome_have_one_sentence(verdict: str) ->
         ]
         return replace(answer, judged=tuple(found[:number]))
 
-    (sentence,) = said.beat_sentences(judged(3, untuned=False))
+    (sentence,) = said.beat_sentences(judged(3, untuned=False), VALUES)
     assert "its baseline" in sentence
-    assert len(list(said.beat_sentences(judged(2, untuned=False)))) == 2
-    assert all("(untuned)" in one for one in said.beat_sentences(judged(3, untuned=True)))
+    assert len(list(said.beat_sentences(judged(2, untuned=False), VALUES))) == 2
+    assert all("(untuned)" in one for one in said.beat_sentences(judged(3, untuned=True), VALUES))
 
 
 def test_a_baseline_that_no_row_is_set_against_is_called_another_one() -> None:
@@ -272,8 +280,29 @@ def test_a_baseline_that_no_row_is_set_against_is_called_another_one() -> None:
 def test_equal_outcomes_against_another_baseline_are_not_said_twice(findings: Findings) -> None:
     backend: BackendGlance = glance(findings).backends[0]
     other = tuple(Judged(replace(one.comparison, baseline="other"), one.evidence) for one in backend.judged)
-    both = list(said.beat_sentences(replace(backend, judged=(*backend.judged, *other))))
+    both = list(said.beat_sentences(replace(backend, judged=(*backend.judged, *other)), VALUES))
     assert both[1:] == ["The same against other (untuned)."]
+
+
+def test_a_difference_from_another_baseline_is_said_in_numbers_where_it_is_one(findings: Findings) -> None:
+    backend: BackendGlance = glance(findings).backends[0]
+    verdicts = ["better", "no difference shown", "worse"]
+    other = tuple(
+        Judged(
+            replace(
+                one.comparison, baseline="other", verdict=verdict, mean_difference=0.0039, ci_low=0.0017, ci_high=0.0065
+            ),
+            replace(one.evidence, untuned=False, comparisons=comparisons, adjusted_p_value=0.046875),
+        )
+        for one, verdict, comparisons in zip(backend.judged, verdicts, (6, 6, 1), strict=False)
+    )
+    names = [one.comparison.candidate for one in other]
+    *_, sentence = said.beat_sentences(replace(backend, judged=(*backend.judged, *other)), VALUES)
+    numbers = "+0.39 [+0.17, +0.65]"
+    assert sentence == (
+        f"{names[0]} ({numbers}, Holm p 0.047) beats other; other beats {names[2]} ({numbers}, p 0.047); "
+        f"no difference shown for {names[1]}."
+    )
 
 
 def test_an_answer_without_a_terminal_has_no_codes(findings: Findings) -> None:

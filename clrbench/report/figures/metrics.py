@@ -23,7 +23,7 @@ def metric_plot(metric: Metric, *, only_where_asked_for: bool = False) -> Plot:
         draw=lambda findings: (
             draw_metric(findings, metric) if _is_shown(findings, metric, only_where_asked_for) else None
         ),
-        caption=lambda _: f"{capitalised(metric)} over the epochs: mean, its 95 % interval, single seeds",
+        caption=lambda _: f"{capitalised(metric)} by epoch: mean, 95 % confidence interval, individual seeds",
         alt=lambda findings: sentences([*metric_clauses(findings, metric), *_published_clauses(findings, metric)]),
     )
 

@@ -77,6 +77,6 @@ def _clauses(schedule: pd.DataFrame) -> Iterator[str]:
 LR_SCHEDULE = Plot(
     name="lr_schedule",
     draw=lambda findings: draw_schedules(findings.tables["schedule"], findings.arms),
-    caption=lambda _: "Learning rate over the epochs",
+    caption=lambda _: "Learning rate by epoch",
     alt=lambda findings: sentences(_clauses(findings.tables["schedule"])),
 )

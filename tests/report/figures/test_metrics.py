@@ -97,7 +97,7 @@ def test_words_name_where_the_mean_begins_is_best_and_ends_divergence_and_publis
         "accuracy of clr (torch): 0.1000 (epoch 1), last 0.1000 (epoch 1); 1 of 1 run diverged. A dashed line marks "
         "the value published for constant, 0.75."
     )
-    assert plot.caption(findings) == "Test accuracy over the epochs: mean, its 95 % interval, single seeds"
+    assert plot.caption(findings) == "Test accuracy by epoch: mean, 95 % confidence interval, individual seeds"
 
 
 def test_the_best_loss_is_the_lowest() -> None:

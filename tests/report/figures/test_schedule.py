@@ -72,7 +72,7 @@ def test_words_name_where_each_rate_begins_ends_and_turns(rates: list[float], wo
     schedule = pd.DataFrame({"backend": "torch", "arm": "clr", "epoch": [1, 2, 3], "step": [2, 4, 6], "lr": rates})
     findings = findings_by_hand(ARMS, {"schedule": schedule})
     assert LR_SCHEDULE.alt(findings) == words
-    assert LR_SCHEDULE.caption(findings) == "Learning rate over the epochs"
+    assert LR_SCHEDULE.caption(findings) == "Learning rate by epoch"
 
 
 def test_texts_neither_overlap_nor_are_cut() -> None:
