@@ -40,7 +40,7 @@ def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:
                 "won, tied, lost",
                 "median",
                 f"CI with {split} rows",
-                "MDE, 80 % power",
+                "MDE",
             ),
             _evidence_rows(answer, values),
         ),
@@ -61,7 +61,9 @@ def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:
         ),
         WordTable("Training cost of each arm, in updates", _COST_HEADINGS, _cost_rows(findings)),
         WordTable(
-            "Time to target in the median run (exploratory)", TARGET_HEADINGS, target_rows(tables["time_to_target"])
+            "Time to target in the median run, and the median speed-up over the pairs (exploratory)",
+            TARGET_HEADINGS,
+            target_rows(tables["time_to_target"]),
         ),
         WordTable(
             "Test accuracy at the ends of cycles, % (exploratory)",
@@ -83,7 +85,7 @@ def notes(answer: Glance, findings: Findings) -> Iterator[str]:
         yield f"Scope: {scope_words(spec)}, its data and settings; what the seeds vary is what the script makes of them."
     if judged and any(one.evidence.paired for one in judged):
         yield "Intervals assume paired differences symmetric about their mean; they are not adjusted for other comparisons."
-        yield "MDE: the minimum detectable effect, the smallest difference that so many pairs show in 80 % of experiments."
+        yield "MDE: the minimum detectable effect at 80 % power."
     family = max((one.evidence.comparisons for one in judged), default=1)
     if family > 1:
         yield f"Verdicts on a backend are Holm-adjusted over {counted(family, 'comparison')}."

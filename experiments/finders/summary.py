@@ -140,7 +140,7 @@ def readme_text(table: pd.DataFrame, settings: pd.DataFrame) -> str:
     peers = table[~table["rule"].str.startswith(OURS)]
     points = {name: (100 * ours[f"{name}_mean"], 100 * peers[f"{name}_mean"].min()) for name in ("constant", "clr")}
     return (
-        f"On {len(settings) - hopeless(settings)} small problems its constant rates lose {points['constant'][0]:.1f} points of "
-        f"accuracy against brute force, the best of {len(peers)} rules of LR finders {points['constant'][1]:.1f}; "
-        f"its CLR {points['clr'][0]:.1f}, theirs {points['clr'][1]:.1f} ([bake-off](docs/finders.md))."
+        f"Accuracy lost to brute force on {len(settings) - hopeless(settings)} small problems, in points: constant rate "
+        f"{points['constant'][0]:.1f} (best of {len(peers)} rules of LR finders: {points['constant'][1]:.1f}), CLR "
+        f"{points['clr'][0]:.1f} (theirs: {points['clr'][1]:.1f}); see the [bake-off](docs/finders.md)."
     )

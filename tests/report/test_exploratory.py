@@ -113,5 +113,7 @@ def test_without_targets_and_cycles_nothing_stands_beside_the_verdict() -> None:
 def test_what_stands_beside_the_verdict_says_that_it_is_exploratory() -> None:
     findings = analyse(results_of([stored_run("clr"), stored_run("constant")], targets={"test_accuracy": (0.5,)}))
     assert len(target_rows(findings.tables["time_to_target"])) == 2
-    assert "Time to target in the median run (exploratory)" in flowing(findings, details=True)
+    assert "Time to target in the median run, and the median speed-up over the pairs (exploratory)" in flowing(
+        findings, details=True
+    )
     assert "exploratory" not in flowing(findings)
