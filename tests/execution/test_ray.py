@@ -15,7 +15,7 @@ import yaml
 from command_line import run_clrbench, write_spec
 from fakes import HASTY, command
 from kills import leftovers, tables
-from ray_cluster import ENVIRONMENT, RayCluster, addresses, ray_cluster, ray_processes
+from ray_cluster import ENVIRONMENT, RayCluster, addresses, ray_cluster, ray_processes, ray_workers
 from sent_code_samples import HIDE, KEEPS, ONE_ARM, scripts_running, write_own_code
 
 LONG = {"backends": ["torch"], "seeds": 2, "duration": "100 epochs"}
@@ -106,6 +106,16 @@ def wait_for_two_runs(checkpoints: Path) -> None:
         if len({path.name.split(".")[0] for path in checkpoints.glob("*.json")}) > 1:
             return
         time.sleep(0.05)
+    raise AssertionError
+
+
+def first_worker(process: "subprocess.Popen[str]") -> int:
+    """Return the first worker that the Ray of a command starts, as soon as there is one."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if found := ray_workers(process.pid):
+            return found[0]
+        time.sleep(0.01)
     raise AssertionError
 
 
@@ -311,6 +321,28 @@ def test_a_ray_of_its_own_ends_with_its_driver(tmp_path: Path, how: signal.Signa
     done = run_clrbench("compare", spec, "--out", "ray", "--quiet", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "continues from the beginning" not in done.stderr
+
+
+@pytest.mark.acceptance
+def test_a_worker_that_is_killed_while_it_starts_holds_nothing_up_for_good(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path, backends=["torch"], seeds=1, duration="1 epochs", arms=ONE_ARM)
+    with subprocess.Popen(
+        [*command(), "compare", str(spec), "--out", "ray", "--executor", "ray", "--workers", "2"],
+        cwd=tmp_path,
+        env={**os.environ, "RAY_worker_register_timeout_seconds": "20"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            os.kill(first_worker(process), signal.SIGKILL)
+            _, errors = process.communicate(timeout=240)
+        finally:
+            process.kill()
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors, errors
+    assert len(runs(tmp_path / "ray/quick")) == 1
 
 
 @pytest.mark.acceptance
