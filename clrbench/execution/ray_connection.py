@@ -164,6 +164,12 @@ def _init(**options: Any) -> None:
             f"Ray at {where} cannot be {'started' if where == 'local' else 'joined'}: {first_line(err)}; this machine must be a "
             "node of the cluster, with the same versions of Python and Ray; ray status says what it has"
         ) from err
+    except SystemExit:
+        # So Ray answers a SIGTERM meanwhile; it is passed on.
+        if in_main_thread:
+            signal.signal(signal.SIGTERM, before)
+            signal.raise_signal(signal.SIGTERM)
+        raise
     finally:
         if in_main_thread:
             signal.signal(signal.SIGTERM, before)

@@ -346,6 +346,31 @@ def test_a_worker_that_is_killed_while_it_starts_holds_nothing_up_for_good(tmp_p
 
 
 @pytest.mark.acceptance
+def test_a_sigterm_while_ray_starts_is_answered_as_at_any_other_time(tmp_path: Path) -> None:
+    before = ray_processes()
+    spec = write_spec(tmp_path, backends=["torch"], seeds=1)
+    with subprocess.Popen(
+        [*command(), "compare", str(spec), "--out", "ray", "--executor", "ray"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while not ray_processes() - before and time.monotonic() < deadline:
+                time.sleep(0.02)
+            process.terminate()
+            _, errors = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    assert process.returncode == 143, errors
+    assert "Traceback" not in errors, errors
+    assert have_ended(before)
+
+
+@pytest.mark.acceptance
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "no-such-host.invalid:6379"])
 def test_a_cluster_that_does_not_answer_is_said_at_once(tmp_path: Path, address: str) -> None:
     spec = write_spec(tmp_path, backends=["torch"])
