@@ -346,7 +346,8 @@ def test_a_worker_that_is_killed_while_it_starts_holds_nothing_up_for_good(tmp_p
 
 
 @pytest.mark.acceptance
-def test_a_sigterm_while_ray_starts_is_answered_as_at_any_other_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["Ray", "a worker"])
+def test_a_sigterm_while_ray_or_a_worker_starts_is_answered_as_at_any_other_time(tmp_path: Path, what: str) -> None:
     before = ray_processes()
     spec = write_spec(tmp_path, backends=["torch"], seeds=1)
     with subprocess.Popen(
@@ -361,6 +362,8 @@ def test_a_sigterm_while_ray_starts_is_answered_as_at_any_other_time(tmp_path: P
             deadline = time.monotonic() + 120
             while not ray_processes() - before and time.monotonic() < deadline:
                 time.sleep(0.02)
+            if what == "a worker":
+                first_worker(process)
             process.terminate()
             _, errors = process.communicate(timeout=120)
         finally:
@@ -406,6 +409,19 @@ def test_where_there_is_no_cluster_auto_says_so(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Error: Ray at auto cannot be joined: Could not find any running Ray instance" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("call", ["get", "wait"])
+def test_what_a_signal_raises_while_ray_waits_comes_through(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    from clrbench.execution import ray
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise SystemError("returned a result with an exception set") from KeyboardInterrupt()
+
+    monkeypatch.setattr(ray.ray, call, interrupted)
+    workers = object.__new__(ray.RayWorkers)
+    with pytest.raises(KeyboardInterrupt):
+        workers.reply(None) if call == "get" else workers.finished([None], 1)
 
 
 def test_the_tests_of_ray_run_on_a_python_that_has_it() -> None:
