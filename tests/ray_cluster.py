@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 ENVIRONMENT = {
@@ -67,25 +68,58 @@ def ray_cluster(folder: Path) -> Iterator[RayCluster]:
 
 def ray_processes() -> set[int]:
     """Return the processes of any Ray on this machine, but those that have ended."""
-    return {process for process, _ in _ray_processes()}
+    return {process.pid for process in _processes() if process.is_of_ray}
 
 
-def ray_workers() -> list[int]:
-    """Return those of them that make runs, or wait for one."""
-    return sorted(process for process, is_worker in _ray_processes() if is_worker)
+def ray_workers(command: int) -> list[int]:
+    """Return those of the Ray that a command has started for itself that make runs, wait for one, or are starting.
+
+    Ray's agents look like them, but the whole Ray of a machine ends with one.
+    """
+    processes = list(_processes())
+    raylets = {process.pid for process in processes if process.is_raylet and process.parent == command}
+    return sorted(process.pid for process in processes if process.parent in raylets and process.is_worker)
 
 
-def _ray_processes() -> Iterator[tuple[int, bool]]:
-    """Yield each process of a Ray, and whether it is a worker."""
+@dataclass(frozen=True)
+class _Process:
+    """A process of this machine, as /proc describes it."""
+
+    pid: int
+    parent: int
+    name: str
+    command: str
+
+    @property
+    def is_raylet(self) -> bool:
+        return self.name == "raylet"
+
+    @property
+    def has_title(self) -> bool:
+        return self.name.startswith("ray::") or self.command.startswith("ray::")
+
+    @property
+    def is_of_ray(self) -> bool:
+        return self.has_title or self.name in {"raylet", "gcs_server"}
+
+    @property
+    def is_worker(self) -> bool:
+        if self.has_title:
+            return "Agent" not in self.command
+        return not self.is_raylet and "default_worker.py" in self.command
+
+
+def _processes() -> Iterator[_Process]:
+    """Yield the processes of this machine that have not ended."""
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
             name, _, rest = status.read_text().partition("(")[2].rpartition(")")
             command = (status.parent / "cmdline").read_text()
         except OSError:
             continue
-        is_worker = name.startswith("ray::") or command.startswith("ray::")
-        if (is_worker or name in {"raylet", "gcs_server"}) and rest.split()[0] != "Z":
-            yield int(status.parent.name), is_worker
+        state, parent = rest.split()[:2]
+        if state != "Z":
+            yield _Process(int(status.parent.name), int(parent), name, command)
 
 
 def addresses(processes: set[int]) -> set[str]:

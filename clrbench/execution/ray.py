@@ -1,9 +1,9 @@
 """The Ray executor: each run is a task of a Ray cluster, and this process alone writes what comes back; see `dispatch`."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
@@ -121,11 +121,8 @@ class RayWorkers:
     def finished(self, handles: Sequence[Ref], timeout_seconds: float) -> Sequence[Ref]:
         """Return those that have a reply; see `Machines`."""
         done: list[Ref]
-        try:
+        with _signals_as_they_are():
             done, _ = ray.wait(list(handles), timeout=timeout_seconds)
-        except SystemError as err:
-            # So Ray passes on what a signal raised while it waited.
-            raise err.__cause__ or err from None
         return done
 
     def reply(self, handle: Ref) -> Reply:
@@ -156,7 +153,7 @@ class RayWorkers:
 
     def stop(self) -> None:
         """Tell all runs to stop; see `Machines`."""
-        with suppress(RayError):
+        with suppress(RayError), _signals_as_they_are():
             ray.get(self._desk.stop.remote(), timeout=dispatch.GRACE_SECONDS)
 
     def end(self, handles: Iterable[Ref]) -> None:
@@ -229,6 +226,15 @@ class RayWorkers:
         return self._code[key]
 
 
+@contextmanager
+def _signals_as_they_are() -> Iterator[None]:
+    """Raise what a signal raised while Ray waited, which Ray passes on as the cause of a SystemError."""
+    try:
+        yield
+    except SystemError as err:
+        raise err.__cause__ or err from None
+
+
 def _put(value: object, name: str) -> Ref:
     """Return what Ray's object store holds a value by."""
     try:
@@ -243,7 +249,8 @@ def _put(value: object, name: str) -> Ref:
 def _result(handle: Ref) -> Any:
     """Return what a task returned; raise Lost or BackendError where it returned nothing."""
     try:
-        return ray.get(handle)
+        with _signals_as_they_are():
+            return ray.get(handle)
     except _LOST as err:
         raise Lost(type(err).__name__) from err
     except RayTaskError as err:

@@ -30,8 +30,13 @@ _OWN_RAY = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
     "RAY_raylet_start_wait_time_s": "120",
+    "RAY_prestart_worker_first_driver": "0",
 }
-"""Environment variables of a Ray that is started here: no statistics are sent."""
+"""Environment variables of a Ray that is started here.
+
+No statistics are sent. Workers start when they are asked for: Ray would start one a CPU beforehand and wait for them all, without
+end where one dies meanwhile (ray-project/ray#40131).
+"""
 
 
 class Connection:
@@ -159,6 +164,12 @@ def _init(**options: Any) -> None:
             f"Ray at {where} cannot be {'started' if where == 'local' else 'joined'}: {first_line(err)}; this machine must be a "
             "node of the cluster, with the same versions of Python and Ray; ray status says what it has"
         ) from err
+    except SystemExit:
+        # So Ray answers a SIGTERM meanwhile; it is passed on.
+        if in_main_thread:
+            signal.signal(signal.SIGTERM, before)
+            signal.raise_signal(signal.SIGTERM)
+        raise
     finally:
         if in_main_thread:
             signal.signal(signal.SIGTERM, before)

@@ -108,7 +108,7 @@ class Killer:
         if how == "kill all":
             os.killpg(process.pid, signal.SIGKILL)
         elif how == "kill worker":
-            workers = ray_workers() if self.executor == "ray" else children(process.pid)
+            workers = ray_workers(process.pid) if self.executor == "ray" else children(process.pid)
             os.kill(self.rng.choice(workers or [process.pid]), signal.SIGKILL)
         elif how == "kill parent":
             process.kill()

@@ -15,7 +15,7 @@ import yaml
 from command_line import run_clrbench, write_spec
 from fakes import HASTY, command
 from kills import leftovers, tables
-from ray_cluster import ENVIRONMENT, RayCluster, addresses, ray_cluster, ray_processes
+from ray_cluster import ENVIRONMENT, RayCluster, addresses, ray_cluster, ray_processes, ray_workers
 from sent_code_samples import HIDE, KEEPS, ONE_ARM, scripts_running, write_own_code
 
 LONG = {"backends": ["torch"], "seeds": 2, "duration": "100 epochs"}
@@ -106,6 +106,16 @@ def wait_for_two_runs(checkpoints: Path) -> None:
         if len({path.name.split(".")[0] for path in checkpoints.glob("*.json")}) > 1:
             return
         time.sleep(0.05)
+    raise AssertionError
+
+
+def first_worker(process: "subprocess.Popen[str]") -> int:
+    """Return the first worker that the Ray of a command starts, as soon as there is one."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if found := ray_workers(process.pid):
+            return found[0]
+        time.sleep(0.01)
     raise AssertionError
 
 
@@ -314,6 +324,56 @@ def test_a_ray_of_its_own_ends_with_its_driver(tmp_path: Path, how: signal.Signa
 
 
 @pytest.mark.acceptance
+def test_a_worker_that_is_killed_while_it_starts_holds_nothing_up_for_good(tmp_path: Path) -> None:
+    spec = write_spec(tmp_path, backends=["torch"], seeds=1, duration="1 epochs", arms=ONE_ARM)
+    with subprocess.Popen(
+        [*command(), "compare", str(spec), "--out", "ray", "--executor", "ray", "--workers", "2"],
+        cwd=tmp_path,
+        env={**os.environ, "RAY_worker_register_timeout_seconds": "20"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            os.kill(first_worker(process), signal.SIGKILL)
+            _, errors = process.communicate(timeout=240)
+        finally:
+            process.kill()
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors, errors
+    assert len(runs(tmp_path / "ray/quick")) == 1
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize("what", ["Ray", "a worker"])
+def test_a_sigterm_while_ray_or_a_worker_starts_is_answered_as_at_any_other_time(tmp_path: Path, what: str) -> None:
+    before = ray_processes()
+    spec = write_spec(tmp_path, backends=["torch"], seeds=1)
+    with subprocess.Popen(
+        [*command(), "compare", str(spec), "--out", "ray", "--executor", "ray"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while not ray_processes() - before and time.monotonic() < deadline:
+                time.sleep(0.02)
+            if what == "a worker":
+                first_worker(process)
+            process.terminate()
+            _, errors = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    assert process.returncode == 143, errors
+    assert "Traceback" not in errors, errors
+    assert have_ended(before)
+
+
+@pytest.mark.acceptance
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "no-such-host.invalid:6379"])
 def test_a_cluster_that_does_not_answer_is_said_at_once(tmp_path: Path, address: str) -> None:
     spec = write_spec(tmp_path, backends=["torch"])
@@ -349,6 +409,19 @@ def test_where_there_is_no_cluster_auto_says_so(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Error: Ray at auto cannot be joined: Could not find any running Ray instance" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("call", ["get", "wait"])
+def test_what_a_signal_raises_while_ray_waits_comes_through(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    from clrbench.execution import ray
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise SystemError("returned a result with an exception set") from KeyboardInterrupt()
+
+    monkeypatch.setattr(ray.ray, call, interrupted)
+    workers = object.__new__(ray.RayWorkers)
+    with pytest.raises(KeyboardInterrupt):
+        workers.reply(None) if call == "get" else workers.finished([None], 1)
 
 
 def test_the_tests_of_ray_run_on_a_python_that_has_it() -> None:
