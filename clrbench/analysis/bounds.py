@@ -17,7 +17,7 @@ from clrbench.rates import Rates
 from clrbench.rates.reading import LAST_PART, end_of
 from clrbench.spec import BackendName, Spec
 from clrbench.store import ResultsFolder, StoredRun
-from clrbench.store.curve_fits import CurveFits
+from clrbench.store.curve_fits import fits_of
 
 CURVE_COLUMNS = ("backend", "seed", "step", "lr", *TRAIN_COLUMNS, *VALIDATION_COLUMNS)
 SWEEP_COLUMNS = ("stage", "attempt", *CURVE_COLUMNS)
@@ -60,7 +60,7 @@ def read_range_test(folder: ResultsFolder, spec: Spec, group: RangeTestGroup) ->
     """
     stored = folder.indexed_runs()
     courses: dict[BackendName, Course] = {}
-    fits = CurveFits(folder)
+    fits = fits_of(folder)
     for name in spec.backends:
         runs = [run for run in stored if run.spec.backend == name]
         if runs:

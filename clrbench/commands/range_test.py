@@ -16,7 +16,7 @@ from clrbench.planning.plan import split_rows
 from clrbench.planning.runs import RangeTestGroup, all_range_tests, needed_range_tests, range_test_clock, split_sizes
 from clrbench.records import Split
 from clrbench.spec import BackendName, RunSpec
-from clrbench.store.curve_fits import CurveFits
+from clrbench.store.curve_fits import fits_of
 
 
 def range_test(job: Job, *, dry_run: bool = False, details: bool = False) -> Answer:
@@ -79,7 +79,7 @@ def _make(runner: Runner, group: RangeTestGroup) -> RangeTest:
 def _take(runner: Runner, how: Circumstances, then: BackendName | None) -> Course:
     """Make what a range test asks for, one request after the other, until it has its answer; `then` is the next backend."""
     folder = runner.folder.range_test(how.group.arm)
-    fits = CurveFits(folder)
+    fits = fits_of(folder)
     course, made = follow(how, fits, []), list[RunSpec]()
     while course.missing:
         runs = [*made, *course.missing]

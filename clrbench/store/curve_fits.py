@@ -6,7 +6,7 @@ A fit is found again by the checksum of all that it was made from, the code amon
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from clrbench.errors import ResultsError
@@ -18,6 +18,7 @@ from clrbench.store.folder import ResultsFolder
 from clrbench.store.stamp import state_of_code
 
 FITS_FILE = ".fits.json"
+_MAX_FOLDERS = 64
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,12 @@ class CurveFits:
             self.folder.write_bytes(FITS_FILE, json.dumps(content).encode())
         except (OSError, ResultsError):
             pass  # A full disk, or a folder that is only read: the curve is fitted anew next time.
+
+
+@lru_cache(maxsize=_MAX_FOLDERS)
+def fits_of(folder: ResultsFolder) -> CurveFits:
+    """Return the fits of a range test's folder, always the same object, so that the file is read once."""
+    return CurveFits(folder)
 
 
 def _key(problem: Problem, runs: tuple[Run, ...], made: tuple[Outcome, ...]) -> str:

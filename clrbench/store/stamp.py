@@ -42,7 +42,7 @@ class Stamp:
             if content["made_from"] == self._made_from() and content["wrote"] == _states(self._paths(content["files"])):
                 kept: Mapping[str, Json] = content["kept"]
                 return kept
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, ResultsError):
             pass
         return None
 
@@ -60,9 +60,7 @@ class Stamp:
     def _made_from(self) -> str:
         root = self.folder.root
         states = [_states(sorted(_files_of_runs(root))), state_of_code(), *self.asked, str(root.resolve())]
-        index = root / INDEX_FILE
-        content = index.read_bytes() if index.is_file() else b""
-        return checksum(json.dumps([*states, checksum(content)]).encode())
+        return checksum(json.dumps([*states, repr(self.folder.index())]).encode())
 
     def _paths(self, names: Iterable[str]) -> list[Path]:
         return [self.folder.root / name for name in names]

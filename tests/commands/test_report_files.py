@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from range_test_runs import Curve, flat, peak_at, read_test, write_test
 from range_test_runs import make_spec as make_range_test_spec
+from reads import counted_reads
 from runs_in_memory import make_spec
 from runs_on_disk import write_run
 from specs import CONSTANT
@@ -27,7 +28,9 @@ from clrbench.report import page
 from clrbench.spec import Spec, to_yaml
 from clrbench.store import ResultsFolder
 from clrbench.store.bounds import bounds_to_json
+from clrbench.store.curve_fits import fits_of
 from clrbench.store.index import INDEX_FILE
+from clrbench.store.run import _read_run
 from clrbench.store.stamp import Stamp
 
 ENDS = [0.71, 0.74, 0.72, 0.75, 0.73, 0.76]
@@ -281,6 +284,27 @@ def test_a_second_report_with_nothing_new_writes_nothing_and_says_the_same(
     assert again.shown(100).startswith(first.shown(100))
     assert again.exit_code is ExitCode.CONDITION_HOLDS
     assert (folder.root / "report.html").stat().st_mtime_ns == written
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_report_opens_each_file_once(folder: ResultsFolder) -> None:
+    test = make_range_test_spec()
+    spec = write_pairs(folder, ENDS).model_copy(update={"range_test": test.range_test, "batch_size": test.batch_size})
+    begin(folder, spec, [])
+    write_test(folder.range_test(None).root, peak_at(0.1))
+    report([folder.root])  # it is a look at the verdict, which the index records once
+    for left in (0, 1):
+        if not left:
+            (folder.range_test(None).root / ".fits.json").unlink()
+        for stamp in folder.root.rglob(".written.json"):
+            stamp.unlink()
+        fits_of.cache_clear()
+        _read_run.cache_clear()
+        with counted_reads(folder.root) as reads:
+            report([folder.root])
+        assert {name for name, count in reads.items() if count > 1} == set()
+        assert len([name for name in reads if name.startswith(("runs/", "range-test/runs/"))]) > 40
+        assert reads["range-test/.fits.json"] == 1
 
 
 @pytest.mark.usefixtures("undrawn")
