@@ -60,9 +60,10 @@ acceptance: $(ACCEPTANCE_STAMP)
 	$(ACCEPTANCE_BIN)/python tests/soak.py --kills 15
 	$(ACCEPTANCE_BIN)/python tests/processors.py
 
-# Takes half an hour or more.
+# Takes three quarters of an hour or more.
 soak: $(STAMP)
 	$(BIN)/python tests/soak.py --kills 200
+	$(BIN)/python tests/soak.py --kills 40 --executor ray
 	CLRBENCH_SOAK_EXAMPLES=5000 $(BIN)/pytest -n 2 tests/spec/test_round_trip.py
 
 reproduce: $(STAMP)
