@@ -177,6 +177,27 @@ def has_cudnn(dropout):
     return [*seen, torch.backends.cudnn.enabled]
 
 
+def convolution_layouts(plan, dataset):
+    """Return of each convolution of torch, as it trains, whether rows, columns and then channels lie in memory."""
+    from torch.nn import functional
+
+    found, convolve = [], functional.conv2d
+
+    def watched(*arguments):
+        import torch
+
+        values = convolve(*arguments)
+        found.append(values.is_contiguous(memory_format=torch.channels_last))
+        return values
+
+    functional.conv2d = watched
+    try:
+        train(plan, dataset)
+    finally:
+        functional.conv2d = convolve
+    return found
+
+
 def allows_tf32():
     """Return whether convolutions and products may be computed in ten bits of precision (torch)."""
     import torch

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import reference
 from cases import MLP, same_scores, shared
-from jobs import adopt, feed_and_train, stream, train
+from jobs import adopt, convolution_layouts, feed_and_train, stream, train
 
 from clrbench.backends import pieces
 from clrbench.backends.common import evaluation_rows
@@ -161,3 +161,12 @@ def test_pieces_are_in_order_and_of_whole_units(monkeypatch):
     assert [len(piece) for piece in pieces.cut(rows, images.astype(np.float32))] == [12] * 8 + [3]
     read = images[found[0].ravel()]
     np.testing.assert_array_equal(read[pieces.rows_within(found[0])], images[found[0]])
+
+
+@pytest.mark.parametrize("as_type", [as_bytes, as_floats])
+@pytest.mark.parametrize("name", ["cnn", "resnet8"])
+def test_torch_convolves_with_channels_last_without_being_told(ask, make_plan, in_colour, as_type, name):
+    plan = make_plan(ModelSettings(name), shared("sgd"), np.full(2, 1e-3), dataset=in_colour)
+    found = ask("torch", convolution_layouts, plan, as_type(in_colour))
+    assert len(found) >= 4
+    assert all(found)

@@ -63,7 +63,7 @@ def rendering() -> Iterator[Render]:
 
     What it cannot do, for whatever reason, is done in this one.
     """
-    process = _start() if available_cpus() > 1 else None
+    process = _start() if sys.executable and available_cpus() > 1 else None
     if process is None:
         yield render
         return
