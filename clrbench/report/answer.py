@@ -168,7 +168,8 @@ def beat_sentences(answer: BackendGlance, values: Values, *, twins: Sequence[str
         elif [_outcome(one) for one in judged] == first:
             yield f"The same against {words.baseline_words(baseline, untuned=judged[0].evidence.untuned)}."
         else:
-            yield _begun(beat_sentence(judged, values))
+            in_table = all(one.comparison in (row.comparison for row in answer.standings) for one in judged)
+            yield _begun(beat_sentence(judged, None if in_table else values))
 
 
 def _shared_outcome(answer: BackendGlance) -> str | None:

@@ -305,5 +305,19 @@ def test_a_difference_from_another_baseline_is_said_in_numbers_where_it_is_one(f
     )
 
 
+def test_a_difference_that_stands_in_the_table_is_not_said_again() -> None:
+    (answer,) = glance(with_baselines(momentum="none", momentum_clr="momentum", adam="none", adam_clr="adam")).backends
+    judged = tuple(Judged(replace(one.comparison, verdict="better"), one.evidence) for one in answer.judged)
+    rows = [
+        replace(row, comparison=one.comparison)
+        for row in answer.standings
+        for one in judged
+        if row.label == one.comparison.candidate
+    ]
+    said_of_it = " ".join(said.beat_sentences(replace(answer, judged=judged, standings=tuple(rows)), VALUES))
+    assert said_of_it.count(" beats ") == 2
+    assert "[" not in said_of_it
+
+
 def test_an_answer_without_a_terminal_has_no_codes(findings: Findings) -> None:
     assert "\x1b" not in shown(findings)
