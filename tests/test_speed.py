@@ -109,6 +109,20 @@ def test_the_committed_table_is_that_of_the_committed_repetitions_and_holds_ever
     assert (found["met"] != "").tolist() == found["name"].isin(list(GOALS)).tolist()
 
 
+def test_what_keras_can_gain_on_fit_at_batch_2000_is_what_the_page_says():
+    page = " ".join((RESULTS.parents[1] / "docs" / "benchmarks.md").read_text(encoding="utf-8").split())
+    theirs = pd.read_csv(RESULTS / table.REPETITIONS_FILE).pivot_table("theirs", "repetition", "name")
+    fit = theirs["keras, mlp, batch 2000: fit with a callback"]
+    products, loop = (
+        theirs[f"keras, mlp, batch 2000: {name}"] / fit for name in ("matrix products alone", "minimal loop")
+    )
+    assert products.max() < GOALS["keras, mlp, batch 2000: fit with a callback"].limit
+    assert (
+        f"the matrix products alone are {products.min():.1f} to {products.max():.1f} times as fast as `fit`, "
+        f"a minimal loop {loop.min():.1f} to {loop.max():.1f} times."
+    ) in page
+
+
 @pytest.mark.parametrize("shape", [Shape("tiny", 10, 100, 20), Shape("long", 1, 7, 5000)], ids=str)
 def test_a_made_up_experiment_has_the_runs_that_it_says(shape, tmp_path):
     path = tmp_path / "spec.yaml"
