@@ -205,6 +205,7 @@ def test_hanging_up_is_like_being_terminated_unless_it_is_ignored(
 
     before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)}
     try:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
         done = dummy.invoke(cli.main, ["hang"])
         assert done.exit_code == ExitCode.TERMINATED
         assert done.stderr == "Terminated. To start it again: clrbench hang\n"
