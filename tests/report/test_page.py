@@ -97,7 +97,7 @@ def test_the_page_says_the_words_of_the_terminal(tmp_path: Path) -> None:
     findings = sample_findings(tmp_path)
     page = Elements(render_page(page_content(findings, glance(findings), [], ())))
     said = {
-        text for name, _, parts in page.found if name in {"p", "td", "th", "li", "code"} for text in ["".join(parts)]
+        text for name, _, parts in page.found if name in {"p", "td", "th", "li", "span"} for text in ["".join(parts)]
     }
     lines = [line[10:] for line in shown(findings).splitlines() if line.startswith(("Rates", "Verdict", "Use it"))]
     assert set(lines) <= said
