@@ -59,6 +59,7 @@ def clrbench(tmp_path: Path) -> Clrbench:
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no figure, where only what stands beside them is looked at; drawing takes ten times as long as all else."""
     monkeypatch.setattr("clrbench.commands.write_report.draw_figures", lambda *_: ())
+    monkeypatch.setattr("clrbench.report.figures.rendering.available_cpus", lambda: 1)
     monkeypatch.setattr("clrbench.report.page.draw_forest", lambda *_: None)
     monkeypatch.setattr("clrbench.report.figures.style.to_png", lambda _: b"")
 

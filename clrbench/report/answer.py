@@ -13,7 +13,7 @@ from clrbench.report import words
 from clrbench.report.console import KEPT_TOGETHER
 from clrbench.report.looks import look_remarks
 from clrbench.report.own_network import mixed_words
-from clrbench.report.values import Values, difference_words
+from clrbench.report.values import Values, difference_words, verdict_values
 from clrbench.spec import Length, Schedule, Spec
 
 NOTHING_TO_COMPARE = "There is nothing to compare: no two arms have a pair of finished runs."
@@ -111,7 +111,7 @@ def _rates_of_arms(rates: Sequence[RateFound]) -> Iterator[str]:
 def beat_lines(answer: Glance, findings: Findings) -> Iterator[str]:
     """Yield which arms beat the baseline on each backend, and what belongs to that answer; the same ones in one line."""
     found = []
-    values = Values.of(answer.spec.verdict.metric, answer.rows, own=answer.spec.train is not None)
+    values = verdict_values(answer)
     for backend in answer.backends:
         shown = {one.label for one in backend.standings}
         twins = [one.comparison.baseline for one in backend.judged if one.comparison.baseline not in shown]
@@ -206,7 +206,7 @@ def _named(one: Judged, values: Values | None) -> str:
     row, evidence = one.comparison, one.evidence
     if values is None or row.verdict not in {"better", "worse"}:
         return row.candidate
-    p_value = f"{'Holm ' if evidence.comparisons > 1 else ''}p {evidence.adjusted_p_value:.2g}"
+    p_value = f"{words.p_label(evidence.comparisons)} {evidence.adjusted_p_value:.2g}"
     return f"{row.candidate} ({difference_words(row, values)}, {p_value})"
 
 

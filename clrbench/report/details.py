@@ -15,13 +15,13 @@ from clrbench.report.answer import scope_words, verdict_words
 from clrbench.report.console import WordTable
 from clrbench.report.exploratory import CYCLE_HEADINGS, TARGET_HEADINGS, cycle_rows, target_rows
 from clrbench.report.own_network import varied_words
-from clrbench.report.values import Values, difference_words
+from clrbench.report.values import Values, difference_words, verdict_values
 
 
 def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:
     """Return the tables behind an answer, those without rows left out."""
     metric = findings.spec.verdict.metric
-    values = Values.of(metric, answer.rows, own=findings.spec.train is not None)
+    values = verdict_values(answer)
     level, split = words.level_words(findings.spec.verdict.alpha), metric.partition("_")[0]
     tables = findings.tables
     found = [

@@ -154,7 +154,7 @@ def sides_data(sides: Sequence[Side]) -> dict[str, Json]:
 
 def _table(side: Side, *, counts: bool) -> WordTable:
     """Return every comparison of an experiment; with `counts` also how many pairs were won, tied and lost."""
-    p_value = "p" if side.comparisons <= 1 else "Holm p"
+    p_value = words.p_label(side.comparisons)
     level = words.level_words(side.spec.verdict.alpha)
     won = ("won, tied, lost",) if counts else ()
     headings = ("backend", "candidate - baseline", f"difference, {level} CI", p_value, *won, "verdict")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from clrbench.analysis.glance import BackendGlance, Glance, Standing
 from clrbench.report import answer as said
 from clrbench.report import words
-from clrbench.report.values import Values, difference_words
+from clrbench.report.values import Values, difference_words, verdict_values
 from clrbench.report.words import plain
 
 
@@ -68,14 +68,14 @@ class StandingsTable:
 
 def standings_table(answer: Glance, backend: BackendGlance) -> StandingsTable:
     """Return the arms of a backend in words."""
-    values = Values.of(answer.spec.verdict.metric, answer.rows, own=answer.spec.train is not None)
+    values = verdict_values(answer)
     judged = [one.evidence for one in backend.standings if one.evidence]
     baselines = {one.comparison.baseline for one in backend.standings if one.comparison}
     return StandingsTable(
         backend=backend.backend,
         metric=plain(values.metric),
         difference=f"difference, {words.level_words(judged[0].alpha)} CI" if judged else "",
-        p_value="Holm p" if judged and judged[0].comparisons > 1 else "p",
+        p_value=words.p_label(judged[0].comparisons if judged else 1),
         targets=tuple(said.target_heading(*target) for target in answer.targets),
         compared=bool(judged),
         several_baselines=len(baselines) > 1,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from clrbench.analysis.comparison import Comparison
+from clrbench.analysis.glance import Glance
 from clrbench.analysis.metrics import is_accuracy
 from clrbench.report.words import metric_unit, plain
 
@@ -77,6 +78,11 @@ class Values:
         shown = f"{value * (100 if is_accuracy(self.metric) else 1):{sign}.{self.decimals}f}"
         # No sign where nothing is left of a difference.
         return shown if any(char in "123456789" for char in shown) else shown.lstrip("+-")
+
+
+def verdict_values(answer: Glance) -> Values:
+    """Return how the metric of an experiment's verdict is written."""
+    return Values.of(answer.spec.verdict.metric, answer.rows, own=answer.spec.train is not None)
 
 
 def difference_words(row: Comparison, values: Values) -> str:

@@ -111,6 +111,11 @@ def comparison_words(comparison: Comparison) -> ComparisonWords:
     )
 
 
+def p_label(comparisons: int) -> str:
+    """Return what a p-value is called that is adjusted over so many comparisons."""
+    return "Holm p" if comparisons > 1 else "p"
+
+
 def collapse_remarks(arms: Sequence[ArmCollapse]) -> Iterator[str]:
     """Yield each arm of which a run collapsed."""
     for arm in arms:

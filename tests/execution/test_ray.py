@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,24 @@ def start(cluster: RayCluster, tmp_path: Path) -> Iterator[Start]:
     for process in started:
         process.kill()
         process.communicate()
+
+
+@contextmanager
+def on_its_own_ray(spec: Path, *options: str, **environment: str) -> "Iterator[subprocess.Popen[str]]":
+    """Start `compare` on a Ray of its own, in the folder of its spec; it ends with the `with` statement."""
+    with subprocess.Popen(
+        [*command(), "compare", str(spec), "--out", "ray", "--executor", "ray", *options],
+        cwd=spec.parent,
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def wait_for(root: Path, pattern: str, number: int = 1, seconds: float = 180) -> None:
@@ -326,20 +345,9 @@ def test_a_ray_of_its_own_ends_with_its_driver(tmp_path: Path, how: signal.Signa
 @pytest.mark.acceptance
 def test_a_worker_that_is_killed_while_it_starts_holds_nothing_up_for_good(tmp_path: Path) -> None:
     spec = write_spec(tmp_path, backends=["torch"], seeds=1, duration="1 epochs", arms=ONE_ARM)
-    with subprocess.Popen(
-        [*command(), "compare", str(spec), "--out", "ray", "--executor", "ray", "--workers", "2"],
-        cwd=tmp_path,
-        env={**os.environ, "RAY_worker_register_timeout_seconds": "20"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            os.kill(first_worker(process), signal.SIGKILL)
-            _, errors = process.communicate(timeout=240)
-        finally:
-            process.kill()
+    with on_its_own_ray(spec, "--workers", "2", RAY_worker_register_timeout_seconds="20") as process:
+        os.kill(first_worker(process), signal.SIGKILL)
+        _, errors = process.communicate(timeout=240)
     assert process.returncode == 0, errors
     assert "Traceback" not in errors, errors
     assert len(runs(tmp_path / "ray/quick")) == 1
@@ -350,24 +358,14 @@ def test_a_worker_that_is_killed_while_it_starts_holds_nothing_up_for_good(tmp_p
 def test_a_sigterm_while_ray_or_a_worker_starts_is_answered_as_at_any_other_time(tmp_path: Path, what: str) -> None:
     before = ray_processes()
     spec = write_spec(tmp_path, backends=["torch"], seeds=1)
-    with subprocess.Popen(
-        [*command(), "compare", str(spec), "--out", "ray", "--executor", "ray"],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            deadline = time.monotonic() + 120
-            while not ray_processes() - before and time.monotonic() < deadline:
-                time.sleep(0.02)
-            if what == "a worker":
-                first_worker(process)
-            process.terminate()
-            _, errors = process.communicate(timeout=120)
-        finally:
-            process.kill()
+    with on_its_own_ray(spec) as process:
+        deadline = time.monotonic() + 120
+        while not ray_processes() - before and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if what == "a worker":
+            first_worker(process)
+        process.terminate()
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == 143, errors
     assert "Traceback" not in errors, errors
     assert have_ended(before)

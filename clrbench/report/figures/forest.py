@@ -14,7 +14,7 @@ from clrbench.report.details import interval_words
 from clrbench.report.figures import style
 from clrbench.report.figures.differences import PrimaryDifferences
 from clrbench.report.figures.plot import sentences
-from clrbench.report.values import Values
+from clrbench.report.values import verdict_values
 
 _WIDTH_INCHES = 5.6
 _ROW_INCHES = 0.27
@@ -43,7 +43,7 @@ def draw_forest(answer: Glance, findings: Findings) -> Figure | None:
     axes.set_yticks(range(len(rows)), labels)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    values = Values.of(metric, answer.rows, own=answer.spec.train is not None)
+    values = verdict_values(answer)
     scale = 100 if is_accuracy(metric) else 1
     axes.xaxis.set_major_formatter(lambda value, _: f"{np.round(scale * value, 6):+g}" if value else "0")
     better = "right" if answer.spec.higher_is_better(metric) else "left"
@@ -70,7 +70,7 @@ def forest_alt(answer: Glance) -> str:
 
 
 def _clauses(answer: Glance) -> Iterator[str]:
-    values = Values.of(answer.spec.verdict.metric, answer.rows, own=answer.spec.train is not None)
+    values = verdict_values(answer)
     for row in forest_rows(answer):
         ends = interval_words(row.ci_low, row.ci_high, values)
         start = f"{row.candidate} - {row.baseline} ({row.backend})"
