@@ -7,6 +7,7 @@ seconds. On its standard output it leaves one line of JSON at the end.
 It is no child of the worker, but of a process that is gone: Ray kills the children of a worker when it ends that.
 """
 
+import ctypes
 import json
 import os
 import select
@@ -19,14 +20,17 @@ from contextlib import suppress
 from pathlib import Path
 
 MARK = "CLRBENCH_RUN"
-"""The environment variable by which what a script started is known, wherever it went."""
+"""The environment variable by which what a script started is known where the system does not hand over orphans."""
 
+PR_SET_CHILD_SUBREAPER = 36
+"""Linux's request to become the parent of every orphan among one's descendants. Source: prctl(2)."""
 
 LINGER_SECONDS = 0.5
 
 
 def main(log: str, grace_seconds: float, command: list[str]) -> None:
     """Run a command until it ends, or until nobody holds standard input open any more."""
+    _adopt_orphans()
     with Path(log).open("ab", buffering=0) as output:
         try:
             child = subprocess.Popen(
@@ -49,6 +53,12 @@ def main(log: str, grace_seconds: float, command: list[str]) -> None:
     _report(code=child.returncode, left=left)
 
 
+def _adopt_orphans() -> None:
+    """Become the parent of what the script starts and leaves, so that none of it is lost, whatever its group or environment."""
+    with suppress(OSError, AttributeError):  # no prctl: not Linux
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
 def _read_end_of(child: "subprocess.Popen[bytes]") -> int:
     """Return what becomes readable when a child ends."""
     read_end, write_end = os.pipe()
@@ -67,19 +77,16 @@ def _read_end_of(child: "subprocess.Popen[bytes]") -> int:
 
 def _count_lingering(group: int) -> int:
     """Return how many processes outlive the script, by more than the moment that the end of a pipeline takes."""
-    left = _others(group)
     deadline = time.monotonic() + LINGER_SECONDS
-    while left and time.monotonic() < deadline:
+    while (left := _others(group)) and time.monotonic() < deadline:
         time.sleep(0.02)
-        left = _others(group)
     return len(left)
 
 
 def _end_all(group: int) -> None:
     for _ in range(20):
         _signal_group(group, signal.SIGKILL)
-        left = _others(group)
-        if not left:
+        if not (left := _others(group)):
             return
         for pid in left:
             with suppress(OSError):
@@ -93,18 +100,28 @@ def _signal_group(group: int, number: int) -> None:
 
 
 def _others(group: int) -> list[int]:
-    """Return the processes that carry the mark of this run, or are of the group, without its leader and this process."""
+    """Return the processes that the script has started, without itself: none only where a second look finds none either.
+
+    A process that is forked after the look has begun, by one that ends before it is looked at, is missed by one look.
+    """
+    return _look(group) or _look(group)
+
+
+def _look(group: int) -> list[int]:
     mark = f"{MARK}={os.environ.get(MARK, '')}".encode()
-    found = []
+    parents, found = {}, set()
     for entry in Path("/proc").glob("[0-9]*"):
-        pid = int(entry.name)
-        if pid in {group, os.getpid(), os.getppid()}:
-            continue
         with suppress(OSError, ValueError, IndexError):
-            state, _, of_group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
-            if state != "Z" and (int(of_group) == group or mark in (entry / "environ").read_bytes().split(b"\0")):
-                found.append(pid)
-    return found
+            state, parent, of_group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+            if state == "Z":
+                continue
+            parents[int(entry.name)] = int(parent)
+            if int(of_group) == group or mark in (entry / "environ").read_bytes().split(b"\0"):
+                found.add(int(entry.name))
+    started_here = {os.getpid(), group}
+    while more := {pid for pid, parent in parents.items() if parent in started_here} - started_here:
+        started_here |= more
+    return sorted((found | started_here) - {group, os.getpid(), os.getppid()})
 
 
 def _report(**content: object) -> None:

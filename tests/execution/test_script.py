@@ -271,7 +271,18 @@ def test_endless_output_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         make_run(tmp_path, "yes").make(Watching())
 
 
-@pytest.mark.parametrize("way", ["sleep 300 &", "setsid sleep 300 &", "nohup setsid sh -c 'sleep 300 & wait' &"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "sleep 300 &",
+        "setsid sleep 300 &",
+        "nohup setsid sh -c 'sleep 300 & wait' &",
+        "(setsid sleep 300 &);",
+        "printf 'exec sh loop.sh' > loop.sh; setsid sh loop.sh &",  # has no environment half of the time
+        "env -i PATH=$PATH setsid sleep 300 &",
+        "env -i PATH=$PATH setsid sh -c '(setsid sleep 300 &)' &",
+    ],
+)
 def test_what_a_script_leaves_running_is_ended_and_said(way: str, tmp_path: Path) -> None:
     watching = Watching()
     log = made(make_run(tmp_path, f"{HEADER}; {way} {WHOLE}"), watching)
