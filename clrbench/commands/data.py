@@ -41,9 +41,9 @@ def _answer(statuses: Sequence[Status]) -> Answer:
 
 
 def _write(console: Console, statuses: Sequence[Status]) -> None:
-    print_table(console, WordTable("", _SIZE_HEADINGS, [_sizes(status) for status in statuses]), wrapping=4)
+    print_table(console, WordTable("", _SIZE_HEADINGS, [_sizes(status) for status in statuses]), wrapping={4})
     states = [(one.name, f"{'+' if one.is_ready else '-'} {one.state}") for one in statuses]
-    print_table(console, WordTable("", ("name", "state"), states), wrapping=1)
+    print_table(console, WordTable("", ("name", "state"), states), wrapping={1})
     console.print()
     for folder in dict.fromkeys(one.place.parent for one in statuses if one.place):
         print_line(console, "Folder", str(folder))

@@ -132,9 +132,9 @@ def parity_text(arms: Sequence[ArmParity], width: int) -> str:
     def write(console: Console) -> None:
         by_meaning = {arm.meaning(): [other.arm for other in arms if other.meaning() == arm.meaning()] for arm in arms}
         print_list(console, "Verdict", [f"{words.listed(names)}: {meaning}" for meaning, names in by_meaning.items()])
-        print_table(console, WordTable("", _HEADINGS, [arm.row() for arm in arms]), wrapping=0)
+        print_table(console, WordTable("", _HEADINGS, [arm.row() for arm in arms]), wrapping={0})
         for arm in arms:
-            print_table(console, arm.steps(), wrapping=0)
+            print_table(console, arm.steps(), wrapping={0})
         console.print()
         steps = max((len(arm.lr) for arm in arms), default=0)
         apart = (

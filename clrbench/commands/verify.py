@@ -285,7 +285,7 @@ def _write(console: Console, root: Path, reruns: Sequence[_Rerun], counts: Mappi
     found = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
     print_line(console, "Verdict", f"{root}: {counted(len(reruns), 'run')} made again, {found}")
     ordered = sorted(reruns, key=lambda rerun: -_SEVERITY[rerun.likeness.outcome])
-    print_table(console, WordTable("", _RUN_HEADINGS, [rerun.row for rerun in ordered[:MAX_SHOWN_RUNS]]), wrapping=0)
+    print_table(console, WordTable("", _RUN_HEADINGS, [rerun.row for rerun in ordered[:MAX_SHOWN_RUNS]]), wrapping={0})
     if len(ordered) > MAX_SHOWN_RUNS:
         print_line(console, "", f"and {counted(len(ordered) - MAX_SHOWN_RUNS, 'more run')}: --json")
     explained = [rerun for rerun in ordered if any(rerun.remarks())]
@@ -293,7 +293,7 @@ def _write(console: Console, root: Path, reruns: Sequence[_Rerun], counts: Mappi
         console.print()
         print_line(console, "", f"{rerun.before.folder.name}:")
         print_list(console, "Notes", rerun.remarks())
-        print_table(console, rerun.table, wrapping=0)
+        print_table(console, rerun.table, wrapping={0})
     if len(explained) > MAX_EXPLAINED_RUNS:
         console.print()
         print_line(console, "", f"Where {counted(len(explained) - MAX_EXPLAINED_RUNS, 'more run')} part: --json")

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
@@ -56,36 +56,39 @@ def _without_end(line: str) -> str:
     return re.sub(rf"(?: |{_CODE})*\Z", lambda end: end[0].replace(" ", ""), line, count=1)
 
 
-def word_table(table: WordTable, *, wrapping: int | None = None) -> Table:
-    """Return a table of words as a terminal shows it.
-
-    Args:
-        table: The table; no caption is shown where that is empty.
-        wrapping: The only column whose cells may take several lines; None for all.
-    """
+def _word_table(table: WordTable, wrapping: Container[int]) -> Table:
     shown = plain_table(title=Text(table.caption, style="bold") if table.caption else None)
     for number, heading in enumerate(table.headings):
-        shown.add_column(heading, overflow="fold", no_wrap=wrapping not in {None, number})
+        shown.add_column(heading, overflow="fold", no_wrap=number not in wrapping)
     for row in table.rows:
         shown.add_row(*(Text(cell, style=_COLOURS.get(cell[:2], "")) for cell in row))
     return shown
 
 
-def print_table(console: Console, table: WordTable, *, wrapping: int) -> None:
-    """Print a table after an empty line; one column wraps, or all of them where that is not enough.
+def print_table(console: Console, table: WordTable, *, wrapping: Container[int]) -> None:
+    """Print a table after an empty line; where it is too wide, its columns stand closer, or a row is a line of words.
 
     Args:
         console: Where to.
-        table: Not printed without rows.
-        wrapping: The column whose cells may take several lines.
+        table: Not printed without rows; no caption is shown where that is empty.
+        wrapping: The columns whose cells may take several lines.
     """
     if not table.rows:
         return
-    shown = word_table(table, wrapping=wrapping)
-    if console.measure(shown, options=console.options.update(max_width=_ENOUGH_COLUMNS)).minimum > console.width:
-        shown = word_table(table)
+    wide = console.options.update(max_width=_ENOUGH_COLUMNS)
+    shown = _word_table(table, wrapping)
+    if console.measure(shown, options=wide).maximum > console.width:
+        shown.padding = (0, 1, 0, 0)
     console.print()
-    console.print(shown)
+    if console.measure(shown, options=wide).minimum <= console.width:
+        console.print(shown)
+        return
+    if table.caption:
+        console.print(Text(table.caption, style="bold"))
+    for row in table.rows:
+        print_line(
+            console, "", "; ".join(f"{name}: {cell}" for name, cell in zip(table.headings, row, strict=True) if cell)
+        )
 
 
 def plain_table(title: Text | None = None) -> Table:

@@ -17,6 +17,9 @@ from clrbench.report.exploratory import CYCLE_HEADINGS, TARGET_HEADINGS, cycle_r
 from clrbench.report.own_network import varied_words
 from clrbench.report.values import Values, difference_words, verdict_values
 
+NAME_HEADINGS = frozenset({"backend", "arm", "candidate", "baseline"})
+"""The columns of the tables below whose cells are names, which are copied into commands and so stand in one piece."""
+
 
 def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:
     """Return the tables behind an answer, those without rows left out."""

@@ -75,7 +75,7 @@ def _write(console: Console, test: RangeTest, next_command: str, *, details: boo
     courses = test.courses
     print_list(console, "Rates", [rates_sentence(name, course.rates) for name, course in courses.items()])
     for name, course in courses.items():
-        print_table(console, _tried_table(name, course, every_length=details), wrapping=_REMARK_COLUMN)
+        print_table(console, _tried_table(name, course, every_length=details), wrapping={_REMARK_COLUMN})
     console.print()
     print_list(console, "Sweep", filter(None, [_sweep_words(name, course.rates) for name, course in courses.items()]))
     print_list(

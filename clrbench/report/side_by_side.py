@@ -122,7 +122,7 @@ def sides_text(sides: Sequence[Side], width: int = PLAIN_COLUMNS, *, details: bo
         for side in sides:
             console.print()
             print_line(console, "", side.heading)
-            print_table(console, _table(side, counts=console.width >= _COUNTS_WIDTH), wrapping=1)
+            print_table(console, _table(side, counts=console.width >= _COUNTS_WIDTH), wrapping={1})
             for remark in _remarks(side):
                 print_line(console, "", remark)
             warnings = side.warnings if details else map(gist, side.warnings)

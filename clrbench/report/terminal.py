@@ -15,15 +15,16 @@ from clrbench.analysis.glance import Glance, Standing
 from clrbench.analysis.tables import Findings
 from clrbench.report import answer as said
 from clrbench.report.console import (
+    KEPT_TOGETHER,
     LABEL_COLUMNS,
     MAX_TEXT_WIDTH,
     plain_table,
     print_line,
     print_list,
+    print_table,
     rendered,
-    word_table,
 )
-from clrbench.report.details import detail_tables, notes
+from clrbench.report.details import NAME_HEADINGS, detail_tables, notes
 from clrbench.report.export.command import export_command
 from clrbench.report.standings import StandingsTable, standings_table
 
@@ -61,9 +62,8 @@ def answer_text(
             console.print()
             console.print(fitting_table(console, standings_table(answer, backend)))
         console.print()
-        print_list(
-            console, "Use it", [*said.use_lines(answer), f"as code: {export_command(root, findings.spec, answer)}"]
-        )
+        command = export_command(root, findings.spec, answer).replace(" ", KEPT_TOGETHER)
+        print_list(console, "Use it", [*said.use_lines(answer), f"as code: {command}"])
         if details:
             _write_details(console, answer, findings)
             print_list(console, "Warnings", warnings)
@@ -147,8 +147,9 @@ def _span(standings: Sequence[Standing]) -> tuple[float, float]:
 
 def _write_details(console: Console, answer: Glance, findings: Findings) -> None:
     for table in detail_tables(answer, findings):
-        console.print()
-        console.print(word_table(table))
+        print_table(
+            console, table, wrapping={number for number, name in enumerate(table.headings) if name not in NAME_HEADINGS}
+        )
     console.print()
     print_list(console, "Notes", notes(answer, findings))
 

@@ -101,6 +101,21 @@ def test_rates_say_what_was_confirmed_what_was_tuned_and_what_is_not_known() -> 
     )
 
 
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_a_command_to_paste_stands_in_one_line(findings: Findings, width: int) -> None:
+    root = Path("results") / ("a-rather-long-name-of-an-experiment" * 2)
+    text = answer_text(glance(findings), findings, [], root, width, details=False)
+    assert f"clrbench export {root} --arm one_cycle --to torch\n" in click.unstyle(text)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_details_break_no_name(findings: Findings, width: int) -> None:
+    text = click.unstyle(answer_text(glance(findings), findings, [], Path("results/demo"), width, details=True))
+    found = {word.strip(";") for word in text.partition("Candidate - baseline")[2].split()}
+    assert found >= set(ARMS)
+    assert not {arm[:end] for arm in ARMS for end in range(4, len(arm))} & found - {*ARMS, "linear"}
+
+
 def test_no_line_ends_between_a_metric_and_its_unit(findings: Findings) -> None:
     line = said.asked_line(glance(findings))
     for width in range(40, 121):
