@@ -57,6 +57,16 @@ def disk_errors(path: Path) -> Iterator[None]:
             raise ResultsError(f"{path}: {GONE}") from err
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, unless they are there.
+
+    Raises:
+        ResultsError: It cannot be made. None of it was removed while in use, whatever the system calls it.
+    """
+    with files.disk_errors(path, ResultsError, _DISK_ADVICE):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 @contextmanager
 def read_errors(path: Path, advice: str) -> Iterator[None]:
     """Turn an error of reading or parsing a file into a ResultsError that names it and ends with the advice."""

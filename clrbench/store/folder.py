@@ -61,8 +61,7 @@ class ResultsFolder:
 
     def create(self) -> None:
         """Make the folder, unless it exists."""
-        with files.disk_errors(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
+        files.make_folder(self.root)
 
     def check_exists(self) -> None:
         """Raise ResultsError if the folder was removed."""

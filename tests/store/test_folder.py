@@ -1,6 +1,8 @@
 """What lies in a results folder is complete, whoever dies, fills the disk or looks on meanwhile."""
 
+import errno
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -233,6 +235,17 @@ def test_a_file_written_over_a_symbolic_link_takes_its_place(tmp_path: Path) -> 
     ResultsFolder(tmp_path).write_bytes("metrics.csv", b"written")
     assert (tmp_path / "victim").read_text() == "kept"
     assert not (tmp_path / "metrics.csv").is_symlink()
+
+
+def test_a_folder_that_cannot_be_made_was_not_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mkdir(path: Path, **_: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))  # as below /proc
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    root = tmp_path / "nowhere" / "demo"
+    expected = f"^{re.escape(str(root))}: cannot be read or written \\(No such file or directory\\); .* use another"
+    with pytest.raises(ResultsError, match=expected):
+        ResultsFolder(root).create()
 
 
 def test_a_folder_that_has_gone_is_not_made_anew(tmp_path: Path) -> None:
