@@ -64,9 +64,11 @@ def _read_end_of(child: "subprocess.Popen[bytes]") -> int:
     read_end, write_end = os.pipe()
 
     def wait() -> None:
-        # Without reaping it, so that its number is not given to another process before its group has been ended.
+        # Without reaping it, so that its number is not given to another process before its group has been ended. Orphans
+        # that end are reaped, as whoever adopts them has to.
         if hasattr(os, "waitid"):
-            os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+            while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)) and ended.si_pid != child.pid:
+                os.waitpid(ended.si_pid, 0)
         else:
             child.wait()
         os.close(write_end)

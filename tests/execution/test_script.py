@@ -292,6 +292,14 @@ def test_what_a_script_leaves_running_is_ended_and_said(way: str, tmp_path: Path
     assert "running, now ended" in warning
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="orphans are handed over on Linux alone")
+def test_orphans_that_end_are_reaped(tmp_path: Path) -> None:
+    zombies = """cat /proc/[0-9]*/stat 2>/dev/null | awk -v of=$PPID '$3 == "Z" && $4 == of' | wc -l"""
+    run = make_run(tmp_path, f"{HEADER}; for i in 1 2 3 4 5 6 7 8 9; do (true &); done; sleep 0.5; {zombies}; {WHOLE}")
+    assert made(run).status == "finished"
+    assert run.log.read_text().split() == ["0"]
+
+
 def test_a_run_that_is_stopped_keeps_what_the_script_has_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(script_process, "GRACE_SECONDS", 5.0)
     body = f"""if [ -e $CLRBENCH_RUN/kept ]; then
