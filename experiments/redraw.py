@@ -1,4 +1,4 @@
-"""Draw the pictures of the committed results anew, from the committed tables: after a change of a figure, no training is needed."""
+"""Draw the pictures of the committed results anew from the committed tables: a change of a figure needs no training."""
 
 import argparse
 from pathlib import Path

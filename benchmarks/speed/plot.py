@@ -34,8 +34,13 @@ def draw(repetitions: pd.DataFrame, path: Path) -> None:
     axes.minorticks_off()
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_xlabel("clrbench is so many times faster")
+    axes.set_xlabel("speed of clrbench as a multiple of the other's; left of 1x it is slower")
     axes.grid(axis="x", color="0.9")
     axes.set_axisbelow(True)
-    figure.suptitle("clrbench beside its peers and its limits: a point a repetition, a bar where the goal is")
+    keys = {"repetition, at least as fast": (FASTER, "o"), "repetition, slower": (SLOWER, "D"), "goal": (GOAL, "|")}
+    for key, (colour, shape) in keys.items():
+        if key != "goal" or not GOALS.keys().isdisjoint(names):
+            axes.plot([], [], shape, color=colour, label=key)
+    figure.legend(loc="outside lower right", ncols=len(keys), frameon=False)
+    figure.suptitle("clrbench beside its peers and its limits")
     figure.savefig(path, dpi=120, metadata={"Software": None})

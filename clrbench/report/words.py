@@ -36,10 +36,15 @@ def metric_unit(metric: str, *, own: bool = False) -> str:
     return "" if own or not metric.endswith("loss") else "nats"
 
 
+def unit_label(metric: str, *, own: bool = False) -> str:
+    """Return the unit of a metric as it follows a name on an axis, such as ` (nats)`; empty where it is not known."""
+    unit = metric_unit(metric, own=own)
+    return f" ({unit})" if unit else ""
+
+
 def metric_label(metric: str, *, own: bool = False) -> str:
     """Return the name of a metric with its unit, for an axis."""
-    unit = metric_unit(metric, own=own)
-    return f"{plain(metric)} ({unit})" if unit else plain(metric)
+    return f"{plain(metric)}{unit_label(metric, own=own)}"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -30,8 +30,9 @@ def draw(rows: pd.DataFrame, settings: pd.DataFrame, path: Path) -> None:
         axes.set_title(f"trained as {'a constant' if name == 'constant' else name}")
     left.set_yticks(range(len(rules)), rules)
     left.set_ylim(len(rules) - 0.4, -0.6)
+    figure.supxlabel("regret in test accuracy (fraction; the axis is linear below .001)", fontsize="medium")
     figure.suptitle(
-        f"Accuracy lost against the best rate of brute force, {len(can_learn)} settings; the bar is the mean"
+        f"Accuracy lost against the best rate of brute force, {len(can_learn)} settings; bar: their mean, gains counted"
     )
     figure.savefig(path, dpi=120, metadata={"Software": None})
 
@@ -56,6 +57,5 @@ def _draw(axes: Axes, rows: pd.DataFrame, rules: list[str], column: str) -> None
     axes.set_xscale("symlog", linthresh=SMALLEST)
     axes.set_xlim(0, 1)
     axes.set_xticks([0, 1e-3, 1e-2, 1e-1, 1], ["≤ 0", ".001", ".01", ".1", "1"])
-    axes.set_xlabel("regret in test accuracy")
     axes.grid(axis="x", color="0.9")
     axes.set_axisbelow(True)

@@ -56,7 +56,7 @@ def findings_by_hand(
     margin: float = 0.001,
     seeds: int = 10,
 ) -> Findings:
-    """Return findings that hold the tables given and no others."""
+    """Return findings that hold the tables given and no others, but for the level of a lone comparison."""
     spec = sample_spec(
         name="mnist-mlp",
         arms=dict.fromkeys(arms, CONSTANT),
@@ -64,7 +64,7 @@ def findings_by_hand(
         verdict={"metric": metric, "margin": margin},
         seeds=seeds,
     )
-    return Findings(spec, tables)
+    return Findings(spec, {"evidence": pd.DataFrame({"alpha": [0.05], "comparisons": [1]}), **tables})
 
 
 def findings_from_metrics(
@@ -93,7 +93,7 @@ def findings_from_metrics(
         "published": NO_PUBLISHED,
         "targets": pd.DataFrame(columns=list(TARGET_COLUMNS)),
     }
-    return Findings(bare.spec, {**made, **tables})
+    return Findings(bare.spec, {**bare.tables, **made, **tables})
 
 
 def summary_of(arms: Sequence[str], backends: Sequence[str] = BACKENDS, *, runs: int = 10) -> pd.DataFrame:

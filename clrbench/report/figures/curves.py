@@ -73,7 +73,10 @@ def has_crosses(panels: Sequence[Axes]) -> bool:
 
 
 def draw_published(axes: Axes, rows: pd.DataFrame, arms: Sequence[str]) -> None:
-    """Draw a dashed line for each value published for an arm, the lowest labelled below it and the others above."""
+    """Draw a dashed line for each value published for an arm, the lowest labelled below it and the others above.
+
+    A label stands on white, as curves and other lines may pass there.
+    """
     for rank, (arm, value) in enumerate(sorted(zip(rows["arm"], rows["value"], strict=True), key=lambda row: row[1])):
         colour = style.arm_colours(arms)[arm]
         axes.axhline(value, color=colour, linewidth=1.1, linestyle=(0, (5, 3)), label="_published")
@@ -87,19 +90,20 @@ def draw_published(axes: Axes, rows: pd.DataFrame, arms: Sequence[str]) -> None:
             va="top" if below else "bottom",
             color=colour,
             fontsize=8,
+            bbox={"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 0.8},
+            zorder=3,
         )
 
 
-def scale_values(axes: Axes, curves: Sequence[ArmCurve], metric: str, published: DoubleArray) -> str:
+def scale_values(axes: Axes, curves: Sequence[ArmCurve], metric: str, published: DoubleArray) -> None:
     """Scale the y axis to the settled values and the best ones of all; losses over more than a decade get a log axis.
 
     The bad end (low accuracy, high loss) is cut only where that leaves less than half the range of an accuracy or a
     quarter of that of a loss, so that the first epochs do not flatten the rest. Published values stay in sight. Of a loss
-    that diverges the way up is shown, to ten times that of the untrained network. Returns what to say about values outside
-    the axis, if any.
+    that diverges the way up is shown, to ten times that of the untrained network.
     """
     if own_metric_is_higher(metric) is None:  # nobody knows its range
-        return ""
+        return
     is_loss = not is_accuracy(metric)
     values = np.concatenate([curve.values.ravel() for curve in curves])
     log = is_loss and style.decades(values) > _LOG_LOSS_DECADES
@@ -114,7 +118,7 @@ def scale_values(axes: Axes, curves: Sequence[ArmCurve], metric: str, published:
 
     everything = goodness([_drawn(curve) for curve in curves] + [published])
     if not len(everything):
-        return ""
+        return
     way_up = goodness([_way_up(curves) if is_loss else np.empty(0)])
     best, worst = everything.max(), max([everything.min(), *way_up])
     late = goodness([_settled(curve) for curve in curves])
@@ -127,9 +131,39 @@ def scale_values(axes: Axes, curves: Sequence[ArmCurve], metric: str, published:
         style.log_scale(axes, "y", high - low)
         low, high = 10.0**low, 10.0**high
     axes.set_ylim(low if (values < 0).any() else max(low, 0.0), high)
+    if is_loss:
+        axes.set_ylim(top=_rounded(high, np.ceil))
+    else:
+        axes.set_ylim(bottom=_rounded(axes.get_ylim()[0], np.floor))
+
+
+def outside_words(axes: Axes, values: DoubleArray, of: str, metric: str) -> str:
+    """Return what to say in a caption about drawn values outside the axis; empty where all are in sight.
+
+    Args:
+        axes: A panel, scaled.
+        values: What is drawn of all panels, nan where there is nothing.
+        of: What one of them is, such as `value`.
+        metric: Column name of the metric.
+    """
+    low, high = axes.get_ylim()
     outside = int(((values < low) | (values > high)).sum())
-    edge = f"above {high:.3g}" if is_loss else f"below {low:.3g}"
-    return f"not shown: {outside} of {counted(np.isfinite(values).sum(), 'value')}, {edge}" if outside else ""
+    edge = f"below {low:g}" if is_accuracy(metric) else f"above {high:g}"
+    return f"not shown: {outside} of {counted(np.isfinite(values).sum(), of)}, {edge}" if outside else ""
+
+
+def band_words(axes: Axes, curves: Sequence[ArmCurve]) -> str:
+    """Return what a band is that reaches the lower edge of a logarithmic axis; empty where none does."""
+    below = axes.get_yscale() == "log" and any((curve.low <= 0).any() for curve in curves)
+    return "a band down to the edge ends below 0" if below else ""
+
+
+def _rounded(value: float, to: np.ufunc) -> float:
+    """Return a number rounded down or up (np.floor, np.ceil) to three digits, so that a caption can name it as it is."""
+    if value == 0:
+        return value
+    digits = 2 - int(np.floor(np.log10(abs(value))))
+    return float(np.round(to(value * 10.0**digits) / 10.0**digits, digits))
 
 
 def arm_handles(counts: pd.DataFrame, arms: Sequence[str]) -> list[Line2D]:

@@ -1,4 +1,4 @@
-"""The figure of the paired differences: a dot a seed, the mean and its interval, zero and the margin."""
+"""The figure of the paired differences: one dot per seed, the mean and its interval, zero and the margin."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -22,6 +22,8 @@ MAX_DOTS = 100
 """Of a comparison; of more the picture shows no more, and grows."""
 _ROW_INCHES = 0.55
 _REST_INCHES = 1.35
+_SEEN = 0.005
+"""Part of the axis from which on a margin is more than the line at zero."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class PrimaryDifferences:
 
     rows: list[Comparison]
     pairs: pd.DataFrame
+    evidence: pd.DataFrame
 
     @classmethod
     def of(cls, findings: Findings) -> Self:
@@ -37,14 +40,25 @@ class PrimaryDifferences:
         comparison, differences = (findings.tables[name] for name in ("comparison", "differences"))
         metric = findings.spec.verdict.metric
         rows = read_rows(Comparison, comparison[comparison["metric"] == metric])
-        return cls(rows, differences[differences["metric"] == metric])
+        return cls(rows, differences[differences["metric"] == metric], findings.tables["evidence"])
 
     def only(self, rows: Sequence[Comparison]) -> Self:
         """Return some of the rows, with their pairs."""
         keys = {(row.backend, row.candidate, row.baseline) for row in rows}
         names = ("backend", "candidate", "baseline")
         kept = [key in keys for key in zip(*(self.pairs[name] for name in names), strict=True)]
-        return type(self)(list(rows), self.pairs[kept])
+        return type(self)(list(rows), self.pairs[kept], self.evidence)
+
+    @property
+    def interval_words(self) -> str:
+        """What the bars are, such as `its 95 % interval`; a later look has wider ones."""
+        return f"its {words.level_words(self.evidence['alpha'].min())} interval"
+
+    @property
+    def adjusted_words(self) -> str:
+        """Why a verdict may say less than its interval, for a caption; empty where each stands alone."""
+        number = self.evidence["comparisons"].max()
+        return f"verdicts: Holm-adjusted over {number} comparisons, intervals are not" if number > 1 else ""
 
     def dots(self, row: Comparison) -> DoubleArray:
         """Return the difference of each pair of a comparison, float64[pairs]."""
@@ -103,8 +117,7 @@ def draw_differences(findings: Findings) -> Figure | None:
     axes.xaxis.set_major_locator(MaxNLocator(6))
     better = "above" if findings.spec.higher_is_better(metric) else "below"
     own = findings.spec.train is not None
-    unit = f" ({words.metric_unit(metric, own=own)})" if words.metric_unit(metric, own=own) else ""
-    difference = f"{words.plain(metric)}: candidate - baseline{unit}"
+    difference = f"{words.plain(metric)}: candidate - baseline{words.unit_label(metric, own=own)}"
     axes.set_xlabel(f"{difference}; {better} 0 the candidate is better")
     diverged = words.divergence_caption(findings.tables["summary"], words.divergence_rule(metric, own=own))
     style.write_caption(figure, [*_captions(primary, margin), diverged])
@@ -154,6 +167,7 @@ def _outcome(row: Comparison) -> str:
 
 
 def _captions(primary: PrimaryDifferences, margin: float) -> list[str]:
+    low, high = primary.span(margin)
     number = {row.pairs for row in primary.rows}
     pairs = f"n = {min(number)}" if len(number) == 1 else f"n = {min(number)} to {max(number)}"
     unbounded = any(math.isinf(row.ci_low) for row in primary.rows if row.pairs)
@@ -163,8 +177,9 @@ def _captions(primary: PrimaryDifferences, margin: float) -> list[str]:
     )
     return [
         f"{dot} ({pairs} a row{seeds and ', '}{seeds})",
-        "diamond and bar: mean difference and its interval" + " (arrow: unbounded)" * unbounded,
-        f"grey band: differences up to {margin:g} do not matter" if margin else "",
+        f"diamond and bar: mean difference and {primary.interval_words}" + " (arrow: unbounded)" * unbounded,
+        primary.adjusted_words,
+        f"grey band: differences up to {margin:g} do not matter" if margin >= _SEEN * (high - low) else "",
     ]
 
 
@@ -173,7 +188,7 @@ DIFFERENCES = Plot(
     draw=draw_differences,
     caption=lambda findings: (
         f"Paired differences in {words.plain(findings.spec.verdict.metric)}: a dot a seed, the mean, its "
-        f"{words.level_words(findings.spec.verdict.alpha)} interval, and the margin"
+        f"{words.level_words(findings.tables['evidence']['alpha'].min())} interval, and the margin"
     ),
     alt=lambda findings: sentences([*difference_clauses(findings), *_margin_clauses(findings)]),
     on_page=False,

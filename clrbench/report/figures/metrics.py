@@ -55,12 +55,16 @@ def draw_metric(findings: Findings, metric: str) -> Figure:
         axes.set_title(backend)
         style.epoch_axis(axes, curves.last_epoch(findings))
     panels[0].set_ylabel(metric_label(metric, own=findings.spec.train is not None))
-    outside = curves.scale_values(panels[0], shown, metric, np.asarray(values, np.float64))
+    curves.scale_values(panels[0], shown, metric, np.asarray(values, np.float64))
+    runs = np.concatenate([curve.values.ravel() for curve in shown])
+    outside = curves.outside_words(panels[0], runs, "value", metric)
     style.write_legend(figure, curves.arm_handles(findings.tables["summary"], arms))
     crosses = ", cross: where a run diverged" if curves.has_crosses(panels) else ""
     diverged = curves.divergence_note(findings.tables["summary"])
     begins = "epoch 0: the first mini-batch, before any update" if metric in TRAIN_COLUMNS else ""
-    style.write_caption(figure, [curves.line_caption(shown, with_seeds=True) + crosses, begins, diverged, outside])
+    line = curves.line_caption(shown, with_seeds=True) + crosses
+    dashed = "dashed: the value published for the arm of that colour" if values else ""
+    style.write_caption(figure, [line, dashed, begins, diverged, outside, curves.band_words(panels[0], shown)])
     return figure
 
 

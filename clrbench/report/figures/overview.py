@@ -14,7 +14,7 @@ from clrbench.report.figures.differences import PrimaryDifferences, difference_c
 from clrbench.report.figures.metrics import metric_clauses
 from clrbench.report.figures.plot import Plot, sentences
 from clrbench.report.figures.schedule import backends_that_differ, draw_rates, scale_rates
-from clrbench.report.words import metric_label, metric_unit, plain
+from clrbench.report.words import divergence_rule, metric_label, plain, unit_label
 
 _GREY = "#444444"
 
@@ -42,15 +42,17 @@ def draw_overview(findings: Findings) -> Figure:
     if len(backends) > 1:
         for backend in backends:
             line_style = _backend_style(backend, backends)
-            handles.append(Line2D([], [], color=_GREY, linewidth=1.5, linestyle=line_style, label=backend))
+            handles.append(Line2D([], [], color=_GREY, linewidth=1.5, linestyle=line_style or "-", label=backend))
     style.write_legend(figure, handles, title=findings.spec.name)
     line, diverged = curves.line_caption(shown, with_seeds=False), curves.divergence_note(findings.tables["summary"])
-    style.write_caption(figure, [line, *_pairs_caption(primary), diverged, *outside])
+    rule = divergence_rule(metric, own=findings.spec.train is not None) if diverged else ""
+    style.write_caption(figure, [line, *_pairs_caption(primary), diverged, rule, *outside])
     return figure
 
 
-def _backend_style(backend: str, backends: Sequence[str]) -> style.LineStyle:
-    return style.LINE_STYLES[backends.index(backend) % len(style.LINE_STYLES)]
+def _backend_style(backend: str, backends: Sequence[str]) -> style.LineStyle | None:
+    """Return the line style of a backend; of the only one None, as arms have their own there."""
+    return style.LINE_STYLES[backends.index(backend) % len(style.LINE_STYLES)] if len(backends) > 1 else None
 
 
 def _draw_rates_panel(axes: Axes, findings: Findings, backends: Sequence[str]) -> None:
@@ -65,14 +67,15 @@ def _draw_rates_panel(axes: Axes, findings: Findings, backends: Sequence[str]) -
 
 
 def _draw_metric_panel(axes: Axes, findings: Findings, metric: str, backends: Sequence[str]) -> str:
-    """Draw the mean of each arm, and return what to say about values outside the axis."""
+    """Draw the mean of each arm, and return what to say about means outside the axis."""
     shown = findings.curves[metric]
     for curve in shown:
         curves.draw_mean(axes, curve, findings.arms, _backend_style(curve.backend, backends))
     style.epoch_axis(axes, curves.last_epoch(findings))
     axes.set_title(metric_label(metric, own=findings.spec.train is not None))
-    outside = curves.scale_values(axes, shown, metric, np.empty(0))
-    return outside.replace("values", f"{plain(metric)} values")
+    curves.scale_values(axes, shown, metric, np.empty(0))
+    means = np.concatenate([curve.mean for curve in shown])
+    return curves.outside_words(axes, means, f"mean {plain(metric)} value", metric)
 
 
 def _draw_differences_panel(axes: Axes, findings: Findings, primary: PrimaryDifferences) -> None:
@@ -95,15 +98,17 @@ def _draw_differences_panel(axes: Axes, findings: Findings, primary: PrimaryDiff
     axes.set_yticks(range(len(labels)), labels)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    unit = metric_unit(findings.spec.verdict.metric, own=findings.spec.train is not None)
-    axes.set_xlabel(f"candidate - {baselines[0] if len(baselines) == 1 else 'baseline'} ({unit})")
+    unit = unit_label(findings.spec.verdict.metric, own=findings.spec.train is not None)
+    axes.set_xlabel(f"candidate - {baselines[0] if len(baselines) == 1 else 'baseline'}{unit}")
 
 
 def _pairs_caption(primary: PrimaryDifferences) -> Iterator[str]:
     if primary.rows:
         unbounded = any(np.isinf(row.ci_high) for row in primary.rows)
-        bar = "dot: one pair of runs, bar: mean difference and its interval"
-        yield bar + " (from edge to edge: unbounded)" * unbounded
+        yield f"dot: one pair of runs, bar: mean difference and {primary.interval_words}" + (
+            " (from edge to edge: unbounded)" * unbounded
+        )
+        yield primary.adjusted_words
 
 
 OVERVIEW = Plot(

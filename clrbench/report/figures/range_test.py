@@ -1,7 +1,7 @@
 """The figure of the LR range test: accuracy and loss against the learning rate, and the bounds read off them."""
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,14 @@ _SMOOTHED_FRACTION = 0.03
 _HIGHEST_LOSS = 3.0
 _REASON_CHARACTERS = 108
 _TRIED_COLOUR = "#333333"
+_LABEL_RIGHT_UP_TO = 0.75
+"""Place of max_lr, as a part of the axis, up to which the bounds are named to the right of it."""
+_LABEL_WIDTH = 0.35
+"""Part of the width of a panel that the names of the bounds take at most."""
+_LABEL_HEIGHTS = (0.04, 0.32, 0.6)
+"""Where they may stand, as parts of the height of a panel."""
+_LOG_ROOM = 1.15
+"""How many times beyond the last mark a logarithmic axis goes on."""
 _MARKERS = {"constant": "o", "triangular": "^"}
 
 
@@ -76,13 +84,11 @@ def draw_range_test(curve: pd.DataFrame, confirmation: pd.DataFrame, rates: Mapp
     top, bottom = panels[:, 0]
     if is_exponential(curve):
         style.log_scale(top, "x", style.decades(curve["lr"]))
-    top.set(xlim=_limits(curve, confirmation), ylabel=metric_label(metric))
-    bottom.set_ylabel(metric_label("train_loss"))
+    top.set(xlim=_limits(curve, confirmation, rates.values()), ylabel=metric_label(metric))
+    bottom.set_ylabel(metric_label("train_loss", own="script" in backends))
     outside = _scale_loss(bottom, np.concatenate(losses), curve)
     low, high = top.get_ylim()
     top.set_yticks([tick for tick in top.get_yticks() if low <= tick <= high])
-    # Room for the label of base_lr above the curve.
-    top.set_ylim(low, high + 0.15 * (high - low))
     for column, backend in zip(panels.T, backends, strict=True):
         if rates[backend].reason is None:
             _draw_bounds(column, rates[backend])
@@ -98,7 +104,8 @@ def _draw_tried(axes: Axes, reached: pd.DataFrame, rates: Rates) -> None:
         for lr, accuracy in zip(mean.index.to_numpy(np.float64), mean.to_numpy(np.float64), strict=True):
             face = _TRIED_COLOUR if lr == chosen[str(kind)] else "white"
             marker = _MARKERS[str(kind)]
-            axes.plot(lr, accuracy, marker, color=_TRIED_COLOUR, markerfacecolor=face, markersize=6, label="_tried")
+            (point,) = axes.plot(lr, accuracy, marker, color=_TRIED_COLOUR, markersize=6, clip_on=False, label="_tried")
+            point.set_markerfacecolor(face)
 
 
 def _longest(reached: pd.DataFrame) -> pd.DataFrame:
@@ -107,14 +114,12 @@ def _longest(reached: pd.DataFrame) -> pd.DataFrame:
     return reached[reached["step"] == longest]
 
 
-def _limits(curve: pd.DataFrame, confirmation: pd.DataFrame) -> tuple[float, float]:
-    """Return the rates of the sweep, and those of all trainings shown, as the ends of an axis."""
-    tried = _longest(confirmation)["lr"]
+def _limits(curve: pd.DataFrame, confirmation: pd.DataFrame, rates: Iterable[Rates]) -> tuple[float, float]:
+    """Return the rates of the sweep, those of all trainings shown, and the bounds, as the ends of an axis."""
     low, high = curve["lr"].min(), curve["lr"].max()
-    if tried.empty:
-        return low, high
-    room = 1.15 if is_exponential(curve) else 1.0
-    return min(low, tried.min() / room), max(high, tried.max() * room)
+    marked = [*_longest(confirmation)["lr"], *(bound for one in rates if one.reason is None for bound in one.bounds)]
+    room = _LOG_ROOM if is_exponential(curve) else 1.0
+    return min([low, *(lr / room for lr in marked)]), max([high, *(lr * room for lr in marked)])
 
 
 def _tried_caption(confirmation: pd.DataFrame) -> str:
@@ -177,29 +182,43 @@ def _draw_bounds(column: Sequence[Axes], rates: Rates) -> None:
         axes.axvline(base_lr, color=_BOUND_COLOUR, linewidth=1.3, linestyle=dashes, label="_bound")
         axes.axvline(max_lr, color=_BOUND_COLOUR, linewidth=1.3, label="_bound")
     axes = column[0]
-    # Left of base_lr the accuracy is still low, under its peak at max_lr there is room.
-    high_words = f"max_lr {max_lr:.3g}"
-    for lr, words, y, vertical in ((base_lr, _low_words(rates), 0.97, "top"), (max_lr, high_words, 0.04, "bottom")):
-        position = axes.transAxes.inverted().transform(axes.transData.transform((lr, 0)))[0]
-        left = position > 0.4
-        axes.annotate(
-            words,
-            (lr, y),
-            xycoords=("data", "axes fraction"),
-            xytext=(-4 if left else 4, 0),
-            textcoords="offset points",
-            ha="right" if left else "left",
-            va=vertical,
-            color=_BOUND_COLOUR,
-            fontweight="bold",
-            bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1},
-        )
+    # Both beside the band, where neither can be taken for the name of the other's line.
+    left = _place(axes, np.array([max_lr, 0.0]))[0] > _LABEL_RIGHT_UP_TO
+    beside = base_lr if left else max_lr
+    axes.annotate(
+        f"max_lr {max_lr:.3g}\n{_low_words(rates)}",
+        (beside, _free_height(axes, beside, left=left)),
+        xycoords=("data", "axes fraction"),
+        xytext=(-4 if left else 4, 0),
+        textcoords="offset points",
+        ha="right" if left else "left",
+        va="bottom",
+        color=_BOUND_COLOUR,
+        fontweight="bold",
+        bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1},
+    )
+
+
+def _place(axes: Axes, points: DoubleArray) -> DoubleArray:
+    """Return points of the data, float64[..., 2], as parts of the axes."""
+    return np.asarray(axes.transAxes.inverted().transform(axes.transData.transform(points)), np.float64)
+
+
+def _free_height(axes: Axes, beside: float, *, left: bool) -> float:
+    """Return where the mean leaves room for the names of the bounds beside a rate: at the bottom, or else as low as it can be."""
+    start = _place(axes, np.array([beside, 0.0]))[0]
+    (mean,) = (line for line in axes.get_lines() if line.get_label() == "mean")
+    x, y = _place(axes, np.asarray(mean.get_xydata(), np.float64)).T
+    below = y[(start - _LABEL_WIDTH <= x) & (x <= start) if left else (start <= x) & (x <= start + _LABEL_WIDTH)]
+    free = (height for height in _LABEL_HEIGHTS if not ((height - 0.04 < below) & (below < height + 0.26)).any())
+    return next(free, _LABEL_HEIGHTS[0])
 
 
 def _captions(curve: pd.DataFrame, metric: str) -> list[str]:
     seeds = list(curve["seed"].unique())
     ends = [run["train_loss"].iloc[-1] for _, run in curve.groupby(["backend", "seed"])]
     diverged = int(np.isnan(ends).sum())
+    goes_on = "; the mean goes on without them" if len(seeds) > 1 else ""
     line = (
         f"mean of {counted(len(seeds), 'seed')}, faint: single seeds"
         if len(seeds) > 1
@@ -209,5 +228,5 @@ def _captions(curve: pd.DataFrame, metric: str) -> list[str]:
         f"LR range test, {'exponential' if is_exponential(curve) else 'linear'} ramp of {counted(curve['step'].max(), 'step')}",
         f"line: {line}",
         f"{'accuracy and loss' if metric == 'train_accuracy' else 'loss'}: moving median of {counted(_window(curve), 'step')}",
-        f"{diverged} of {counted(len(ends), 'run')} diverged before the end of the ramp" if diverged else "",
+        f"{diverged} of {counted(len(ends), 'run')} diverged before the end of the ramp{goes_on}" if diverged else "",
     ]

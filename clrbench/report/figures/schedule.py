@@ -7,11 +7,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from clrbench.records import DoubleArray
 from clrbench.report.figures import style
 from clrbench.report.figures.curves import arm_handle
 from clrbench.report.figures.plot import Plot, sentences
 
 _LOG_LR_DECADES = 1.5
+_SAME_LR = 1e-3
+"""Relative difference of rates that nobody can see."""
 
 
 @style.house_style
@@ -46,13 +49,26 @@ def draw_rates(
     axes: Axes, schedule: pd.DataFrame, arms: Sequence[str], line_style: style.LineStyle | None = None
 ) -> None:
     """Draw the learning rate of each arm of one backend, labelled with its name."""
-    drawn: list[pd.DataFrame] = []
+    drawn: list[DoubleArray] = []
     for arm in arms:
-        points = schedule.loc[schedule["arm"] == arm, ["epoch", "lr"]].reset_index(drop=True)
+        line = schedule.loc[schedule["arm"] == arm, ["epoch", "lr"]].to_numpy(np.float64).T
+        if not line.size:
+            continue
+        # The rate of the first update is that from the start on.
+        line = np.insert(line, 0, [0.0, line[1, 0]], axis=1)
         # Gaps in the later of two equal schedules let the earlier one be seen.
-        gaps = (0, (3, 3)) if any(points.equals(other) for other in drawn) else None
-        style.draw_line(axes, points["epoch"], points["lr"], arm, arms, gaps or line_style)
-        drawn.append(points)
+        gaps = (0, (3, 3)) if any(_is_equal(line, other) for other in drawn) else None
+        style.draw_line(axes, line[0], line[1], arm, arms, gaps or line_style)
+        drawn.append(line)
+
+
+def _is_equal(line: DoubleArray, other: DoubleArray) -> bool:
+    """Return whether two schedules, float64[2, points] of epochs and rates, are one line; their points may differ."""
+    if line[0, -1] != other[0, -1]:
+        return False
+    epochs = np.union1d(line[0], other[0])
+    first, second = (np.interp(epochs, *points) for points in (line, other))
+    return bool(np.allclose(first, second, rtol=_SAME_LR, atol=0, equal_nan=True))
 
 
 def scale_rates(axes: Axes, schedule: pd.DataFrame) -> None:

@@ -1,17 +1,17 @@
 """The figure of the time to target: the share of runs that have got there, over the epochs."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.transforms import ScaledTranslation
 
 from clrbench.analysis.tables import Findings
 from clrbench.counted import counted
+from clrbench.records import DoubleArray
 from clrbench.report.figures import style
 from clrbench.report.figures.curves import arm_handles
 from clrbench.report.figures.plot import Plot, sentences
@@ -20,8 +20,9 @@ from clrbench.spec import Spec
 
 _ROW_INCHES = 2.1
 _REST_INCHES = 1.0
-_APART_POINTS = 1.7
-_ALL_APART_POINTS = 8.0
+_DASH, _DOT = 2.5, 1.0
+"""Lengths of a dash and a dot, in line widths."""
+_SUSTAINED = "_sustained"
 
 
 @dataclass(frozen=True)
@@ -70,48 +71,67 @@ def draw_time_to_target(findings: Findings) -> Figure | None:
             axes.set_title(f"{goal.backend}: {goal.words}")
     corner = panels[0, 0]
     style.epoch_axis(corner, last_epoch.max())
-    corner.set(xlabel="epoch" if num_rows == 1 else "", ylim=(-6, 106), yticks=range(0, 101, 25))
+    corner.set(xlabel="epoch" if num_rows == 1 else "", ylim=(-3, 103), yticks=range(0, 101, 25))
     for axes in panels[:, 0]:
         axes.set_ylabel("runs there (%)")
     runs = targets.drop_duplicates(["backend", "arm", "seed"])
     counts = runs.groupby(["backend", "arm"], sort=False).size().reset_index(name="runs")
     style.write_legend(figure, arm_handles(counts, arms))
     diverged = divergence_caption(findings.tables["summary"], "diverged runs never stay there")
-    style.write_caption(figure, [*_captions(targets), diverged])
+    style.write_caption(figure, [*_captions(targets, equals=_has_equals(panels.flat)), diverged])
     return figure
 
 
 def _draw_arm(axes: Axes, runs: pd.DataFrame, last_epoch: float, arms: Sequence[str]) -> None:
-    """Draw both crossings of an arm, shifted a little from the other arms', so that equal ones stay visible."""
+    """Draw both crossings of an arm."""
     arm = str(runs["arm"].iloc[0])
-    apart_inches = min(_APART_POINTS, _ALL_APART_POINTS / len(arms)) / 72
-    inches = (arms.index(arm) - (len(arms) - 1) / 2) * apart_inches
-    shift = ScaledTranslation(inches, inches, axes.get_figure().dpi_scale_trans)  # type: ignore[union-attr]
-    for column, width in (("first_epoch", style.MEAN_WIDTH), ("sustained_epoch", 1.2)):
+    for column, label, width, dash, own in (
+        ("first_epoch", arm, style.MEAN_WIDTH, _DASH, style.arm_line_styles(arms)[arm]),
+        ("sustained_epoch", _SUSTAINED, 1.2, _DOT, (0.0, (_DOT, 1.5 * _DOT))),
+    ):
         epochs = np.sort(runs[column].to_numpy(np.float64))
         reached = epochs[np.isfinite(epochs)]
         share = 100 * np.arange(len(reached) + 1) / len(epochs)
+        line = np.array([[0.0, *reached, last_epoch], [*share, share[-1]]])
+        below = _equals(axes, line, label)
+        # Gaps in the later of equal lines let the earlier ones be seen.
+        gaps = (dash * below, (dash, dash * (below + 1)))
         axes.step(
-            [0.0, *reached, last_epoch],
-            [*share, share[-1]],
+            line[0],
+            line[1],
             where="post",
             color=style.arm_colours(arms)[arm],
-            linestyle=style.arm_line_styles(arms)[arm] if column == "first_epoch" else (0, (1, 1.5)),
+            linestyle=gaps if below else own,
             linewidth=width,
-            transform=axes.transData + shift,
-            label=arm if column == "first_epoch" else "_sustained",
+            label=label,
         )
 
 
-def _captions(targets: pd.DataFrame) -> list[str]:
+def _equals(axes: Axes, line: DoubleArray, label: str) -> int:
+    """Return how many lines of other arms, of the same kind, lie exactly where a line, float64[2, points], goes."""
+    others = [other for other in axes.get_lines() if (other.get_label() == _SUSTAINED) == (label == _SUSTAINED)]
+    return sum(np.array_equal(line, np.array([other.get_xdata(), other.get_ydata()])) for other in others)
+
+
+def _has_equals(panels: Iterable[Axes]) -> bool:
+    """Return whether lines of two arms lie exactly on each other."""
+    drawn = [
+        (axes, line.get_label() == _SUSTAINED, np.asarray(line.get_xydata(), np.float64).tobytes())
+        for axes in panels
+        for line in axes.get_lines()
+    ]
+    return len(set(drawn)) < len(drawn)
+
+
+def _captions(targets: pd.DataFrame, *, equals: bool) -> list[str]:
     missed = int(np.isinf(targets["first_epoch"]).sum())
     lost = int(np.isinf(targets["sustained_epoch"]).sum()) - missed
     return [
         f"line: share of the n runs ({seeds_words(targets['seed'])}) that have reached the target at least once",
         "dotted: that stay there until the end",
-        "equal lines are drawn side by side",
+        "dashes: on an equal line" if equals else "",
         f"{missed} of {len(targets)} times a run never got there" if missed else "",
-        f"{lost} of {len(targets)} times it got there but did not stay" if lost else "",
+        f"{lost} of {len(targets)} times a run got there but did not stay" if lost else "",
     ]
 
 

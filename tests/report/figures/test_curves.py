@@ -219,7 +219,8 @@ def test_accuracies_that_flatten_the_rest_are_cut_off_and_counted() -> None:
     assert 0.9 < low < 0.95
     assert high > metrics["test_accuracy"].max()
     assert outside >= 20
-    assert f"not shown: {outside} of {len(metrics)} values, below {low:.3g}" in caption(figure)
+    assert low == float(f"{low:.3g}"), "the count follows from the limit as it is printed"
+    assert f"not shown: {outside} of {len(metrics)} values, below {low:g}" in caption(figure)
 
 
 def test_a_run_that_collapsed_for_good_stays_in_sight() -> None:
@@ -260,3 +261,12 @@ def test_runs_that_all_diverge_on_their_first_mini_batch_are_drawn_as_far_as_the
             diverge(metrics, "torch", arm, seed, 1)
     figure = draw_metric(findings_from_metrics(metrics), "train_loss")
     assert "10 of 10 runs of clr diverged" in caption(figure)
+
+
+def test_a_band_that_ends_below_zero_on_a_logarithmic_axis_is_said() -> None:
+    metrics = metrics_table(["torch"], ["clr"], seeds=range(3))
+    metrics.loc[metrics["seed"] == 0, "test_loss"] *= 1000
+    assert "a band down to the edge ends below 0" in caption(
+        draw_metric(findings_from_metrics(metrics, ["clr"]), "test_loss")
+    )
+    assert "a band" not in caption(draw_metric(findings_from_metrics(metrics_table(), ARMS), "test_loss"))

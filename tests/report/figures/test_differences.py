@@ -110,7 +110,7 @@ def test_labels_say_what_is_compared_and_what_came_out() -> None:
     assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == [outcome] * 4
     assert axes.get_xlabel() == "test accuracy: candidate - baseline (fraction); above 0 the candidate is better"
     assert caption(figure) == (
-        "dot: one pair of runs (n = 6 a row, seeds 0 to 5); diamond and bar: mean difference and its interval; grey band: "
+        "dot: one pair of runs (n = 6 a row, seeds 0 to 5); diamond and bar: mean difference and its 95 % interval; grey band: "
         "differences up to 0.002 do not matter"
     )
 
@@ -204,3 +204,18 @@ def test_no_label_is_cut_off(number: int) -> None:
             assert box.x0 >= 0
             assert box.x1 <= figure.bbox.width
     assert figure.axes[0].get_window_extent().width > 0.3 * figure.bbox.width
+
+
+def test_a_later_look_and_several_comparisons_are_said() -> None:
+    differences, comparison = tables()
+    evidence = pd.DataFrame({"alpha": [0.025, 0.025], "comparisons": [2, 2]})
+    given = {"differences": differences, "comparison": comparison, "summary": summary_of(ARMS), "evidence": evidence}
+    words = caption(draw_differences(findings_by_hand(ARMS, given)))
+    assert "its 97.5 % interval; verdicts: Holm-adjusted over 2 comparisons, intervals are not" in words
+
+
+@pytest.mark.parametrize(("margin", "seen"), [(0.001, True), (1e-6, False)])
+def test_a_margin_that_nobody_can_see_is_no_grey_band(margin: float, seen: bool) -> None:
+    differences, comparison = tables()
+    given = {"differences": differences, "comparison": comparison, "summary": summary_of(ARMS)}
+    assert ("grey band" in caption(draw_differences(findings_by_hand(ARMS, given, margin=margin)))) == seen

@@ -82,7 +82,7 @@ def test_mean_accuracy_and_bounds_are_drawn_over_the_rate(ramp: str, scale: str)
         for axes in column:
             assert [line.get_xdata()[0] for line in labelled(axes, "_bound")] == [0.012, max_lr]
         names = [text.get_text() for text in column[0].texts if text.get_text()]
-        assert names == ["base_lr 0.012", f"max_lr {max_lr}"]
+        assert names == [f"max_lr {max_lr}\nbase_lr 0.012"]
     assert f"{ramp} ramp of 2750 steps; line: mean of 3 seeds, faint: single seeds" in caption(figure)
     assert "loss: moving median of 83 steps" in caption(figure)
 
@@ -180,11 +180,35 @@ def test_what_trainings_reached_stands_on_the_curve_and_what_was_chosen_is_fille
     assert_texts_are_whole_and_apart(figure)
 
 
+def test_the_names_of_the_bounds_keep_off_a_low_curve() -> None:
+    low = range_test_curve(["torch"]).assign(validation_accuracy=lambda curve: curve["validation_accuracy"] * 0 + 0.1)
+    low.loc[low["step"] == low["step"].max(), "validation_accuracy"] = 1.0
+    for curve, height in ((range_test_curve(["torch"]), 0.04), (low, 0.32)):
+        (name,) = [
+            text for text in draw_range_test(curve, NOTHING_TRIED, {"torch": BOUNDS}).axes[0].texts if text.get_text()
+        ]
+        assert name.xy[1] == height
+
+
+def test_a_mean_that_goes_on_without_diverged_seeds_is_said_to() -> None:
+    curve = range_test_curve(["torch"])
+    curve.loc[(curve["seed"] == 0) & (curve["step"] > 2000), ["train_loss", "validation_accuracy"]] = np.nan
+    figure = draw_range_test(curve, NOTHING_TRIED, {"torch": BOUNDS})
+    assert "1 of 3 runs diverged before the end of the ramp; the mean goes on without them" in caption(figure)
+
+
+def test_the_bounds_are_in_sight_where_the_sweep_began_above_them() -> None:
+    curve = range_test_curve(["torch"])
+    begun = curve[curve["lr"] > 0.01]
+    figure = draw_range_test(begun, NOTHING_TRIED, {"torch": replace(BOUNDS, base_lr=0.004, triangle_base_lr=0.004)})
+    assert figure.axes[0].get_xlim()[0] == 0.004
+
+
 def test_a_base_lr_that_is_not_known_is_not_called_one() -> None:
     unknown = replace(BOUNDS, base_lr=None)
     figure = draw_range_test(range_test_curve(), NOTHING_TRIED, {"torch": unknown, "keras": BOUNDS})
     names = [{text.get_text() for text in panel.texts if text.get_text()} for panel in figure.axes[:2]]
-    assert names == [{"cycles from 0.012", "max_lr 0.48"}, {"base_lr 0.012", "max_lr 0.48"}]
+    assert names == [{"max_lr 0.48\ncycles from 0.012"}, {"max_lr 0.48\nbase_lr 0.012"}]
     styles = [[line.get_linestyle() for line in labelled(panel, "_bound")] for panel in figure.axes[:2]]
     assert styles == [["--", "-"], ["-", "-"]]
     assert list(_clauses({"torch": unknown, "keras": BOUNDS})) == [

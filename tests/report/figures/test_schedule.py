@@ -22,8 +22,18 @@ def test_lines_are_the_points_of_the_table() -> None:
     for arm in ARMS:
         points = schedule[(schedule["backend"] == "keras") & (schedule["arm"] == arm)]
         (line,) = labelled(axes, arm)
-        np.testing.assert_array_equal(line.get_xydata(), points[["epoch", "lr"]])
+        table = points[["epoch", "lr"]].to_numpy()
+        np.testing.assert_array_equal(line.get_xydata(), [[0.0, table[0, 1]], *table])
     assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_yscale()) == ("epoch", "learning rate", "log")
+
+
+def test_schedules_are_equal_whatever_their_points() -> None:
+    few = pd.DataFrame({"backend": "torch", "arm": "large", "epoch": [6.0, 12.0], "lr": [0.1, 0.1]})
+    many = pd.DataFrame({"backend": "torch", "arm": "small", "epoch": np.linspace(0.1, 12, 120), "lr": 0.1})
+    other = many.assign(arm="other", lr=0.102)
+    (axes,) = draw_schedules(pd.concat([many, few, other]), ("small", "large", "other")).axes
+    assert [line.get_linestyle() for line in axes.get_lines()] == ["-", "--", "-"]
+    assert [line.get_xdata()[0] for line in axes.get_lines()] == [0.0, 0.0, 0.0]
 
 
 def test_schedules_within_one_and_a_half_decades_start_at_zero() -> None:
