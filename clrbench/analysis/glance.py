@@ -124,6 +124,12 @@ class BackendGlance:
     collapse: tuple[ArmCollapse, ...]
     use: Use | None
 
+    @property
+    def targets(self) -> list[tuple[str, float]]:
+        """The targets that arms have a time to here, as metric and value; those that follow from runs differ by backend."""
+        found = [[(time.metric, time.target) for time in one.times] for one in self.standings]
+        return max(found, key=len, default=[])
+
     def against(self, baseline: str) -> list[Judged]:
         """Return the comparisons with a baseline."""
         return [one for one in self.judged if one.comparison.baseline == baseline]
@@ -142,12 +148,6 @@ class Glance:
     train_rows: int
     rows: int
     backends: tuple[BackendGlance, ...]
-
-    @property
-    def targets(self) -> list[tuple[str, float]]:
-        """The targets that every arm has a time to, as metric and value."""
-        found = [[(time.metric, time.target) for time in one.times] for each in self.backends for one in each.standings]
-        return max(found, key=len, default=[])
 
 
 def glance(findings: Findings) -> Glance:

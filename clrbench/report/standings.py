@@ -76,10 +76,10 @@ def standings_table(answer: Glance, backend: BackendGlance) -> StandingsTable:
         metric=plain(values.metric),
         difference=f"difference, {words.level_words(judged[0].alpha)} CI" if judged else "",
         p_value=words.p_label(judged[0].comparisons if judged else 1),
-        targets=tuple(said.target_heading(*target) for target in answer.targets),
+        targets=tuple(said.target_heading(*target) for target in backend.targets),
         compared=bool(judged),
         several_baselines=len(baselines) > 1,
-        rows=tuple(_row(one, baselines, values, answer.targets) for one in backend.standings),
+        rows=tuple(_row(one, baselines, values, backend.targets) for one in backend.standings),
     )
 
 
