@@ -196,18 +196,34 @@ def test_results_say_of_the_policies_what_their_comparisons_say() -> None:
         "exp": {"worse"} | nothing,
         "decay": nothing,
     }
-    evidence = pd.read_csv(ROOT / "results" / "policies" / "evidence.csv").query(
-        "candidate == 'exp' and metric == 'test_accuracy'"
-    )
-    adjusted = evidence.set_index("backend")["adjusted_p_value"]
-    assert adjusted["keras"] > 0.05 > adjusted["torch"] > 0.025
-    assert f"{adjusted['torch']:.2g}" == "0.047"
+    evidence = pd.read_csv(ROOT / "results" / "policies" / "evidence.csv").query("metric == 'test_accuracy'")
+    adjusted = evidence.set_index(["backend", "candidate"])["adjusted_p_value"]
+    assert adjusted["keras", "exp"] > 0.05 > adjusted["torch", "exp"]
+    assert f"{adjusted['torch', 'exp']:.2g}, {adjusted['keras', 'triangular2']:.2g}" == "0.047, 0.018"
+    kept = adjusted[adjusted <= 0.05 / 3].index.tolist()
+    assert kept == [("keras", "exp_range"), ("torch", "triangular2"), ("torch", "exp_range")]
+    losses = pd.read_csv(ROOT / "results" / "policies" / "comparison.csv").query("metric == 'test_loss'")
+    assert set(losses["verdict"]) == {"better"}
     assert set.union(*found["policies-street-digits"].values()) == nothing
     assert (
-        "triangular2 and exp_range lose to the confirmed constant rate on both backends, and exp on PyTorch alone (Holm p "
-        "0.047, no verdict at half the level); for the linear decay no difference is shown. On rendered digits no "
-        "difference is shown for any policy."
+        "In accuracy on MNIST, triangular2 and exp_range lose to the confirmed constant rate on both backends, and exp on "
+        "PyTorch alone (Holm p 0.047; at a third of the level, which counts two earlier runs, that falls, and so does "
+        "triangular2 on Keras, 0.018); for the linear decay no difference is shown; in test loss all of them are better. On "
+        "rendered digits no difference in accuracy is shown for any policy."
     ) in words_of("docs/results.md")
+
+
+def test_claims_say_which_verdicts_stand_when_earlier_runs_count_as_looks() -> None:
+    def adjusted(name: str) -> pd.Series:
+        rows = pd.read_csv(ROOT / "results" / name / "evidence.csv")
+        return rows.loc[rows["metric"] == "test_accuracy", "adjusted_p_value"]
+
+    assert (adjusted("mnist-fair") <= 0.05 / 4).all()
+    assert (adjusted("optimizers") > 0.05 / 3).all()
+    assert (
+        "Then `mnist-fair` stands as it is, of `policies` exp_range's losses and that of triangular2 on PyTorch, and nothing "
+        "of `optimizers`."
+    ) in words_of("docs/claims.md")
 
 
 def test_every_picture_and_link_of_readme_and_docs_leads_somewhere() -> None:
