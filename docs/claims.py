@@ -99,7 +99,7 @@ def losses(experiment: str, candidate: str, baseline: str, metric: str) -> str:
 
 
 def median_epochs(arm: str, kind: str = "first") -> str:
-    """Return how many epochs an arm of mnist-fair, the constant rate too, took to 97.5 %: to get there, or to stay (`sustained`)."""
+    """Return the epochs that an arm of mnist-fair took to 97.5 %: to get there first, or to stay there (`sustained`)."""
     column, who = ("baseline_median_epochs", "clr") if arm == "constant" else ("candidate_median_epochs", arm)
     return each("mnist-fair", "time_to_target", column, "g", candidate=who, target="0.975", kind=kind)
 
