@@ -208,8 +208,8 @@ def test_results_say_of_the_policies_what_their_comparisons_say() -> None:
     assert (
         "In accuracy on MNIST, triangular2 and exp_range lose to the confirmed constant rate on both backends, and exp on "
         "PyTorch alone (Holm p 0.047; at a third of the level, which counts two earlier runs, that falls, and so does "
-        "triangular2 on Keras, 0.018); for the linear decay no difference is shown; in test loss every policy, and the decay, is better than it. On "
-        "rendered digits no difference in accuracy is shown for any policy."
+        "triangular2 on Keras, 0.018); for the linear decay no difference is shown; in test loss every policy, and the "
+        "decay, is better than it. On rendered digits no difference in accuracy is shown for any policy."
     ) in words_of("docs/results.md")
 
 
