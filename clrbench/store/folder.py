@@ -222,7 +222,10 @@ class ResultsFolder:
         return read_bounds(self.root / BOUNDS_FILE)
 
     def write_bounds(self, bounds: Mapping[BackendName, Rates]) -> None:
-        """Write `bounds.json` of a range test; the same rates leave the file, and what was drawn of it, as they are."""
+        """Write `bounds.json` of a range test; the same rates leave the file, and what was drawn of it, as they are.
+
+        The caller holds the lock of the tables.
+        """
         content, path = bounds_to_json(bounds), self.root / BOUNDS_FILE
         with suppress(OSError):
             if path.is_file() and not path.is_symlink() and path.read_bytes() == content:
