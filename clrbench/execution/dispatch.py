@@ -155,11 +155,15 @@ class Dispatch(Generic[H]):
     def _send_more(self) -> None:
         """Claim and send out runs as long as more may be under way."""
         most = min(self.at_once, MAX_AT_ONCE)
-        while self.waiting and len(self._under_way) < most and time.monotonic() >= self._next_claim:
+        while self.waiting and len(self._under_way) < most and self._may_claim():
             task = self.waiting.popleft()
             run = self._claim(task)
             if run is not None:
                 self._send(run)
+
+    def _may_claim(self) -> bool:
+        """Return whether to try the next lock: at once where no run is under way, as the lock itself is then waited for."""
+        return not self._under_way or time.monotonic() >= self._next_claim
 
     def _claim(self, task: Task) -> _Run | None:
         """Return a run whose lock is held now; None where another process holds it, or the run is stored."""
