@@ -17,7 +17,7 @@ from clrbench.errors import BackendError
 from clrbench.execution.script_process import Ended, ScriptProcess
 from clrbench.execution.script_rows import Follower, Rows, RowsError, check_rates, read_rows
 from clrbench.files import disk_errors, make_folder
-from clrbench.planning.script import told_arm
+from clrbench.planning.script import Purpose, told_arm
 from clrbench.records import DoubleArray, Evaluation, FloatArray, RunLog, Split, StepLog, Timing
 from clrbench.spec import Clock, RunSpec
 from clrbench.spec.train import Train
@@ -61,6 +61,7 @@ class ScriptRun:
         folder: Its run folder, which stays until the run is finished.
         needs: Metrics of which it must have written one at its last step; any will do where there are none.
         kept_in: Where its run folder is found once it has failed; None where that stays where it is.
+        purpose: What it is made for, which decides the arm that the script is told.
     """
 
     run_id: str
@@ -70,6 +71,7 @@ class ScriptRun:
     folder: Path
     needs: Sequence[str] = ()
     kept_in: Path | None = None
+    purpose: Purpose = "runs"
 
     @property
     def log(self) -> Path:
@@ -115,7 +117,7 @@ class ScriptRun:
             _cut_to_whole_lines(self.written)
         run = self.run
         about = {
-            "arm": told_arm(run.arm),
+            "arm": told_arm(run.arm, self.purpose),
             "seed": run.seed,
             "num_steps": run.num_steps,
             "steps_per_epoch": run.steps_per_epoch,

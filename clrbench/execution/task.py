@@ -17,7 +17,7 @@ from clrbench.execution.session import Pace, Session, Watcher
 from clrbench.hits import count_by_class
 from clrbench.parity import nudged
 from clrbench.planning.plan import make_plan, run_identity
-from clrbench.planning.script import files_checksum
+from clrbench.planning.script import Purpose, files_checksum
 from clrbench.records import Checkpoint, Dataset, FloatArray, Json, RunLog, Timing
 from clrbench.spec import RunSpec
 from clrbench.spec.train import Train
@@ -35,6 +35,7 @@ class Task:
         redo: Whether to make it even if it is stored already.
         experiment: The folder of the experiment, where the same run may be stored under another name; None to look nowhere.
         needs: Metrics of which a script must have written one at its last step; nothing to other runs.
+        purpose: What it is made for, which decides the arm that a script is told.
     """
 
     run: RunSpec
@@ -46,6 +47,7 @@ class Task:
     redo: bool = False
     experiment: Path | None = None
     needs: tuple[str, ...] = ()
+    purpose: Purpose = "runs"
 
     @property
     def run_id(self) -> str:
@@ -270,7 +272,7 @@ def script_run(task: Task, train: Train, place: Path, kept_in: Path | None = Non
             f"{task.run_id}: the files of the script have changed since the command was started; run it again once they are "
             "as they should be"
         )
-    return ScriptRun(task.run_id, task.run, train, spec_folder, place, task.needs, kept_in)
+    return ScriptRun(task.run_id, task.run, train, spec_folder, place, task.needs, kept_in, task.purpose)
 
 
 def script_record(task: Task) -> RunRecord:

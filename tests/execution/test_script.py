@@ -103,7 +103,8 @@ def test_what_a_script_writes_becomes_the_log_of_its_run(tmp_path: Path) -> None
 def test_a_try_is_told_its_arm_and_rates_without_exponents(tmp_path: Path) -> None:
     made_run = make_run(tmp_path, f"{HEADER}; {WHOLE}")
     schedule = made_run.run.schedule.model_copy(update={"lr": 3e-5, "end_lr": 1.5e-10})
-    tried = replace(made_run, run=made_run.run.model_copy(update={"arm": "clr@3e-05", "schedule": schedule}))
+    run = made_run.run.model_copy(update={"arm": "clr@3e-05", "schedule": schedule})
+    tried = replace(made_run, run=run, purpose="search")
     made(tried)
     assert json.loads((tried.folder / "run.json").read_text())["arm"] == "clr"
     rates = [line.split(",")[1] for line in (tried.folder / "lr.csv").read_text().splitlines()[1:]]

@@ -10,11 +10,24 @@ from clrbench.rates import Run
 FINDS = "range-test"
 
 
-@pytest.mark.parametrize("arm", ["constant", "clr", "a-b.c_d", "300-steps", "range-test-fast", "find", "triangular"])
+ARMS = [
+    "constant",
+    "clr",
+    "a-b.c_d",
+    "300-steps",
+    "range-test",
+    "range-test-2",
+    "range-test-fast",
+    "find",
+    "triangular",
+]
+
+
+@pytest.mark.parametrize("arm", ARMS)
 @pytest.mark.parametrize("rate", [1.0, 3e-5, 0.1, 1e-30, "range_test mean"])
 def test_a_try_is_told_the_arm_that_it_is_a_try_of(arm: str, rate: float | str) -> None:
-    assert told_arm(arm) == arm
-    assert arm == "find" or told_arm(at_rate(arm, rate)) == arm
+    assert told_arm(arm, "runs") == arm
+    assert told_arm(at_rate(arm, rate), "search") == arm
 
 
 @pytest.mark.parametrize(("stage", "kind"), [("find", "constant"), ("confirm", "constant"), ("confirm", "triangular")])
@@ -22,5 +35,5 @@ def test_a_try_is_told_the_arm_that_it_is_a_try_of(arm: str, rate: float | str) 
 @pytest.mark.parametrize("rate", [1.0, 3e-5, 1e-30])
 def test_a_training_that_finds_rates_is_told_so(stage: str, kind: str, attempt: int, rate: float) -> None:
     run = Run(kind=kind, seed=0, num_steps=300, low=rate / 10, high=rate)
-    assert told_arm(trial_label(stage, attempt, run)) == FINDS
-    assert told_arm(trial_label("sweep", attempt, run)) == FINDS
+    assert told_arm(trial_label(stage, attempt, run), "range test") == FINDS
+    assert told_arm(trial_label("sweep", attempt, run), "range test") == FINDS
