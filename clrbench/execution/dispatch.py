@@ -10,19 +10,14 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from clrbench.counted import counted
 from clrbench.errors import BackendError, ClrbenchError
-from clrbench.execution.executor import Watch
+from clrbench.execution.executor import GRACE_SECONDS, POLL_SECONDS, Watch, say_waiting
 from clrbench.execution.provenance import changes
 from clrbench.execution.remote import News, Order, Reply
 from clrbench.execution.task import Task, clear, is_stored, take_checkpoint_files_over, take_script_over
 from clrbench.records import Provenance
 from clrbench.store import ResultsFolder
 from clrbench.store.scripts import MAX_KEPT_BYTES, holds_kept
-
-POLL_SECONDS = 0.1
-GRACE_SECONDS = 3.5
-"""Time that runs have to reach a checkpoint once they are told to stop."""
 
 MAX_RETRIES = 3
 """Times that a run is sent out anew after what made it was lost."""
@@ -351,4 +346,4 @@ def make_all(dispatch: Callable[[Sequence[Task], bool], Dispatch[H]], tasks: Seq
         tasks = round_.busy
         if not tasks:
             return
-        watch.warn(f"waiting for {counted(len(tasks), 'run')} that another process is making")
+        say_waiting(watch, len(tasks))

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from clrbench.counted import counted
 from clrbench.errors import BackendError
 from clrbench.execution.script_process import Ended, ScriptProcess
 from clrbench.execution.script_rows import Follower, Rows, RowsError, check_rates, read_rows
+from clrbench.execution.session import Watcher
 from clrbench.files import disk_errors, make_folder
 from clrbench.planning.script import Purpose, told_arm
 from clrbench.records import DoubleArray, Evaluation, FloatArray, RunLog, Split, StepLog, Timing
@@ -37,19 +37,6 @@ _OTHER_PYTHON = (
     f"{sys.executable}"
 )
 _ADVICE = "free or unlock the place, or use another; finished runs are kept"
-
-
-class Watcher(Protocol):
-    """Follows the run, and may stop it."""
-
-    def advance(self, steps: int) -> None:
-        """Count updates that have been made."""
-
-    def warn(self, text: str) -> None:
-        """Pass on a warning to the user."""
-
-    def stopping(self) -> bool:
-        """Return whether the run is to stop."""
 
 
 @dataclass(frozen=True)
