@@ -244,25 +244,31 @@ def _resolved_schedule(spec: Spec, name: str, backend: BackendName, bounds: Boun
 def cycle_end_epochs(schedule: Schedule, clock: Clock) -> Iterator[float]:
     """Yield where the cycles of a schedule end, in epochs; nothing for a schedule without cycles."""
     if isinstance(schedule, BaseCyclic):
-        main = _after_warmup(schedule, clock)
+        main = after_warmup(schedule, clock)
         halves = schedule.step_size_steps(main), schedule.step_size_down_steps(main)
         for step in cycle_end_steps(main.num_steps, *halves):
             yield (clock.num_steps - main.num_steps + int(step)) / clock.steps_per_epoch
 
 
-def _after_warmup(schedule: Schedule, clock: Clock) -> Clock:
+def after_warmup(schedule: Schedule, clock: Clock) -> Clock:
+    """Return the clock of what follows the warm-up of a schedule."""
     return Clock(clock.steps_per_epoch, clock.num_steps - schedule.warmup_steps(clock))
 
 
+def has_long_cycles(schedule: Schedule, clock: Clock) -> bool:
+    """Return whether a schedule has cycles, and each lasts an epoch or more, so that its end is worth an evaluation."""
+    if not isinstance(schedule, BaseCyclic):
+        return False
+    return schedule.cycle_steps(after_warmup(schedule, clock)) >= clock.steps_per_epoch
+
+
 def _evaluation_epochs(spec: Spec, clocks: Mapping[str, Clock]) -> list[float]:
-    """Return where every arm is evaluated: each epoch, and each cycle end of any arm with cycles of an epoch or more."""
+    """Return where every arm is evaluated: each epoch, and each cycle end of any arm with long cycles."""
     longest = max((clock.num_steps / clock.steps_per_epoch for clock in clocks.values()), default=0.0)
     points = {float(epoch) for epoch in range(1, int(longest) + 1)}
     for name, clock in clocks.items():
         schedule = spec.resolved_arm(name).schedule
-        if isinstance(schedule, BaseCyclic):
-            cycle_steps = schedule.cycle_steps(_after_warmup(schedule, clock))
-            points.update(cycle_end_epochs(schedule, clock) if cycle_steps >= clock.steps_per_epoch else ())
+        points.update(cycle_end_epochs(schedule, clock) if has_long_cycles(schedule, clock) else ())
     return sorted(points)
 
 
@@ -283,7 +289,7 @@ def _key_of(spec: Spec, name: str, key: str) -> tuple[str, ...]:
 
 
 def _check_fits(arm: ResolvedArm, clock: Clock) -> None:
-    schedule, main = arm.schedule, _after_warmup(arm.schedule, clock)
+    schedule, main = arm.schedule, after_warmup(arm.schedule, clock)
     if main.num_steps < 1:
         raise SpecError(
             f"got {schedule.warmup}, which is {counted(schedule.warmup_steps(clock), 'step')}; allowed: less "
