@@ -14,8 +14,9 @@ from clrbench.models import build_layers
 from clrbench.planning.advice import comparisons, warnings
 from clrbench.planning.data_advice import data_warnings
 from clrbench.planning.network import backends_of
-from clrbench.planning.runs import asked_range_tests, range_test_runs
+from clrbench.planning.runs import asked_range_tests
 from clrbench.planning.script import check_files, check_program, stand_in
+from clrbench.planning.trials import range_test_runs
 from clrbench.records import Dataset
 from clrbench.spec import BACKEND_NAMES, BackendName, OwnModel, Spec, SpecFile, load_spec
 

@@ -5,13 +5,14 @@ Functions raise a `SpecError` where the data, or the length of a run, does not a
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from clrbench.counted import counted
 from clrbench.data import DatasetSizes
 from clrbench.errors import ScheduleError, SpecError
+from clrbench.rates import Rates
 from clrbench.records import Split, SplitSizes
 from clrbench.schedules import cycle_end_steps
 from clrbench.spec import (
@@ -28,9 +29,6 @@ from clrbench.spec import (
 )
 from clrbench.spec.names import own_seeds
 from clrbench.spec.range_test import RANGE_TEST_SEEDS, RangeTest
-
-if TYPE_CHECKING:
-    from clrbench.rates import Rates  # which loads scipy, and `clrbench validate` needs none
 
 MAX_STEPS = 20_000_000
 """A longer run is taken for a mistake: its tables alone would fill the memory."""
@@ -56,7 +54,7 @@ class RangeTestGroup:
     batch_size: int
 
 
-BoundsTable: TypeAlias = "Mapping[tuple[BackendName, str | None], Rates]"
+BoundsTable: TypeAlias = Mapping[tuple[BackendName, str | None], Rates]
 """What range tests found, by backend and `RangeTestGroup.arm`."""
 
 
@@ -143,34 +141,6 @@ def training_runs(
     ]
 
 
-def range_test_runs(
-    spec: Spec, group: RangeTestGroup, sizes: DatasetSizes, backends: tuple[BackendName, ...]
-) -> list[RunSpec]:
-    """Return the plain sweep of a range test: backend by backend, seed by seed; see `RangeTest.schedule` for its rates."""
-    splits = split_sizes(spec, sizes)
-    clock = range_test_clock(spec, group, splits.train)
-    return [
-        RunSpec(
-            backend=backend,
-            arm=RANGE_TEST_ARM,
-            seed=seed,
-            data=spec.data,
-            model=spec.model,
-            optimizer=group.optimizer,
-            batch_size=group.batch_size,
-            schedule=spec.range_test.schedule(),
-            num_steps=clock.num_steps,
-            steps_per_epoch=clock.steps_per_epoch,
-            evaluation_steps=evenly_spaced(clock.num_steps, RANGE_TEST_POINTS),
-            evaluated_splits=("validation",) if splits.validation else (),
-            divergence_factor=RANGE_TEST_DIVERGENCE_FACTOR,
-            train=spec.train,
-        )
-        for backend in backends
-        for seed in spec.range_test.seeds
-    ]
-
-
 def range_test_clock(spec: Spec, group: RangeTestGroup, train_rows: int) -> Clock:
     """Return the steps of an epoch and of a whole sweep of a range test."""
     key = ("batch_size",) if group.arm is None else _key_of(spec, group.arm, "batch_size")
@@ -226,7 +196,7 @@ def all_range_tests(spec: Spec) -> list[RangeTestGroup]:
     return list(dict.fromkeys([own_range_test(spec), *needed_range_tests(spec)]))
 
 
-def with_bounds(schedule: Schedule, found: "Rates") -> Schedule:
+def with_bounds(schedule: Schedule, found: Rates) -> Schedule:
     """Return a schedule with the rates that a range test found, where it takes any from one."""
     return schedule.with_bounds(*found.bounds, found.constant) if schedule.needs_range_test else schedule
 
