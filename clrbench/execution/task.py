@@ -23,8 +23,8 @@ from clrbench.planning.script import Purpose, files_checksum
 from clrbench.records import Checkpoint, Dataset, FloatArray, Json, RunLog, Timing, TrainPlan
 from clrbench.spec import RunSpec
 from clrbench.spec.train import Train
-from clrbench.store import Checkpoints, ResultsFolder, RunRecord, StoredRun
-from clrbench.store.twins import HASH_DIGITS, RunFolders, checkpointed_runs, find_twin, kept_by_scripts, run_folders
+from clrbench.store import Checkpoints, ResultsFolder, RunId, RunRecord, StoredRun
+from clrbench.store.twins import RunFolders, checkpointed_runs, find_twin, kept_by_scripts, run_folders
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Task:
     @property
     def run_id(self) -> str:
         """The name of its folder."""
-        return f"{self.run.backend}-{self.run.arm}-s{self.run.seed}-{self.identity[:HASH_DIGITS]}"
+        return str(RunId.of(self.run, self.identity))
 
 
 def make_task(
