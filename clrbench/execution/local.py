@@ -101,7 +101,7 @@ class LocalWorkers:
             self._run(busy, watch, wait_for_others=True)
 
     def _run(self, tasks: Sequence[Task], watch: Watch, *, wait_for_others: bool) -> list[Task]:
-        """Return the runs that another process is making."""
+        """Make runs; return those that another process is making, unless they are to be waited for."""
         asked_for: dict[Future[Outcome], Task] = {}
         busy: list[Task] = []
 
