@@ -13,8 +13,8 @@ from clrbench.store import files
 from clrbench.store.run import RUN_FILE, RunId, StoredRun, first_digits, id_pattern, read_run
 from clrbench.store.scripts import script_runs
 
-_ROOTS = ("", "search/", "range-test/", "range-test/*/", "range-test/*/half/")
-"""Of the folders in an experiment that may hold runs; that of the shared range test at half its length is `range-test/half/`."""
+_ROOTS = ("", "search/", "range-test/", "range-test/*/")
+"""The folders in an experiment that may hold runs."""
 
 RunFolders: TypeAlias = Mapping[str, list[Path]]
 """The folders of runs by the digits of their ids."""
