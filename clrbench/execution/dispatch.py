@@ -320,8 +320,9 @@ class Dispatch(Generic[H]):
             f"{key.partition('.')[2]} {now}, not {then}" for key, (then, now) in both.items() if "versions." in key
         ]:
             self.watch.warn(
-                f"{self.machines.name_of(node)} has {', '.join(versions)} as {self.machines.name_of(first)} has; runs of other "
-                "versions are no pair (mixed provenance), and left out of the verdict; install the same on every machine"
+                f"{self.machines.name_of(node)} has {', '.join(versions)} as {self.machines.name_of(first)} has; runs with "
+                "different versions are not paired (mixed provenance), and are left out of the verdict; install the same on "
+                "every machine"
             )
         if "processor" in both:
             then, now = both["processor"]

@@ -45,9 +45,7 @@ def check_program(train: Train, folder: Path) -> None:
     first = shlex.split(train.command)[0]
     path = folder / first
     if os.sep in first and path.is_file() and not os.access(path, os.X_OK):
-        raise SpecError(
-            f"{first} must not be executed; chmod +x {first}, or put sh before it", key=("train", "command")
-        )
+        raise SpecError(f"{first} is not executable; chmod +x {first}, or put sh before it", key=("train", "command"))
     if shutil.which(str(path) if os.sep in first else first) is None:
         raise SpecError(
             f"there is no program {first} to run; activate the environment that has it, or give its path, such as "

@@ -346,7 +346,7 @@ def test_machines_that_differ_are_said_once(tmp_path: Path, watch: FakeWatch) ->
     dispatch(machines, tasks(tmp_path, 6), watch).make()
     versions, processor = watch.warnings
     assert versions.startswith("node b has torch 2, not 1 as node a has; ")
-    assert "mixed provenance" in versions
+    assert "runs with different versions are not paired (mixed provenance)" in versions
     assert processor.startswith("node b has another processor (p2) than node a (p1)")
 
 

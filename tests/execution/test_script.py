@@ -139,7 +139,7 @@ FAULTS = (
         f"cd /tmp; {WHOLE.replace('$CLRBENCH_RUN/metrics.csv', '/dev/null')}",
         "wrote no metrics.csv",
     ),
-    Fault("only a header", HEADER, "wrote no row into metrics.csv but its header"),
+    Fault("only a header", HEADER, "wrote nothing but the header into metrics.csv"),
     Fault("an empty file", ": > $CLRBENCH_RUN/metrics.csv", "begins metrics.csv with ''; its first line must name"),
     Fault("no header", WHOLE, "begins metrics.csv with '1,0.5,0.01,0.9'"),
     Fault(
@@ -153,7 +153,7 @@ FAULTS = (
     Fault(
         "words for numbers",
         f"{HEADER}; echo 4,low,0,1 >> $CLRBENCH_RUN/metrics.csv",
-        "train_loss 'low', which is no number",
+        "train_loss 'low', which is not a number",
     ),
     Fault("too many fields", f"{HEADER}; echo 4,1,2,3,4,5 >> $CLRBENCH_RUN/metrics.csv", "line 2 .* has 6 fields"),
     Fault(

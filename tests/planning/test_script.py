@@ -1,11 +1,15 @@
 """What a script is told of its run."""
 
+from pathlib import Path
+
 import pytest
 
-from clrbench.planning.script import told_arm
+from clrbench.errors import SpecError
+from clrbench.planning.script import check_program, told_arm
 from clrbench.planning.trials import trial_label
 from clrbench.planning.tuning import at_rate
 from clrbench.rates import Run
+from clrbench.spec.train import Train
 
 FINDS = "range-test"
 
@@ -37,3 +41,10 @@ def test_a_training_that_finds_rates_is_told_so(stage: str, kind: str, attempt: 
     run = Run(kind=kind, seed=0, num_steps=300, low=rate / 10, high=rate)
     assert told_arm(trial_label(stage, attempt, run), "range test") == FINDS
     assert told_arm(trial_label("sweep", attempt, run), "range test") == FINDS
+
+
+def test_a_program_that_is_not_executable_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.sh").write_text("true\n")
+    train = Train.model_validate({"command": "./train.sh {seed}", "steps_per_epoch": 2})
+    with pytest.raises(SpecError, match=r"\./train.sh is not executable; chmod \+x ./train.sh, or put sh before it"):
+        check_program(train, tmp_path)
