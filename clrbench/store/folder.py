@@ -24,7 +24,7 @@ from clrbench.spec import BackendName, Spec, load_spec
 from clrbench.store import files
 from clrbench.store.bounds import BOUNDS_FILE, bounds_to_json, read_bounds
 from clrbench.store.checkpoints import Checkpoints
-from clrbench.store.index import INDEX_FILE, Index, read_index
+from clrbench.store.index import INDEX_FILE, SPEC_FILE, Index, read_index, recorded_spec_folder
 from clrbench.store.look import Look
 from clrbench.store.run import (
     RunId,
@@ -39,7 +39,6 @@ from clrbench.store.run import (
 )
 from clrbench.store.scripts import ScriptFolder
 
-SPEC_FILE = "spec.yaml"
 NAME_COLUMNS = ("arm", "candidate", "baseline")
 
 
@@ -166,8 +165,7 @@ class ResultsFolder:
     @property
     def spec_folder(self) -> Path | None:
         """The folder that relative paths in the spec start from; None where it is not recorded."""
-        where = self.index().spec_folder
-        return None if where is None else (self.root.resolve() / where).resolve()
+        return recorded_spec_folder(self.root)
 
     def begin(
         self, spec: str, warnings: list[str], *, without_paths: str | None = None, beside: Path | None = None
