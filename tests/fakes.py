@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from clrbench.execution.executor import Executor, Resources, Watch, open_executor
-from clrbench.execution.local import GRACE_SECONDS
+from clrbench.execution.executor import GRACE_SECONDS, Executor, Resources, Watch, open_executor
 from clrbench.execution.task import Task
 from clrbench.records import (
     Evaluation,

@@ -21,7 +21,8 @@ from clrbench.backends.protocol import Trainer
 from clrbench.data import DatasetSizes
 from clrbench.execution.session import Session
 from clrbench.planning.plan import make_plan
-from clrbench.planning.runs import RANGE_TEST_DIVERGENCE_FACTOR, own_range_test, range_test_runs, training_runs
+from clrbench.planning.runs import RANGE_TEST_DIVERGENCE_FACTOR, own_range_test, training_runs
+from clrbench.planning.trials import range_test_runs
 from clrbench.range_test import suggest_bounds
 from clrbench.records import (
     Dataset,

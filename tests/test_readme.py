@@ -18,12 +18,11 @@ from clrbench.analysis.tables import TABLES
 from clrbench.cli import main
 from clrbench.data import FETCHED_FILES
 from clrbench.planning.advice import comparisons
-from clrbench.planning.experiment import spec_folder
 from clrbench.planning.plan import PROTOCOL
 from clrbench.range_test import suggest_bounds
 from clrbench.spec import Spec, load_spec
 from clrbench.stats import pairs_needed
-from clrbench.store import ResultsFolder
+from clrbench.store import ResultsFolder, spec_folder
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -10,9 +10,9 @@ import pandas as pd
 
 from clrbench.analysis.metrics import RUN_KEYS, by_run, of_arm
 from clrbench.analysis.results import Results, own_metrics
-from clrbench.planning.runs import cycle_end_epochs
+from clrbench.planning.runs import cycle_end_epochs, has_long_cycles
 from clrbench.records import DoubleArray, IntArray
-from clrbench.spec import BaseCyclic, Clock, Schedule
+from clrbench.spec import Clock, Schedule
 from clrbench.store import StoredRun
 
 CYCLE_COLUMNS = (*RUN_KEYS, "cycle", "epoch", "step", "lr", "validation_accuracy", "test_loss", "test_accuracy")
@@ -47,12 +47,7 @@ def cycles_table(results: Results) -> pd.DataFrame:
 def _cycles_by_step(schedule: Schedule, run: StoredRun) -> dict[int, int]:
     """Return the number of each cycle of a run, from 1, by the step at which it ends."""
     clock = Clock(run.spec.steps_per_epoch, run.spec.num_steps)
-    if not isinstance(schedule, BaseCyclic):
-        return {}
-    main = Clock(clock.steps_per_epoch, clock.num_steps - schedule.warmup_steps(clock))
-    if schedule.cycle_steps(main) < clock.steps_per_epoch:
-        return {}
-    ends = cycle_end_epochs(schedule, clock)
+    ends = cycle_end_epochs(schedule, clock) if has_long_cycles(schedule, clock) else ()
     return {round(epoch * clock.steps_per_epoch): number for number, epoch in enumerate(ends, 1)}
 
 

@@ -13,7 +13,8 @@ from clrbench.errors import SpecError
 from clrbench.execution.executor import Resources
 from clrbench.execution.throughput import Measured, measure_pipelines
 from clrbench.planning.experiment import Experiment
-from clrbench.planning.runs import needed_range_tests, own_range_test, range_test_runs, training_runs
+from clrbench.planning.runs import needed_range_tests, own_range_test, training_runs
+from clrbench.planning.trials import range_test_runs
 from clrbench.records import Pipeline
 from clrbench.spec import RunSpec
 

@@ -18,11 +18,10 @@ from clrbench.planning.runs import (
     RangeTestGroup,
     all_range_tests,
     needed_range_tests,
-    range_test_runs,
     split_sizes,
     training_runs,
 )
-from clrbench.planning.trials import range_test_problem
+from clrbench.planning.trials import range_test_problem, range_test_runs
 from clrbench.planning.tuning import first_rates, given_runs, search_runs
 from clrbench.rates import Rates
 from clrbench.rates.records import BUDGET

@@ -7,11 +7,11 @@ from pathlib import Path
 from clrbench.analysis.comparison import COMPARISON_COLUMNS, Comparison, read_rows
 from clrbench.analysis.winner import rows_on, winner
 from clrbench.answer import Answer, ExitCode
-from clrbench.backends import installed
+from clrbench.commands.opening import open_spec
 from clrbench.commands.schedule import known_bounds
 from clrbench.data import Library
 from clrbench.errors import ResultsError, SpecError
-from clrbench.planning.experiment import Experiment, open_experiment
+from clrbench.planning.experiment import Experiment
 from clrbench.planning.runs import arm_clock, lr_table, split_sizes, with_bounds
 from clrbench.planning.tuning import labelled_arm
 from clrbench.progress import Display
@@ -48,7 +48,7 @@ def export(path: Path, wanted: Wanted, out: Path | None, library: Library, displ
     exported = (
         _from_results(ResultsFolder(path), wanted)
         if path.is_dir()
-        else _from_spec(open_experiment(path, RESULTS, library, installed=installed()), wanted)
+        else _from_spec(open_spec(path, RESULTS, library), wanted)
     )
     if isinstance(exported, Answer):
         return exported

@@ -51,7 +51,8 @@ def make_range_tests(runner: Runner) -> dict[str | None, RangeTest]:
     """
     tests = {group.arm: _make(runner, group) for group in needed_range_tests(runner.experiment.spec)}
     for test in tests.values():
-        test.folder.write_bounds(test.bounds)
+        with test.folder.tables_lock():
+            test.folder.write_bounds(test.bounds)
     return tests
 
 

@@ -9,9 +9,9 @@ import pandas as pd
 
 from clrbench.analysis.summary import thinned_steps
 from clrbench.answer import Answer
-from clrbench.backends import installed
+from clrbench.commands.opening import open_spec
 from clrbench.data import Library
-from clrbench.planning.experiment import Experiment, open_experiment
+from clrbench.planning.experiment import Experiment
 from clrbench.planning.runs import arm_clock, lr_table, range_test_group, split_sizes, with_bounds
 from clrbench.rates import Rates
 from clrbench.report.figures.schedule import draw_schedules
@@ -24,7 +24,7 @@ COLUMNS = ("arm", "step", "epoch", "lr")
 
 def schedule(path: Path, out: Path, library: Library) -> Answer:
     """Write the rate of every update of every arm of a spec as a table and a plot, and return them as text curves."""
-    experiment = open_experiment(path, out, library, installed=installed())
+    experiment = open_spec(path, out, library)
     experiment.check_has_arms()
     with experiment.locating():
         tables = {name: _table(experiment, name) for name in experiment.spec.arms}

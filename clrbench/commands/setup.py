@@ -6,12 +6,13 @@ from pathlib import Path
 
 from clrbench.backends import installed
 from clrbench.commands.data_summary import data_lines
+from clrbench.commands.opening import open_spec
 from clrbench.data import Library
 from clrbench.errors import SpecError
 from clrbench.execution.executor import OpenExecutor, open_executor
 from clrbench.execution.runner import Options, Runner
 from clrbench.execution.session import Pace
-from clrbench.planning.experiment import Experiment, check_installed, described, load_data, open_experiment
+from clrbench.planning.experiment import Experiment, check_installed, described, load_data
 from clrbench.progress import Display
 
 LOCAL: OpenExecutor = partial(open_executor, "local")
@@ -44,7 +45,7 @@ class Job:
     def open(self) -> Experiment:
         """Return the experiment of the spec; its warnings are shown."""
         self.options.check()
-        experiment = open_experiment(self.path, self.out, self.library, installed=installed())
+        experiment = open_spec(self.path, self.out, self.library)
         for warning in experiment.warnings:
             self.display.note(f"Warning: {warning}")
         return experiment

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from clrbench.answer import Answer, ExitCode
-from clrbench.backends import installed
 from clrbench.commands.data_summary import data_lines
+from clrbench.commands.opening import open_spec
 from clrbench.data import Library
 from clrbench.errors import ClrbenchError, SpecError
-from clrbench.planning.experiment import described, open_experiment
+from clrbench.planning.experiment import described
 from clrbench.spec import json_schema
 
 NOT_HERE = ("its data is not here yet: clrbench data fetch (or the first compare) fetches or makes it",)
@@ -23,7 +23,7 @@ def validate(paths: Sequence[Path], library: Library, refuse: Callable[[str], No
     errors: list[ClrbenchError] = []
     for path in paths:
         try:
-            experiment = open_experiment(path, Path(), library, installed=installed())
+            experiment = open_spec(path, Path(), library)
             experiment, found = described(experiment)
         except ClrbenchError as err:
             errors.append(err)

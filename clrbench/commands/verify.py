@@ -24,7 +24,7 @@ from clrbench.execution.provenance import Circumstances, changes
 from clrbench.execution.runner import step_work
 from clrbench.execution.task import Task, make_task
 from clrbench.planning.experiment import check_installed
-from clrbench.planning.script import check_files, check_program, stand_in
+from clrbench.planning.script import Purpose, check_files, check_program, stand_in
 from clrbench.progress import Display
 from clrbench.records import Dataset, Json
 from clrbench.report.console import WordTable, print_line, print_list, print_table, rendered
@@ -74,7 +74,8 @@ def verify(root: Path, wanted: Wanted, *, library: Library, display: Display, se
             folder = Path(place, str(number))
             folder.mkdir()
             dataset = datasets[_data_name(run)]
-            tasks.append(make_task(run.spec, dataset, _circumstances(run), library, folder, setup.pace))
+            task = make_task(run.spec, dataset, _circumstances(run), library, folder, setup.pace)
+            tasks.append(replace(task, purpose=_purpose(ResultsFolder(root), run)))
         _make(tasks, display, setup)
         made = [run for task in tasks for run in ResultsFolder(task.root).indexed_runs()]
     return _answer(root, [_Rerun(before, after) for before, after in zip(chosen, made, strict=True)])
@@ -110,6 +111,12 @@ def _folders(root: Path) -> Iterator[ResultsFolder]:
 def _circumstances(run: StoredRun) -> Circumstances:
     then = run.provenance
     return Circumstances(run.spec.backend, then.device, then.threads, then.executor, None, then.data_checksum)
+
+
+def _purpose(folder: ResultsFolder, run: StoredRun) -> Purpose:
+    """Return what a run of an experiment was made for, by where it is stored."""
+    purposes: dict[Path, Purpose] = {folder.root: "runs", folder.search().root: "search"}
+    return purposes.get(run.folder.parents[1], "range test")
 
 
 def _on_data(run: StoredRun, place: Path) -> StoredRun:

@@ -40,7 +40,7 @@ CONVERSIONS = {
     "frames": "with several frames, of which the first is taken",
     "palette": "with a palette",
     "CMYK": "in CMYK, converted to RGB",
-    "16 bits": "of 16 bits a channel, cut to 8",
+    "16 bits": "with 16 bits per channel, cut to 8",
 }
 """What may be done to an image beside decoding it, and how it is said."""
 
@@ -62,8 +62,8 @@ def read_header(path: str) -> Header:
     with opened(path) as image:
         if image.mode.startswith(("I", "F")):
             raise misfit(
-                f"{shown_path(path)}: got pixels of 16 or more bits (mode {image.mode}); allowed: 8 bits a channel; convert the "
-                "images first, or save them as float32 in an .npz file; where pixels go up to 65535, by "
+                f"{shown_path(path)}: got pixels of 16 or more bits (mode {image.mode}); allowed: 8 bits per channel; convert "
+                "the images first, or save them as float32 in an .npz file; where pixels go up to 65535, by "
                 "Image.fromarray((np.asarray(Image.open(path)) / 65535 * 255).astype('uint8')).save(path)"
             )
         # A PNG is decoded to find what may stand behind its pixels, and Pillow turns a TIFF by itself.

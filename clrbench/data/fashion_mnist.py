@@ -52,7 +52,7 @@ def has_debian_files() -> bool:
 
 def read_debian() -> Arrays:
     """Return the images and labels that Debian's package holds, verified."""
-    advice = "install Debian's package dataset-fashion-mnist again"
+    advice = "reinstall Debian's package dataset-fashion-mnist"
     return {
         array: mnist.read_idx(DEBIAN_FOLDER / FILES[key].name, _UNZIPPED_SHA256[key], advice)
         for array, key in _ARRAYS.items()

@@ -269,7 +269,7 @@ def _h5(dataset: str, path: Path) -> MisfitError:
 def _tfrecord(dataset: str, _path: Path) -> MisfitError:
     return _with_function(
         dataset,
-        "a file of TFRecords",
+        "a TFRecord file",
         f"""\
     import numpy as np
     import tensorflow as tf
@@ -285,7 +285,7 @@ def _tfrecord(dataset: str, _path: Path) -> MisfitError:
 def _torch(dataset: str, _path: Path) -> MisfitError:
     return _with_function(
         dataset,
-        "a file of torch",
+        "a PyTorch file",
         f"""\
     import torch
 

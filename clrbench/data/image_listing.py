@@ -183,7 +183,7 @@ def _check(listing: Listing) -> Listing:
         unknown = [name for name in split.images if name not in train.images]
         if unknown:
             raise misfit(
-                f"{folder / split_name}: got the class {unknown[0]!r}, which train/ has not; allowed: "
+                f"{folder / split_name}: got the class {unknown[0]!r}, which train/ does not have; allowed: "
                 f"{shown(', '.join(train.images))}"
             )
     return listing

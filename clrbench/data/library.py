@@ -350,5 +350,6 @@ def _refuse_reading(dataset: str, how: Reading, *, split: bool = False, resize: 
         raise SpecError(f"{dataset} has test rows of its own; leave this key out", key=("data", "test"))
     if resize and how.resize is not None:
         raise SpecError(
-            f"{dataset} is no folder of images, which alone can be resized; leave this key out", key=("data", "resize")
+            f"{dataset} is not a folder of images, and only these can be resized; leave this key out",
+            key=("data", "resize"),
         )

@@ -34,7 +34,7 @@ def read() -> Arrays:
     """Return all 70,000 images and labels, their files verified against the published checksums."""
     with as_file(files("clrbench.data") / "mnist") as folder:
         return {
-            array: read_idx(folder / f"{name}.gz", sha256, "install clrbench again")
+            array: read_idx(folder / f"{name}.gz", sha256, "reinstall clrbench")
             for array, (name, sha256) in _FILES.items()
         }
 

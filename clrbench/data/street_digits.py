@@ -109,7 +109,9 @@ def _render_all(blocks: list[tuple[str, range]], num_processes: int | None) -> G
             rendered = starter.submit(pool.map, render, *zip(*blocks, strict=True)).result()
         yield from rendered
     except BrokenExecutor as err:
-        raise DataError(f"{NAME}: a worker process died, perhaps for want of memory; free some and try again") from err
+        raise DataError(
+            f"{NAME}: a worker process died, perhaps because memory ran out; free some and try again"
+        ) from err
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -181,7 +183,9 @@ def _face(font: str) -> ImageFont.FreeTypeFont:
     try:
         face = ImageFont.truetype(path, 100, layout_engine=ImageFont.Layout.BASIC)
     except OSError as err:
-        raise DataError(f"{NAME}: {path}: cannot be read ({err}); it is matplotlib's; install that again") from err
+        raise DataError(
+            f"{NAME}: {path}: cannot be read ({err}); it comes with matplotlib; reinstall matplotlib"
+        ) from err
     _, top, _, bottom = face.getbbox("0")
     return face.font_variant(size=100 * _GLYPH_HEIGHT / (bottom - top))
 

@@ -10,19 +10,14 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from clrbench.counted import counted
 from clrbench.errors import BackendError, ClrbenchError
-from clrbench.execution.executor import Watch
+from clrbench.execution.executor import GRACE_SECONDS, POLL_SECONDS, Watch, say_waiting
 from clrbench.execution.provenance import changes
 from clrbench.execution.remote import News, Order, Reply
 from clrbench.execution.task import Task, clear, is_stored, take_checkpoint_files_over, take_script_over
 from clrbench.records import Provenance
 from clrbench.store import ResultsFolder
 from clrbench.store.scripts import MAX_KEPT_BYTES, holds_kept
-
-POLL_SECONDS = 0.1
-GRACE_SECONDS = 3.5
-"""Time that runs have to reach a checkpoint once they are told to stop."""
 
 MAX_RETRIES = 3
 """Times that a run is sent out anew after what made it was lost."""
@@ -155,11 +150,15 @@ class Dispatch(Generic[H]):
     def _send_more(self) -> None:
         """Claim and send out runs as long as more may be under way."""
         most = min(self.at_once, MAX_AT_ONCE)
-        while self.waiting and len(self._under_way) < most and time.monotonic() >= self._next_claim:
+        while self.waiting and len(self._under_way) < most and self._may_claim():
             task = self.waiting.popleft()
             run = self._claim(task)
             if run is not None:
                 self._send(run)
+
+    def _may_claim(self) -> bool:
+        """Return whether to try the next lock: at once where no run is under way, as the lock itself is then waited for."""
+        return not self._under_way or time.monotonic() >= self._next_claim
 
     def _claim(self, task: Task) -> _Run | None:
         """Return a run whose lock is held now; None where another process holds it, or the run is stored."""
@@ -321,8 +320,9 @@ class Dispatch(Generic[H]):
             f"{key.partition('.')[2]} {now}, not {then}" for key, (then, now) in both.items() if "versions." in key
         ]:
             self.watch.warn(
-                f"{self.machines.name_of(node)} has {', '.join(versions)} as {self.machines.name_of(first)} has; runs of other "
-                "versions are no pair (mixed provenance), and left out of the verdict; install the same on every machine"
+                f"{self.machines.name_of(node)} has {', '.join(versions)} as {self.machines.name_of(first)} has; runs with "
+                "different versions are not paired (mixed provenance), and are left out of the verdict; install the same on "
+                "every machine"
             )
         if "processor" in both:
             then, now = both["processor"]
@@ -347,4 +347,4 @@ def make_all(dispatch: Callable[[Sequence[Task], bool], Dispatch[H]], tasks: Seq
         tasks = round_.busy
         if not tasks:
             return
-        watch.warn(f"waiting for {counted(len(tasks), 'run')} that another process is making")
+        say_waiting(watch, len(tasks))

@@ -1,12 +1,16 @@
-"""What makes many runs at once, and how to open one by its name in `EXECUTORS`."""
+"""What makes many runs at once, what all such executors share, and how to open one by its name in `EXECUTORS`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import ParamSpec, Protocol, TypeAlias, TypeVar
 
+from clrbench import backends
+from clrbench.backends.protocol import Backend
+from clrbench.counted import counted
 from clrbench.errors import BackendError
 from clrbench.execution.placement import Devices
 from clrbench.execution.task import Task
@@ -20,6 +24,12 @@ EXECUTORS = {"local": "clrbench.execution.local:LocalWorkers", "ray": "clrbench.
 
 PACKAGES = {"ray": "ray"}
 """The package that an executor needs beside those of clrbench, by its name, which is that of the extra that brings it."""
+
+POLL_SECONDS = 0.1
+"""Time between two looks at the runs under way."""
+
+GRACE_SECONDS = 3.5
+"""Time that runs have to reach a checkpoint once they are told to stop."""
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """Environment variables by which libraries that backends use learn how many threads they may start."""
@@ -76,6 +86,19 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Stop at the next checkpoints, where these are near, and end the workers."""
+
+
+def say_waiting(watch: Watch, num_runs: int) -> None:
+    """Say that the runs which other processes are making are all that is left to wait for."""
+    watch.warn(f"waiting for {counted(num_runs, 'run')} that another process is making")
+
+
+@cache
+def load_backend(name: str, threads: int) -> Backend:
+    """Return a backend, its threads set; a worker process has but one."""
+    backend = backends.load(name)
+    backend.set_threads(threads)
+    return backend
 
 
 OpenExecutor: TypeAlias = Callable[[Resources], AbstractContextManager[Executor]]

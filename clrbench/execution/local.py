@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from ctypes import c_byte
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from multiprocessing import current_process, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.queues import Queue, SimpleQueue
@@ -21,19 +21,22 @@ from typing import ParamSpec, TypeAlias, TypeVar
 
 from clrbench import backends
 from clrbench.backends.protocol import Backend
-from clrbench.counted import counted
 from clrbench.errors import BackendError, ClrbenchError
-from clrbench.execution.executor import THREAD_VARIABLES, Resources, Watch
+from clrbench.execution.executor import (
+    GRACE_SECONDS,
+    POLL_SECONDS,
+    THREAD_VARIABLES,
+    Resources,
+    Watch,
+    load_backend,
+    say_waiting,
+)
 from clrbench.execution.placement import Present, pinned
 from clrbench.execution.task import Outcome, Task, execute
 from clrbench.silence import silence_libraries
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-POLL_SECONDS = 0.1
-GRACE_SECONDS = 3.5
-"""Time that workers have to reach a checkpoint once they are told to stop."""
 
 NOT_FOR_WORKERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -94,11 +97,11 @@ class LocalWorkers:
         """Make runs, one a worker at a time; those that other processes are making are waited for last."""
         busy = self._run(tasks, watch, wait_for_others=False)
         if busy:
-            watch.warn(f"waiting for {counted(len(busy), 'run')} that another process is making")
+            say_waiting(watch, len(busy))
             self._run(busy, watch, wait_for_others=True)
 
     def _run(self, tasks: Sequence[Task], watch: Watch, *, wait_for_others: bool) -> list[Task]:
-        """Return the runs that another process is making."""
+        """Make runs; return those that another process is making, unless they are to be waited for."""
         asked_for: dict[Future[Outcome], Task] = {}
         busy: list[Task] = []
 
@@ -255,12 +258,9 @@ def _handle_signals(handler: Callable[[int, FrameType | None], None] | signal.Ha
         signal.signal(stop, handler)
 
 
-@cache
 def _load_backend() -> Backend:
     (worker,) = _this_worker
-    backend = backends.load(worker.resources.backend)
-    backend.set_threads(worker.resources.threads)
-    return backend
+    return load_backend(worker.resources.backend, worker.resources.threads)
 
 
 def _exit_with_parent(lifeline: Connection) -> None:

@@ -43,7 +43,7 @@ class Circumstances:
 
     Attributes:
         device: cpu, cuda or mps.
-        executor: Its name.
+        executor: The name of the executor that the run is made by.
         git_commit: The commit that the folder of the spec is at; None outside of git.
         data_checksum: sha256, in hex, of the data set.
     """

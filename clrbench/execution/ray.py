@@ -24,9 +24,9 @@ from clrbench import backends
 from clrbench.errors import BackendError
 from clrbench.execution import dispatch
 from clrbench.execution.dispatch import Dispatch, Lost, make_all
-from clrbench.execution.executor import THREAD_VARIABLES, Resources, Watch
+from clrbench.execution.executor import GRACE_SECONDS, THREAD_VARIABLES, Resources, Watch, load_backend
 from clrbench.execution.ray_connection import CONNECTION, first_line, known_nodes, nodes
-from clrbench.execution.remote import Desk, News, Order, Reply, fulfil, in_memory, load_backend
+from clrbench.execution.remote import Desk, News, Order, Reply, fulfil, in_memory
 from clrbench.execution.sent_code import SentCode, packed, source_of
 from clrbench.execution.task import Task
 from clrbench.own_code.parcel import Parcel
@@ -154,7 +154,7 @@ class RayWorkers:
     def stop(self) -> None:
         """Tell all runs to stop; see `Machines`."""
         with suppress(RayError), _signals_as_they_are():
-            ray.get(self._desk.stop.remote(), timeout=dispatch.GRACE_SECONDS)
+            ray.get(self._desk.stop.remote(), timeout=GRACE_SECONDS)
 
     def end(self, handles: Iterable[Ref]) -> None:
         """End runs at once; see `Machines`."""

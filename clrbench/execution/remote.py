@@ -5,16 +5,15 @@ Nothing is written there: checkpoints and the finished run come back to the proc
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from clrbench import __version__, backends
-from clrbench.backends.protocol import Backend
+from clrbench import __version__
 from clrbench.errors import BackendError, ClrbenchError
+from clrbench.execution.executor import load_backend
 from clrbench.execution.remote_script import Attempt, attempt
 from clrbench.execution.sent_code import SentCode, settled, told_of
 from clrbench.execution.task import Task, belongs_to, load_dataset, make
@@ -160,14 +159,6 @@ def in_memory(dataset: Dataset) -> Dataset:
         name: np.asarray(value) for name, value in vars(dataset).items() if isinstance(value, np.ndarray)
     }
     return replace(dataset, **arrays)
-
-
-@cache
-def load_backend(name: str, threads: int) -> Backend:
-    """Return a backend, its threads set; a process has but one."""
-    backend = backends.load(name)
-    backend.set_threads(threads)
-    return backend
 
 
 def _check_protocol(order: Order) -> None:

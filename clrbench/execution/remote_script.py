@@ -8,7 +8,7 @@ from typing import Protocol
 
 from clrbench.errors import BackendError, ClrbenchError
 from clrbench.execution import scratch
-from clrbench.execution.session import Pace
+from clrbench.execution.session import Pace, Watcher
 from clrbench.execution.task import Task, script_record, script_run
 from clrbench.files import disk_errors, write_tree
 from clrbench.records import RunLog
@@ -25,17 +25,8 @@ QUIET_SECONDS = 0.1
 _ADVICE = "it is where the script works; free the place"
 
 
-class Link(Protocol):
+class Link(Watcher, Protocol):
     """Passes on what becomes of a run."""
-
-    def advance(self, steps: int) -> None:
-        """Count updates that have been made."""
-
-    def warn(self, text: str) -> None:
-        """Pass on a warning."""
-
-    def stopping(self) -> bool:
-        """Pass on how far the run is, and return whether it is to stop."""
 
     def keep(self, files: Mapping[str, bytes]) -> None:
         """Pass on the files of a run folder, for an attempt that may follow."""

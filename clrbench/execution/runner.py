@@ -15,7 +15,7 @@ from clrbench.execution.task import Task, adopt, make_task
 from clrbench.execution.workers import EndWatch, KeptWorkers
 from clrbench.planning.experiment import Experiment
 from clrbench.planning.plan import PROTOCOL
-from clrbench.planning.script import metrics_needed
+from clrbench.planning.script import Purpose, metrics_needed
 from clrbench.progress import Display
 from clrbench.records import Dataset
 from clrbench.spec import BackendName, RunSpec, to_yaml, without_paths
@@ -132,7 +132,7 @@ class Runner:
         self,
         folder: ResultsFolder,
         runs: list[RunSpec],
-        what: str,
+        purpose: Purpose,
         *,
         wanted: Collection[RunSpec] | None = None,
         made: Collection[RunSpec] = (),
@@ -143,7 +143,7 @@ class Runner:
         Args:
             folder: The folder of the experiment, of its search or of a range test.
             runs: All runs that belong there, those of a backend next to each other.
-            what: What the progress display calls them.
+            purpose: What they are made for, which the progress display calls them by.
             wanted: The part of them to make; None for all.
             made: Those that this command has made already, which `redo` does not make again.
             then: The backend that is needed next, whose workers start while the last runs finish.
@@ -151,22 +151,23 @@ class Runner:
         self.folder.check_exists()
         folder.create()
         mine = set(runs if wanted is None else wanted)
-        with self.display.showing(what, len(mine), sum(step_work(run) * run.num_steps for run in mine)):
+        with self.display.showing(purpose, len(mine), sum(step_work(run) * run.num_steps for run in mine)):
             groups = [(backend, list(group)) for backend, group in groupby(runs, key=lambda run: run.backend)]
             following = [*(backend for backend, _ in groups[1:]), then]
-            for (backend, group), after in zip(groups, following, strict=True):
-                self._make_on(backend, folder, group, mine, made, after)
+            for (_, group), after in zip(groups, following, strict=True):
+                self._make_on(folder, group, purpose, mine, made, after)
 
     def _make_on(
         self,
-        backend: BackendName,
         folder: ResultsFolder,
         runs: list[RunSpec],
+        purpose: Purpose,
         mine: Collection[RunSpec],
         made: Collection[RunSpec],
         then: BackendName | None,
     ) -> None:
-        threads = self.threads
+        """Make runs of one backend."""
+        backend, threads = runs[0].backend, self.threads
         resources = self.options.resources(backend, threads, len(runs))
         tasks: list[Task] = []
         with self._noting_progress(folder, tasks), self.open_executor(resources) as executor:
@@ -174,8 +175,8 @@ class Runner:
             for run in runs:
                 task = make_task(run, self.dataset, how, self.experiment.library, folder.root, self.pace)
                 redo = self.options.redo and run not in made
-                needs = metrics_needed(self.experiment.spec, run)
-                tasks.append(replace(task, redo=redo, experiment=self.folder.root, needs=needs))
+                needs = metrics_needed(self.experiment.spec, run, purpose)
+                tasks.append(replace(task, redo=redo, experiment=self.folder.root, needs=needs, purpose=purpose))
             points = {task.run.arm: task.run.evaluation_steps for task in tasks}
             folder.add_runs(self._spec_text, backend, [task.run_id for task in tasks], points)
             pending = self._pending(folder, [task for task in tasks if task.run in mine])

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -16,8 +15,9 @@ from clrbench.counted import counted
 from clrbench.errors import BackendError
 from clrbench.execution.script_process import Ended, ScriptProcess
 from clrbench.execution.script_rows import Follower, Rows, RowsError, check_rates, read_rows
+from clrbench.execution.session import Watcher
 from clrbench.files import disk_errors, make_folder
-from clrbench.planning.script import told_arm
+from clrbench.planning.script import Purpose, told_arm
 from clrbench.records import DoubleArray, Evaluation, FloatArray, RunLog, Split, StepLog, Timing
 from clrbench.spec import Clock, RunSpec
 from clrbench.spec.train import Train
@@ -39,19 +39,6 @@ _OTHER_PYTHON = (
 _ADVICE = "free or unlock the place, or use another; finished runs are kept"
 
 
-class Watcher(Protocol):
-    """Follows the run, and may stop it."""
-
-    def advance(self, steps: int) -> None:
-        """Count updates that have been made."""
-
-    def warn(self, text: str) -> None:
-        """Pass on a warning to the user."""
-
-    def stopping(self) -> bool:
-        """Return whether the run is to stop."""
-
-
 @dataclass(frozen=True)
 class ScriptRun:
     """A run that a script is to make.
@@ -61,6 +48,7 @@ class ScriptRun:
         folder: Its run folder, which stays until the run is finished.
         needs: Metrics of which it must have written one at its last step; any will do where there are none.
         kept_in: Where its run folder is found once it has failed; None where that stays where it is.
+        purpose: What it is made for, which decides the arm that the script is told.
     """
 
     run_id: str
@@ -70,6 +58,7 @@ class ScriptRun:
     folder: Path
     needs: Sequence[str] = ()
     kept_in: Path | None = None
+    purpose: Purpose = "runs"
 
     @property
     def log(self) -> Path:
@@ -115,7 +104,7 @@ class ScriptRun:
             _cut_to_whole_lines(self.written)
         run = self.run
         about = {
-            "arm": told_arm(run.arm),
+            "arm": told_arm(run.arm, self.purpose),
             "seed": run.seed,
             "num_steps": run.num_steps,
             "steps_per_epoch": run.steps_per_epoch,

@@ -99,7 +99,7 @@ class ScriptProcess:
         try:
             found = json.loads(output)
         except ValueError:  # somebody has killed the guardian
-            return Ended(None, "what watched over it was killed")
+            return Ended(None, "the process that watched over it was killed")
         if "error" in found:
             return Ended(None, str(found["error"]))
         return Ended(int(found["code"]), left=int(found["left"]))

@@ -104,7 +104,7 @@ def read_rows(path: Path, num_steps: int, *, resumed: bool) -> Rows:
             "row step,test_accuracy or the like, or call clrbench.current_run().log(step, ...)"
         )
     if path.stat().st_size > MAX_BYTES:
-        raise RowsError(f"wrote more than {MAX_BYTES / 1e6:g} MB into metrics.csv; write a row an update at most")
+        raise RowsError(f"wrote more than {MAX_BYTES / 1e6:g} MB into metrics.csv; write at most one row per update")
     with path.open(encoding="utf-8-sig", newline="") as file:
         try:
             return _collect(csv.reader(file), num_steps, resumed=resumed)
@@ -138,7 +138,7 @@ def _collect(lines: Iterator[list[str]], num_steps: int, *, resumed: bool) -> Ro
                 )
             columns[name][place], written[name][place] = value, True
     if not any(there.any() for there in written.values()):
-        raise RowsError("wrote no row into metrics.csv but its header; write a row as a value is known")
+        raise RowsError("wrote nothing but the header into metrics.csv; write a row as soon as a value is known")
     return Rows(num_steps, columns, written)
 
 
@@ -171,7 +171,7 @@ def _number(cell: str, name: str, line: int) -> float:
     try:
         return float(cell)
     except ValueError:
-        raise RowsError(f"line {line} of metrics.csv has {name} {shortened(cell)!r}, which is no number") from None
+        raise RowsError(f"line {line} of metrics.csv has {name} {shortened(cell)!r}, which is not a number") from None
 
 
 def check_rates(rows: Rows, lr: DoubleArray) -> None:

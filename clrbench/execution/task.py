@@ -9,20 +9,22 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from clrbench import backends
+from clrbench.backends.protocol import Trainer
 from clrbench.data import AS_IT_IS, Library, Reading
 from clrbench.errors import DataError
 from clrbench.execution.provenance import Circumstances, describe, describe_script, processor, versions
 from clrbench.execution.script import ScriptRun
 from clrbench.execution.session import Pace, Session, Watcher
 from clrbench.hits import count_by_class
+from clrbench.layers import BuiltNetwork
 from clrbench.parity import nudged
 from clrbench.planning.plan import make_plan, run_identity
-from clrbench.planning.script import files_checksum
-from clrbench.records import Checkpoint, Dataset, FloatArray, Json, RunLog, Timing
+from clrbench.planning.script import Purpose, files_checksum
+from clrbench.records import Checkpoint, Dataset, FloatArray, Json, RunLog, Timing, TrainPlan
 from clrbench.spec import RunSpec
 from clrbench.spec.train import Train
-from clrbench.store import Checkpoints, ResultsFolder, RunRecord
-from clrbench.store.twins import HASH_DIGITS, RunFolders, checkpointed_runs, find_twin, kept_by_scripts, run_folders
+from clrbench.store import Checkpoints, ResultsFolder, RunId, RunRecord, StoredRun
+from clrbench.store.twins import RunFolders, checkpointed_runs, find_twin, kept_by_scripts, run_folders
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Task:
         redo: Whether to make it even if it is stored already.
         experiment: The folder of the experiment, where the same run may be stored under another name; None to look nowhere.
         needs: Metrics of which a script must have written one at its last step; nothing to other runs.
+        purpose: What it is made for, which decides the arm that a script is told.
     """
 
     run: RunSpec
@@ -46,11 +49,12 @@ class Task:
     redo: bool = False
     experiment: Path | None = None
     needs: tuple[str, ...] = ()
+    purpose: Purpose = "runs"
 
     @property
     def run_id(self) -> str:
         """The name of its folder."""
-        return f"{self.run.backend}-{self.run.arm}-s{self.run.seed}-{self.identity[:HASH_DIGITS]}"
+        return str(RunId.of(self.run, self.identity))
 
 
 def make_task(
@@ -110,8 +114,13 @@ def _make_and_store(task: Task, folder: ResultsFolder, checkpoints: Checkpoints,
 
 def is_stored(task: Task, folder: ResultsFolder) -> bool:
     """Return whether there is nothing left to do for a run, whose lock the caller holds; a copy of an equal one will do."""
-    finished = folder.is_finished(task.run_id, task.run.evaluation_steps)
-    return not task.redo and (finished or _adopt(task, folder))
+    if task.redo:
+        return False
+    if folder.is_finished(task.run_id, task.run.evaluation_steps):
+        return True
+    # An equal arm may have been trained since the task was planned.
+    twin, _ = _find_twin(task)
+    return twin is not None and folder.adopt_run(twin, task.run_id, task.run.arm)
 
 
 def adopt(task: Task, stored: RunFolders) -> tuple[bool, list[str]]:
@@ -124,9 +133,7 @@ def adopt(task: Task, stored: RunFolders) -> tuple[bool, list[str]]:
     Returns:
         Whether the run is stored now, and what is wrong with the runs of its digits that are damaged.
     """
-    if task.redo or task.experiment is None:
-        return False, []
-    twin, problems = find_twin(task.experiment, stored, task.identity, task.run.evaluation_steps)
+    twin, problems = (None, []) if task.redo else _find_twin(task, stored)
     if twin is None:
         return False, problems
     folder = ResultsFolder(task.root)
@@ -137,51 +144,62 @@ def adopt(task: Task, stored: RunFolders) -> tuple[bool, list[str]]:
     return adopted, problems
 
 
-def _adopt(task: Task, folder: ResultsFolder) -> bool:
-    """Do as `adopt` does where the lock of the run is held: an equal arm may have been trained since the task was planned."""
+def _find_twin(task: Task, stored: RunFolders | None = None) -> tuple[StoredRun | None, list[str]]:
+    """Return what `find_twin` does; `stored` are the folders of all runs of the experiment, None to look for them now."""
     if task.experiment is None:
-        return False
-    stored = run_folders(task.experiment)
-    twin, _ = find_twin(task.experiment, stored, task.identity, task.run.evaluation_steps)
-    return twin is not None and folder.adopt_run(twin, task.run_id, task.run.arm)
+        return None, []
+    folders = run_folders(task.experiment) if stored is None else stored
+    return find_twin(task.experiment, folders, task.identity, task.run.evaluation_steps)
 
 
 def _take_checkpoint_over(task: Task, checkpoints: Checkpoints) -> None:
-    """Let the run continue from its last checkpoint under another name, if there is one that no process works on."""
-    others = [] if task.redo or task.experiment is None else checkpointed_runs(task.experiment, task.identity)
-    for root, run_id in others:
-        folder = ResultsFolder(root)
-        with folder.run_lock(run_id, give_up=lambda: True) as held:
-            other = folder.checkpoints(run_id, checkpoints.belongs_to)
-            last = other.find() if held else None
-            if last is not None:
-                checkpoints.write(last)
-                other.remove()
-                return
+    """Let the run, which has no checkpoint, continue from its last one under another name."""
+
+    def take(folder: ResultsFolder, run_id: str) -> bool:
+        other = folder.checkpoints(run_id, checkpoints.belongs_to)
+        last = other.find()
+        if last is not None:
+            checkpoints.write(last)
+            other.remove()
+        return last is not None
+
+    _try_others(task, checkpointed_runs, take)
 
 
 def take_checkpoint_files_over(task: Task, folder: ResultsFolder) -> None:
-    """Let the run continue elsewhere from its checkpoints under another name, if there are any that no process works on."""
+    """Let the run continue elsewhere from its checkpoints under another name, unless it has some under its own."""
     mine = folder.checkpoints(task.run_id, {})
-    others = [] if task.redo or task.experiment is None else checkpointed_runs(task.experiment, task.identity)
-    for root, run_id in [] if mine.paths() else others:
-        other = ResultsFolder(root)
-        with other.run_lock(run_id, give_up=lambda: True) as held:
-            steps = task.run.evaluation_steps
-            if held and mine.take_over(other.checkpoints(run_id, {}), task.identity, steps):
-                return
+
+    def take(other: ResultsFolder, run_id: str) -> bool:
+        return mine.take_over(other.checkpoints(run_id, {}), task.identity, task.run.evaluation_steps)
+
+    if not mine.paths():
+        _try_others(task, checkpointed_runs, take)
 
 
 def take_script_over(task: Task, folder: ResultsFolder) -> None:
-    """Let a script go on from what it has kept under another name of the same run, if no process works on that."""
+    """Let a script go on from what it has kept under another name of the same run, unless it has kept some under this one."""
     mine = folder.script_folder(task.run_id)
-    others = [] if task.redo or task.experiment is None else kept_by_scripts(task.experiment, task.identity)
-    for root, run_id in others:
-        other = ResultsFolder(root)
-        if (root, run_id) == (folder.root, task.run_id):
-            return
-        with other.run_lock(run_id, give_up=lambda: True) as held:
-            if held and mine.take_over(other.script_folder(run_id)):
+    _try_others(task, kept_by_scripts, lambda other, run_id: mine.take_over(other.script_folder(run_id)))
+
+
+def _try_others(
+    task: Task, find: Callable[[Path, str], list[tuple[Path, str]]], take: Callable[[ResultsFolder, str], bool]
+) -> None:
+    """Try to take over what a run has left under other names in the experiment, until it is taken; not if it is done anew.
+
+    Args:
+        task: The run, whose lock the caller holds.
+        find: Returns where there may be anything: each results folder, and the name of the run there.
+        take: Takes it over and returns whether there was any; called under the lock of a name that no process works on.
+    """
+    found = [] if task.redo or task.experiment is None else find(task.experiment, task.identity)
+    for root, run_id in found:
+        if (root, run_id) == (task.root, task.run_id):
+            continue
+        folder = ResultsFolder(root)
+        with folder.run_lock(run_id, give_up=lambda: True) as held:
+            if held and take(folder, run_id):
                 return
 
 
@@ -214,10 +232,7 @@ def make(
     _check_unchanged(dataset, task)
     plan = make_plan(task.run, dataset, task.library.place)
     load_seconds = time.perf_counter() - started
-    started = time.perf_counter()
-    trainer = backends.load(task.run.backend).make_trainer(plan, dataset, task.circumstances.device)
-    trainer.train(plan.batches[:0], plan.lr[:0])
-    compile_seconds = time.perf_counter() - started
+    trainer, compile_seconds = _compiled_trainer(task, plan, dataset)
     for warning in trainer.network.warnings if trainer.network else ():
         watcher.warn(f"{task.run.model.name}: {warning}")
     limit = task.run.divergence_factor * math.log(dataset.num_classes)
@@ -230,18 +245,28 @@ def make(
     if last is not None:
         session.resume(last)
     log = session.run()
-    if log is None:
-        return None
-    record = RunRecord(
+    return None if log is None else (_record(task, plan, trainer.network), log)
+
+
+def _compiled_trainer(task: Task, plan: TrainPlan, dataset: Dataset) -> tuple[Trainer, float]:
+    """Return what trains a run, once it has compiled what it needs, and how many seconds that took."""
+    started = time.perf_counter()
+    trainer = backends.load(task.run.backend).make_trainer(plan, dataset, task.circumstances.device)
+    trainer.train(plan.batches[:0], plan.lr[:0])
+    return trainer, time.perf_counter() - started
+
+
+def _record(task: Task, plan: TrainPlan, network: BuiltNetwork | None) -> RunRecord:
+    """Return what is known of a run that is planned, and of its network where that is the user's own."""
+    return RunRecord(
         run_id=task.run_id,
         identity=task.identity,
         spec=task.run,
         num_classes=plan.num_classes,
         validation_rows_by_class=count_by_class(plan.validation_classes, plan.num_classes),
         test_rows_by_class=count_by_class(plan.test_classes, plan.num_classes),
-        provenance=replace(describe(task.circumstances, plan), network=trainer.network),
+        provenance=replace(describe(task.circumstances, plan), network=network),
     )
-    return record, log
 
 
 def _load(task: Task) -> Dataset:
@@ -270,7 +295,7 @@ def script_run(task: Task, train: Train, place: Path, kept_in: Path | None = Non
             f"{task.run_id}: the files of the script have changed since the command was started; run it again once they are "
             "as they should be"
         )
-    return ScriptRun(task.run_id, task.run, train, spec_folder, place, task.needs, kept_in)
+    return ScriptRun(task.run_id, task.run, train, spec_folder, place, task.needs, kept_in, task.purpose)
 
 
 def script_record(task: Task) -> RunRecord:

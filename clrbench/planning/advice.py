@@ -7,7 +7,7 @@ from math import ceil, floor, log10
 from clrbench.counted import counted
 from clrbench.data import STAND_INS, DatasetSizes
 from clrbench.planning.low_baselines import low_baseline_warnings, planned_mean_rates
-from clrbench.planning.runs import arm_clock, asked_range_tests, lr_table, range_test_clock, split_sizes
+from clrbench.planning.runs import after_warmup, arm_clock, asked_range_tests, lr_table, range_test_clock, split_sizes
 from clrbench.planning.tuning import baselines
 from clrbench.records import MIN_CURVE_POINTS, SplitSizes
 from clrbench.spec import LOSSES, BackendName, BaseCyclic, Clock, ResolvedArm, Schedule, Spec
@@ -53,8 +53,8 @@ def comparisons(spec: Spec) -> list[tuple[str, str]]:
 
 
 def _cycle_warnings(schedule: BaseCyclic, clock: Clock) -> Iterator[str]:
-    num_steps = clock.num_steps - schedule.warmup_steps(clock)
-    main = Clock(clock.steps_per_epoch, num_steps)
+    main = after_warmup(schedule, clock)
+    num_steps = main.num_steps
     step_size, cycle_steps = schedule.step_size_steps(main), schedule.cycle_steps(main)
     epochs = cycle_steps / 2 / clock.steps_per_epoch
     low, high = STEP_SIZE_EPOCHS
@@ -78,7 +78,7 @@ def _cycle_warnings(schedule: BaseCyclic, clock: Clock) -> Iterator[str]:
 
 
 def _late_milestones(schedule: Schedule, clock: Clock) -> Iterator[str]:
-    left = clock.num_steps - schedule.warmup_steps(clock)
+    left = after_warmup(schedule, clock).num_steps
     for key, length in schedule.lengths.items():
         if key[0] == "milestones" and clock.steps(length) >= left:
             yield (
@@ -88,8 +88,8 @@ def _late_milestones(schedule: Schedule, clock: Clock) -> Iterator[str]:
 
 
 def _decay_warnings(schedule: Schedule, clock: Clock) -> Iterator[str]:
-    num_steps = clock.num_steps - schedule.warmup_steps(clock)
-    arguments = schedule.arguments(Clock(clock.steps_per_epoch, num_steps))
+    main = after_warmup(schedule, clock)
+    num_steps, arguments = main.num_steps, schedule.arguments(main)
     lengths = {key: value for key, value in arguments.items() if isinstance(value, int)}
     if schedule.name == "step_decay" and num_steps <= lengths["every_steps"]:
         yield (

@@ -19,6 +19,8 @@ REPEATED_SHARE = 0.01
 MIN_ROWS_PER_CLASS = 2.0
 """Training rows of a class, on average, below which labels are taken for something else."""
 
+_AS_THEY_ARE = "leave them as they are if they are token ids"
+
 
 def data_warnings(found: Description, data: Data) -> list[str]:
     """Return what looks unmeant in the data of a spec; nothing here names a folder of the user's."""
@@ -53,8 +55,8 @@ def _values(found: Description, data: Data) -> Iterator[str]:
     if len(found.image_shape) != 3 or found.pixel_type == "int32":
         if found.pixel_type != "int32" and max(abs(smallest), abs(largest)) > MAX_SCALED:
             yield (
-                f"{where}, outside the -{MAX_SCALED:g} to {MAX_SCALED:g} that networks are made for, and rows that are no images "
-                f"are taken as they are; {_remedy(found)}"
+                f"{where}, outside the -{MAX_SCALED:g} to {MAX_SCALED:g} that networks are made for, and rows that are not "
+                f"images are taken as they are; {_remedy(found)}"
             )
         return
     if found.pixel_type == "uint8" and largest <= MAX_DIM_BYTE:
@@ -74,11 +76,8 @@ def _values(found: Description, data: Data) -> Iterator[str]:
 
 def _remedy(found: Description) -> str:
     if found.pixel_type == "uint8" and len(found.image_shape) == 2:
-        return (
-            "where they are gray images, say so: x_train = x_train[..., None], and x_test likewise; leave it where they number "
-            "words"
-        )
-    return "say preprocessing: standardise, or scale them yourself; leave it where they number words"
+        return f"where they are gray images, say so: x_train = x_train[..., None], and x_test likewise; {_AS_THEY_ARE}"
+    return f"say preprocessing: standardise, or scale them yourself; {_AS_THEY_ARE}"
 
 
 def _others(found: Description) -> dict[str, SplitFacts]:
@@ -137,6 +136,6 @@ def _classes(found: Description) -> Iterator[str]:
     classes = len(found.train.class_counts)
     if found.train.rows < MIN_ROWS_PER_CLASS * classes:
         yield (
-            f"{counted(classes, 'class')} for {counted(found.train.rows, 'training image')}: are the labels "
+            f"{counted(classes, 'class')} for {counted(found.train.rows, f'training {_noun(found)}')}: are the labels "
             "numbers to be predicted, or row numbers?"
         )

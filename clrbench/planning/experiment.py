@@ -1,21 +1,20 @@
 """A spec file -> an experiment with every default filled in, before anything is trained."""
 
-import json
-from collections.abc import Collection
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
 from clrbench.data import DatasetSizes, Description, Library, Show, in_silence
 from clrbench.errors import BackendError, SpecError
-from clrbench.files import read_file
 from clrbench.models import build_layers
 from clrbench.planning.advice import comparisons, warnings
 from clrbench.planning.data_advice import data_warnings
 from clrbench.planning.network import backends_of
-from clrbench.planning.runs import asked_range_tests, range_test_runs
+from clrbench.planning.runs import asked_range_tests
 from clrbench.planning.script import check_files, check_program, stand_in
+from clrbench.planning.trials import range_test_runs
 from clrbench.records import Dataset
 from clrbench.spec import BACKEND_NAMES, BackendName, OwnModel, Spec, SpecFile, load_spec
 
@@ -54,10 +53,23 @@ class Experiment:
         return replace(self, backends=backends, spec=self.spec.model_copy(update={"backends": backends}))
 
 
-def open_experiment(path: Path | None, out: Path, library: Library, *, installed: Collection[str]) -> Experiment:
+def open_experiment(
+    path: Path | None,
+    out: Path,
+    library: Library,
+    *,
+    installed: Collection[str],
+    folder_of: Callable[[Path], Path] = lambda path: path.resolve().parent,
+) -> Experiment:
     """Return the experiment of a spec file, or of the packaged demo; no data is fetched.
 
-    A spec that names no backends runs on those installed.
+    Args:
+        path: The spec file; None for the demo.
+        out: Holds a folder for each experiment.
+        library: Holds the data sets; relative paths in the spec start from its `base`.
+        installed: The backends that a spec which names none runs on.
+        folder_of: Returns where relative paths in a spec file that can be read start from if the library has no `base`; its own
+            folder unless told otherwise.
 
     Raises:
         SpecError: If anything in the spec is not allowed, or does not fit the data.
@@ -65,7 +77,7 @@ def open_experiment(path: Path | None, out: Path, library: Library, *, installed
     """
     file = load_spec(path or Path(str(files("clrbench") / "demo.yaml")))
     if library.base is None and path is not None:
-        library = library.beside(spec_folder(path))
+        library = library.beside(folder_of(path))
     if file.spec.train is not None:
         with file.locating():
             check_files(file.spec.train, library.base or Path())
@@ -79,20 +91,6 @@ def _chosen_backends(file: SpecFile, library: Library, installed: Collection[str
         with file.locating():
             return backends_of(file.spec.model, library.place, asked, there)
     return there if asked is None else asked
-
-
-def spec_folder(path: Path) -> Path:
-    """Return the folder that relative paths in a spec file start from.
-
-    That is the folder of the file; or, of the resolved spec in a results folder, that of the file it was made from, which
-    may have moved together with the results.
-    """
-    folder = path.resolve().parent
-    with suppress(OSError, ValueError, LookupError, TypeError):  # no results folder, or one whose index is damaged
-        content = json.loads(read_file(folder / "experiment.json"))
-        if path.name == "spec.yaml":
-            return Path(folder, content["spec_folder"]).resolve()
-    return folder
 
 
 def load_data(experiment: Experiment, show: Show) -> tuple[Experiment, Dataset]:

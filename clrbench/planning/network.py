@@ -38,7 +38,7 @@ def source_digest(model: OwnModel, folder: Path) -> str:
 
 
 def framework_versions(backend: BackendName) -> dict[str, str]:
-    """Return the versions of the packages of a backend, without importing them; none for one that is not installed."""
+    """Return the version of each package of a backend, `not installed` where it is missing; nothing is imported."""
     found = {}
     for package in _PACKAGES[backend]:
         try:

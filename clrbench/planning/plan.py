@@ -181,7 +181,10 @@ def batch_order(train: IntArray, run: RunSpec, rng: np.random.Generator) -> IntA
 
 @lru_cache(maxsize=1)
 def _standardisation(data: Data, dataset: Dataset) -> Standardisation | None:
-    """Keep that of the last run: the next one of the same experiment has the same training rows."""
+    """Return what the pixels are standardised or scaled by; None where they are divided by 255 or taken as they are.
+
+    The last one is kept, since the next run of the same experiment has the same training rows.
+    """
     if data.preprocessing == "standardise":
         return standardisation(dataset.x_train, split_rows(data, dataset).train)
     largest = _float_scale(data, dataset)

@@ -5,13 +5,14 @@ Functions raise a `SpecError` where the data, or the length of a run, does not a
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from clrbench.counted import counted
 from clrbench.data import DatasetSizes
 from clrbench.errors import ScheduleError, SpecError
+from clrbench.rates import Rates
 from clrbench.records import Split, SplitSizes
 from clrbench.schedules import cycle_end_steps
 from clrbench.spec import (
@@ -28,9 +29,6 @@ from clrbench.spec import (
 )
 from clrbench.spec.names import own_seeds
 from clrbench.spec.range_test import RANGE_TEST_SEEDS, RangeTest
-
-if TYPE_CHECKING:
-    from clrbench.rates import Rates  # which loads scipy, and `clrbench validate` needs none
 
 MAX_STEPS = 20_000_000
 """A longer run is taken for a mistake: its tables alone would fill the memory."""
@@ -56,7 +54,7 @@ class RangeTestGroup:
     batch_size: int
 
 
-BoundsTable: TypeAlias = "Mapping[tuple[BackendName, str | None], Rates]"
+BoundsTable: TypeAlias = Mapping[tuple[BackendName, str | None], Rates]
 """What range tests found, by backend and `RangeTestGroup.arm`."""
 
 
@@ -143,34 +141,6 @@ def training_runs(
     ]
 
 
-def range_test_runs(
-    spec: Spec, group: RangeTestGroup, sizes: DatasetSizes, backends: tuple[BackendName, ...]
-) -> list[RunSpec]:
-    """Return the plain sweep of a range test: backend by backend, seed by seed; see `RangeTest.schedule` for its rates."""
-    splits = split_sizes(spec, sizes)
-    clock = range_test_clock(spec, group, splits.train)
-    return [
-        RunSpec(
-            backend=backend,
-            arm=RANGE_TEST_ARM,
-            seed=seed,
-            data=spec.data,
-            model=spec.model,
-            optimizer=group.optimizer,
-            batch_size=group.batch_size,
-            schedule=spec.range_test.schedule(),
-            num_steps=clock.num_steps,
-            steps_per_epoch=clock.steps_per_epoch,
-            evaluation_steps=evenly_spaced(clock.num_steps, RANGE_TEST_POINTS),
-            evaluated_splits=("validation",) if splits.validation else (),
-            divergence_factor=RANGE_TEST_DIVERGENCE_FACTOR,
-            train=spec.train,
-        )
-        for backend in backends
-        for seed in spec.range_test.seeds
-    ]
-
-
 def range_test_clock(spec: Spec, group: RangeTestGroup, train_rows: int) -> Clock:
     """Return the steps of an epoch and of a whole sweep of a range test."""
     key = ("batch_size",) if group.arm is None else _key_of(spec, group.arm, "batch_size")
@@ -226,7 +196,7 @@ def all_range_tests(spec: Spec) -> list[RangeTestGroup]:
     return list(dict.fromkeys([own_range_test(spec), *needed_range_tests(spec)]))
 
 
-def with_bounds(schedule: Schedule, found: "Rates") -> Schedule:
+def with_bounds(schedule: Schedule, found: Rates) -> Schedule:
     """Return a schedule with the rates that a range test found, where it takes any from one."""
     return schedule.with_bounds(*found.bounds, found.constant) if schedule.needs_range_test else schedule
 
@@ -244,25 +214,31 @@ def _resolved_schedule(spec: Spec, name: str, backend: BackendName, bounds: Boun
 def cycle_end_epochs(schedule: Schedule, clock: Clock) -> Iterator[float]:
     """Yield where the cycles of a schedule end, in epochs; nothing for a schedule without cycles."""
     if isinstance(schedule, BaseCyclic):
-        main = _after_warmup(schedule, clock)
+        main = after_warmup(schedule, clock)
         halves = schedule.step_size_steps(main), schedule.step_size_down_steps(main)
         for step in cycle_end_steps(main.num_steps, *halves):
             yield (clock.num_steps - main.num_steps + int(step)) / clock.steps_per_epoch
 
 
-def _after_warmup(schedule: Schedule, clock: Clock) -> Clock:
+def after_warmup(schedule: Schedule, clock: Clock) -> Clock:
+    """Return the clock of what follows the warm-up of a schedule."""
     return Clock(clock.steps_per_epoch, clock.num_steps - schedule.warmup_steps(clock))
 
 
+def has_long_cycles(schedule: Schedule, clock: Clock) -> bool:
+    """Return whether a schedule has cycles, and each lasts an epoch or more, so that its end is worth an evaluation."""
+    if not isinstance(schedule, BaseCyclic):
+        return False
+    return schedule.cycle_steps(after_warmup(schedule, clock)) >= clock.steps_per_epoch
+
+
 def _evaluation_epochs(spec: Spec, clocks: Mapping[str, Clock]) -> list[float]:
-    """Return where every arm is evaluated: each epoch, and each cycle end of any arm with cycles of an epoch or more."""
+    """Return where every arm is evaluated: each epoch, and each cycle end of any arm with long cycles."""
     longest = max((clock.num_steps / clock.steps_per_epoch for clock in clocks.values()), default=0.0)
     points = {float(epoch) for epoch in range(1, int(longest) + 1)}
     for name, clock in clocks.items():
         schedule = spec.resolved_arm(name).schedule
-        if isinstance(schedule, BaseCyclic):
-            cycle_steps = schedule.cycle_steps(_after_warmup(schedule, clock))
-            points.update(cycle_end_epochs(schedule, clock) if cycle_steps >= clock.steps_per_epoch else ())
+        points.update(cycle_end_epochs(schedule, clock) if has_long_cycles(schedule, clock) else ())
     return sorted(points)
 
 
@@ -283,7 +259,7 @@ def _key_of(spec: Spec, name: str, key: str) -> tuple[str, ...]:
 
 
 def _check_fits(arm: ResolvedArm, clock: Clock) -> None:
-    schedule, main = arm.schedule, _after_warmup(arm.schedule, clock)
+    schedule, main = arm.schedule, after_warmup(arm.schedule, clock)
     if main.num_steps < 1:
         raise SpecError(
             f"got {schedule.warmup}, which is {counted(schedule.warmup_steps(clock), 'step')}; allowed: less "

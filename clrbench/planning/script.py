@@ -2,25 +2,26 @@
 
 import hashlib
 import os
-import re
 import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from clrbench.errors import DataError, SpecError
 from clrbench.planning.runs import RANGE_TEST_ARM
-from clrbench.planning.tuning import AT_RATE
+from clrbench.planning.tuning import arm_at_rate
 from clrbench.records import Dataset, Split
 from clrbench.spec import METRICS, RunSpec, Spec
 from clrbench.spec.train import SCRIPT, Train
 
 SCRIPT_SUFFIXES = (".py", ".sh", ".R", ".jl", ".pl", ".rb", ".js")
 """Of words in a command that must be files."""
-_FINDING = re.compile(rf"find{AT_RATE}.*|{RANGE_TEST_ARM}-\d+|.*{AT_RATE}.*-steps")
-"""Trainings of a range test, as `trial_label` calls them."""
+
+Purpose: TypeAlias = Literal["runs", "search", "range test"]
+"""What runs are made for: the arms themselves, the rates of tuned arms, or those of a range test."""
 
 
 def check_files(train: Train, folder: Path) -> None:
@@ -44,9 +45,7 @@ def check_program(train: Train, folder: Path) -> None:
     first = shlex.split(train.command)[0]
     path = folder / first
     if os.sep in first and path.is_file() and not os.access(path, os.X_OK):
-        raise SpecError(
-            f"{first} must not be executed; chmod +x {first}, or put sh before it", key=("train", "command")
-        )
+        raise SpecError(f"{first} is not executable; chmod +x {first}, or put sh before it", key=("train", "command"))
     if shutil.which(str(path) if os.sep in first else first) is None:
         raise SpecError(
             f"there is no program {first} to run; activate the environment that has it, or give its path, such as "
@@ -73,7 +72,7 @@ def files_checksum(train: Train, folder: Path) -> str:
     return digest.hexdigest()
 
 
-def metrics_needed(spec: Spec, run: RunSpec) -> tuple[str, ...]:
+def metrics_needed(spec: Spec, run: RunSpec, purpose: Purpose) -> tuple[str, ...]:
     """Return the metrics of which a script must have written one at the end of a run; nothing is asked of other runs.
 
     Those are that of the verdict, in the runs of arms; of the validation rows, in those that find rates; of training, too, in
@@ -84,19 +83,18 @@ def metrics_needed(spec: Spec, run: RunSpec) -> tuple[str, ...]:
     if Split.TEST in run.evaluated_splits:
         return (spec.verdict.metric,)
     validated = ("validation_loss", "validation_accuracy")
-    is_try = run.arm.partition(AT_RATE)[0] in spec.tuned_arms
     own = validation_metric(spec)
-    if is_try and own is not None:
-        return (*validated, own)
-    return validated if is_try or spec.range_test.confirm else (*validated, "train_loss")
+    if purpose == "search":
+        return validated if own is None else (*validated, own)
+    return validated if spec.range_test.confirm else (*validated, "train_loss")
 
 
-def told_arm(label: str) -> str:
+def told_arm(label: str, purpose: Purpose) -> str:
     """Return what a script is told as its arm: the arm itself where a rate of it is tried, `range-test` where a rate is found.
 
     A script that goes by its arm does then in every try what it does in the arm.
     """
-    return RANGE_TEST_ARM if _FINDING.fullmatch(label) else label.partition(AT_RATE)[0]
+    return {"runs": label, "search": arm_at_rate(label), "range test": RANGE_TEST_ARM}[purpose]
 
 
 def validation_metric(spec: Spec) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clrbench.data import DatasetSizes
 from clrbench.planning.runs import (
     RANGE_TEST_ARM,
     RANGE_TEST_DIVERGENCE_FACTOR,
@@ -14,6 +15,7 @@ from clrbench.planning.runs import (
     evenly_spaced,
     range_test_clock,
     range_test_group,
+    split_sizes,
 )
 from clrbench.planning.tuning import at_rate
 from clrbench.rates import Problem, Run
@@ -63,6 +65,16 @@ def trial_label(stage: Stage, attempt: int, run: Run) -> str:
     if stage == "sweep":
         return RANGE_TEST_ARM if attempt == 1 else f"{RANGE_TEST_ARM}-{attempt}"
     return f"{at_rate(run.kind, run.high)}-{run.num_steps}-steps"
+
+
+def range_test_runs(
+    spec: Spec, group: RangeTestGroup, sizes: DatasetSizes, backends: Sequence[BackendName]
+) -> list[RunSpec]:
+    """Return the plain sweep of a range test: backend by backend, seed by seed; see `RangeTest.schedule` for its rates."""
+    rows, ramp = split_sizes(spec, sizes), spec.range_test.schedule()
+    num_steps = range_test_clock(spec, group, rows.train).num_steps
+    sweeps = [Run(ramp.kind, ramp.start_lr, ramp.end_lr, seed, num_steps) for seed in spec.range_test.seeds]
+    return [trial_run(spec, group, rows, backend, run, RANGE_TEST_ARM) for backend in backends for run in sweeps]
 
 
 def trial_run(

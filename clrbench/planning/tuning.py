@@ -49,6 +49,11 @@ def at_rate(arm: str, rate: float | str) -> str:
     return f"{arm}{AT_RATE}{text}"
 
 
+def arm_at_rate(label: str) -> str:
+    """Return the arm that `at_rate` has named, without its rate."""
+    return label.partition(AT_RATE)[0]
+
+
 def given_label(spec: Spec, arm: str) -> str:
     """Return what a tuned arm is called at the rate that the spec gives for it."""
     return at_rate(arm, spec.resolved_arm(arm).schedule.rate)

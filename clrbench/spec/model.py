@@ -188,7 +188,7 @@ class Spec(_OfModelOrScript):
     @model_validator(mode="after")
     def _check_metrics(self) -> Self:
         if self.metrics and self.train is None:
-            raise at_name(("metrics",), "no such key without train: it names what a script of one's own writes")
+            raise at_name(("metrics",), "no such key without train: it names what your own script writes")
         for name, direction in self.metrics.items():
             known = names.own_metric_is_higher(name)
             if known is not None and known != (direction == "higher"):

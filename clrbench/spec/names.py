@@ -151,7 +151,7 @@ def _distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
         raise ValueError("a list of at least one entry")
     value, times = Counter(values).most_common(1)[0]
     if times > 1:
-        raise ValueError(f"a list without duplicates ({value} stands there {times} times)")
+        raise ValueError(f"a list without duplicates ({value} appears {times} times)")
     return values
 
 

@@ -90,7 +90,7 @@ def read_yaml(path: Path) -> tuple[object, dict[KeyPath, int]]:
         loader = _Reader(text)
     except yaml.reader.ReaderError as err:
         line = text.count("\n", 0, err.position) + 1
-        raise _not_yaml(path, line, f"the character U+{err.character:04X} must not stand in it") from err
+        raise _not_yaml(path, line, f"the character U+{err.character:04X} is not allowed") from err
     try:
         node = loader.get_single_node()
         lines = {} if node is None else _lines(path, node)
@@ -182,7 +182,7 @@ def _lines(path: Path, root: yaml.Node) -> dict[KeyPath, int]:
         for name, line, value in entries:
             child = (*parent, name)
             if child in lines:
-                again = f"got this key twice; allowed: once (it stands on line {lines[child]} already)"
+                again = f"got this key twice; allowed: once (it is already on line {lines[child]})"
                 raise SpecError(locate(path, {child: line}, child, again))
             lines[child] = line
             waiting.append((child, value))

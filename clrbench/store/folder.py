@@ -7,7 +7,6 @@ not what was written.
 
 import io
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -25,9 +24,10 @@ from clrbench.spec import BackendName, Spec, load_spec
 from clrbench.store import files
 from clrbench.store.bounds import BOUNDS_FILE, bounds_to_json, read_bounds
 from clrbench.store.checkpoints import Checkpoints
-from clrbench.store.index import INDEX_FILE, Index, read_index
+from clrbench.store.index import INDEX_FILE, SPEC_FILE, Index, read_index, recorded_spec_folder
 from clrbench.store.look import Look
 from clrbench.store.run import (
+    RunId,
     RunKey,
     RunRecord,
     StoredRun,
@@ -39,10 +39,7 @@ from clrbench.store.run import (
 )
 from clrbench.store.scripts import ScriptFolder
 
-SPEC_FILE = "spec.yaml"
 NAME_COLUMNS = ("arm", "candidate", "baseline")
-
-_RUN_ID = re.compile(r"([a-z]+)-(.+)-s(\d+)-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True)
@@ -168,8 +165,7 @@ class ResultsFolder:
     @property
     def spec_folder(self) -> Path | None:
         """The folder that relative paths in the spec start from; None where it is not recorded."""
-        where = self.index().spec_folder
-        return None if where is None else (self.root.resolve() / where).resolve()
+        return recorded_spec_folder(self.root)
 
     def begin(
         self, spec: str, warnings: list[str], *, without_paths: str | None = None, beside: Path | None = None
@@ -214,15 +210,18 @@ class ResultsFolder:
 
     def stored_keys(self) -> frozenset[RunKey]:
         """Return the keys of all finished runs, by the names of their folders, whatever spec asked for them."""
-        found = (_RUN_ID.fullmatch(path.name) for path in (self.root / "runs").glob("[!.]*"))
-        return frozenset(RunKey(match[1], match[2], int(match[3])) for match in found if match)
+        found = (RunId.parse(path.name) for path in (self.root / "runs").glob("[!.]*"))
+        return frozenset(run_id.key for run_id in found if run_id is not None)
 
     def bounds(self) -> dict[str, Rates]:
         """Return the rates in `bounds.json` of a range test, by backend; empty where there is no such file."""
         return read_bounds(self.root / BOUNDS_FILE)
 
     def write_bounds(self, bounds: Mapping[BackendName, Rates]) -> None:
-        """Write `bounds.json` of a range test; the same rates leave the file, and what was drawn of it, as they are."""
+        """Write `bounds.json` of a range test; the same rates leave the file, and what was drawn of it, as they are.
+
+        The caller holds the lock of the tables.
+        """
         content, path = bounds_to_json(bounds), self.root / BOUNDS_FILE
         with suppress(OSError):
             if path.is_file() and not path.is_symlink() and path.read_bytes() == content:
@@ -281,7 +280,7 @@ class ResultsFolder:
     def _all_run_ids(self) -> list[str]:
         """Return the ids of all runs, for want of an index that says which of them count."""
         run_ids = sorted(path.name for path in (self.root / "runs").glob("[!.]*"))
-        names = [run_id.rpartition("-")[0] for run_id in run_ids]
+        names = [parsed.name for parsed in map(RunId.parse, run_ids) if parsed is not None]
         if twice := [name for name, following in pairwise(names) if name == following]:
             raise ResultsError(
                 f"{self.root}: {INDEX_FILE} does not say which of several runs {twice[0]} counts; run clrbench compare on "

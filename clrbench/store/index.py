@@ -1,6 +1,7 @@
 """`experiment.json`: what an experiment was started with, which runs it has, and how often its verdict was looked at."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from clrbench.store.files import Stamp, file_stamp, read_sealed_json, to_sealed_
 from clrbench.store.look import Look, is_look, look_from_json, look_to_json
 
 INDEX_FILE = "experiment.json"
+SPEC_FILE = "spec.yaml"
 MAX_CACHED_INDEXES = 64
 
 _ADVICE = "remove this file and run the same command again; finished runs are kept"
@@ -79,6 +81,24 @@ def read_index(root: Path) -> Index:
     """Return the index of a results folder, read once until it is written again; an empty one where there is none."""
     path = root / INDEX_FILE
     return _read_index(path, file_stamp(path, _ADVICE)) if path.exists() else Index()
+
+
+def recorded_spec_folder(root: Path) -> Path | None:
+    """Return the folder that relative paths in the spec of a results folder start from; None where it is not recorded."""
+    where = read_index(root).spec_folder
+    return None if where is None else (root.resolve() / where).resolve()
+
+
+def spec_folder(path: Path) -> Path:
+    """Return the folder that relative paths in a spec file start from.
+
+    That is the folder of the file; or, of the resolved spec in a results folder, that of the file it was made from, which
+    may have moved together with the results.
+    """
+    folder = path.resolve().parent
+    with suppress(ResultsError):  # a damaged index says nothing
+        return (recorded_spec_folder(folder) if path.name == SPEC_FILE else None) or folder
+    return folder
 
 
 @lru_cache(maxsize=MAX_CACHED_INDEXES)

@@ -35,14 +35,14 @@ _FOREIGN = {
     b"PAR1": "is a Parquet file; in Python: pandas.read_parquet(path).to_csv(other, index=False)",
     b"ARROW1": "is an Arrow file; in Python: pandas.read_feather(path).to_csv(other, index=False)",
     b"\x89HDF": "is an HDF5 file; save the table as CSV",
-    b"\x93NUMPY": "is an array of numpy; save a table as CSV, with names of columns",
-    b"SQLite format 3": "is a data base; save the table as CSV",
-    b"\x80": "is a pickle or no text; in Python, where you trust it: pandas.read_pickle(path).to_csv(other, index=False)",
+    b"\x93NUMPY": "is a NumPy array; save a table as CSV, with names of columns",
+    b"SQLite format 3": "is an SQLite database; save the table as CSV",
+    b"\x80": "is a pickle, or not text; in Python, where you trust it: pandas.read_pickle(path).to_csv(other, index=False)",
     b"<": "is HTML or XML; save the table as CSV",
 }
 """First bytes of what is no table of text."""
 
-ADVICE = "give a CSV, TSV or JSON lines file, a row an evaluation of a run"
+ADVICE = "give a CSV, TSV or JSON lines file, one row per evaluation of a run"
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _text(path: Path) -> str:
         if raw.startswith(start):
             raise SpecError(f"{path}: {what}; {ADVICE}")
     if (place := raw.find(b"\0")) >= 0:
-        raise SpecError(f"{path}:{_line(raw, place)}: got a NUL byte, so the file is damaged or no text; {ADVICE}")
+        raise SpecError(f"{path}:{_line(raw, place)}: got a NUL byte, so the file is damaged or not text; {ADVICE}")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as err:
@@ -181,7 +181,7 @@ def checked_table(path: Path, names: Sequence[str], rows: Sequence[tuple[str, ..
 
 
 def _from_json(path: Path, text: str) -> OwnTable:
-    """Return a list of objects, an object of lists, or an object a line."""
+    """Return a list of objects, an object of lists, or one object per line."""
     try:
         document = _loads(text)
     except (ValueError, RecursionError):
@@ -196,7 +196,7 @@ def _from_json(path: Path, text: str) -> OwnTable:
         return _from_objects(path, [(1, document)])
     if isinstance(document, list):
         return _from_objects(path, list(enumerate(document, 1)))
-    raise SpecError(f"{path}: got a single value; allowed: an object a line; {ADVICE}")
+    raise SpecError(f"{path}: got a single value; allowed: one object per line; {ADVICE}")
 
 
 def _check_is_a_row(path: Path, document: Mapping[str, object]) -> None:
@@ -206,7 +206,7 @@ def _check_is_a_row(path: Path, document: Mapping[str, object]) -> None:
         return
     if all(part.keys() == parts[0].keys() for part in parts):
         raise SpecError(
-            f"{path}: got an object of objects; allowed: a list of objects, one a row (pandas: to_json(path, "
+            f"{path}: got an object of objects; allowed: a list of objects, one per row (pandas: to_json(path, "
             f"orient='records')); {ADVICE}"
         )
 
@@ -227,7 +227,7 @@ def _loads(text: str) -> object:
     def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         found = dict(pairs)
         if len(found) < len(pairs):
-            raise ValueError("a key stands twice")
+            raise ValueError("a key appears twice")
         return found
 
     value: object = json.loads(text, parse_float=str, parse_int=str, parse_constant=str, object_pairs_hook=once)
@@ -254,7 +254,7 @@ def _from_objects(path: Path, objects: Iterable[tuple[int, object]]) -> OwnTable
                 )
         for name in row:
             if name not in names:
-                raise SpecError(f"{path}:{line}: got the field {_shown(name)}, which the first row has not")
+                raise SpecError(f"{path}:{line}: got the field {_shown(name)}, which the first row does not have")
         rows.append(tuple(_field(row[name]) for name in names))
         lines.append(line)
     if not rows:

@@ -1,6 +1,7 @@
 """A finished run on disk: its files, and the record that they are parsed into once they are known to be intact."""
 
 import io
+import re
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -34,6 +35,10 @@ TEST_COLUMNS = ("test_loss", "test_accuracy", "test_balanced_accuracy")
 VALIDATION_COLUMNS = ("validation_loss", "validation_accuracy")
 EVALUATION_COLUMNS = ("epoch", "step", *VALIDATION_COLUMNS, *TEST_COLUMNS, "validation_balanced_accuracy")
 
+HASH_DIGITS = 8
+"""Of an identity, at the end of the id of a run."""
+_RUN_ID = re.compile(rf"([a-z]+)-(.+)-s(\d+)-([0-9a-f]{{{HASH_DIGITS}}})")
+
 _FILES_KEY = "files"
 _ADVICE = "clrbench compare (or range-test) on its spec makes this run anew"
 
@@ -48,6 +53,48 @@ class RunKey(NamedTuple):
     backend: str
     arm: str
     seed: int
+
+
+@dataclass(frozen=True)
+class RunId:
+    """What the folder of a run is called, such as `torch-constant-s0-1a2b3c4d`.
+
+    Attributes:
+        digits: The first `HASH_DIGITS` of the identity of the run.
+    """
+
+    key: RunKey
+    digits: str
+
+    @classmethod
+    def of(cls, run: RunSpec, identity: str) -> "RunId":
+        """Return the id of a run with this identity, SHA-256 in hex."""
+        return cls(RunKey(run.backend, run.arm, run.seed), first_digits(identity))
+
+    @classmethod
+    def parse(cls, name: str) -> "RunId | None":
+        """Return the id that the name of a folder stands for; None for that of no run."""
+        match = _RUN_ID.fullmatch(name)
+        return None if match is None else cls(RunKey(match[1], match[2], int(match[3])), match[4])
+
+    def __str__(self) -> str:
+        """Return the name of the folder."""
+        return f"{self.name}-{self.digits}"
+
+    @property
+    def name(self) -> str:
+        """The id without its digits, which runs of other data, settings or code share."""
+        return f"{self.key.backend}-{self.key.arm}-s{self.key.seed}"
+
+
+def first_digits(identity: str) -> str:
+    """Return the digits of an identity that end the ids of its runs."""
+    return identity[:HASH_DIGITS]
+
+
+def id_pattern(digits: str) -> str:
+    """Return a pattern for `glob` that fits the id of every run with these digits."""
+    return f"[!.]*-{digits}"
 
 
 @dataclass(frozen=True)
@@ -66,7 +113,7 @@ class RunRecord:
     """What is known of a run before it is made.
 
     Attributes:
-        run_id: Name of its folder.
+        run_id: Name of its folder; see `RunId`.
         identity: SHA-256, in hex, of everything that decides its numbers.
         spec: The resolved spec of this run alone.
         validation_rows_by_class: How many rows of the validation split each of the `num_classes` has.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clrbench import files
 from clrbench.store.files import disk_errors, remove
-from clrbench.store.run import LOG_FILE, RUN_FILE, WRITTEN_FILE
+from clrbench.store.run import LOG_FILE, RUN_FILE, WRITTEN_FILE, RunId, id_pattern
 
 RATES_FILE = "lr.csv"
 OURS = (RUN_FILE, RATES_FILE, WRITTEN_FILE, LOG_FILE)
@@ -59,15 +59,15 @@ class ScriptFolder:
 
     def others(self) -> Iterator[str]:
         """Yield the runs whose folders this one's end makes useless: the same run under another name, or of other files."""
-        name, _, digits = self.path.name.rpartition("-")
-        if self.path.parent.is_dir():
+        mine = RunId.parse(self.path.name)
+        if mine is not None and self.path.parent.is_dir():
             for entry in sorted(path.name for path in self.path.parent.iterdir()):
-                other, _, others_digits = entry.rpartition("-")
-                if entry != self.path.name and not entry.startswith(".") and (other == name or others_digits == digits):
+                other = RunId.parse(entry)
+                if other is not None and other != mine and (other.key == mine.key or other.digits == mine.digits):
                     yield entry
 
 
 def script_runs(experiment: Path, roots: tuple[str, ...], digits: str) -> list[tuple[Path, str]]:
     """Return where the script of a run may have kept files: each results folder, and the name of the run there."""
-    found = [path for root in roots for path in experiment.glob(f"{root}.scripts/[!.]*-{digits}")]
+    found = [path for root in roots for path in experiment.glob(f"{root}.scripts/{id_pattern(digits)}")]
     return [(path.parents[1], path.name) for path in sorted(found) if holds_kept(path)]

@@ -1,6 +1,6 @@
 """The same run under other names: equal arms, and an arm that was renamed, ask for it in folders of their own.
 
-The name of an arm is no part of the identity of its runs, whose first digits end the name of each run's folder. So all
+The name of an arm is no part of the identity of its runs, whose first digits end the id of each run. So all
 that an experiment holds of a run is found by these, whichever arm, search or range test it was made for.
 """
 
@@ -10,17 +10,14 @@ from typing import TypeAlias
 
 from clrbench.errors import ResultsError
 from clrbench.store import files
-from clrbench.store.run import RUN_FILE, StoredRun, read_run
+from clrbench.store.run import RUN_FILE, RunId, StoredRun, first_digits, id_pattern, read_run
 from clrbench.store.scripts import script_runs
 
-HASH_DIGITS = 8
-"""Of an identity, at the end of the name of a run's folder."""
-
-_ROOTS = ("", "search/", "range-test/", "range-test/*/", "range-test/*/half/")
-"""Of the folders in an experiment that may hold runs; that of the shared range test at half its length is `range-test/half/`."""
+_ROOTS = ("", "search/", "range-test/", "range-test/*/")
+"""The folders in an experiment that may hold runs."""
 
 RunFolders: TypeAlias = Mapping[str, list[Path]]
-"""The folders of runs by the digits that their names end with."""
+"""The folders of runs by the digits of their ids."""
 
 
 def run_folders(experiment: Path) -> RunFolders:
@@ -28,7 +25,8 @@ def run_folders(experiment: Path) -> RunFolders:
     found: dict[str, list[Path]] = {}
     for root in _ROOTS:
         for path in experiment.glob(f"{root}runs/[!.]*"):
-            found.setdefault(path.name[-HASH_DIGITS:], []).append(path)
+            if (run_id := RunId.parse(path.name)) is not None:
+                found.setdefault(run_id.digits, []).append(path)
     return found
 
 
@@ -40,7 +38,7 @@ def find_twin(
     It must be intact, and have evaluations after all of these numbers of updates.
     """
     problems: list[str] = []
-    for path in _newest_first(folders.get(identity[:HASH_DIGITS], [])):
+    for path in _newest_first(folders.get(first_digits(identity), [])):
         try:
             files.refuse_symlinks(experiment, path)
             run = read_run(path)
@@ -54,14 +52,14 @@ def find_twin(
 
 def checkpointed_runs(experiment: Path, identity: str) -> list[tuple[Path, str]]:
     """Return where a run of an identity may have checkpoints: each results folder, and the name of the run there."""
-    pattern = f".checkpoints/[!.]*-{identity[:HASH_DIGITS]}.*.json"
+    pattern = f".checkpoints/{id_pattern(first_digits(identity))}.*.json"
     found = [path for root in _ROOTS for path in experiment.glob(root + pattern)]
     return list(dict.fromkeys((path.parents[1], path.name.rsplit(".", 2)[0]) for path in sorted(found)))
 
 
 def kept_by_scripts(experiment: Path, identity: str) -> list[tuple[Path, str]]:
     """Return likewise where the script of a run of an identity may have kept files of its own."""
-    return script_runs(experiment, _ROOTS, identity[:HASH_DIGITS])
+    return script_runs(experiment, _ROOTS, first_digits(identity))
 
 
 def _newest_first(paths: Iterable[Path]) -> list[Path]:

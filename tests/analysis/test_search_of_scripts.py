@@ -104,4 +104,4 @@ def test_a_try_may_do_with_it_alone(tmp_path: Path, metric: str, name: str) -> N
     spec = make_spec(tmp_path, metric)
     assert validation_metric(spec) == name
     run = run_spec("constant@0.01", SEED, "script", train=spec.train, evaluated_splits=("validation",))
-    assert metrics_needed(spec, run) == ("validation_loss", "validation_accuracy", name)
+    assert metrics_needed(spec, run, "search") == ("validation_loss", "validation_accuracy", name)

@@ -192,7 +192,7 @@ DAMAGED: list[tuple[str | bytes, str]] = [
     ('{"lr": [0.1], "loss": [1, 2]}', r"lists of different lengths \(lr 1, loss 2\)"),
     ('{"lr": 0.1, "loss": 1}\n{"lr": 0.2}\n', "curve.csv:2: has no loss"),
     ('{"lr": 0.1, "loss": 1}\n{"lr": 0.2, "loss": 1,\n', "curve.csv:2: cannot be read as JSON"),
-    ('{"lr": 0.1, "lr": 1}\n', "a key stands twice"),
+    ('{"lr": 0.1, "lr": 1}\n', "a key appears twice"),
     (
         '{"lr": 0.1, "loss": [1, 2]}\n{"lr": 0.2, "loss": 1}\n',
         ":1: loss: got .*1.*2.*; allowed: a number, or nan where it diverged$",

@@ -157,7 +157,7 @@ REFUSED: list[tuple[str | bytes, dict[str, Any], str]] = [
         ":2: got the field acc",
     ),
     ('{"arm": "a", "seed": 1, "accuracy": 0.9}\n{"arm": "b", \n', {}, ":2: cannot be read as JSON"),
-    ('{"arm": "a", "arm": "b", "accuracy": 0.9}\n', {}, ":1: cannot be read as JSON .a key stands twice"),
+    ('{"arm": "a", "arm": "b", "accuracy": 0.9}\n', {}, ":1: cannot be read as JSON .a key appears twice"),
     ("[1, 2]", {}, ":1: got 1; allowed: an object"),
     ("[]", {}, "got no rows"),
     # What other programs write, and what else stands where a table should.
@@ -180,9 +180,9 @@ REFUSED: list[tuple[str | bytes, dict[str, Any], str]] = [
     (b"\xd0\xcf\x11\xe0" + bytes(30), {}, "is an Excel file; save the table as CSV"),
     (b"\x1f\x8b\x08" + bytes(30), {}, "is compressed; unpack it first"),
     (b"PAR1" + bytes(30), {}, r"is a Parquet file; in Python: pandas\.read_parquet\(path\)\.to_csv"),
-    (b"\x80\x04\x95" + bytes(30), {}, "is a pickle or no text"),
-    (b"\x93NUMPY\x01\x00", {}, "is an array of numpy"),
-    (b"SQLite format 3\x00", {}, "is a data base; save the table as CSV"),
+    (b"\x80\x04\x95" + bytes(30), {}, "is a pickle, or not text"),
+    (b"\x93NUMPY\x01\x00", {}, "is a NumPy array"),
+    (b"SQLite format 3\x00", {}, "is an SQLite database; save the table as CSV"),
     ("arm,seed,accuracy\na,1,.9\n".encode("utf-16"), {}, "is in UTF-16; save it as UTF-8"),
     ("arm,seed,accuracy\nbäse,1,.9\n".encode("latin-1"), {}, ":2: got a byte that is not UTF-8"),
     (

@@ -11,11 +11,11 @@ import yaml
 from command_line import QUICK, run_clrbench
 from kills import tables
 
+from clrbench.commands.opening import open_spec
 from clrbench.data import Library
 from clrbench.errors import SpecError
-from clrbench.planning.experiment import open_experiment, spec_folder
 from clrbench.spec import load_spec, to_yaml, without_paths
-from clrbench.store import ResultsFolder
+from clrbench.store import ResultsFolder, spec_folder
 
 FUNCTION = "import numpy\nfrom helper import name\ndef load():\n    return dict(numpy.load(name))\n"
 
@@ -37,7 +37,7 @@ def project(folder: Path, dataset: str = "./data/load.py:load", **changes: objec
 def begun(path: Path, out: Path | None = None) -> ResultsFolder:
     """Return the results folder of a spec as `compare` begins it, beside the spec unless named."""
     library = Library(path.parent / "cache")
-    experiment = open_experiment(path, out or path.parent / "results", library, installed=("torch",))
+    experiment = open_spec(path, out or path.parent / "results", library)
     folder = ResultsFolder(experiment.root)
     folder.create()
     known_by = to_yaml(without_paths(experiment.spec))
@@ -62,7 +62,7 @@ def test_the_folder_of_a_resolved_spec_is_that_of_the_spec_it_was_made_from(tmp_
     moved = tmp_path / "new/results/quick/spec.yaml"
     assert spec_folder(moved) == tmp_path / "new"
     library = Library(tmp_path / "cache")
-    assert open_experiment(moved, tmp_path / "out", library, installed=("torch",)).sizes.train_rows == 40
+    assert open_spec(moved, tmp_path / "out", library).sizes.train_rows == 40
     assert ResultsFolder(moved.parent).spec_folder == tmp_path / "new"
     for damaged in (b"", b"[]", b'{"spec_folder": 3}'):
         (moved.parent / "experiment.json").write_bytes(damaged)
@@ -77,14 +77,12 @@ def test_what_is_moved_apart_is_found_once_the_experiment_is_begun_again(tmp_pat
     path.parent.rename(tmp_path / "home/bob/thesis")
     assert folder.spec_folder == path.parent  # which is not there any more
     with pytest.raises(SpecError, match="no such file or folder exists"):
-        open_experiment(folder.root / "spec.yaml", out, Library(tmp_path / "cache"), installed=("torch",))
+        open_spec(folder.root / "spec.yaml", out, Library(tmp_path / "cache"))
     moved = tmp_path / "home/bob/thesis/quick.yaml"
     spec = load_spec(moved).spec
     again = begun(moved, out)
     assert again.spec_folder == moved.parent
-    assert not again.is_of_another(
-        to_yaml(without_paths(open_experiment(moved, out, Library(None), installed=("torch",)).spec))
-    )
+    assert not again.is_of_another(to_yaml(without_paths(open_spec(moved, out, Library(None)).spec)))
     assert spec.data.dataset == "own.npz"
     out.rename(tmp_path / "results")
     alone = ResultsFolder(tmp_path / "results/quick")

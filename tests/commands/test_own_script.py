@@ -220,6 +220,22 @@ def test_a_failure_names_the_run_shows_the_output_and_keeps_the_rest(tmp_path: P
     assert "Traceback" not in done.stderr
 
 
+def test_a_script_is_told_its_arm_whatever_that_is_called(tmp_path: Path) -> None:
+    arms = {
+        "find": {"schedule": {"name": "constant", "lr": [0.03, 0.1]}, "tune": {"seeds": 1}},
+        "range-test-2": {"schedule": {"name": "constant", "lr": 0.06}},
+    }
+    note = """grep -o '"arm": "[^"]*"' "$CLRBENCH_RUN/run.json" >> "$(dirname "$0")/told"\n"""
+    lay_out(tmp_path, note + SCRIPT, seeds=1, arms=arms, targets={})
+    run(tmp_path, "compare", "spec.yaml")
+    told = sorted((tmp_path / "told").read_text().splitlines())
+    assert told[-1] == '"arm": "range-test-2"'
+    assert set(told[:-1]) == {'"arm": "find"'}
+    (tmp_path / "told").unlink()
+    run(tmp_path, "verify", "results/own", "--all")
+    assert sorted((tmp_path / "told").read_text().splitlines()) == told
+
+
 @pytest.mark.acceptance
 def test_range_test_tuned_arm_and_bounds_find_the_rate_of_a_script(tmp_path: Path) -> None:
     arms = {

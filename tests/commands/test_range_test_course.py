@@ -250,6 +250,19 @@ def test_a_sweep_of_few_steps_is_refused_before_anything_is_trained(command: Any
     assert bounds_of(tmp_path)["reason"].startswith("too few points")
 
 
+def test_bounds_are_only_written_under_the_lock_of_the_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[bool] = []
+
+    def write(folder: ResultsFolder, _bounds: Any) -> None:
+        held.append((folder.root / ".locks/tables.lease").exists())
+
+    # Where two shards finish a range test together, one would take the other's unfinished file for that of a dead process.
+    monkeypatch.setattr(ResultsFolder, "write_bounds", write)
+    compare(job(tmp_path, World(), duration="5 steps"))
+    assert held
+    assert all(held)
+
+
 @pytest.mark.acceptance
 def test_each_backend_takes_a_course_of_its_own(tmp_path: Path) -> None:
     made = job(tmp_path, World(), backends=("torch", "keras"))

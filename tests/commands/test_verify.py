@@ -27,7 +27,8 @@ from clrbench.execution.provenance import Circumstances
 from clrbench.execution.session import Pace
 from clrbench.execution.task import Task, make_task
 from clrbench.planning.experiment import Experiment, open_experiment
-from clrbench.planning.runs import own_range_test, range_test_runs, training_runs
+from clrbench.planning.runs import own_range_test, training_runs
+from clrbench.planning.trials import range_test_runs
 from clrbench.progress import Display
 from clrbench.records import Evaluation, Hits, RunLog, Split, StepLog, Timing
 from clrbench.report.console import plain

@@ -110,7 +110,7 @@ def test_test_rows_are_split_off_rows_of_any_shape(library: Library, tmp_path: P
 @pytest.mark.parametrize(
     ("x", "how", "words"),
     [
-        (rows(), AS_GIVEN, r"a number a row; allowed: .rows, features.*x_train = x_train.reshape\(-1, 1\)"),
+        (rows(), AS_GIVEN, r"one number per row; allowed: .rows, features.*x_train = x_train.reshape\(-1, 1\)"),
         (rows(5, kind=bool), AS_GIVEN, "of type bool"),
         (rows(5, kind="complex64"), AS_GIVEN, "of type complex64"),
         (rows(5, kind="U3"), AS_GIVEN, "of type <U3"),
@@ -160,7 +160,8 @@ def test_nan_is_refused_in_any_shape(library: Library, tmp_path: Path) -> None:
         (rows(1) / 100, "rows of 1 number, float32, taken as they are", ""),
         (rows(5, 3) / 100, "rows of 5 x 3, float32, taken as they are", ""),
         (rows(5, kind="int32"), "rows of 5 numbers, whole numbers, int32, taken as they are", ""),
-        (rows(7), "rows of 7 numbers", "are taken as they are; say preprocessing: standardise"),
+        (rows(7), "rows of 7 numbers", "are taken as they are; say preprocessing: standardise, or scale them yourself"),
+        (rows(7), "rows of 7 numbers", "leave them as they are if they are token ids"),
         (
             rows(5, 3, kind="uint8"),
             "rows of 5 x 3, uint8",
@@ -178,6 +179,6 @@ def test_it_is_said_what_rows_are(library: Library, tmp_path: Path, x: np.ndarra
     said = [one for one in warnings if "also" not in one and "as well" not in one]
     assert bool(warned) == any(warned in one for one in said if warned)
     text = " ".join((*warnings, *data_lines(found)))
-    for other in ("rows that are no images", "gray images"):
+    for other in ("rows that are not images", "gray images"):
         text = text.replace(other, "")
     assert ("images" in text) == (x.ndim == 4)

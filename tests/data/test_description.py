@@ -92,6 +92,13 @@ UNMEANT: dict[str, tuple[Arrays, str]] = {
 }
 
 
+def test_row_numbers_as_labels_of_a_table_are_not_those_of_images(tmp_path: Path) -> None:
+    table = {"x_train": UNIT[:40, 0, :, 0], "x_test": UNIT[40:, 0, :, 0], "y_train": np.arange(40)}
+    assert any(
+        "40 classes for 40 training rows: are the labels" in warning for warning in warnings_of(tmp_path, **table)
+    )
+
+
 @pytest.mark.parametrize(("changes", "expected"), UNMEANT.values(), ids=UNMEANT)
 def test_what_looks_unmeant_is_warned_about(changes: Arrays, expected: str, tmp_path: Path) -> None:
     assert any(expected in warning for warning in warnings_of(tmp_path, **changes))

@@ -59,7 +59,7 @@ def test_read_from_where_debian_puts_it_however_it_is_compressed(debian: Path, t
 
 def test_damaged_debian_file_is_refused(debian: Path, tmp_path: Path) -> None:
     written(debian, {**ARRAYS, "test_labels": ARRAYS["test_labels"][::-1].copy()})
-    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte.gz: got sha256 .* install Debian's package"):
+    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte.gz: got sha256 .* reinstall Debian's package"):
         Library(tmp_path / "data").load("fashion_mnist")
 
 

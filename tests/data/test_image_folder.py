@@ -253,7 +253,7 @@ def test_single_class(function: Callable[[Path], object], folder: Path) -> None:
 def test_class_of_test_alone_is_named(function: Callable[[Path], object], folder: Path) -> None:
     (folder / "test/dog").rename(folder / "test/Dog")
     message = refusal(folder, function, MisfitError)
-    assert message == "/test: got the class 'Dog', which train/ has not; allowed: cat, dog"
+    assert message == "/test: got the class 'Dog', which train/ does not have; allowed: cat, dog"
 
 
 def test_first_image_of_another_size_is_named(folder: Path) -> None:
@@ -284,7 +284,7 @@ def test_pixels_of_more_than_eight_bits(
     saved(folder / "test/cat/d.tif", Image.fromarray(np.ones((4, 5), dtype)))
     message = refusal(folder, function, MisfitError)
     assert message.startswith(
-        f"/test/cat/d.tif: got pixels of 16 or more bits (mode {mode}); allowed: 8 bits a channel"
+        f"/test/cat/d.tif: got pixels of 16 or more bits (mode {mode}); allowed: 8 bits per channel"
     )
 
 

@@ -90,10 +90,10 @@ def test_damaged_file_is_a_data_error_that_names_it(
     with pytest.raises(DataError) as caught:
         LIBRARY.load("mnist")
     assert str(caught.value).startswith(f"{folder / LABELS}: {expected}")
-    assert str(caught.value).endswith("; install clrbench again")
+    assert str(caught.value).endswith("; reinstall clrbench")
 
 
 def test_missing_file_is_a_data_error_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mnist, "files", lambda _: tmp_path)
-    with pytest.raises(DataError, match=r"train-images-idx3-ubyte.gz: cannot be read .*; install clrbench again"):
+    with pytest.raises(DataError, match=r"train-images-idx3-ubyte.gz: cannot be read .*; reinstall clrbench"):
         LIBRARY.load("mnist")

@@ -191,7 +191,7 @@ BAD_CONTENT = [
     (
         "float labels",
         {"y_train": np.ones(6)},
-        "y_train: got labels of type float64; allowed: integers, one a class; y_train = y_train.astype",
+        "y_train: got labels of type float64; allowed: integers, one per class; y_train = y_train.astype",
     ),
     ("bool labels", {"y_train": np.ones(6, bool)}, "y_train: got labels of type bool; allowed: integers"),
     ("too few labels", {"y_train": np.arange(5)}, "y_train: got shape (5,) beside 6 images; allowed: [6]"),

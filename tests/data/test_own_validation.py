@@ -225,7 +225,7 @@ def test_pixels_that_are_no_numbers_are_refused(writer: Writer, tmp_path: Path) 
 
 def test_a_class_folder_that_training_has_not_is_refused(tmp_path: Path) -> None:
     folder = image_folder(tmp_path, arrays(y_validation=LABELS[60:] + 1))
-    assert "validation: got the class 'class3', which train/ has not" in refusal(folder, tmp_path)
+    assert "validation: got the class 'class3', which train/ does not have" in refusal(folder, tmp_path)
 
 
 def test_an_empty_folder_is_refused_with_a_way_out(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_dead_worker_is_a_data_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_missing_font_is_a_data_error_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(street_digits, "FONTS", ("NoSuchFont",))
-    with pytest.raises(DataError, match=r"street_digits: .*NoSuchFont.ttf: cannot be read .*; install that again"):
+    with pytest.raises(DataError, match=r"street_digits: .*NoSuchFont.ttf: cannot be read .*; reinstall matplotlib"):
         render("train", range(1))
 
 

@@ -301,6 +301,33 @@ def test_runs_of_other_processes_are_waited_for_last(tmp_path: Path, watch: Fake
     assert watch.finished[-1] == wanted[0].run_id
 
 
+def test_the_last_run_of_another_process_is_waited_for_at_its_lock(
+    tmp_path: Path, watch: FakeWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "ROOM_SECONDS", 30.0)
+    mine, theirs = tasks(tmp_path, 2)
+    turns: list[int] = []
+    lock = ResultsFolder(tmp_path).run_lock(theirs.run_id)
+
+    class Counted(Dispatch[int]):
+        def _send_more(self) -> None:
+            turns.append(len(self.waiting))
+            assert len(turns) < 20, "it goes round and round instead of waiting"
+            super()._send_more()
+
+    class Ending(FakeMachines):
+        def reply(self, handle: int) -> Reply:
+            write_run(theirs, 0.25)
+            other.submit(lock.__exit__, None, None, None)
+            return super().reply(handle)
+
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(lock.__enter__).result()
+        Counted(Ending(), 2, watch, deque([mine, theirs]), [], wait_for_others=True).make()
+    assert turns[:2] == [2, 1]
+    assert watch.finished == [mine.run_id, theirs.run_id]
+
+
 def test_no_room_is_said_and_given_up_at_last(
     tmp_path: Path, watch: FakeWatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -319,7 +346,7 @@ def test_machines_that_differ_are_said_once(tmp_path: Path, watch: FakeWatch) ->
     dispatch(machines, tasks(tmp_path, 6), watch).make()
     versions, processor = watch.warnings
     assert versions.startswith("node b has torch 2, not 1 as node a has; ")
-    assert "mixed provenance" in versions
+    assert "runs with different versions are not paired (mixed provenance)" in versions
     assert processor.startswith("node b has another processor (p2) than node a (p1)")
 
 

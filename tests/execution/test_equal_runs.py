@@ -20,7 +20,8 @@ from clrbench.commands.setup import Job, Setup
 from clrbench.data import Library
 from clrbench.execution.runner import Options, Runner
 from clrbench.files import checksum
-from clrbench.planning.runs import range_test_group, range_test_runs, training_runs
+from clrbench.planning.runs import range_test_group, training_runs
+from clrbench.planning.trials import range_test_runs
 from clrbench.planning.tuning import with_chosen
 from clrbench.progress import Display
 from clrbench.store import ResultsFolder, StoredRun

@@ -103,7 +103,8 @@ def test_what_a_script_writes_becomes_the_log_of_its_run(tmp_path: Path) -> None
 def test_a_try_is_told_its_arm_and_rates_without_exponents(tmp_path: Path) -> None:
     made_run = make_run(tmp_path, f"{HEADER}; {WHOLE}")
     schedule = made_run.run.schedule.model_copy(update={"lr": 3e-5, "end_lr": 1.5e-10})
-    tried = replace(made_run, run=made_run.run.model_copy(update={"arm": "clr@3e-05", "schedule": schedule}))
+    run = made_run.run.model_copy(update={"arm": "clr@3e-05", "schedule": schedule})
+    tried = replace(made_run, run=run, purpose="search")
     made(tried)
     assert json.loads((tried.folder / "run.json").read_text())["arm"] == "clr"
     rates = [line.split(",")[1] for line in (tried.folder / "lr.csv").read_text().splitlines()[1:]]
@@ -138,7 +139,7 @@ FAULTS = (
         f"cd /tmp; {WHOLE.replace('$CLRBENCH_RUN/metrics.csv', '/dev/null')}",
         "wrote no metrics.csv",
     ),
-    Fault("only a header", HEADER, "wrote no row into metrics.csv but its header"),
+    Fault("only a header", HEADER, "wrote nothing but the header into metrics.csv"),
     Fault("an empty file", ": > $CLRBENCH_RUN/metrics.csv", "begins metrics.csv with ''; its first line must name"),
     Fault("no header", WHOLE, "begins metrics.csv with '1,0.5,0.01,0.9'"),
     Fault(
@@ -152,7 +153,7 @@ FAULTS = (
     Fault(
         "words for numbers",
         f"{HEADER}; echo 4,low,0,1 >> $CLRBENCH_RUN/metrics.csv",
-        "train_loss 'low', which is no number",
+        "train_loss 'low', which is not a number",
     ),
     Fault("too many fields", f"{HEADER}; echo 4,1,2,3,4,5 >> $CLRBENCH_RUN/metrics.csv", "line 2 .* has 6 fields"),
     Fault(

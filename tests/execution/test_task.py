@@ -144,7 +144,7 @@ def test_a_run_that_an_equal_arm_made_meanwhile_is_copied(task: Task, trainers: 
 
 
 @pytest.mark.parametrize("patience", [2, 5, 9])
-@pytest.mark.parametrize("elsewhere", ["", "search", "range-test/constant", "range-test/constant/half"])
+@pytest.mark.parametrize("elsewhere", ["", "search", "range-test", "range-test/constant"])
 def test_a_run_continues_from_its_checkpoint_under_another_name(
     task: Task, trainers: list[ScriptedTrainer], tmp_path: Path, patience: int, elsewhere: str
 ) -> None:

@@ -15,9 +15,9 @@ from clrbench.planning.runs import (
     RangeTestGroup,
     needed_range_tests,
     range_test_group,
-    range_test_runs,
     training_runs,
 )
+from clrbench.planning.trials import range_test_runs
 from clrbench.rates import Rates
 from clrbench.spec import RunSpec
 from clrbench.spec.model import Adaptive

@@ -303,7 +303,7 @@ BROKEN = [
     Broken("seeds: 10", "seeds: 1.5", 9, "seeds", "1.5", SEEDS),
     Broken("seeds: 10", "seeds: few", 9, "seeds", "'few'", SEEDS),
     Broken("seeds: 10", "seeds: []", 9, "seeds", "[]", "a list of at least one entry"),
-    Broken("seeds: 10", "seeds: [4, 5, 4]", 9, "seeds", "[4, 5, 4]", "a list without duplicates (4 stands there 2"),
+    Broken("seeds: 10", "seeds: [4, 5, 4]", 9, "seeds", "[4, 5, 4]", "a list without duplicates (4 appears 2"),
     Broken("seeds: 10", "seeds: [4, -1]", 9, "seeds[1]", "-1", "a number of at least 0"),
     Broken("seeds: 10", "seeds:\n- 4\n- true", 11, "seeds[1]", "true", "a whole number"),
     Broken("seeds: 3}", "seeds: [3, 3]}", 18, "range_test.seeds", "[3, 3]", "a list without duplicates"),

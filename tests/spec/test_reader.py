@@ -81,10 +81,10 @@ BAD_KEYS = [
 ]
 
 DUPLICATE_KEYS = [
-    ("top", "name: x\ndata: y\nname: z\n", "3: name: got this key twice; allowed: once (it stands on line 1 already)"),
-    ("arm", "arms:\n  clr: 1\n  'clr': 2\n", "3: arms.clr: got this key twice; allowed: once (it stands on line 2"),
+    ("top", "name: x\ndata: y\nname: z\n", "3: name: got this key twice; allowed: once (it is already on line 1)"),
+    ("arm", "arms:\n  clr: 1\n  'clr': 2\n", "3: arms.clr: got this key twice; allowed: once (it is already on line 2"),
     ("flow", "model: {name: mlp, name: cnn}\n", "1: model.name: got this key twice; allowed: once"),
-    ("list", "a:\n- b: 1\n  b: 2\n", "3: a[0].b: got this key twice; allowed: once (it stands on line 2 already)"),
+    ("list", "a:\n- b: 1\n  b: 2\n", "3: a[0].b: got this key twice; allowed: once (it is already on line 2)"),
 ]
 
 LEVELS = "\n".join(f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 9)}]" for i in range(9))

@@ -30,11 +30,34 @@ from store_samples import (
 from clrbench.errors import ResultsError
 from clrbench.layers import BuiltNetwork
 from clrbench.records import Hits, RunStatus
-from clrbench.store import ResultsFolder, RunKey, RunTiming, StoredRun, to_csv
+from clrbench.store import ResultsFolder, RunId, RunKey, RunTiming, StoredRun, to_csv
 from clrbench.store.run import EVALUATION_COLUMNS, RUN_COLUMNS, is_run, read_run
 
 RUN_FILES = ("run.json", "steps.csv", "evaluations.csv", "test_hits.npy")
+ARMS = ["constant", "a-s1-b", "find@0.01", "constant@1e-05-300-steps", "range-test-2"]
+NO_RUNS = [
+    "",
+    "runs",
+    "torch-a-s0",
+    "torch-a-s0-1234567",
+    "torch-a-sx-12345678",
+    "torch--s0-12345678",
+    ".torch-a-s0-12345678",
+]
 REMEDY = r"clrbench compare \(or range-test\) on its spec makes this run anew"
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_the_id_of_a_run_is_read_as_it_was_written(arm: str) -> None:
+    run_id = RunId.of(run_spec(arm, 3), "0123456789abcdef" * 4)
+    assert str(run_id) == f"torch-{arm}-s3-01234567"
+    assert RunId.parse(str(run_id)) == run_id
+    assert (run_id.key, run_id.digits) == (RunKey("torch", arm, 3), "01234567")
+
+
+@pytest.mark.parametrize("name", NO_RUNS)
+def test_other_folders_have_no_id(name: str) -> None:
+    assert RunId.parse(name) is None
 
 
 @pytest.fixture

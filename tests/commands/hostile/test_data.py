@@ -158,7 +158,7 @@ DATA: dict[str, tuple[bad.Make, int | None, int, str]] = {
         bad.images(lambda own: (own / "test/\x1b[31m").mkdir()),
         2,
         2,
-        "got the class '\\x1b[31m', which train/ has not",
+        "got the class '\\x1b[31m', which train/ does not have",
     ),
     "images: bomb": (bad.images(bad.all_of(bad.png(30_000, 30_000))), 1, 1, "decompression bomb"),
     "images: many small bombs": (
