@@ -9,7 +9,7 @@ import pandas as pd
 from clrbench.analysis import row_sample
 from clrbench.analysis.collapse import Collapsed, collapsed_pairs
 from clrbench.analysis.looks import left_out_seeds, risk_over_looks, said_verdict
-from clrbench.analysis.metrics import is_accuracy, of_arm
+from clrbench.analysis.metrics import is_accuracy, of_arm, same_rows
 from clrbench.analysis.pairs import (
     Contest,
     arm_values,
@@ -24,6 +24,7 @@ from clrbench.analysis.results import LookedAt, Results, compared_metrics
 from clrbench.analysis.starts import is_paired, starts
 from clrbench.analysis.unpaired_contests import compared_samples, sample_word
 from clrbench.analysis.untuned import is_untuned
+from clrbench.planning.runs import rows_of
 from clrbench.records import DoubleArray
 from clrbench.spec import Clock
 from clrbench.stats import (
@@ -275,7 +276,7 @@ def _resolution(results: Results, metric: str, backend: str) -> float:
     if metric == "test_balanced_accuracy":
         of_classes = [rows for rows in run.record.test_rows_by_class if rows]
         return 1 / (len(of_classes) * min(of_classes)) if of_classes else 0.0
-    rows: int = getattr(run.provenance.rows, metric.partition("_")[0])
+    rows = rows_of(metric, run.provenance.rows)
     return 1 / rows if rows else 0.0
 
 
@@ -336,12 +337,9 @@ def _mean_lr(results: Results, backend: str, label: str) -> float:
 
 
 def _rows(results: Results, contest: Contest, metric: str) -> int:
-    """Return how many rows a metric is measured on; 0 in training."""
+    """Return how many rows a metric is measured on, going by a run of the baseline; 0 in training, or without one."""
     run = _first_run(results, contest.backend, contest.baseline)
-    if run is None:
-        return 0
-    rows = run.provenance.rows
-    return {"validation": rows.validation, "test": rows.test}.get(metric.partition("_")[0], 0)
+    return 0 if run is None else same_rows(metric, run.provenance.rows)
 
 
 def _first_run(results: Results, backend: str, arm: str) -> StoredRun | None:

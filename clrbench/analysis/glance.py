@@ -9,7 +9,7 @@ import pandas as pd
 
 from clrbench.analysis.collapse import ArmCollapse
 from clrbench.analysis.comparison import Comparison, Evidence, read_rows
-from clrbench.analysis.metrics import of_arm
+from clrbench.analysis.metrics import of_arm, same_rows
 from clrbench.analysis.tables import Findings
 from clrbench.planning.runs import range_test_group
 from clrbench.planning.tuning import labelled_arm
@@ -156,8 +156,7 @@ def glance(findings: Findings) -> Glance:
     metric = findings.spec.verdict.metric
     rows = max((one.rows for one in evidence), default=0)
     if findings.provenances:
-        sizes = findings.provenances[0].rows
-        rows = {"validation": sizes.validation, "test": sizes.test}.get(metric.partition("_")[0], 0)
+        rows = same_rows(metric, findings.provenances[0].rows)
     backends = dict.fromkeys(str(name) for name in findings.tables["summary"]["backend"])
     return Glance(
         spec=findings.spec,

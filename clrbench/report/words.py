@@ -13,6 +13,7 @@ from clrbench.analysis.metrics import is_accuracy
 from clrbench.analysis.pairs import Contest
 from clrbench.analysis.starts import Start
 from clrbench.counted import counted
+from clrbench.planning.runs import split_of
 from clrbench.stats import pairs_needed
 from clrbench.unpaired import runs_needed
 
@@ -27,6 +28,11 @@ def plain(name: str) -> str:
 def capitalised(name: str) -> str:
     """Return the name of a column as the first words of a sentence."""
     return plain(name).capitalize()
+
+
+def rows_words(metric: str) -> str:
+    """Return what the rows that a metric is measured on are called, such as `test rows`; `rows` where its name does not say."""
+    return " ".join(filter(None, [split_of(metric), "rows"]))
 
 
 def metric_unit(metric: str, *, own: bool = False) -> str:

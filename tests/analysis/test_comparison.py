@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from runs_in_memory import results_of, stored_run
+from script_runs import script_results
 from specs import CONSTANT
 
 from clrbench.analysis.collapse import Collapsed
@@ -238,6 +239,16 @@ def test_only_test_accuracy_has_an_interval_over_rows(metric: str, rows: int) ->
     assert evidence.rows == rows
     assert math.isnan(evidence.rows_ci_low)
     assert math.isnan(evidence.rows_ci_high)
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction"), [("top5_accuracy", "higher"), ("test_top5_accuracy", "higher"), ("f1", "higher")]
+)
+def test_a_script_is_compared_in_any_metric_of_its_own(metric: str, direction: str) -> None:
+    results = script_results({"low": [0.5] * 6, "high": [0.6] * 6}, metric, direction, verdict={"margin": 0.01})
+    (row,) = read_rows(Comparison, comparison_table(results).query("metric == @metric"))
+    (evidence,) = read_rows(Evidence, evidence_table(results))
+    assert (row.candidate, row.verdict, evidence.rows) == ("high", "better", 0)
 
 
 # The margin belongs to the metric of the verdict.
