@@ -140,11 +140,12 @@ def judge_results(results: OwnResults, rules: Rules) -> OwnJudgement:
         raise SpecError(
             f"there is one arm only ({baseline}), so there is nothing to compare; is the column of arms another?"
         )
+    there = {(key.group, key.arm) for key in results.values}
     contests = [
         _contest(results, rules, group, arm, baseline)
         for group in results.groups
         for arm in results.arms
-        if arm != baseline and any(key.group == group and key.arm == arm for key in results.values)
+        if arm != baseline and {(group, arm), (group, baseline)} <= there
     ]
     if not contests:
         raise SpecError(f"no group has both {baseline} and another arm, so there is nothing to compare")
@@ -302,6 +303,8 @@ def _notes(results: OwnResults, rules: Rules, verdicts: Sequence[OwnVerdict]) ->
         notes.append("no column of pairs: the unpaired permutation test, which needs more runs to show the same")
     if any(row.test == DRAWN for row in verdicts):
         notes.append(f"of more than {MAX_SPLITS} splits so many are drawn, by a fixed seed")
+    if alone := [group for group in results.groups if group not in {row.group for row in verdicts}]:
+        notes.append(f"left out, as {verdicts[0].baseline} and another arm are not both there: {', '.join(alone)}")
     for row in verdicts:
         if row.unpaired:
             where = f" ({row.group})" if row.group else ""

@@ -118,6 +118,18 @@ def test_groups_have_a_verdict_each_and_share_the_risk(tmp_path: Path) -> None:
     assert "mnist: new is better than base" in verdicts_text(judgement)
 
 
+def test_groups_without_both_arms_take_no_share_of_the_risk(tmp_path: Path) -> None:
+    table = pd.concat(
+        [long(BASE[:6], NEW[:6], dataset="g1"), long((), NEW, dataset="g2"), long(BASE, (), dataset="g3")]
+    )
+    judgement = found(save(tmp_path, table), by="dataset")
+    verdict = only(judgement)
+    assert (verdict.group, verdict.adjusted_p_value, verdict.verdict) == ("g1", 2 / 2**6, "better")
+    assert "left out, as base and another arm are not both there: g2, g3" in judgement.notes
+    with pytest.raises(SpecError, match="no group has both base and another arm"):
+        found(save(tmp_path, table[table["dataset"] != "g1"]), by="dataset", rules=Rules(baseline="base"))
+
+
 @pytest.mark.parametrize(
     ("margin", "new", "word"),
     [
