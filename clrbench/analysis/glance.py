@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, cast
 
 import pandas as pd
 
 from clrbench.analysis.collapse import ArmCollapse
-from clrbench.analysis.comparison import Comparison, Evidence, read_rows
+from clrbench.analysis.comparison import Comparison, Evidence, Grounds, read_rows
 from clrbench.analysis.metrics import of_arm, same_rows
 from clrbench.analysis.tables import Findings
 from clrbench.planning.runs import range_test_group
@@ -87,6 +87,7 @@ class Judged:
 
     comparison: Comparison
     evidence: Evidence
+    grounds: Grounds = field(default_factory=Grounds)
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,11 @@ def glance(findings: Findings) -> Glance:
 def _on_backend(findings: Findings, backend: BackendName, evidence: Sequence[Evidence]) -> BackendGlance:
     comparison = findings.tables["comparison"]
     primary = read_rows(Comparison, comparison[comparison["metric"] == findings.spec.verdict.metric])
-    judged = [Judged(*pair) for pair in zip(primary, evidence, strict=True) if pair[0].backend == backend]
+    judged = [
+        Judged(row, behind, findings.grounds.get(row.contest, Grounds()))
+        for row, behind in zip(primary, evidence, strict=True)
+        if row.backend == backend
+    ]
     baseline = _main_baseline(findings.spec, judged)
     standings = _standings(findings, backend, baseline, judged)
     collapse = read_rows(ArmCollapse, findings.tables["collapse"])

@@ -12,16 +12,15 @@ import pandas as pd
 import pytest
 from answers import flowing, shown
 from runs_in_memory import NO_SEARCH, results_of, stored_run
+from script_runs import script_results
 from specs import CONSTANT
 
-from clrbench.analysis.comparison import Comparison, read_rows
 from clrbench.analysis.results import LookedAt
 from clrbench.analysis.search import CHOSEN_COLUMNS, SEARCH_COLUMNS, Search
 from clrbench.analysis.tables import Findings, analyse
 from clrbench.rates import Rates
 from clrbench.report.answer import NOTHING_TO_COMPARE
 from clrbench.report.text import finding_warnings, findings_data
-from clrbench.report.words import pairs_left_out
 from clrbench.store import StoredRun
 
 NAN = math.nan
@@ -244,10 +243,38 @@ def test_no_verdict_rests_on_the_pairs_that_a_divergence_leaves(ends: list[float
     assert row["pairs_left_out"] == sum(map(math.isnan, ends))
 
 
-def test_pairs_left_out_are_those_that_another_metric_has() -> None:
-    comparison = against_constant([0.8] * 7 + [NAN]).tables["comparison"]
-    left_out = {row.metric: pairs_left_out(row, comparison) for row in read_rows(Comparison, comparison)}
-    assert (left_out["test_loss"], left_out["test_accuracy"]) == (1, 0)
+@pytest.mark.parametrize(("metric", "left_out"), [("test_loss", 1), ("test_accuracy", 0)])
+def test_pairs_left_out_are_those_of_which_a_run_diverged(metric: str, left_out: int) -> None:
+    (row,) = findings_data(against_constant([0.8] * 7 + [NAN], verdict={"metric": metric}), [])["verdicts"]
+    assert row["pairs_left_out"] == left_out
+
+
+@pytest.mark.parametrize(
+    ("high", "seed_is_used", "left_out", "why"),
+    [
+        (
+            [0.6] * 6 + [NAN],
+            True,
+            1,
+            "No verdict on high: runs diverged in other pairs, of which the pairs that count say nothing.",
+        ),
+        (
+            [0.6] * 7,
+            False,
+            0,
+            "No verdict on high: all seeds show one and the same difference, as if one run a side were repeated.",
+        ),
+        ([NAN] * 7, False, 7, "A verdict would take at least 6 seeds."),
+        ([0.6] * 5 + [NAN] * 2, True, 2, "A verdict would take at least 6 seeds."),
+    ],
+)
+def test_why_a_script_has_no_verdict(high: list[float], seed_is_used: bool, left_out: int, why: str) -> None:
+    findings = analyse(script_results({"low": [0.5] * 7, "high": high}, "f1", "higher", seed_is_used=seed_is_used))
+    (row,) = findings_data(findings, [])["verdicts"]
+    assert (row["verdict"], row["pairs_left_out"]) == ("cannot tell", left_out)
+    text = flowing(findings)
+    assert why in text
+    assert "collapsed" not in text
 
 
 # Collapse, and pairs far from the rest.
