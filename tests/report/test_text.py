@@ -11,15 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from answers import flowing, shown
-from runs_in_memory import NO_SEARCH, results_of, stored_run
+from runs_in_memory import NO_SEARCH, make_spec, results_of, stored_run
 from script_runs import script_results
 from specs import CONSTANT
 
-from clrbench.analysis.results import LookedAt
+from clrbench.analysis.glance import glance
+from clrbench.analysis.results import LookedAt, Results
 from clrbench.analysis.search import CHOSEN_COLUMNS, SEARCH_COLUMNS, Search
 from clrbench.analysis.tables import Findings, analyse
 from clrbench.rates import Rates
-from clrbench.report.answer import NOTHING_TO_COMPARE
+from clrbench.report.answer import NOTHING_TO_COMPARE, rate_lines
 from clrbench.report.text import finding_warnings, findings_data
 from clrbench.store import StoredRun
 
@@ -408,6 +409,42 @@ def test_the_rate_chosen_stands_beside_the_one_given() -> None:
             "search_steps": 24,
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            {"constant": "constant"},
+            ["torch: base_lr 0.01, max_lr 0.1, constant 0.05, confirmed; constant tuned to 0.03"],
+        ),
+        (
+            {"decay": "linear_decay"},
+            [
+                "torch: base_lr 0.01, max_lr 0.1, constant 0.05, confirmed",
+                "torch: decay 0.03, the best of those tried on validation rows",
+            ],
+        ),
+        (
+            {"decay": "linear_decay", "constant": "constant", "plain": "constant"},
+            [
+                "torch: base_lr 0.01, max_lr 0.1, constant 0.05, confirmed; constant tuned to 0.04",
+                "torch: decay 0.03, the best of those tried on validation rows",
+                "torch: plain 0.05, the best of those tried on validation rows",
+            ],
+        ),
+    ],
+)
+def test_every_rate_tuned_beside_a_range_test_is_said_of_its_arm(names: dict[str, str], said: list[str]) -> None:
+    clr = {"schedule": {"name": "triangular", "bounds": "range_test", "cycles": 2}}
+    arms = {arm: {"schedule": {"name": name, "lr": [0.03, 0.1]}, "tune": {"seeds": 1}} for arm, name in names.items()}
+    spec = make_spec(arms={**arms, "clr": clr}, baseline=next(iter(names)))
+    rates = {arm: 0.03 + number / 100 for number, arm in enumerate(names)}
+    chosen = pd.DataFrame([("torch", arm, 0.03, rate, 2, False, 8) for arm, rate in rates.items()])
+    search = Search((), NO_SEARCH.tries, chosen.set_axis(list(CHOSEN_COLUMNS), axis=1), ())
+    findings = analyse(Results(spec, tuple(ending("clr", [0.8] * 2)), search))
+    bounds = {("torch", None): Rates(0.01, 0.1, 0.05, confirmed=True, triangle_base_lr=0.01)}
+    assert list(rate_lines(glance(replace(findings, bounds=bounds)))) == said
 
 
 def test_a_diverged_try_is_warned_about() -> None:
