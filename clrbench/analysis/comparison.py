@@ -39,9 +39,6 @@ from clrbench.store import RunKey, StoredRun
 
 R = TypeVar("R")
 
-# Differences of rounded decimals miss a margin that they are equal to by less than this share of it.
-_ROUNDING = 1e-9
-
 
 @dataclass(frozen=True)
 class Comparison(PairedComparison):
@@ -165,15 +162,9 @@ def verdict_word(
     """
     if len(differences) < pairs_needed(question.alpha, question.comparisons):
         return "cannot tell"
-    share = Question(question.alpha / question.comparisons, question.margin, question.higher_is_better)
+    share = question.share
     found = alone if alone is not None and share == question else compared(differences, share)
-    # A difference as large as the margin must be rejected, too: on few rows many pairs lie right at it.
-    inside = 0.0 if question.margin is None else question.margin * (1 - _ROUNDING)
-    if -inside < found.ci_low and found.ci_high < inside:
-        return "equivalent"
-    if p_value > question.alpha:
-        return "no difference shown"
-    return "better" if (found.mean_difference > 0) == question.higher_is_better else "worse"
+    return question.word(found.mean_difference, (found.ci_low, found.ci_high), p_value)
 
 
 def shown_margin(margin: float | None, resolution: float) -> float | None:

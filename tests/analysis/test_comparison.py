@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from clrbench.analysis.comparison import (
     verdict_word,
 )
 from clrbench.analysis.results import LookedAt, Results
+from clrbench.analysis.unpaired_contests import sample_word
 from clrbench.stats import compare_paired, crossed_interval, smallest_detectable_difference
 from clrbench.store import StoredRun
 
@@ -126,6 +128,15 @@ def test_verdict_words(differences: list[float], margin: float | None, word: str
     question = Question(0.05, margin, higher_is_better=True)
     p_value = compared(np.array(differences), question).p_value
     assert verdict_word(np.array(differences), p_value, question) == word
+
+
+@pytest.mark.parametrize(("margin", "word"), [(0.001, "better"), (0.0011, "equivalent")])
+def test_a_difference_of_two_samples_as_large_as_the_margin_is_not_inside_it(margin: float, word: str) -> None:
+    question = Question(0.05, margin, higher_is_better=True)
+    candidate, baseline = np.full(6, 0.813), np.full(6, 0.812)
+    assert sample_word(candidate, baseline, 2 / 924, question) == word
+    shared = replace(question, comparisons=2)
+    assert sample_word(candidate, baseline, 4 / 924, shared) == word
 
 
 def test_a_lower_loss_is_better() -> None:

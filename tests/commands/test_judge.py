@@ -144,6 +144,12 @@ def test_margins(tmp_path: Path, margin: float | None, new: Any, word: str) -> N
     assert only(found(save(tmp_path, long(new=new)), rules=Rules(margin=margin))).verdict == word
 
 
+def test_without_pairs_a_difference_as_large_as_the_margin_is_not_equivalent(tmp_path: Path) -> None:
+    path = save(tmp_path, long([0.812] * 6, [0.813] * 6).drop(columns="seed"))
+    assert only(found(path, rules=Rules(margin=0.001))).verdict == "better"
+    assert only(found(path, rules=Rules(margin=0.0011))).verdict == "equivalent"
+
+
 def test_a_look_divides_alpha(tmp_path: Path) -> None:
     path = save(tmp_path, long(BASE[:7], NEW[:7]))
     assert only(found(path)).verdict == "better"
