@@ -13,9 +13,9 @@ class KnownPace:
     """What finished runs of a network took.
 
     Attributes:
-        train_seconds: For a row in an update.
-        evaluation_seconds: For a row that is evaluated.
-        num_parameters: Trainable numbers.
+        train_seconds: Seconds that each row of an update took.
+        evaluation_seconds: Seconds that each evaluated row took.
+        num_parameters: Number of its trainable parameters.
     """
 
     train_seconds: float

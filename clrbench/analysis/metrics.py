@@ -24,7 +24,7 @@ METRIC_COLUMNS = ("experiment", *RUN_KEYS, "epoch", "step", "lr", *_MEASURED_COL
 
 
 def is_accuracy(metric: str) -> bool:
-    """Return whether a higher value of a metric is better."""
+    """Return whether a metric is an accuracy, by its name; which way others are better, `Spec.higher_is_better` says."""
     return metric.endswith("accuracy")
 
 
