@@ -89,8 +89,8 @@ class OwnJudgement:
     """All verdicts on results of somebody's own.
 
     Attributes:
-        summary: A row a group and arm: runs, diverged, and mean, sd, min and max of the metric without these.
-        differences: `DIFFERENCE_COLUMNS`, a row a pair; none where runs are not paired.
+        summary: One row per group and arm: runs, diverged, and mean, sd, min and max of the metric without these.
+        differences: `DIFFERENCE_COLUMNS`, one row per pair; none where runs are not paired.
     """
 
     results: OwnResults
@@ -287,7 +287,7 @@ def _notes(results: OwnResults, rules: Rules, verdicts: Sequence[OwnVerdict]) ->
     if not results.paired:
         notes.append("no column of pairs: the unpaired permutation test, which needs more runs to show the same")
     if any(row.test == DRAWN for row in verdicts):
-        notes.append(f"of more than {MAX_SPLITS} splits so many are drawn, by a fixed seed")
+        notes.append(f"more than {MAX_SPLITS} splits: {MAX_SPLITS} random ones are used, with a fixed seed")
     if alone := [group for group in results.groups if group not in {row.group for row in verdicts}]:
         notes.append(f"left out, as {verdicts[0].baseline} and another arm are not both there: {', '.join(alone)}")
     for row in verdicts:

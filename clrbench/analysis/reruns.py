@@ -55,7 +55,7 @@ class Parting:
 
 @dataclass(frozen=True)
 class RunTables:
-    """What a run left behind: a row an update, a row an evaluation, and which test rows are right at the end, if any."""
+    """What a run left behind: one row per update, one row per evaluation, and which test rows are right at the end, if any."""
 
     steps: pd.DataFrame
     evaluations: pd.DataFrame
@@ -67,8 +67,8 @@ class Likeness:
     """A run and its rerun side by side.
 
     Attributes:
-        updates: Of each column with a row an update.
-        evaluations: Of each column with a row an evaluation.
+        updates: Of each column with one row per update.
+        evaluations: Of each column with one row per evaluation.
         same_rows: Whether both runs have the same updates and evaluations.
         hits_apart: How many test rows are right at the end of one of the two runs alone; all of them where one has no hits.
         last_evaluation: Each metric at the last evaluation that both have, as it was and as it is now.

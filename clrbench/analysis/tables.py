@@ -50,7 +50,7 @@ TABLES = (
     Table("evidence", "Evidence for each comparison, and which difference it could have shown", evidence_table),
     Table("collapse", "How many runs of each arm collapsed: no better than a blind guess in the end", collapse_table),
     Table("one_class", "Runs that end with one and the same class for every test row", one_class_table),
-    Table("differences", "Candidate - baseline, a row a pair of runs", differences_table),
+    Table("differences", "Candidate - baseline, one row per pair", differences_table),
     Table("targets", "When each run first reached each target, and from when on it stayed there", targets_table),
     Table("published", "Where values published elsewhere lie among the runs of their arm", published_table),
     Table("schedule", "Learning rate of each arm over its steps, thinned", schedule_table),

@@ -147,8 +147,8 @@ def _row_shape(where: str, shape: tuple[int, ...], dtype: np.dtype[np.generic], 
         )
     if len(shape) == 1:
         raise misfit(
-            f"{where}: got an array of shape {shape}, a number a row; allowed: [rows, features] and more; put each into a row "
-            f"of its own: {key} = {key}.reshape(-1, 1)"
+            f"{where}: got an array of shape {shape}, one number per row; allowed: [rows, features] and more; put each into a "
+            f"row of its own: {key} = {key}.reshape(-1, 1)"
         )
     if not (as_given or len(shape) in {2, 3, 4}) or min(shape, default=0) < 1:
         raise misfit(

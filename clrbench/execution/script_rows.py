@@ -104,7 +104,7 @@ def read_rows(path: Path, num_steps: int, *, resumed: bool) -> Rows:
             "row step,test_accuracy or the like, or call clrbench.current_run().log(step, ...)"
         )
     if path.stat().st_size > MAX_BYTES:
-        raise RowsError(f"wrote more than {MAX_BYTES / 1e6:g} MB into metrics.csv; write a row an update at most")
+        raise RowsError(f"wrote more than {MAX_BYTES / 1e6:g} MB into metrics.csv; write at most one row per update")
     with path.open(encoding="utf-8-sig", newline="") as file:
         try:
             return _collect(csv.reader(file), num_steps, resumed=resumed)

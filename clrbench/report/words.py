@@ -236,7 +236,7 @@ def divergence_caption(summary: pd.DataFrame, consequence: str) -> str:
 
 @dataclass(frozen=True)
 class OneClass:
-    """A row of one_class.csv: how many runs of an arm end with one class for every test row."""
+    """A row of one_class.csv: how many runs of an arm end with one class for every test row; `share` is that of the class."""
 
     backend: str
     arm: str
@@ -254,6 +254,6 @@ class OneClass:
             which = f"every run of {self.arm}{' that did not diverge' if self.diverged else ''}"
         verb = "give" if self.runs_of_one_class > 1 and not which.startswith("every") else "gives"
         return (
-            f"{which} {verb} class {self.answered} to every test row (test accuracy {100 * self.share:.4g} %, the majority "
-            "share)"
+            f"{which} {verb} class {self.answered} to every test row (test accuracy {100 * self.share:.4g} %, the share of that "
+            "class)"
         )

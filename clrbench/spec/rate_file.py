@@ -20,7 +20,7 @@ MAX_TABLE_ROWS = 100_000
 
 MAX_PATH = 1000
 _COLUMNS = ["step", "lr"]
-ALLOWED = "a CSV file with the columns step and lr, a row an update, steps 0, 1, 2, ... or 1, 2, 3, ..."
+ALLOWED = "a CSV file with the columns step and lr, one row per update, steps 0, 1, 2, ... or 1, 2, 3, ..."
 
 
 def read_rate_file(path: Path) -> DoubleArray:

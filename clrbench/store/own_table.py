@@ -42,7 +42,7 @@ _FOREIGN = {
 }
 """First bytes of what is no table of text."""
 
-ADVICE = "give a CSV, TSV or JSON lines file, a row an evaluation of a run"
+ADVICE = "give a CSV, TSV or JSON lines file, one row per evaluation of a run"
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def test_draws_are_said(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     judgement = found(save(tmp_path, long(rng.normal(0, 1, 12), rng.normal(3, 1, 12)).drop(columns="seed")))
     assert only(judgement).verdict == "better"
-    assert "of more than 50000 splits so many are drawn, by a fixed seed" in judgement.notes
+    assert "more than 50000 splits: 50000 random ones are used, with a fixed seed" in judgement.notes
 
 
 @pytest.mark.parametrize(("paired", "runs", "needed"), [(True, 5, 6), (False, 3, 4)])

@@ -110,7 +110,7 @@ def test_test_rows_are_split_off_rows_of_any_shape(library: Library, tmp_path: P
 @pytest.mark.parametrize(
     ("x", "how", "words"),
     [
-        (rows(), AS_GIVEN, r"a number a row; allowed: .rows, features.*x_train = x_train.reshape\(-1, 1\)"),
+        (rows(), AS_GIVEN, r"one number per row; allowed: .rows, features.*x_train = x_train.reshape\(-1, 1\)"),
         (rows(5, kind=bool), AS_GIVEN, "of type bool"),
         (rows(5, kind="complex64"), AS_GIVEN, "of type complex64"),
         (rows(5, kind="U3"), AS_GIVEN, "of type <U3"),

@@ -336,8 +336,8 @@ def test_arms_that_give_one_class_to_every_row_are_warned_about() -> None:
         for number, (arm, end, right) in enumerate(zip(arms, ends, hits, strict=True))
     ]
     assert list(finding_warnings(analyse(results_of(runs, seeds=6)))) == [
-        "torch: every run of constant gives class 0 to every test row (test accuracy 11.3 %, the majority share)",
-        "torch: 3 of 6 runs of clr give class 0 to every test row (test accuracy 11.3 %, the majority share)",
+        "torch: every run of constant gives class 0 to every test row (test accuracy 11.3 %, the share of that class)",
+        "torch: 3 of 6 runs of clr give class 0 to every test row (test accuracy 11.3 %, the share of that class)",
     ]
     assert "Every run of constant gives class 0 to every test row" in flowing(analyse(results_of(runs, seeds=6)))
 
