@@ -13,7 +13,7 @@ import numpy.typing as npt
 from clrbench.records import BoolArray, DoubleArray
 
 MAX_SPLITS = 50_000
-"""Up to so many splits of the pooled runs the test is exact; of more, so many are drawn by a fixed seed."""
+"""Up to this many splits of the pooled runs the test is exact; of more, this many random ones are used, with a fixed seed."""
 
 _SEED = 1506_01186
 _SPLITS_AT_ONCE = 1000

@@ -45,7 +45,7 @@ class Collapsed(NamedTuple):
     baseline: int
 
 
-def blind_accuracy(rows_by_class: Sequence[float]) -> float:
+def blind_accuracy(rows_by_class: Sequence[int]) -> float:
     """Return the accuracy that a blind guess may reach: the share of the largest class and 3 standard errors.
 
     That share is at least chance. Where rows are so few, or so nearly of one class, that the standard errors reach past 1,
@@ -98,7 +98,7 @@ def _arms(results: Results) -> Iterator[ArmCollapse]:
             runs=len(runs),
             collapsed=collapsed,
             diverged=sum(run.has_diverged for run in runs),
-            blind_accuracy=blind_accuracy(_rows_by_class(runs[0])),
+            blind_accuracy=blind_accuracy(runs[0].record.test_rows_by_class),
             possible_rate=np.nan if collapsed else highest_unseen_rate(len(runs)),
         )
 
@@ -106,13 +106,4 @@ def _arms(results: Results) -> Iterator[ArmCollapse]:
 def _is_blind(run: StoredRun) -> bool:
     if not run.record.num_classes:  # nobody knows what a blind guess reaches
         return False
-    metric = "test_accuracy" if any(run.record.test_rows_by_class) else "validation_accuracy"
-    return float(run.evaluations[metric].iloc[-1]) <= blind_accuracy(_rows_by_class(run))
-
-
-def _rows_by_class(run: StoredRun) -> Sequence[float]:
-    """Return how many test rows each class has; where there are none, validation rows, taken to be of all classes alike."""
-    rows, num_classes = run.record.test_rows_by_class, run.record.num_classes
-    if not num_classes:
-        return []
-    return rows if any(rows) else [run.provenance.rows.validation / num_classes] * num_classes
+    return float(run.evaluations["test_accuracy"].iloc[-1]) <= blind_accuracy(run.record.test_rows_by_class)

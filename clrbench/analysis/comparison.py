@@ -1,7 +1,7 @@
 """Paired differences at one time point, their exact test, and the word for what they show."""
 
 from dataclasses import asdict, dataclass, fields
-from typing import TypeVar
+from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ import pandas as pd
 from clrbench.analysis import row_sample
 from clrbench.analysis.collapse import Collapsed, collapsed_pairs
 from clrbench.analysis.looks import left_out_seeds, risk_over_looks, said_verdict
-from clrbench.analysis.metrics import is_accuracy, of_arm
+from clrbench.analysis.metrics import is_accuracy, of_arm, same_rows
 from clrbench.analysis.pairs import (
     Contest,
     arm_values,
@@ -24,6 +24,7 @@ from clrbench.analysis.results import LookedAt, Results, compared_metrics
 from clrbench.analysis.starts import is_paired, starts
 from clrbench.analysis.unpaired_contests import compared_samples, sample_word
 from clrbench.analysis.untuned import is_untuned
+from clrbench.planning.runs import rows_of
 from clrbench.records import DoubleArray
 from clrbench.spec import Clock
 from clrbench.stats import (
@@ -37,9 +38,6 @@ from clrbench.stats import (
 from clrbench.store import RunKey, StoredRun
 
 R = TypeVar("R")
-
-# Differences of rounded decimals miss a margin that they are equal to by less than this share of it.
-_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,11 @@ class Comparison(PairedComparison):
     candidate: str
     baseline: str
     verdict: str
+
+    @property
+    def contest(self) -> Contest:
+        """Which arms it compares, on which backend."""
+        return Contest(self.backend, self.candidate, self.baseline)
 
 
 _PLACE_COLUMNS = ("backend", "metric", "candidate", "baseline")
@@ -114,6 +117,28 @@ class Evidence:
     paired: bool = True
 
 
+Reason: TypeAlias = Literal["unfinished", "too few", "one start", "diverged", "collapsed"]
+"""Why a verdict is `cannot tell`.
+
+Runs are not finished; too few pairs, or runs a side, to decide anything; every seed starts at one and the same loss and shows
+one and the same difference; it would rest on what diverged runs do not show; or arms would be equivalent of which a run
+collapsed.
+"""
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What a comparison in the metric of the verdict leaves out, and why it comes to no verdict.
+
+    Attributes:
+        pairs_left_out: Pairs that have no difference as one of their runs diverged.
+        reason: None unless the verdict is `cannot tell`.
+    """
+
+    pairs_left_out: int = 0
+    reason: Reason | None = None
+
+
 EVIDENCE_COLUMNS = tuple(field.name for field in fields(Evidence))
 
 
@@ -137,15 +162,9 @@ def verdict_word(
     """
     if len(differences) < pairs_needed(question.alpha, question.comparisons):
         return "cannot tell"
-    share = Question(question.alpha / question.comparisons, question.margin, question.higher_is_better)
+    share = question.share
     found = alone if alone is not None and share == question else compared(differences, share)
-    # A difference as large as the margin must be rejected, too: on few rows many pairs lie right at it.
-    inside = 0.0 if question.margin is None else question.margin * (1 - _ROUNDING)
-    if -inside < found.ci_low and found.ci_high < inside:
-        return "equivalent"
-    if p_value > question.alpha:
-        return "no difference shown"
-    return "better" if (found.mean_difference > 0) == question.higher_is_better else "worse"
+    return question.word(found.mean_difference, (found.ci_low, found.ci_high), p_value)
 
 
 def shown_margin(margin: float | None, resolution: float) -> float | None:
@@ -182,13 +201,11 @@ def comparison_table(results: Results) -> pd.DataFrame:
     Within a backend, the verdicts on the primary metric share the risk alpha, by Holm's method, and alpha is divided by
     the index of the look; all other metrics are exploratory. The p-values and intervals are those of each comparison alone.
     """
+    left_out = {one: left_out_seeds(results, one) for one in contests(results)}
     rows = []
-    failed = {one: (_divergence(results, one), collapsed_pairs(results, one)) for one in contests(results)}
-    left_out = {one: left_out_seeds(results, one) for one in failed}
-    for test in results.once(_tests):
-        word, guesses_known = _word(results, test), results.spec.train is None
-        supported = supported_verdict(word, test.metric, *failed[test.contest], guesses_known=guesses_known)
-        verdict = said_verdict(supported, left_out=left_out[test.contest], num_missing_runs=results.num_missing_runs)
+    for test, outcome in results.once(_outcomes):
+        missing = results.num_missing_runs
+        verdict = said_verdict(outcome.word, left_out=left_out[test.contest], num_missing_runs=missing)
         rows.append({**test.contest._asdict(), "metric": test.metric, **asdict(test.found), "verdict": verdict})
     types = dict.fromkeys(("pairs", "wins", "ties", "losses"), "int64")
     types |= dict.fromkeys(("mean_difference", "ci_low", "ci_high", "p_value"), "float64")
@@ -200,6 +217,16 @@ def evidence_table(results: Results) -> pd.DataFrame:
     primary = [test for test in results.once(_tests) if test.metric == results.spec.verdict.metric]
     rows = [asdict(_evidence(results, test)) for test in primary]
     return pd.DataFrame(rows, columns=list(EVIDENCE_COLUMNS))
+
+
+def grounds(results: Results) -> dict[Contest, Grounds]:
+    """Return what each comparison in the metric of the verdict leaves out, and why it comes to no verdict where it does not."""
+    unfinished: Reason | None = "unfinished" if results.num_missing_runs else None
+    return {
+        test.contest: Grounds(_num_left_out(results, test), unfinished or outcome.reason)
+        for test, outcome in results.once(_outcomes)
+        if test.metric == results.spec.verdict.metric
+    }
 
 
 @dataclass(frozen=True)
@@ -220,10 +247,41 @@ class _Test:
     samples: tuple[DoubleArray, DoubleArray] | None = None
 
 
-def _word(results: Results, test: _Test) -> str:
+class _Outcome(NamedTuple):
+    """What the runs of a comparison come to, and why where that is `cannot tell`."""
+
+    word: str
+    reason: Reason | None = None
+
+
+def _outcomes(results: Results) -> list[tuple[_Test, _Outcome]]:
+    """Return what the runs of every comparison come to, whatever earlier looks and missing runs make of it."""
+    failed = {one: (_divergence(results, one), collapsed_pairs(results, one)) for one in contests(results)}
+    return [(test, _outcome(results, test, *failed[test.contest])) for test in results.once(_tests)]
+
+
+def _outcome(results: Results, test: _Test, divergence: Divergence, collapsed: Collapsed) -> _Outcome:
     start = results.once(starts).get(test.contest)
-    if start is not None and start.same_for_all_seeds and np.ptp(test.differences) == 0:
-        return "cannot tell"  # one run a side, made again and again
+    if start is not None and start.same_for_all_seeds and len(set(test.differences.tolist())) == 1:
+        return _Outcome("cannot tell", "one start")  # one run a side, made again and again
+    word, guesses_known = _word(test), results.spec.train is None
+    if word == "cannot tell":
+        return _Outcome(word, "too few")
+    supported = supported_verdict(word, test.metric, divergence, collapsed, guesses_known=guesses_known)
+    if supported == word:
+        return _Outcome(word)
+    all_count = word == "equivalent" and not _num_left_out(results, test)
+    return _Outcome(supported, "collapsed" if all_count else "diverged")
+
+
+def _num_left_out(results: Results, test: _Test) -> int:
+    """Return how many pairs have no difference as one of their runs diverged."""
+    runs, (backend, *arms) = results.once(runs_by_key), test.contest
+    uncounted = set(results.once(paired_seeds)[test.contest]) - set(test.seeds)
+    return sum(any(runs[RunKey(backend, arm, seed)].has_diverged for arm in arms) for seed in uncounted)
+
+
+def _word(test: _Test) -> str:
     if test.samples is not None:
         return sample_word(*test.samples, test.adjusted_p_value, test.question)
     return verdict_word(test.differences, test.adjusted_p_value, test.question, test.found)
@@ -275,7 +333,7 @@ def _resolution(results: Results, metric: str, backend: str) -> float:
     if metric == "test_balanced_accuracy":
         of_classes = [rows for rows in run.record.test_rows_by_class if rows]
         return 1 / (len(of_classes) * min(of_classes)) if of_classes else 0.0
-    rows: int = getattr(run.provenance.rows, metric.partition("_")[0])
+    rows = rows_of(metric, run.provenance.rows)
     return 1 / rows if rows else 0.0
 
 
@@ -336,12 +394,9 @@ def _mean_lr(results: Results, backend: str, label: str) -> float:
 
 
 def _rows(results: Results, contest: Contest, metric: str) -> int:
-    """Return how many rows a metric is measured on; 0 in training."""
+    """Return how many rows a metric is measured on, going by a run of the baseline; 0 in training, or without one."""
     run = _first_run(results, contest.backend, contest.baseline)
-    if run is None:
-        return 0
-    rows = run.provenance.rows
-    return {"validation": rows.validation, "test": rows.test}.get(metric.partition("_")[0], 0)
+    return 0 if run is None else same_rows(metric, run.provenance.rows)
 
 
 def _first_run(results: Results, backend: str, arm: str) -> StoredRun | None:

@@ -103,7 +103,7 @@ def seconds_before_training(results: Results) -> dict[ArmKey, float]:
 def cost_curve(results: Results) -> pd.DataFrame | None:
     """Return the mean of the metric of the verdict over the updates, those that found the rates counted first.
 
-    A row an evaluation; without the arms for which they are not known. None where no arm had to find its rates.
+    One row per evaluation; without the arms for which they are not known. None where no arm had to find its rates.
     """
     before = {key: steps for key, steps in results.once(steps_before_training).items() if math.isfinite(steps)}
     if not any(before.values()):

@@ -30,7 +30,7 @@ class Trial:
     """A finished training of a range test.
 
     Attributes:
-        attempt: The how manieth request of its stage asked for it, from 1 on.
+        attempt: Number of the request of its stage that asked for it, from 1.
     """
 
     stage: Stage

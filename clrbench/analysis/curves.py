@@ -45,7 +45,7 @@ ArmCurves: TypeAlias = Mapping[str, Sequence[ArmCurve]]
 def bands_table(results: Results) -> pd.DataFrame:
     """Return mean and 95 % interval over the seeds of every metric: what the figures draw.
 
-    A row an evaluation, and in the metrics of training a row a stretch of mini-batches.
+    One row per evaluation, and in the metrics of training one row per stretch of mini-batches.
     """
     metrics, training = results.once(own_metrics), results.once(train_curve)
     arms = list(results.spec.arms)
@@ -56,7 +56,7 @@ def bands_table(results: Results) -> pd.DataFrame:
 
 
 def metric_bands(values: pd.DataFrame, metric: str, arms: Sequence[str]) -> pd.DataFrame:
-    """Return mean and 95 % interval over the seeds of one metric, a row an epoch that a table of runs has."""
+    """Return mean and 95 % interval over the seeds of one metric, one row per epoch that a table of runs has."""
     tables = []
     for (backend, arm), rows in _by_arm(values, arms):
         grid = _grid(rows, metric)

@@ -1,15 +1,15 @@
 """The answer at a glance: which rate, which arm is better, and what to use; decided here, read off the tables."""
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, cast
 
 import pandas as pd
 
 from clrbench.analysis.collapse import ArmCollapse
-from clrbench.analysis.comparison import Comparison, Evidence, read_rows
-from clrbench.analysis.metrics import of_arm
+from clrbench.analysis.comparison import Comparison, Evidence, Grounds, read_rows
+from clrbench.analysis.metrics import of_arm, same_rows
 from clrbench.analysis.tables import Findings
 from clrbench.planning.runs import range_test_group
 from clrbench.planning.tuning import labelled_arm
@@ -26,7 +26,8 @@ class RateFound:
 
     Attributes:
         arm: The arm that has them for itself alone; None for those of the whole experiment.
-        tuned_lr: The best constant rate of a search; None without one.
+        tuned_lr: The best rate of the search of `arm`; of a range test, that of its tuned arm with a constant rate; None
+            without one.
         steps: Updates of the longest trainings that they rest on; 0 where they were not trained at.
         triangle_base_lr: Where cycles begin, also where `base_lr` is not known.
     """
@@ -87,6 +88,7 @@ class Judged:
 
     comparison: Comparison
     evidence: Evidence
+    grounds: Grounds = field(default_factory=Grounds)
 
 
 @dataclass(frozen=True)
@@ -156,8 +158,7 @@ def glance(findings: Findings) -> Glance:
     metric = findings.spec.verdict.metric
     rows = max((one.rows for one in evidence), default=0)
     if findings.provenances:
-        sizes = findings.provenances[0].rows
-        rows = {"validation": sizes.validation, "test": sizes.test}.get(metric.partition("_")[0], 0)
+        rows = same_rows(metric, findings.provenances[0].rows)
     backends = dict.fromkeys(str(name) for name in findings.tables["summary"]["backend"])
     return Glance(
         spec=findings.spec,
@@ -170,7 +171,11 @@ def glance(findings: Findings) -> Glance:
 def _on_backend(findings: Findings, backend: BackendName, evidence: Sequence[Evidence]) -> BackendGlance:
     comparison = findings.tables["comparison"]
     primary = read_rows(Comparison, comparison[comparison["metric"] == findings.spec.verdict.metric])
-    judged = [Judged(*pair) for pair in zip(primary, evidence, strict=True) if pair[0].backend == backend]
+    judged = [
+        Judged(row, behind, findings.grounds.get(row.contest, Grounds()))
+        for row, behind in zip(primary, evidence, strict=True)
+        if row.backend == backend
+    ]
     baseline = _main_baseline(findings.spec, judged)
     standings = _standings(findings, backend, baseline, judged)
     collapse = read_rows(ArmCollapse, findings.tables["collapse"])
@@ -249,18 +254,32 @@ def _times(table: pd.DataFrame, backend: str, label: str) -> Iterator[TimeToTarg
 
 
 def _rates(findings: Findings, backend: BackendName) -> Iterator[RateFound]:
-    """Yield the rates of a backend: those of its range tests, or of its search, or those that the spec gives."""
+    """Yield the rates of a backend: those of its range tests and of its search, or those that the spec gives."""
     tuned = _tuned_rates(findings, backend)
     tests = {arm: rates for (where, arm), rates in findings.bounds.items() if where == backend}
-    for arm, rates in tests.items():
-        yield _from_range_test(rates, arm, next(iter(tuned.values()), None) if arm is None else tuned.get(arm))
-    if tests:
-        return
+    beside = {group: _constant_beside(findings.spec, group, tuned) for group in tests}
+    for group, rates in tests.items():
+        yield _from_range_test(rates, group, tuned.get(beside[group] or ""))
     for arm, rate in tuned.items():
-        yield RateFound("tuned", arm=arm, tuned_lr=rate)
-    if not tuned:
+        if arm not in beside.values():
+            yield RateFound("tuned", arm=arm, tuned_lr=rate)
+    if not tests and not tuned:
         asked = any(arm.schedule.needs_range_test for arm in findings.spec.arms.values())
         yield RateFound("not known" if asked else "given")
+
+
+def _constant_beside(spec: Spec, group: str | None, tuned: Iterable[str]) -> str | None:
+    """Return the tuned arm that the constant rate of a range test is for, so that its best rate needs no name of an arm.
+
+    That is the arm with a constant rate that has the test for itself; of those that share one, the only one that is called
+    constant or is a baseline.
+    """
+    found = [arm for arm in tuned if range_test_group(spec, arm).arm == group]
+    found = [arm for arm in found if spec.resolved_arm(arm).schedule.name == "constant"]
+    if group is None:
+        used = {spec.resolved_arm(name).baseline for name in spec.arms}
+        found = [arm for arm in found if arm == "constant" or arm in used]
+    return found[0] if len(found) == 1 else None
 
 
 def _from_range_test(rates: Rates, arm: str | None, tuned_lr: float | None) -> RateFound:

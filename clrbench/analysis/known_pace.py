@@ -1,5 +1,6 @@
-"""How fast networks of the user's own were in the runs that are finished: what a dry run goes by, as it builds none."""
+"""How fast scripts and networks of the user's own were in the finished runs: what a dry run goes by, as it makes none."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from clrbench.errors import ResultsError
@@ -12,9 +13,9 @@ class KnownPace:
     """What finished runs of a network took.
 
     Attributes:
-        train_seconds: For a row in an update.
-        evaluation_seconds: For a row that is evaluated.
-        num_parameters: Trainable numbers.
+        train_seconds: Seconds that each row of an update took.
+        evaluation_seconds: Seconds that each evaluated row took.
+        num_parameters: Number of its trainable parameters.
     """
 
     train_seconds: float
@@ -29,18 +30,29 @@ class KnownPace:
 
 def known_paces(folder: ResultsFolder, spec: Spec) -> dict[BackendName, KnownPace]:
     """Return by backend what the finished runs in a folder took whose network is that of the spec."""
-    runs: list[StoredRun] = []
-    for one in (folder, folder.search(), *(folder.range_test(arm) for arm in (None, *spec.arms))):
-        try:
-            runs += one.indexed_runs() if one.has_runs() else []
-        except ResultsError:  # what cannot be read tells nothing
-            continue
+    runs = _finished_runs(folder, spec)
     found: dict[BackendName, KnownPace] = {}
     for backend in dict.fromkeys(run.spec.backend for run in runs):
         alike = [run for run in runs if run.spec.backend == backend and _is_same(run.spec.model, spec.model)]
         if alike:
             found[backend] = _pace(alike)
     return found
+
+
+def seconds_a_step(folder: ResultsFolder, spec: Spec) -> float | None:
+    """Return what an update of a script took, start and evaluations included, in its finished runs; None without any."""
+    runs = _finished_runs(folder, spec)
+    steps = sum(run.updates_made for run in runs)
+    return sum(run.timing.train_seconds for run in runs) / steps if steps else None
+
+
+def _finished_runs(folder: ResultsFolder, spec: Spec) -> list[StoredRun]:
+    """Return the runs of the arms, of their search and of every range test; those that cannot be read tell nothing."""
+    runs: list[StoredRun] = []
+    for one in (folder, folder.search(), *(folder.range_test(arm) for arm in (None, *spec.arms))):
+        with suppress(ResultsError):
+            runs += one.indexed_runs() if one.has_runs() else []
+    return runs
 
 
 def _is_same(model: object, other: object) -> bool:

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from clrbench.records import DoubleArray
+from clrbench.planning.runs import rows_of, split_of
+from clrbench.records import DoubleArray, Split, SplitSizes
 from clrbench.spec import METRICS
 from clrbench.store import RunKey, StoredRun
 from clrbench.store.run import TEST_COLUMNS
@@ -23,8 +24,13 @@ METRIC_COLUMNS = ("experiment", *RUN_KEYS, "epoch", "step", "lr", *_MEASURED_COL
 
 
 def is_accuracy(metric: str) -> bool:
-    """Return whether a higher value of a metric is better."""
+    """Return whether a metric is an accuracy, by its name; which way others are better, `Spec.higher_is_better` says."""
     return metric.endswith("accuracy")
+
+
+def same_rows(metric: str, sizes: SplitSizes) -> int:
+    """Return how many rows a metric is measured on, the same for all runs; 0 in training, or where that is not known."""
+    return 0 if split_of(metric) is Split.TRAIN else rows_of(metric, sizes)
 
 
 def diverged_value(metric: str, num_classes: int) -> float:

@@ -17,7 +17,7 @@ class OwnBounds:
     """The rates that curves suggest, and these curves.
 
     Attributes:
-        curve: `CURVE_COLUMNS`, a row a point of each seed; smoothed: moving median of 3 % of the points, at least 3.
+        curve: `CURVE_COLUMNS`, one row per point of each seed; smoothed: moving median of 3 % of the points, at least 3.
         notes: What was taken for what, a sentence each.
     """
 

@@ -172,7 +172,7 @@ def _wide(tables: Sequence[OwnTable], asked: Asked, notes: list[str]) -> tuple[l
     if len(set(asked.arms)) < len(asked.arms) or len(asked.arms) < 2:
         raise SpecError(f"--arms: got {','.join(asked.arms)}; allowed: at least two columns, each once")
     if asked.arm is not None:
-        raise SpecError("--arm names a column of arms, and --arms a column an arm; leave one of them out")
+        raise SpecError("--arm names a column of arms, and --arms one column per arm; leave one of them out")
     by = columns.named("by", asked.by)
     pair = columns.named("pair", asked.pair) or columns.guessed("pair", PAIR_NAMES, {by, *asked.arms})
     step = columns.named("step", asked.step) or columns.first("step", STEP_NAMES, {by, pair, *asked.arms})

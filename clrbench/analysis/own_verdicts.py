@@ -6,15 +6,17 @@ from dataclasses import asdict, dataclass, field, fields
 import numpy as np
 import pandas as pd
 
-from clrbench.analysis.comparison import compared, verdict_word
+from clrbench.analysis.collapse import Collapsed
+from clrbench.analysis.comparison import Divergence, compared, supported_verdict, verdict_word
 from clrbench.analysis.own_results import MAX_PAIRS, OwnResults, by_pair
 from clrbench.analysis.questions import Question
+from clrbench.analysis.unpaired_contests import sample_word
 from clrbench.counted import counted
 from clrbench.errors import SpecError
 from clrbench.records import DoubleArray
 from clrbench.spec.messages import nearest
 from clrbench.stats import holm, pairs_needed
-from clrbench.unpaired import MAX_SPLITS, compare_unpaired, runs_needed, smallest_unpaired_p
+from clrbench.unpaired import MAX_SPLITS, compare_unpaired, runs_needed
 
 PAIRED, UNPAIRED, DRAWN = "paired sign-flip", "unpaired permutation", "unpaired permutation, splits drawn"
 
@@ -87,8 +89,8 @@ class OwnJudgement:
     """All verdicts on results of somebody's own.
 
     Attributes:
-        summary: A row a group and arm: runs, diverged, and mean, sd, min and max of the metric without these.
-        differences: `DIFFERENCE_COLUMNS`, a row a pair; none where runs are not paired.
+        summary: One row per group and arm: runs, diverged, and mean, sd, min and max of the metric without these.
+        differences: `DIFFERENCE_COLUMNS`, one row per pair; none where runs are not paired.
     """
 
     results: OwnResults
@@ -140,11 +142,12 @@ def judge_results(results: OwnResults, rules: Rules) -> OwnJudgement:
         raise SpecError(
             f"there is one arm only ({baseline}), so there is nothing to compare; is the column of arms another?"
         )
+    there = {(key.group, key.arm) for key in results.values}
     contests = [
         _contest(results, rules, group, arm, baseline)
         for group in results.groups
         for arm in results.arms
-        if arm != baseline and any(key.group == group and key.arm == arm for key in results.values)
+        if arm != baseline and {(group, arm), (group, baseline)} <= there
     ]
     if not contests:
         raise SpecError(f"no group has both {baseline} and another arm, so there is nothing to compare")
@@ -202,7 +205,8 @@ def _verdicts(results: OwnResults, rules: Rules, baseline: str, contests: Sequen
     adjusted = holm([one.p_value for one in found])
     verdicts = []
     for contest, estimate, p_value in zip(contests, found, adjusted.tolist(), strict=True):
-        word = _supported(estimate.word(p_value), contest)
+        failed = Divergence(*contest.one_sided), Collapsed(*contest.one_sided)
+        word = supported_verdict(estimate.word(p_value), results.metric, *failed, guesses_known=False)
         verdicts.append(
             OwnVerdict(
                 group=contest.group,
@@ -260,25 +264,7 @@ class _Unpaired:
         self.needed = runs_needed(question.alpha, question.comparisons)
 
     def word(self, adjusted: float) -> str:
-        one, question = self._contest, self._question
-        if question.comparisons * smallest_unpaired_p(len(one.first), len(one.second)) > question.alpha:
-            return "cannot tell"
-        share = self._found
-        if question.comparisons > 1:
-            share = compare_unpaired(one.first, one.second, alpha=question.alpha / question.comparisons)
-        margin = question.margin or 0.0
-        if -margin < share.ci_low and share.ci_high < margin:
-            return "equivalent"
-        if adjusted > question.alpha:
-            return "no difference shown"
-        return "better" if (self.difference > 0) == question.higher_is_better else "worse"
-
-
-def _supported(word: str, contest: _Contest) -> str:
-    """Return a verdict, or `cannot tell` where it is in favour of an arm whose failed runs it leaves out."""
-    candidate, baseline = contest.one_sided
-    shows_nothing = {"better": candidate, "worse": baseline, "equivalent": candidate + baseline}
-    return "cannot tell" if shows_nothing.get(word) else word
+        return sample_word(self._contest.first, self._contest.second, adjusted, self._question, self._found)
 
 
 def _summary(results: OwnResults) -> pd.DataFrame:
@@ -301,7 +287,9 @@ def _notes(results: OwnResults, rules: Rules, verdicts: Sequence[OwnVerdict]) ->
     if not results.paired:
         notes.append("no column of pairs: the unpaired permutation test, which needs more runs to show the same")
     if any(row.test == DRAWN for row in verdicts):
-        notes.append(f"of more than {MAX_SPLITS} splits so many are drawn, by a fixed seed")
+        notes.append(f"more than {MAX_SPLITS} splits: {MAX_SPLITS} random ones are used, with a fixed seed")
+    if alone := [group for group in results.groups if group not in {row.group for row in verdicts}]:
+        notes.append(f"left out, as {verdicts[0].baseline} and another arm are not both there: {', '.join(alone)}")
     for row in verdicts:
         if row.unpaired:
             where = f" ({row.group})" if row.group else ""

@@ -55,7 +55,7 @@ class Parting:
 
 @dataclass(frozen=True)
 class RunTables:
-    """What a run left behind: a row an update, a row an evaluation, and which test rows are right at the end, if any."""
+    """What a run left behind: one row per update, one row per evaluation, and which test rows are right at the end, if any."""
 
     steps: pd.DataFrame
     evaluations: pd.DataFrame
@@ -67,8 +67,8 @@ class Likeness:
     """A run and its rerun side by side.
 
     Attributes:
-        updates: Of each column with a row an update.
-        evaluations: Of each column with a row an evaluation.
+        updates: Of each column with one row per update.
+        evaluations: Of each column with one row per evaluation.
         same_rows: Whether both runs have the same updates and evaluations.
         hits_apart: How many test rows are right at the end of one of the two runs alone; all of them where one has no hits.
         last_evaluation: Each metric at the last evaluation that both have, as it was and as it is now.
@@ -108,12 +108,15 @@ class Likeness:
 
 
 def compare(before: RunTables, after: RunTables) -> Likeness:
-    """Return a run and its rerun side by side; where one of them has more rows, those that both have."""
-    then, now = _shared(before.evaluations, after.evaluations), _shared(after.evaluations, before.evaluations)
+    """Return a run and its rerun side by side; where one of them has more rows, those that both have.
+
+    A column that only one of them has, as a script may write, is nan in the other.
+    """
+    then, now = _aligned(before.evaluations, after.evaluations)
     measured = [column for column in then if then[column].notna().any() or now[column].notna().any()]
     last = {str(column): (float(then[column].iloc[-1]), float(now[column].iloc[-1])) for column in measured}
     return Likeness(
-        updates=_partings(_shared(before.steps, after.steps), _shared(after.steps, before.steps)),
+        updates=_partings(*_aligned(before.steps, after.steps)),
         evaluations=_partings(then, now),
         same_rows=before.steps["step"].equals(after.steps["step"])
         and before.evaluations["step"].equals(after.evaluations["step"]),
@@ -126,6 +129,13 @@ def _hits_apart(before: BoolArray | None, after: BoolArray | None) -> int:
     if before is None or after is None or len(before) != len(after):
         return max(0 if hits is None else len(hits) for hits in (before, after))
     return int((before != after).sum())
+
+
+def _aligned(before: pd.DataFrame, after: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the values of two tables by updates done: in the rows that both have, and in the columns that either has."""
+    then, now = _shared(before, after), _shared(after, before)
+    columns = list(dict.fromkeys([*then, *now]))
+    return then.reindex(columns=columns), now.reindex(columns=columns)
 
 
 def _shared(table: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,26 @@ from clrbench.planning.tuning import Choice, RateKey, at_rate, choose, given_lab
 from clrbench.spec import Schedule, Spec
 from clrbench.store import ResultsFolder, StoredRun
 
-SEARCH_COLUMNS = ("backend", "arm", "lr", "seed", "validation_accuracy", "steps", "validation_loss")
+
+class Try(NamedTuple):
+    """A row of search.csv: a run that tried a rate for a tuned arm.
+
+    Attributes:
+        steps: Number of updates that it made.
+        validation_accuracy: At its end, as a fraction; of a diverged run what it counts as, see `metrics.diverged_value`.
+        validation_loss: Likewise.
+    """
+
+    backend: str
+    arm: str
+    lr: float
+    seed: int
+    validation_accuracy: float
+    steps: int
+    validation_loss: float
+
+
+SEARCH_COLUMNS = Try._fields
 CHOSEN_COLUMNS = ("backend", "arm", "given_lr", "lr", "tries", "at_edge", "search_steps")
 
 
@@ -81,13 +100,11 @@ def search_table(spec: Spec, runs: Sequence[StoredRun]) -> pd.DataFrame:
     Where the metric of the verdict is one that only a script knows, its value on validation rows stands in a further column.
     """
     backends, arms = list(spec.backends), list(spec.arms)
-    tries = [run for run in runs if run.key.seed not in spec.seeds]
-    rows = [_try(spec, run) for run in tries]
+    tries = [(_try(spec, run), run) for run in runs if run.key.seed not in spec.seeds]
+    tries.sort(key=lambda one: (backends.index(one[0].backend), arms.index(one[0].arm), one[0].lr, one[0].seed))
+    table = pd.DataFrame([row for row, _ in tries], columns=list(SEARCH_COLUMNS))
     own = validation_metric(spec)
-    if own is not None:
-        rows = [(*row, _own_value(spec, run, own)) for row, run in zip(rows, tries, strict=True)]
-    rows.sort(key=lambda row: (backends.index(row[0]), arms.index(row[1]), *row[2:4]))
-    return pd.DataFrame(rows, columns=[*SEARCH_COLUMNS, *([] if own is None else [own])])
+    return table if own is None else table.assign(**{own: [_own_value(spec, run, own) for _, run in tries]})
 
 
 def scores(spec: Spec, tries: pd.DataFrame) -> dict[RateKey, dict[float, float]]:
@@ -146,13 +163,14 @@ def _chosen_table(spec: Spec, tries: pd.DataFrame, bounds: BoundsTable) -> pd.Da
     return pd.DataFrame(rows, columns=list(CHOSEN_COLUMNS))
 
 
-def _try(spec: Spec, run: StoredRun) -> tuple[Any, ...]:
+def _try(spec: Spec, run: StoredRun) -> Try:
     last = run.evaluations.iloc[-1]
     accuracy, loss = (
         diverged_value(metric, run.record.num_classes) if run.has_diverged else float(last[metric])
         for metric in ("validation_accuracy", "validation_loss")
     )
-    return run.spec.backend, _names(spec, run)[run.key.arm], _rate(run), run.key.seed, accuracy, run.updates_made, loss
+    arm = _names(spec, run)[run.key.arm]
+    return Try(run.spec.backend, arm, _rate(run), run.key.seed, accuracy, run.updates_made, loss)
 
 
 def _names(spec: Spec, run: StoredRun) -> dict[str, str]:

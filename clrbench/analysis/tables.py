@@ -8,13 +8,13 @@ import pandas as pd
 
 from clrbench.analysis.bounds import bounds_table
 from clrbench.analysis.collapse import collapse_table
-from clrbench.analysis.comparison import comparison_table, evidence_table
+from clrbench.analysis.comparison import Grounds, comparison_table, evidence_table, grounds
 from clrbench.analysis.costs import cost_curve, cost_seconds_table, costs_table
 from clrbench.analysis.curves import ArmCurves, bands_table, read_curves
 from clrbench.analysis.cycles import best_table, cycle_peaks_table, cycles_table
 from clrbench.analysis.looks import unasked_seeds
 from clrbench.analysis.one_class import one_class_table
-from clrbench.analysis.pairs import MixedPair, differences_table, mixed_pairs
+from clrbench.analysis.pairs import Contest, MixedPair, differences_table, mixed_pairs
 from clrbench.analysis.results import Results, own_metrics
 from clrbench.analysis.starts import starts_table
 from clrbench.analysis.summary import given_table, published_table, schedule_table, summary_table, timing_table
@@ -50,7 +50,7 @@ TABLES = (
     Table("evidence", "Evidence for each comparison, and which difference it could have shown", evidence_table),
     Table("collapse", "How many runs of each arm collapsed: no better than a blind guess in the end", collapse_table),
     Table("one_class", "Runs that end with one and the same class for every test row", one_class_table),
-    Table("differences", "Candidate - baseline, a row a pair of runs", differences_table),
+    Table("differences", "Candidate - baseline, one row per pair", differences_table),
     Table("targets", "When each run first reached each target, and from when on it stayed there", targets_table),
     Table("published", "Where values published elsewhere lie among the runs of their arm", published_table),
     Table("schedule", "Learning rate of each arm over its steps, thinned", schedule_table),
@@ -91,6 +91,7 @@ class Findings:
         tables: The tables by name, in the order of `TABLES`; each is built when it is first asked for.
         provenances: Provenance of each run of the arms.
         bounds: What the range tests that arms take their rates from suggest, by backend and `RangeTestGroup.arm`.
+        grounds: What each comparison in the metric of the verdict leaves out, and why it comes to no verdict.
         mixed_pairs: The pairs that no comparison counts, as their runs were made with different versions.
         num_runs: Number of runs that are compared, once all are finished.
         num_missing_runs: Number of them that are not finished.
@@ -101,6 +102,7 @@ class Findings:
     tables: Mapping[str, pd.DataFrame]
     provenances: tuple[Provenance, ...] = ()
     bounds: BoundsTable = field(default_factory=dict)
+    grounds: Mapping[Contest, Grounds] = field(default_factory=dict)
     mixed_pairs: tuple[MixedPair, ...] = ()
     num_runs: int = 0
     num_missing_runs: int = 0
@@ -143,6 +145,7 @@ def analyse(results: Results) -> Findings:
         tables=_Tables(results),
         provenances=tuple(run.provenance for run in results.runs),
         bounds=bounds_table(results.range_tests),
+        grounds=results.once(grounds),
         mixed_pairs=tuple(results.once(mixed_pairs)),
         num_runs=len(results.wanted_keys),
         num_missing_runs=results.num_missing_runs,

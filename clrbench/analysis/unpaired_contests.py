@@ -5,7 +5,7 @@ from __future__ import annotations
 from clrbench.analysis.questions import Question
 from clrbench.records import DoubleArray
 from clrbench.stats import PairedComparison
-from clrbench.unpaired import compare_unpaired, smallest_unpaired_p
+from clrbench.unpaired import UnpairedComparison, compare_unpaired, smallest_unpaired_p
 
 
 def compared_samples(candidate: DoubleArray, baseline: DoubleArray, question: Question) -> PairedComparison:
@@ -20,15 +20,21 @@ def compared_samples(candidate: DoubleArray, baseline: DoubleArray, question: Qu
     )
 
 
-def sample_word(candidate: DoubleArray, baseline: DoubleArray, p_value: float, question: Question) -> str:
-    """Return what two samples show, as `verdict_word` does for pairs; their exact p is adjusted for the family."""
+def sample_word(
+    candidate: DoubleArray,
+    baseline: DoubleArray,
+    p_value: float,
+    question: Question,
+    alone: UnpairedComparison | None = None,
+) -> str:
+    """Return what two samples show, as `verdict_word` does for pairs; their exact p is adjusted for the family.
+
+    What they show taken alone, where that is known already, saves counting it again.
+    """
     if question.comparisons * smallest_unpaired_p(len(candidate), len(baseline)) > question.alpha:
         return "cannot tell"
-    share = compare_unpaired(candidate, baseline, alpha=question.alpha / question.comparisons)
-    margin = question.margin or 0.0
-    if -margin < share.ci_low and share.ci_high < margin:
-        return "equivalent"
-    if p_value > question.alpha:
-        return "no difference shown"
-    difference = float(candidate.mean() - baseline.mean())
-    return "better" if (difference > 0) == question.higher_is_better else "worse"
+    share = question.share
+    found = (
+        alone if alone is not None and share == question else compare_unpaired(candidate, baseline, alpha=share.alpha)
+    )
+    return question.word(found.difference, (found.ci_low, found.ci_high), p_value)

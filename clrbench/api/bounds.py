@@ -58,7 +58,7 @@ class RangeTestBounds:
 
     @property
     def curve(self) -> pd.DataFrame:
-        """The curves, raw and smoothed, a row a point of each seed."""
+        """The curves, raw and smoothed, one row per point of each seed."""
         return self._found.curve
 
     def plot(self) -> Figure:

@@ -70,7 +70,7 @@ class Judgement:
         return verdicts_data(self._found)
 
     def plot(self) -> Figure:
-        """Return the forest plot: a row a comparison."""
+        """Return the forest plot: one row per comparison."""
         return draw_own_verdicts(self._found)
 
     def save(self, folder: str | Path) -> None:
@@ -108,7 +108,7 @@ def judge(  # noqa: PLR0913 (each is an option of the command)
     """Give the verdict on results that any trainer wrote, as `clrbench judge` does.
 
     Args:
-        results: A table with a row a run, or the path of a file, or several; in a table a nan is a run that diverged.
+        results: A table with one row per run, or the path of a file, or several; in a table a nan is a run that diverged.
         arm: Column of the arms; guessed where there is no doubt, as are `pair`, `metric` and `step`.
         pair: Column of what pairs runs, such as the seed; without one the test is unpaired.
         metric: Column of the number to compare.

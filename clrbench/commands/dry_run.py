@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from clrbench.analysis.known_pace import KnownPace, known_paces
+from clrbench.analysis.known_pace import KnownPace, known_paces, seconds_a_step
 from clrbench.answer import Answer
 from clrbench.counted import counted
 from clrbench.execution.executor import num_workers
@@ -95,15 +95,6 @@ def estimate(experiment: Experiment, options: Options, *, range_test_only: bool 
     )
 
 
-def _seconds_a_step(experiment: Experiment) -> float | None:
-    """Return what an update of a script took, start and evaluations included, in the runs that are finished; None without any."""
-    folder = ResultsFolder(experiment.root)
-    places = [folder, folder.search(), folder.range_test(None)]
-    runs = [run for place in places if place.has_runs() for run in place.indexed_runs()]
-    steps = sum(run.updates_made for run in runs)
-    return sum(run.timing.train_seconds for run in runs) / steps if steps else None
-
-
 def dry_run_answer(experiment: Experiment, cost: Cost) -> Answer:
     """Return what an experiment will cost, what it can show, and its warnings."""
     spec, detectable_sds = experiment.spec, _detectable_sds(experiment)
@@ -176,7 +167,7 @@ def _total_seconds(
 ) -> float | None:
     """Return the seconds of all runs, each as many times as its factor; None where one is not known."""
     if experiment.spec.train is not None:
-        a_step = _seconds_a_step(experiment)
+        a_step = seconds_a_step(ResultsFolder(experiment.root), experiment.spec)
         return None if a_step is None else a_step * sum(factor * run.num_steps for run, factor in work)
     total = 0.0
     for run, factor in work:

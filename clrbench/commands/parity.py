@@ -127,7 +127,7 @@ def parity(job: Job, num_steps: int) -> Answer:
 
 
 def parity_text(arms: Sequence[ArmParity], width: int) -> str:
-    """Return a verdict an arm, what it means, and a few of the losses that it rests on."""
+    """Return one verdict per arm, what it means, and a few of the losses that it rests on."""
 
     def write(console: Console) -> None:
         by_meaning = {arm.meaning(): [other.arm for other in arms if other.meaning() == arm.meaning()] for arm in arms}

@@ -37,7 +37,7 @@ def schedule(path: Path, out: Path, library: Library) -> Answer:
 
 
 def _table(experiment: Experiment, name: str) -> pd.DataFrame | None:
-    """Return the rates of an arm, a row an update; None where a range test has yet to find them."""
+    """Return the rates of an arm, one row per update; None where a range test has yet to find them."""
     spec = experiment.spec
     arm, clock = spec.resolved_arm(name), arm_clock(spec, name, split_sizes(spec, experiment.sizes).train)
     if arm.schedule.needs_range_test:

@@ -7,7 +7,16 @@ from math import ceil, floor, log10
 from clrbench.counted import counted
 from clrbench.data import STAND_INS, DatasetSizes
 from clrbench.planning.low_baselines import low_baseline_warnings, planned_mean_rates
-from clrbench.planning.runs import after_warmup, arm_clock, asked_range_tests, lr_table, range_test_clock, split_sizes
+from clrbench.planning.runs import (
+    after_warmup,
+    arm_clock,
+    asked_range_tests,
+    lr_table,
+    range_test_clock,
+    rows_of,
+    split_of,
+    split_sizes,
+)
 from clrbench.planning.tuning import baselines
 from clrbench.records import MIN_CURVE_POINTS, SplitSizes
 from clrbench.spec import LOSSES, BackendName, BaseCyclic, Clock, ResolvedArm, Schedule, Spec
@@ -158,8 +167,7 @@ def _fine_margin(spec: Spec, rows: SplitSizes) -> Iterator[str]:
     metric, margin = spec.verdict.metric, spec.verdict.margin
     if spec.train is not None:  # nobody knows how many rows it has
         return
-    split = metric.partition("_")[0]
-    count: int = getattr(rows, split)
+    split, count = split_of(metric), rows_of(metric, rows)
     # A margin of 0 asks for no "equivalent".
     if metric in LOSSES or not margin or not count or margin >= 1 / count or not comparisons(spec):
         return

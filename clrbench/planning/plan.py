@@ -104,10 +104,6 @@ def run_identity(run: RunSpec, dataset: Dataset, device: str, threads: int, fold
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
 
 
-def _weights_of(run: RunSpec, dataset: Dataset) -> str:
-    return _weights_digest(run.model, run.seed, dataset.image_shape, dataset.num_classes)
-
-
 def _is_scaled(data: Data, dataset: Dataset) -> bool:
     return data.preprocessing == "scale" and bool(_float_scale(data, dataset))
 

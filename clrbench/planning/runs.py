@@ -79,6 +79,21 @@ def split_sizes(spec: Spec, sizes: DatasetSizes) -> SplitSizes:
     return SplitSizes(spec.data.train_rows or left, validation, spec.data.test_rows or sizes.test_rows)
 
 
+def split_of(metric: str) -> Split | None:
+    """Return the split that a metric is measured on, which its name begins with; None where it does not say."""
+    return next((split for split in Split if metric.startswith(f"{split}_")), None)
+
+
+def rows_of(metric: str, sizes: SplitSizes) -> int:
+    """Return how many rows the split of a metric has; 0 where that is not known, as of all metrics of a script."""
+    split = split_of(metric)
+    return (
+        0
+        if split is None
+        else {Split.TRAIN: sizes.train, Split.VALIDATION: sizes.validation, Split.TEST: sizes.test}[split]
+    )
+
+
 def arm_clock(spec: Spec, name: str, train_rows: int) -> Clock:
     """Return the steps of an epoch and of the whole run of an arm."""
     arm = spec.resolved_arm(name)

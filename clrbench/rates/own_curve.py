@@ -32,7 +32,7 @@ RAISED = "max_lr is raised to constant_lr, at which trainings stood: the curve p
 
 @dataclass(frozen=True, eq=False)
 class OwnCurve:
-    """Sweeps over the same rates, a row a seed.
+    """Sweeps over the same rates, one row per seed.
 
     Attributes:
         lr: float64[points], > 0, ascending.

@@ -234,7 +234,7 @@ def remarks(answer: BackendGlance, findings: Findings) -> Iterator[str]:
         yield f"{counted(mixed, 'pair')} left out: made with {mixed_words(findings)}."
     if seeds := findings.unasked_seeds.get(answer.backend):
         yield f"Finished runs with {words.seeds_words(seeds)} lie here that the spec does not ask for: put them back."
-    yield from _withheld(answer, findings)
+    yield from _withheld(answer)
     if any(map(_is_undone_by_adjusting, answer.judged)):
         yield "The verdicts are adjusted for several comparisons, the intervals are not."
     yield from _moved(answer)
@@ -255,22 +255,12 @@ def _is_undone_by_adjusting(one: Judged) -> bool:
     return one.comparison.p_value <= one.evidence.alpha < one.evidence.adjusted_p_value
 
 
-def _withheld(answer: BackendGlance, findings: Findings) -> Iterator[str]:
-    """Yield why comparisons whose runs are all there come to no verdict."""
-    waiting = [one for one in answer.judged if one.comparison.verdict == "cannot tell"]
-    waiting = [one for one in waiting if not one.evidence.num_missing_runs]
-    needed = {
-        words.pairs_needed_words(one.evidence) for one in waiting if words.lacks_pairs(one.comparison, one.evidence)
-    }
-    yield from sorted(needed)
-    for one in waiting:
-        row = one.comparison
-        if words.lacks_pairs(row, one.evidence):
-            continue
-        if words.pairs_left_out(row, findings.tables["comparison"]):
-            yield f"No verdict on {row.candidate}: runs diverged in other pairs, of which the pairs that count say nothing."
-        else:
-            yield f"No verdict on {row.candidate}: its interval lies within the margin, but a run collapsed."
+def _withheld(answer: BackendGlance) -> Iterator[str]:
+    """Yield why comparisons whose runs are all there come to no verdict, first how many seeds one would take."""
+    found = [(one.grounds.reason, one) for one in answer.judged]
+    sentences = [(reason, words.no_verdict(one.comparison, one.evidence, reason)) for reason, one in found if reason]
+    yield from sorted({text for reason, text in sentences if reason == "too few"})
+    yield from (text for reason, text in sentences if text and reason != "too few")
 
 
 def _moved(answer: BackendGlance) -> Iterator[str]:

@@ -25,7 +25,7 @@ def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:
     """Return the tables behind an answer, those without rows left out."""
     metric = findings.spec.verdict.metric
     values = verdict_values(answer)
-    level, split = words.level_words(findings.spec.verdict.alpha), metric.partition("_")[0]
+    level = words.level_words(findings.spec.verdict.alpha)
     tables = findings.tables
     found = [
         WordTable(
@@ -42,7 +42,7 @@ def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:
                 "pairs",
                 "won, tied, lost",
                 "median",
-                f"CI with {split} rows",
+                f"CI with {words.rows_words(metric)}",
                 "MDE",
             ),
             _evidence_rows(answer, values),
@@ -96,8 +96,8 @@ def notes(answer: Glance, findings: Findings) -> Iterator[str]:
         yield f"Equivalent: the whole interval lies within the {words.margin_words(spec.verdict.margin)}."
     if any(one.evidence.rows for one in judged):
         rows = max(one.evidence.rows for one in judged)
-        split = metric.partition("_")[0]
-        yield f"The {rows} {split} rows are a sample too: the CI with {split} rows allows for that."
+        kind = words.rows_words(metric)
+        yield f"The {rows} {kind} are a sample too: the CI with {kind} allows for that."
     for one in judged:
         if far := [int(seed) for seed in one.evidence.far_seeds.split()]:
             row = one.comparison

@@ -36,7 +36,7 @@ _ANSWER = {
 
 
 def verdicts_text(found: OwnJudgement) -> str:
-    """Return the answer: a sentence a verdict, the arms as a table, and what was taken for what."""
+    """Return the answer: one sentence per verdict, the arms as a table, and what was taken for what."""
     sentences = [verdict_sentence(row, found) for row in found.verdicts]
     notes = [*found.notes, KNOWS_NOT]
     wrapped = [fill(line, WIDTH, break_long_words=False, break_on_hyphens=False) for line in (*sentences, "", *notes)]

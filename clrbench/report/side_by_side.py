@@ -21,7 +21,7 @@ from clrbench.spec import Spec
 from clrbench.store import ResultsFolder
 
 WARNINGS_FILE, WARNING_COLUMN = "warnings.csv", "warning"
-"""What a report warned of, before training and after it: a row a warning."""
+"""What a report warned of, before training and after it: one row per warning."""
 _KEYS = ("backend", "candidate", "baseline")
 _EVIDENCE_COLUMNS = ("untuned", "adjusted_p_value", "comparisons", "rows")
 _COUNTS_WIDTH = 90

@@ -25,7 +25,7 @@ def findings_data(findings: Findings, warnings: Sequence[str]) -> dict[str, Json
     comparison = tables["comparison"]
     primary = comparison[comparison["metric"] == verdict.metric]
     primary = primary.assign(
-        pairs_left_out=[words.pairs_left_out(row, comparison) for row in read_rows(Comparison, primary)]
+        pairs_left_out=[findings.grounds[row.contest].pairs_left_out for row in read_rows(Comparison, primary)]
     )
     return {
         "experiment": findings.spec.name,

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import pandas as pd
 
 from clrbench.analysis.collapse import ArmCollapse
-from clrbench.analysis.comparison import Comparison, Evidence
+from clrbench.analysis.comparison import Comparison, Evidence, Reason
 from clrbench.analysis.metrics import is_accuracy
-from clrbench.analysis.pairs import Contest
 from clrbench.analysis.starts import Start
 from clrbench.counted import counted
+from clrbench.planning.runs import split_of
 from clrbench.stats import pairs_needed
 from clrbench.unpaired import runs_needed
 
@@ -27,6 +27,11 @@ def plain(name: str) -> str:
 def capitalised(name: str) -> str:
     """Return the name of a column as the first words of a sentence."""
     return plain(name).capitalize()
+
+
+def rows_words(metric: str) -> str:
+    """Return what the rows that a metric is measured on are called, such as `test rows`; `rows` where its name does not say."""
+    return " ".join(filter(None, [split_of(metric), "rows"]))
 
 
 def metric_unit(metric: str, *, own: bool = False) -> str:
@@ -146,19 +151,20 @@ def unseen_collapse(arms: Sequence[ArmCollapse]) -> Iterator[str]:
         )
 
 
-def lacks_pairs(row: Comparison, evidence: Evidence) -> bool:
-    """Return whether a comparison has too few pairs, or runs a side, to decide anything."""
-    return row.pairs < _needed(evidence)
-
-
-def pairs_needed_words(evidence: Evidence) -> str:
-    """Return how many seeds a verdict takes."""
-    return f"A verdict would take at least {_needed(evidence)} seeds."
-
-
-def _needed(evidence: Evidence) -> int:
-    needed = pairs_needed if evidence.paired else runs_needed
-    return needed(evidence.alpha, evidence.comparisons)
+def no_verdict(row: Comparison, evidence: Evidence, reason: Reason) -> str:
+    """Return why a comparison comes to no verdict, in one sentence; empty while runs are missing, which is said elsewhere."""
+    if reason == "unfinished":
+        return ""
+    if reason == "too few":
+        needed = pairs_needed if evidence.paired else runs_needed
+        return f"A verdict would take at least {needed(evidence.alpha, evidence.comparisons)} seeds."
+    diverged = "runs diverged in other pairs, of which the pairs that count say nothing"
+    why = {
+        "one start": "all seeds show one and the same difference, as if one run a side were repeated",
+        "diverged": diverged if evidence.paired else "runs diverged, of which the runs that count say nothing",
+        "collapsed": "its interval lies within the margin, but a run collapsed",
+    }
+    return f"No verdict on {row.candidate}: {why[reason]}."
 
 
 def starts_words(found: Sequence[Start]) -> Iterator[str]:
@@ -183,16 +189,6 @@ def start_words(start: Start) -> str:
     if start.pairing == "not seen":
         how = f"the script writes no train_loss for step 1, so it is not seen whether {versus} start alike"
     return f"Not paired: {how}; the test is the exact permutation test of two samples.{unused}"
-
-
-def pairs_left_out(row: Comparison, comparison: pd.DataFrame) -> int:
-    """Return how many pairs of runs a row of comparison.csv leaves out because one of them diverged.
-
-    In accuracy a diverged run counts, unless no run of any arm has one.
-    """
-    contest = Contest(row.backend, row.candidate, row.baseline)
-    same = (comparison[list(Contest._fields)] == list(contest)).all(axis=1)
-    return int(comparison.loc[same, "pairs"].max()) - row.pairs
 
 
 @dataclass(frozen=True)
@@ -245,7 +241,7 @@ def divergence_caption(summary: pd.DataFrame, consequence: str) -> str:
 
 @dataclass(frozen=True)
 class OneClass:
-    """A row of one_class.csv: how many runs of an arm end with one class for every test row."""
+    """A row of one_class.csv: how many runs of an arm end with one class for every test row; `share` is that of the class."""
 
     backend: str
     arm: str
@@ -263,6 +259,6 @@ class OneClass:
             which = f"every run of {self.arm}{' that did not diverge' if self.diverged else ''}"
         verb = "give" if self.runs_of_one_class > 1 and not which.startswith("every") else "gives"
         return (
-            f"{which} {verb} class {self.answered} to every test row (test accuracy {100 * self.share:.4g} %, the majority "
-            "share)"
+            f"{which} {verb} class {self.answered} to every test row (test accuracy {100 * self.share:.4g} %, the share of that "
+            "class)"
         )

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from runs_in_memory import results_of, stored_run
+from script_runs import script_results
 from specs import CONSTANT
 
 from clrbench.analysis.collapse import (
@@ -77,14 +78,10 @@ def test_the_end_counts_whatever_was_before_it() -> None:
     assert collapsed_runs(results_of([early, late], arms={"clr": CONSTANT})) == {RunKey("torch", "clr", 0)}
 
 
-def test_without_test_rows_validation_rows_decide() -> None:
-    sizes = {"made_with": {"rows": stored_run("clr").provenance.rows.__class__(900, 100, 0)}}
-    runs = [
-        stored_run("clr", seed, {10: NAN}, validation=[end], classes=classes(), **sizes)
-        for seed, end in enumerate((0.3, 0.5))
-    ]
-    finished = [run.__class__(**{**vars(run), "status": "finished"}) for run in runs]
-    assert collapsed_runs(results_of(finished, arms={"clr": CONSTANT})) == {RunKey("torch", "clr", 0)}
+def test_of_the_runs_of_a_script_only_those_that_diverged_are_known_to_have_collapsed() -> None:
+    results = script_results({"clr": [0.0, 0.5, NAN]}, "test_accuracy", "higher")
+    assert collapsed_runs(results) == {RunKey("script", "clr", 2)}
+    assert math.isnan(collapse_table(results).loc[0, "blind_accuracy"])
 
 
 def test_pairs_count_each_arm_over_the_seeds_that_both_have() -> None:

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from runs_in_memory import results_of, stored_run
+from script_runs import script_results
 from specs import CONSTANT
 
 from clrbench.analysis.collapse import Collapsed
@@ -26,6 +28,7 @@ from clrbench.analysis.comparison import (
     verdict_word,
 )
 from clrbench.analysis.results import LookedAt, Results
+from clrbench.analysis.unpaired_contests import sample_word
 from clrbench.stats import compare_paired, crossed_interval, smallest_detectable_difference
 from clrbench.store import StoredRun
 
@@ -125,6 +128,15 @@ def test_verdict_words(differences: list[float], margin: float | None, word: str
     question = Question(0.05, margin, higher_is_better=True)
     p_value = compared(np.array(differences), question).p_value
     assert verdict_word(np.array(differences), p_value, question) == word
+
+
+@pytest.mark.parametrize(("margin", "word"), [(0.001, "better"), (0.0011, "equivalent")])
+def test_a_difference_of_two_samples_as_large_as_the_margin_is_not_inside_it(margin: float, word: str) -> None:
+    question = Question(0.05, margin, higher_is_better=True)
+    candidate, baseline = np.full(6, 0.813), np.full(6, 0.812)
+    assert sample_word(candidate, baseline, 2 / 924, question) == word
+    shared = replace(question, comparisons=2)
+    assert sample_word(candidate, baseline, 4 / 924, shared) == word
 
 
 def test_a_lower_loss_is_better() -> None:
@@ -238,6 +250,16 @@ def test_only_test_accuracy_has_an_interval_over_rows(metric: str, rows: int) ->
     assert evidence.rows == rows
     assert math.isnan(evidence.rows_ci_low)
     assert math.isnan(evidence.rows_ci_high)
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction"), [("top5_accuracy", "higher"), ("test_top5_accuracy", "higher"), ("f1", "higher")]
+)
+def test_a_script_is_compared_in_any_metric_of_its_own(metric: str, direction: str) -> None:
+    results = script_results({"low": [0.5] * 6, "high": [0.6] * 6}, metric, direction, verdict={"margin": 0.01})
+    (row,) = read_rows(Comparison, comparison_table(results).query("metric == @metric"))
+    (evidence,) = read_rows(Evidence, evidence_table(results))
+    assert (row.candidate, row.verdict, evidence.rows) == ("high", "better", 0)
 
 
 # The margin belongs to the metric of the verdict.

@@ -63,6 +63,18 @@ def test_one_last_bit_is_seen_and_is_within_the_tolerance() -> None:
     assert parting(found, "train_loss").largest_absolute == np.spacing(1.25)
 
 
+@pytest.mark.parametrize("has_it_now", [True, False])
+def test_a_column_that_a_script_wrote_in_one_of_the_runs_only_is_a_difference(*, has_it_now: bool) -> None:
+    without, with_f1 = tables(), tables()
+    with_f1.evaluations["f1"] = [0.5, 0.75]
+    found = compare(without, with_f1) if has_it_now else compare(with_f1, without)
+    assert found.outcome is Outcome.DIFFERENT
+    f1 = parting(found, "f1")
+    assert (f1.num_rows, f1.num_apart, f1.first_step, f1.largest_absolute) == (2, 2, 3, np.inf)
+    last = np.array(found.last_evaluation["f1"])
+    np.testing.assert_array_equal(last if has_it_now else last[::-1], [np.nan, 0.75])
+
+
 RIGHT = np.arange(20) % 3 == 0
 
 

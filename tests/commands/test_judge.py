@@ -59,7 +59,7 @@ def test_draws_are_said(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     judgement = found(save(tmp_path, long(rng.normal(0, 1, 12), rng.normal(3, 1, 12)).drop(columns="seed")))
     assert only(judgement).verdict == "better"
-    assert "of more than 50000 splits so many are drawn, by a fixed seed" in judgement.notes
+    assert "more than 50000 splits: 50000 random ones are used, with a fixed seed" in judgement.notes
 
 
 @pytest.mark.parametrize(("paired", "runs", "needed"), [(True, 5, 6), (False, 3, 4)])
@@ -118,6 +118,18 @@ def test_groups_have_a_verdict_each_and_share_the_risk(tmp_path: Path) -> None:
     assert "mnist: new is better than base" in verdicts_text(judgement)
 
 
+def test_groups_without_both_arms_take_no_share_of_the_risk(tmp_path: Path) -> None:
+    table = pd.concat(
+        [long(BASE[:6], NEW[:6], dataset="g1"), long((), NEW, dataset="g2"), long(BASE, (), dataset="g3")]
+    )
+    judgement = found(save(tmp_path, table), by="dataset")
+    verdict = only(judgement)
+    assert (verdict.group, verdict.adjusted_p_value, verdict.verdict) == ("g1", 2 / 2**6, "better")
+    assert "left out, as base and another arm are not both there: g2, g3" in judgement.notes
+    with pytest.raises(SpecError, match="no group has both base and another arm"):
+        found(save(tmp_path, table[table["dataset"] != "g1"]), by="dataset", rules=Rules(baseline="base"))
+
+
 @pytest.mark.parametrize(
     ("margin", "new", "word"),
     [
@@ -130,6 +142,12 @@ def test_groups_have_a_verdict_each_and_share_the_risk(tmp_path: Path) -> None:
 )
 def test_margins(tmp_path: Path, margin: float | None, new: Any, word: str) -> None:
     assert only(found(save(tmp_path, long(new=new)), rules=Rules(margin=margin))).verdict == word
+
+
+def test_without_pairs_a_difference_as_large_as_the_margin_is_not_equivalent(tmp_path: Path) -> None:
+    path = save(tmp_path, long([0.812] * 6, [0.813] * 6).drop(columns="seed"))
+    assert only(found(path, rules=Rules(margin=0.001))).verdict == "better"
+    assert only(found(path, rules=Rules(margin=0.0011))).verdict == "equivalent"
 
 
 def test_a_look_divides_alpha(tmp_path: Path) -> None:

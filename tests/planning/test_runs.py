@@ -19,12 +19,30 @@ from clrbench.planning.runs import (
     cycle_end_epochs,
     lr_table,
     needed_range_tests,
+    rows_of,
+    split_of,
     split_sizes,
     training_runs,
 )
+from clrbench.records import Split
 from clrbench.spec import Clock, RunSpec
 from clrbench.spec.model import Adaptive, Sgd
 from clrbench.spec.schedules import Constant, Triangular
+
+
+@pytest.mark.parametrize(
+    ("metric", "split", "rows"),
+    [
+        ("test_balanced_accuracy", Split.TEST, 3),
+        ("validation_loss", Split.VALIDATION, 2),
+        ("train_accuracy", Split.TRAIN, 1),
+        ("top5_accuracy", None, 0),
+        ("testing_f1", None, 0),
+        ("f1", None, 0),
+    ],
+)
+def test_the_name_of_a_metric_says_its_split(metric: str, split: Split | None, rows: int) -> None:
+    assert (split_of(metric), rows_of(metric, SplitSizes(1, 2, 3))) == (split, rows)
 
 
 @pytest.mark.parametrize(

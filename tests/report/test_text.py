@@ -11,17 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from answers import flowing, shown
-from runs_in_memory import NO_SEARCH, results_of, stored_run
+from runs_in_memory import NO_SEARCH, make_spec, results_of, stored_run
+from script_runs import script_results
 from specs import CONSTANT
 
-from clrbench.analysis.comparison import Comparison, read_rows
-from clrbench.analysis.results import LookedAt
+from clrbench.analysis.glance import glance
+from clrbench.analysis.results import LookedAt, Results
 from clrbench.analysis.search import CHOSEN_COLUMNS, SEARCH_COLUMNS, Search
 from clrbench.analysis.tables import Findings, analyse
 from clrbench.rates import Rates
-from clrbench.report.answer import NOTHING_TO_COMPARE
+from clrbench.report.answer import NOTHING_TO_COMPARE, rate_lines
 from clrbench.report.text import finding_warnings, findings_data
-from clrbench.report.words import pairs_left_out
 from clrbench.store import StoredRun
 
 NAN = math.nan
@@ -244,10 +244,38 @@ def test_no_verdict_rests_on_the_pairs_that_a_divergence_leaves(ends: list[float
     assert row["pairs_left_out"] == sum(map(math.isnan, ends))
 
 
-def test_pairs_left_out_are_those_that_another_metric_has() -> None:
-    comparison = against_constant([0.8] * 7 + [NAN]).tables["comparison"]
-    left_out = {row.metric: pairs_left_out(row, comparison) for row in read_rows(Comparison, comparison)}
-    assert (left_out["test_loss"], left_out["test_accuracy"]) == (1, 0)
+@pytest.mark.parametrize(("metric", "left_out"), [("test_loss", 1), ("test_accuracy", 0)])
+def test_pairs_left_out_are_those_of_which_a_run_diverged(metric: str, left_out: int) -> None:
+    (row,) = findings_data(against_constant([0.8] * 7 + [NAN], verdict={"metric": metric}), [])["verdicts"]
+    assert row["pairs_left_out"] == left_out
+
+
+@pytest.mark.parametrize(
+    ("high", "seed_is_used", "left_out", "why"),
+    [
+        (
+            [0.6] * 6 + [NAN],
+            True,
+            1,
+            "No verdict on high: runs diverged in other pairs, of which the pairs that count say nothing.",
+        ),
+        (
+            [0.6] * 7,
+            False,
+            0,
+            "No verdict on high: all seeds show one and the same difference, as if one run a side were repeated.",
+        ),
+        ([NAN] * 7, False, 7, "A verdict would take at least 6 seeds."),
+        ([0.6] * 5 + [NAN] * 2, True, 2, "A verdict would take at least 6 seeds."),
+    ],
+)
+def test_why_a_script_has_no_verdict(high: list[float], seed_is_used: bool, left_out: int, why: str) -> None:
+    findings = analyse(script_results({"low": [0.5] * 7, "high": high}, "f1", "higher", seed_is_used=seed_is_used))
+    (row,) = findings_data(findings, [])["verdicts"]
+    assert (row["verdict"], row["pairs_left_out"]) == ("cannot tell", left_out)
+    text = flowing(findings)
+    assert why in text
+    assert "collapsed" not in text
 
 
 # Collapse, and pairs far from the rest.
@@ -308,8 +336,8 @@ def test_arms_that_give_one_class_to_every_row_are_warned_about() -> None:
         for number, (arm, end, right) in enumerate(zip(arms, ends, hits, strict=True))
     ]
     assert list(finding_warnings(analyse(results_of(runs, seeds=6)))) == [
-        "torch: every run of constant gives class 0 to every test row (test accuracy 11.3 %, the majority share)",
-        "torch: 3 of 6 runs of clr give class 0 to every test row (test accuracy 11.3 %, the majority share)",
+        "torch: every run of constant gives class 0 to every test row (test accuracy 11.3 %, the share of that class)",
+        "torch: 3 of 6 runs of clr give class 0 to every test row (test accuracy 11.3 %, the share of that class)",
     ]
     assert "Every run of constant gives class 0 to every test row" in flowing(analyse(results_of(runs, seeds=6)))
 
@@ -381,6 +409,42 @@ def test_the_rate_chosen_stands_beside_the_one_given() -> None:
             "search_steps": 24,
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            {"constant": "constant"},
+            ["torch: base_lr 0.01, max_lr 0.1, constant 0.05, confirmed; constant tuned to 0.03"],
+        ),
+        (
+            {"decay": "linear_decay"},
+            [
+                "torch: base_lr 0.01, max_lr 0.1, constant 0.05, confirmed",
+                "torch: decay 0.03, the best of those tried on validation rows",
+            ],
+        ),
+        (
+            {"decay": "linear_decay", "constant": "constant", "plain": "constant"},
+            [
+                "torch: base_lr 0.01, max_lr 0.1, constant 0.05, confirmed; constant tuned to 0.04",
+                "torch: decay 0.03, the best of those tried on validation rows",
+                "torch: plain 0.05, the best of those tried on validation rows",
+            ],
+        ),
+    ],
+)
+def test_every_rate_tuned_beside_a_range_test_is_said_of_its_arm(names: dict[str, str], said: list[str]) -> None:
+    clr = {"schedule": {"name": "triangular", "bounds": "range_test", "cycles": 2}}
+    arms = {arm: {"schedule": {"name": name, "lr": [0.03, 0.1]}, "tune": {"seeds": 1}} for arm, name in names.items()}
+    spec = make_spec(arms={**arms, "clr": clr}, baseline=next(iter(names)))
+    rates = {arm: 0.03 + number / 100 for number, arm in enumerate(names)}
+    chosen = pd.DataFrame([("torch", arm, 0.03, rate, 2, False, 8) for arm, rate in rates.items()])
+    search = Search((), NO_SEARCH.tries, chosen.set_axis(list(CHOSEN_COLUMNS), axis=1), ())
+    findings = analyse(Results(spec, tuple(ending("clr", [0.8] * 2)), search))
+    bounds = {("torch", None): Rates(0.01, 0.1, 0.05, confirmed=True, triangle_base_lr=0.01)}
+    assert list(rate_lines(glance(replace(findings, bounds=bounds)))) == said
 
 
 def test_a_diverged_try_is_warned_about() -> None:

@@ -165,4 +165,4 @@ def test_a_caption_names_all_that_diverged_and_what_follows(diverged: list[int],
 )
 def test_how_many_runs_give_one_class_is_said(of_one_class: int, runs: int, diverged: int, expected: str) -> None:
     found = words.OneClass("keras", "clr", 7, of_one_class, runs, diverged, 0.25)
-    assert found.sentence == f"{expected} class 7 to every test row (test accuracy 25 %, the majority share)"
+    assert found.sentence == f"{expected} class 7 to every test row (test accuracy 25 %, the share of that class)"
