@@ -91,7 +91,7 @@ def _from_results(folder: ResultsFolder, wanted: Wanted) -> Exported | Answer:
         duration=spec.resolved_arm(arm).duration,
         batch_size=run.spec.batch_size,
         optimizer=run.spec.optimizer,
-        verdict=_verdict_words(spec, rows, arm),
+        verdict=_verdict_words(folder, spec, rows, arm),
     )
 
 
@@ -135,14 +135,21 @@ def _comparisons(folder: ResultsFolder) -> list[Comparison]:
     return read_rows(Comparison, folder.read_table("comparison.csv", COMPARISON_COLUMNS))
 
 
-def _verdict_words(spec: Spec, rows: Sequence[Comparison], arm: str) -> str:
+def _alphas(folder: ResultsFolder) -> dict[str, float]:
+    """Return the risk of each backend, earlier looks charged, which its intervals are computed at."""
+    evidence = folder.read_table("evidence.csv", ("backend", "alpha"))
+    return dict(zip(evidence["backend"], evidence["alpha"], strict=True))
+
+
+def _verdict_words(folder: ResultsFolder, spec: Spec, rows: Sequence[Comparison], arm: str) -> str:
     """Return what is known of an arm, as candidate or as baseline."""
     sentences = []
+    alphas = _alphas(folder) if rows else {}
     for row in rows:
         if arm not in {row.candidate, labelled_arm(spec, row.baseline)}:
             continue
         said = comparison_words(row)
-        interval = f"{level_words(spec.verdict.alpha)} CI {said.ends}"
+        interval = f"{level_words(alphas[row.backend])} CI {said.ends}"
         unadjusted = "unadjusted " if len(rows) > 1 else ""
         sentences.append(
             f"{row.candidate} against {row.baseline}: {row.verdict} ({plain(row.metric)} {said.difference}, {interval}, "

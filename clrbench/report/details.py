@@ -25,12 +25,15 @@ def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:
     """Return the tables behind an answer, those without rows left out."""
     metric = findings.spec.verdict.metric
     values = verdict_values(answer)
-    level, split = words.level_words(findings.spec.verdict.alpha), metric.partition("_")[0]
+    interval = words.interval_heading(
+        {one.backend: one.judged[0].evidence.alpha for one in answer.backends if one.judged}
+    )
+    split = metric.partition("_")[0]
     tables = findings.tables
     found = [
         WordTable(
             f"Candidate - baseline, {values.difference_heading}",
-            ("backend", "candidate", "baseline", f"difference, {level} CI", "p", "Holm p", "verdict"),
+            ("backend", "candidate", "baseline", f"difference, {interval}", "p", "Holm p", "verdict"),
             _comparison_rows(answer, values),
         ),
         WordTable(

@@ -23,7 +23,7 @@ from clrbench.store import ResultsFolder
 WARNINGS_FILE, WARNING_COLUMN = "warnings.csv", "warning"
 """What a report warned of, before training and after it: a row a warning."""
 _KEYS = ("backend", "candidate", "baseline")
-_EVIDENCE_COLUMNS = ("untuned", "adjusted_p_value", "comparisons", "rows")
+_EVIDENCE_COLUMNS = ("untuned", "adjusted_p_value", "comparisons", "rows", "alpha")
 _COUNTS_WIDTH = 90
 """From so many columns on, the table shows how many pairs were won, tied and lost."""
 _SUMMARY_COLUMNS = ("backend", "arm", "runs", "diverged")
@@ -65,6 +65,11 @@ class Side:
         """Each comparison."""
         rows, p_values = read_rows(Comparison, self.comparison), self.evidence["adjusted_p_value"].tolist()
         return map(SideVerdict, rows, self.untuned, p_values)
+
+    @property
+    def alphas(self) -> dict[str, float]:
+        """The risk of each backend, earlier looks charged, which its intervals are computed at."""
+        return dict(zip(self.evidence["backend"], self.evidence["alpha"], strict=True))
 
     @property
     def comparisons(self) -> int:
@@ -155,9 +160,15 @@ def sides_data(sides: Sequence[Side]) -> dict[str, Json]:
 def _table(side: Side, *, counts: bool) -> WordTable:
     """Return every comparison of an experiment; with `counts` also how many pairs were won, tied and lost."""
     p_value = words.p_label(side.comparisons)
-    level = words.level_words(side.spec.verdict.alpha)
     won = ("won, tied, lost",) if counts else ()
-    headings = ("backend", "candidate - baseline", f"difference, {level} CI", p_value, *won, "verdict")
+    headings = (
+        "backend",
+        "candidate - baseline",
+        f"difference, {words.interval_heading(side.alphas)}",
+        p_value,
+        *won,
+        "verdict",
+    )
     rows = []
     for one in side.verdicts:
         row = one.row

@@ -1,7 +1,7 @@
 """How each fact is put into words: one formatter a fact, for the terminal, the page, captions and alternative texts."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -60,6 +60,14 @@ def rate_words(rate: float) -> str:
 def level_words(alpha: float) -> str:
     """Return the confidence that goes with a risk, such as `95 %`."""
     return f"{100 * (1 - alpha):g} %"
+
+
+def interval_heading(alphas: Mapping[str, float]) -> str:
+    """Return how intervals are headed by the risk on each backend: `95 % CI`, or `CI (torch 95 %, keras 97.5 %)`."""
+    levels = {backend: level_words(alpha) for backend, alpha in alphas.items()}
+    if len(set(levels.values())) == 1:
+        return f"{next(iter(levels.values()))} CI"
+    return f"CI ({', '.join(f'{backend} {level}' for backend, level in levels.items())})" if levels else "CI"
 
 
 def margin_words(margin: float | None) -> str:

@@ -32,9 +32,12 @@ COMPARISON = (
     "torch,test_accuracy,clr,constant,6,0.035,0.01,0.05,0.03125,6,0,0,{verdict}\n"
     "torch,test_loss,clr,constant,6,0.035,0.01,0.05,0.03125,6,0,0,worse\n"
 )
+EVIDENCE = "backend,metric,candidate,baseline,alpha,paired\ntorch,test_accuracy,clr,constant,{alpha},{paired}\n"
 
 
-def results(root: Path, verdict: str | None = "better", backends: tuple[str, ...] = ("torch",)) -> Path:
+def results(
+    root: Path, verdict: str | None = "better", backends: tuple[str, ...] = ("torch",), alpha: float = 0.05
+) -> Path:
     """Write a folder of results, and return it."""
     folder = ResultsFolder(root / "test")
     for backend in backends:
@@ -44,6 +47,7 @@ def results(root: Path, verdict: str | None = "better", backends: tuple[str, ...
     folder.begin(to_yaml(spec), [])
     if verdict is not None:
         (folder.root / "comparison.csv").write_text(COMPARISON.format(verdict=verdict), encoding="utf-8")
+        (folder.root / "evidence.csv").write_text(EVIDENCE.format(alpha=alpha, paired=True), encoding="utf-8")
     return folder.root
 
 
@@ -61,6 +65,11 @@ def test_a_baseline_that_won_is_the_winner(tmp_path: Path) -> None:
     found = exported(results(tmp_path, "worse"))
     assert found.data["arm"] == "constant"
     assert "clr against constant: worse (test accuracy +0.0350, 95 % CI" in str(found.data["verdict"])
+
+
+@pytest.mark.parametrize(("alpha", "level"), [(0.05, "95 %"), (0.025, "97.5 %")])
+def test_an_interval_has_the_level_of_its_look(tmp_path: Path, alpha: float, level: str) -> None:
+    assert f" {level} CI +0.0100 to +0.0500," in str(exported(results(tmp_path, alpha=alpha)).data["verdict"])
 
 
 @pytest.mark.parametrize("verdict", ["equivalent", "no difference shown", "cannot tell", None])

@@ -97,6 +97,11 @@ def test_accuracies_have_the_digits_that_the_test_rows_carry(rows: int, differen
     assert f"  {difference} [" in sides_text([replace(side, evidence=side.evidence.assign(rows=rows))])
 
 
+def test_intervals_have_the_level_of_their_look(tmp_path: Path) -> None:
+    side = read_side(experiment(tmp_path, "won", GAINS))
+    assert "difference, 97.5 % CI" in sides_text([replace(side, evidence=side.evidence.assign(alpha=0.025))])
+
+
 @pytest.mark.acceptance
 def test_data_holds_the_tables_as_they_are_and_no_pooled_value(tmp_path: Path) -> None:
     folders = [experiment(tmp_path, "won", GAINS), experiment(tmp_path, "few", GAINS[:2])]

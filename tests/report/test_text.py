@@ -196,6 +196,7 @@ def test_a_second_look_is_judged_at_its_own_level() -> None:
     text = flowing(analyse(first.with_looks({"torch": LookedAt(2)})))
     assert "Interim look 2: judged at alpha 0.05 / 2;" in text
     assert "difference, 97.5 % CI" in text
+    assert "95 % CI" not in flowing(analyse(first.with_looks({"torch": LookedAt(2)})), details=True)
 
 
 def test_scope_and_sampling_error_are_named() -> None:

@@ -69,6 +69,12 @@ def test_a_level_is_the_confidence_that_goes_with_the_risk(alpha: float, text: s
     assert words.level_words(alpha) == text
 
 
+def test_intervals_are_headed_by_their_level_and_by_backend_where_it_differs() -> None:
+    assert words.interval_heading({"torch": 0.05, "keras": 0.05}) == "95 % CI"
+    assert words.interval_heading({"torch": 0.05, "keras": 0.025}) == "CI (torch 95 %, keras 97.5 %)"
+    assert words.interval_heading({}) == "CI"
+
+
 @pytest.mark.parametrize(
     ("seeds", "text"),
     [
