@@ -17,7 +17,7 @@ from clrbench.planning.tuning import labelled_arm
 from clrbench.progress import Display
 from clrbench.report.export import Exported, Format, export_source
 from clrbench.report.export.script import CSV_ADVICE
-from clrbench.report.words import comparison_words, level_words, plain
+from clrbench.report.words import comparison_words, level_words, plain, samples_words, valued_runs
 from clrbench.spec import BackendName, Clock, Ramp, Schedule, Spec
 from clrbench.spec.messages import nearest
 from clrbench.spec.train import SCRIPT
@@ -135,27 +135,38 @@ def _comparisons(folder: ResultsFolder) -> list[Comparison]:
     return read_rows(Comparison, folder.read_table("comparison.csv", COMPARISON_COLUMNS))
 
 
-def _alphas(folder: ResultsFolder) -> dict[str, float]:
-    """Return the risk of each backend, earlier looks charged, which its intervals are computed at."""
-    evidence = folder.read_table("evidence.csv", ("backend", "alpha"))
-    return dict(zip(evidence["backend"], evidence["alpha"], strict=True))
-
-
 def _verdict_words(folder: ResultsFolder, spec: Spec, rows: Sequence[Comparison], arm: str) -> str:
     """Return what is known of an arm, as candidate or as baseline."""
-    sentences = []
-    alphas = _alphas(folder) if rows else {}
-    for row in rows:
-        if arm not in {row.candidate, labelled_arm(spec, row.baseline)}:
-            continue
-        said = comparison_words(row)
-        interval = f"{level_words(alphas[row.backend])} CI {said.ends}"
-        unadjusted = "unadjusted " if len(rows) > 1 else ""
-        sentences.append(
-            f"{row.candidate} against {row.baseline}: {row.verdict} ({plain(row.metric)} {said.difference}, {interval}, "
-            f"{unadjusted}{said.p_value}, {said.pairs})"
+    shown = [row for row in rows if arm in {row.candidate, labelled_arm(spec, row.baseline)}]
+    if not shown:
+        return NO_VERDICT
+    evidence = folder.read_table("evidence.csv", ("backend", "candidate", "baseline", "alpha")).to_dict("records")
+    behind = {(row["backend"], row["candidate"], row["baseline"]): row for row in evidence}
+    if any((row.backend, row.candidate, row.baseline) not in behind for row in shown):
+        raise ResultsError(
+            f"{folder.root / 'evidence.csv'}: lacks comparisons that comparison.csv has; run clrbench report {folder.root} to "
+            "write both anew"
         )
-    return "; ".join(sentences) or NO_VERDICT
+    unadjusted = "unadjusted " if len(rows) > 1 else ""
+    sentences = []
+    for row in shown:
+        said, found = comparison_words(row), behind[row.backend, row.candidate, row.baseline]
+        numbers = (
+            f"{plain(row.metric)} {said.difference}",
+            f"{level_words(found['alpha'])} CI {said.ends}",
+            f"{unadjusted}{said.p_value}",
+            said.pairs if found.get("paired", True) else _samples_words(folder, row),
+        )
+        sentences.append(f"{row.candidate} against {row.baseline}: {row.verdict} ({', '.join(numbers)})")
+    return "; ".join(sentences)
+
+
+def _samples_words(folder: ResultsFolder, row: Comparison) -> str:
+    """Return how many runs candidate and baseline have."""
+    runs: dict[tuple[str, str], int] = {}
+    for name in ("given.csv", "summary.csv"):
+        runs |= valued_runs(folder.read_table(name, ("backend", "arm", "runs", "diverged")))
+    return samples_words(runs[row.backend, row.candidate], runs[row.backend, row.baseline])
 
 
 def _nobody(spec: Spec, why: str) -> Answer:

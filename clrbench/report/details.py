@@ -1,12 +1,13 @@
 """All that stands behind the answer: as tables of words, and as short sentences on how to read them."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from clrbench.analysis.comparison import Comparison
 from clrbench.analysis.costs import given_steps
-from clrbench.analysis.glance import Glance
+from clrbench.analysis.glance import Glance, Judged
 from clrbench.analysis.tables import Findings
 from clrbench.counted import counted
 from clrbench.planning.advice import comparisons
@@ -48,7 +49,7 @@ def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:
                 f"CI with {split} rows",
                 "MDE",
             ),
-            _evidence_rows(answer, values),
+            _evidence_rows(answer, findings, values),
         ),
         WordTable(
             ", ".join(filter(None, [f"{words.capitalised(metric)} at the end", values.unit])),
@@ -101,7 +102,7 @@ def notes(answer: Glance, findings: Findings) -> Iterator[str]:
         rows = max(one.evidence.rows for one in judged)
         split = metric.partition("_")[0]
         yield f"The {rows} {split} rows are a sample too: the CI with {split} rows allows for that."
-    for one in judged:
+    for one in (one for one in judged if one.evidence.paired):
         if far := [int(seed) for seed in one.evidence.far_seeds.split()]:
             row = one.comparison
             lie = "lies" if len(far) == 1 else "lie"
@@ -127,21 +128,37 @@ def _comparison_rows(answer: Glance, values: Values) -> list[list[str]]:
     return rows
 
 
-def _evidence_rows(answer: Glance, values: Values) -> list[list[str]]:
+def _evidence_rows(answer: Glance, findings: Findings, values: Values) -> list[list[str]]:
+    runs = words.valued_runs(findings.tables["given"]) | words.valued_runs(findings.tables["summary"])
     return [
         [
-            backend.backend,
-            one.comparison.candidate,
-            one.comparison.baseline,
-            str(one.comparison.pairs),
-            f"{one.comparison.wins}, {one.comparison.ties}, {one.comparison.losses}",
-            values.difference(one.evidence.median_difference),
-            interval_words(one.evidence.rows_ci_low, one.evidence.rows_ci_high, values),
-            _detectable_words(one.evidence.detectable_difference, values),
+            row.backend,
+            row.candidate,
+            row.baseline,
+            *(_of_pairs(one, values) if one.evidence.paired else _of_samples(row, runs)),
         ]
         for backend in answer.backends
         for one in backend.judged
+        for row in [one.comparison]
     ]
+
+
+def _of_pairs(one: Judged, values: Values) -> list[str]:
+    """Return what pairs are and show: how many, how many won, tied and lost, the median, the interval with rows, and the MDE."""
+    evidence = one.evidence
+    return [
+        str(one.comparison.pairs),
+        words.won_words(one.comparison, paired=True),
+        values.difference(evidence.median_difference),
+        interval_words(evidence.rows_ci_low, evidence.rows_ci_high, values),
+        _detectable_words(evidence.detectable_difference, values),
+    ]
+
+
+def _of_samples(row: Comparison, runs: Mapping[tuple[str, str], int]) -> list[str]:
+    """Return the same of runs that are no pairs: how many a side, and nothing that only pairs have."""
+    sizes = words.samples_words(runs[row.backend, row.candidate], runs[row.backend, row.baseline])
+    return [sizes, *[words.NOT_PAIRED] * 4]
 
 
 def _detectable_words(difference: float, values: Values) -> str:

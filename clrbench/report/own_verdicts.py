@@ -16,7 +16,7 @@ from clrbench.report.figures.plot import DrawnPlot
 from clrbench.report.page_table import PageTable
 from clrbench.report.template import fill_template
 from clrbench.report.text import json_rows
-from clrbench.report.words import level_words, margin_words
+from clrbench.report.words import level_words, margin_words, samples_words
 
 SCHEMA_VERSION = 1
 """Of the JSON; raised where a key changes its meaning or goes, not where one is added."""
@@ -60,7 +60,7 @@ def verdict_sentence(row: OwnVerdict, found: OwnJudgement) -> str:
     runs = (
         f"{counted(row.pairs, 'pair')}: {row.wins} won, {row.ties} tied, {row.losses} lost"
         if row.test == PAIRED
-        else f"{row.candidate_runs} against {counted(row.baseline_runs, 'run')}"
+        else samples_words(row.candidate_runs, row.baseline_runs)
     )
     numbers = f"{row.metric} {signed(row.mean_difference)} ({interval}), p = {row.p_value:.3g}, {runs}."
     why = "".join(f". {sentence}" for sentence in _why(row, found))

@@ -31,10 +31,11 @@ _SUMMARY_COLUMNS = ("backend", "arm", "runs", "diverged")
 
 @dataclass(frozen=True)
 class SideVerdict:
-    """A comparison, whether its baseline is untuned, and its Holm-adjusted p-value."""
+    """A comparison, whether its baseline is untuned, whether its runs are pairs, and its Holm-adjusted p-value."""
 
     row: Comparison
     untuned: bool
+    paired: bool
     p_value: float
 
 
@@ -64,7 +65,7 @@ class Side:
     def verdicts(self) -> Iterator["SideVerdict"]:
         """Each comparison."""
         rows, p_values = read_rows(Comparison, self.comparison), self.evidence["adjusted_p_value"].tolist()
-        return map(SideVerdict, rows, self.untuned, p_values)
+        return map(SideVerdict, rows, self.untuned, self.evidence["paired"].ne(False).tolist(), p_values)
 
     @property
     def alphas(self) -> dict[str, float]:
@@ -108,7 +109,9 @@ def read_side(root: Path) -> Side:
     summary = folder.read_table("summary.csv", (*_SUMMARY_COLUMNS, f"{spec.verdict.metric}_mean"))
     primary = comparison[comparison["metric"] == spec.verdict.metric].reset_index(drop=True)
     evidence = folder.read_table("evidence.csv", (*_KEYS, *_EVIDENCE_COLUMNS))
-    behind = primary[list(_KEYS)].merge(evidence[[*_KEYS, *_EVIDENCE_COLUMNS]], on=list(_KEYS), how="left")
+    # Before scripts could be compared, all runs were pairs and no column said so.
+    evidence = evidence.assign(paired=evidence.get("paired", True))
+    behind = primary[list(_KEYS)].merge(evidence[[*_KEYS, *_EVIDENCE_COLUMNS, "paired"]], on=list(_KEYS), how="left")
     warnings = folder.read_table(WARNINGS_FILE, (WARNING_COLUMN,))[WARNING_COLUMN]
     return Side(root, spec, primary, behind, summary, [str(warning) for warning in warnings])
 
@@ -174,7 +177,7 @@ def _table(side: Side, *, counts: bool) -> WordTable:
         row = one.row
         versus = f"{row.candidate} - {words.baseline_words(row.baseline, untuned=one.untuned)}"
         numbers = [difference_words(row, side.values), f"{one.p_value:.2g}" if row.pairs else "-"]
-        won_cell = [f"{row.wins}, {row.ties}, {row.losses}"] if counts else []
+        won_cell = [words.won_words(row, paired=one.paired)] if counts else []
         rows.append([row.backend, versus, *numbers, *won_cell, verdict_words(row.verdict)])
     return WordTable("", headings, rows)
 

@@ -119,6 +119,29 @@ def comparison_words(comparison: Comparison) -> ComparisonWords:
     )
 
 
+NOT_PAIRED = "-"
+"""Stands for what only pairs have."""
+
+
+def samples_words(candidate_runs: int, baseline_runs: int) -> str:
+    """Return how many runs two samples have that are no pairs, such as `7 against 5 runs`."""
+    return f"{candidate_runs} against {counted(baseline_runs, 'run')}"
+
+
+def won_words(comparison: Comparison, *, paired: bool) -> str:
+    """Return how many pairs were won, tied and lost, such as `5, 0, 1`; `-` where the runs are no pairs."""
+    return f"{comparison.wins}, {comparison.ties}, {comparison.losses}" if paired else NOT_PAIRED
+
+
+def valued_runs(summary: pd.DataFrame) -> dict[tuple[str, str], int]:
+    """Return how many runs of each backend and arm of summary.csv or given.csv have a value where two samples are compared.
+
+    These are the runs that did not diverge: samples are compared where a script trains, of which no blind guess is known.
+    """
+    names = zip(summary["backend"], summary["arm"], strict=True)
+    return dict(zip(names, map(int, summary["runs"] - summary["diverged"]), strict=True))
+
+
 def p_label(comparisons: int) -> str:
     """Return what a p-value is called that is adjusted over so many comparisons."""
     return "Holm p" if comparisons > 1 else "p"

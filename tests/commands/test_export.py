@@ -36,7 +36,11 @@ EVIDENCE = "backend,metric,candidate,baseline,alpha,paired\ntorch,test_accuracy,
 
 
 def results(
-    root: Path, verdict: str | None = "better", backends: tuple[str, ...] = ("torch",), alpha: float = 0.05
+    root: Path,
+    verdict: str | None = "better",
+    backends: tuple[str, ...] = ("torch",),
+    alpha: float = 0.05,
+    paired: bool = True,
 ) -> Path:
     """Write a folder of results, and return it."""
     folder = ResultsFolder(root / "test")
@@ -47,7 +51,7 @@ def results(
     folder.begin(to_yaml(spec), [])
     if verdict is not None:
         (folder.root / "comparison.csv").write_text(COMPARISON.format(verdict=verdict), encoding="utf-8")
-        (folder.root / "evidence.csv").write_text(EVIDENCE.format(alpha=alpha, paired=True), encoding="utf-8")
+        (folder.root / "evidence.csv").write_text(EVIDENCE.format(alpha=alpha, paired=paired), encoding="utf-8")
     return folder.root
 
 
@@ -70,6 +74,22 @@ def test_a_baseline_that_won_is_the_winner(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("alpha", "level"), [(0.05, "95 %"), (0.025, "97.5 %")])
 def test_an_interval_has_the_level_of_its_look(tmp_path: Path, alpha: float, level: str) -> None:
     assert f" {level} CI +0.0100 to +0.0500," in str(exported(results(tmp_path, alpha=alpha)).data["verdict"])
+
+
+def test_runs_that_are_no_pairs_are_counted_by_side(tmp_path: Path) -> None:
+    root = results(tmp_path, paired=False)
+    (root / "summary.csv").write_text("backend,arm,runs,diverged\ntorch,clr,7,1\ntorch,constant,5,0\n")
+    (root / "given.csv").write_text("backend,arm,runs,diverged\n")
+    assert str(exported(root).data["verdict"]).endswith(", p = 0.0312, 6 against 5 runs)")
+
+
+def test_tables_that_do_not_belong_together_are_to_be_written_anew(tmp_path: Path) -> None:
+    root = results(tmp_path)
+    (root / "evidence.csv").write_text("backend,candidate,baseline,alpha\ntorch,clr,other,0.05\n")
+    with pytest.raises(
+        ResultsError, match=r"evidence\.csv: lacks comparisons that comparison\.csv has; run clrbench report"
+    ):
+        exported(root)
 
 
 @pytest.mark.parametrize("verdict", ["equivalent", "no difference shown", "cannot tell", None])

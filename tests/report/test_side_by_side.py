@@ -102,6 +102,18 @@ def test_intervals_have_the_level_of_their_look(tmp_path: Path) -> None:
     assert "difference, 97.5 % CI" in sides_text([replace(side, evidence=side.evidence.assign(alpha=0.025))])
 
 
+def test_nothing_is_won_or_lost_where_runs_are_no_pairs(tmp_path: Path) -> None:
+    side = read_side(experiment(tmp_path, "won", GAINS))
+    text = sides_text([replace(side, evidence=side.evidence.assign(paired=False))])
+    assert "0.031  -                + better" in text
+
+
+def test_tables_from_before_runs_could_be_no_pairs_have_pairs(tmp_path: Path) -> None:
+    folder = ResultsFolder(experiment(tmp_path, "won", GAINS))
+    folder.write_table("evidence.csv", folder.read_table("evidence.csv", ()).drop(columns="paired"))
+    assert "0.031  6, 0, 0 " in sides_text([read_side(folder.root)])
+
+
 @pytest.mark.acceptance
 def test_data_holds_the_tables_as_they_are_and_no_pooled_value(tmp_path: Path) -> None:
     folders = [experiment(tmp_path, "won", GAINS), experiment(tmp_path, "few", GAINS[:2])]

@@ -199,6 +199,19 @@ def test_a_second_look_is_judged_at_its_own_level() -> None:
     assert "95 % CI" not in flowing(analyse(first.with_looks({"torch": LookedAt(2)})), details=True)
 
 
+def test_runs_that_are_no_pairs_are_counted_by_side_and_show_nothing_that_only_pairs_have() -> None:
+    found = against_constant([0.71, 0.72, 0.71, 0.73, 0.72, 0.4])
+    evidence = found.tables["evidence"].assign(paired=False, detectable_difference=NAN)
+    comparison = found.tables["comparison"].assign(wins=0, losses=0)
+    summary = found.tables["summary"]
+    summary = summary.assign(diverged=summary["arm"].map({"clr": 1, "constant": 0}))
+    tables = {**found.tables, "evidence": evidence, "comparison": comparison, "summary": summary}
+    lines = shown(replace(found, tables=tables), details=True).splitlines()
+    row = lines[next(number for number, line in enumerate(lines) if "won, tied, lost" in line) + 1]
+    assert re.search(r"5 against 6 runs +- +- +-( +-)?$", row)
+    assert "far from the rest" not in " ".join(lines)
+
+
 def test_scope_and_sampling_error_are_named() -> None:
     text = flowing(against_constant(ENDS), details=True)
     assert "Scope: mlp on mnist, this split and these settings." in text
