@@ -63,7 +63,8 @@ def export(path: Path, wanted: Wanted, out: Path | None, library: Library, displ
         "batch_size": None if exported.backend == SCRIPT else exported.batch_size,
         "verdict": exported.verdict,
     }
-    display.warn(CSV_ADVICE)
+    if wanted.to == "csv":
+        display.warn(CSV_ADVICE)  # the other files bear their advice themselves
     if out is None:
         return Answer(source.rstrip("\n"), {**data, "source": source})
     write_file(out, source.encode())

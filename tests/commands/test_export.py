@@ -197,6 +197,13 @@ def test_the_command_prints_the_file_and_warns_beside_it(spec: Path) -> None:
     assert "Warning: these rates belong to this batch size" in done.stderr
 
 
+@pytest.mark.parametrize("to", ["torch", "keras"])
+def test_a_file_that_bears_its_advice_has_no_other_beside_it(spec: Path, to: str) -> None:
+    done = CliRunner().invoke(cli.main, ["export", str(spec), "--arm", "clr", "--to", to])
+    assert "set STEPS_PER_EPOCH" in " ".join(done.stdout.split())
+    assert "these rates belong" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("ends", "backend", "arm"),
     [([0.8] * 6, "torch", "clr"), ([0.6] * 6, "torch", "constant"), ([0.8] * 6, "keras", "clr")],
