@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from clrbench.analysis.comparison import Comparison
+from clrbench.analysis.comparison import Comparison, Evidence
 from clrbench.analysis.costs import given_steps
 from clrbench.analysis.glance import Glance, Judged
 from clrbench.analysis.tables import Findings
@@ -29,7 +29,6 @@ def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:
     interval = words.interval_heading(
         {one.backend: one.judged[0].evidence.alpha for one in answer.backends if one.judged}
     )
-    split = metric.partition("_")[0]
     tables = findings.tables
     found = [
         WordTable(
@@ -37,20 +36,7 @@ def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:
             ("backend", "candidate", "baseline", f"difference, {interval}", "p", "Holm p", "verdict"),
             _comparison_rows(answer, values),
         ),
-        WordTable(
-            f"Evidence for each comparison, {values.difference_heading}",
-            (
-                "backend",
-                "candidate",
-                "baseline",
-                "pairs",
-                "won, tied, lost",
-                "median",
-                f"CI with {split} rows",
-                "MDE",
-            ),
-            _evidence_rows(answer, findings, values),
-        ),
+        _evidence_table(answer, findings),
         WordTable(
             ", ".join(filter(None, [f"{words.capitalised(metric)} at the end", values.unit])),
             ("backend", "arm", "runs", "diverged", "collapsed", "mean", "sd", "min", "max"),
@@ -98,9 +84,8 @@ def notes(answer: Glance, findings: Findings) -> Iterator[str]:
         yield f"Verdicts on a backend are Holm-adjusted over {counted(family, 'comparison')}."
     if any(one.comparison.verdict == "equivalent" for one in judged):
         yield f"Equivalent: the whole interval lies within the {words.margin_words(spec.verdict.margin)}."
-    if any(one.evidence.rows for one in judged):
-        rows = max(one.evidence.rows for one in judged)
-        split = metric.partition("_")[0]
+    if of_rows := [one for one in judged if _has_rows_interval(one)]:
+        rows, split = max(one.evidence.rows for one in of_rows), _split(metric)
         yield f"The {rows} {split} rows are a sample too: the CI with {split} rows allows for that."
     for one in (one for one in judged if one.evidence.paired):
         if far := [int(seed) for seed in one.evidence.far_seeds.split()]:
@@ -128,37 +113,44 @@ def _comparison_rows(answer: Glance, values: Values) -> list[list[str]]:
     return rows
 
 
-def _evidence_rows(answer: Glance, findings: Findings, values: Values) -> list[list[str]]:
+def _evidence_table(answer: Glance, findings: Findings) -> WordTable:
+    values, judged = verdict_values(answer), [one for backend in answer.backends for one in backend.judged]
+    with_rows = any(map(_has_rows_interval, judged))
+    of_rows = (f"CI with {_split(values.metric)} rows",) if with_rows else ()
+    headings = ("backend", "candidate", "baseline", "pairs", "won, tied, lost", "median", *of_rows, "MDE")
     runs = words.valued_runs(findings.tables["given"]) | words.valued_runs(findings.tables["summary"])
-    return [
-        [
-            row.backend,
-            row.candidate,
-            row.baseline,
-            *(_of_pairs(one, values) if one.evidence.paired else _of_samples(row, runs)),
-        ]
-        for backend in answer.backends
-        for one in backend.judged
-        for row in [one.comparison]
-    ]
+    rows = []
+    for row, evidence in ((one.comparison, one.evidence) for one in judged):
+        cells = _of_pairs(row, evidence, values, with_rows=with_rows) if evidence.paired else _of_samples(row, runs)
+        missing = [words.NOT_PAIRED] * (len(headings) - 3 - len(cells))
+        rows.append([row.backend, row.candidate, row.baseline, *cells, *missing])
+    return WordTable(f"Evidence for each comparison, {values.difference_heading}", headings, rows)
 
 
-def _of_pairs(one: Judged, values: Values) -> list[str]:
-    """Return what pairs are and show: how many, how many won, tied and lost, the median, the interval with rows, and the MDE."""
-    evidence = one.evidence
+def _of_pairs(row: Comparison, evidence: Evidence, values: Values, *, with_rows: bool) -> list[str]:
+    """Return how many pairs there are, how many were won, tied and lost, the median, the interval with rows, and the MDE."""
     return [
-        str(one.comparison.pairs),
-        words.won_words(one.comparison, paired=True),
+        str(row.pairs),
+        words.won_words(row, paired=True),
         values.difference(evidence.median_difference),
-        interval_words(evidence.rows_ci_low, evidence.rows_ci_high, values),
+        *([interval_words(evidence.rows_ci_low, evidence.rows_ci_high, values)] if with_rows else []),
         _detectable_words(evidence.detectable_difference, values),
     ]
 
 
 def _of_samples(row: Comparison, runs: Mapping[tuple[str, str], int]) -> list[str]:
-    """Return the same of runs that are no pairs: how many a side, and nothing that only pairs have."""
-    sizes = words.samples_words(runs[row.backend, row.candidate], runs[row.backend, row.baseline])
-    return [sizes, *[words.NOT_PAIRED] * 4]
+    """Return how many runs a side there are; what only pairs have is missing."""
+    return [words.samples_words(runs[row.backend, row.candidate], runs[row.backend, row.baseline])]
+
+
+def _has_rows_interval(one: Judged) -> bool:
+    """Return whether there is an interval over seeds and rows to show: there is none of losses, say, or at a cycle's end."""
+    return one.evidence.paired and math.isfinite(one.evidence.rows_ci_low)
+
+
+def _split(metric: str) -> str:
+    """Return the split that a metric is measured on."""
+    return metric.partition("_")[0]
 
 
 def _detectable_words(difference: float, values: Values) -> str:

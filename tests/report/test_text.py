@@ -26,6 +26,10 @@ from clrbench.store import StoredRun
 
 NAN = math.nan
 FOUND = {"schedule": {"name": "constant", "lr": {"value": 0.1, "steps": 9}}}
+MID_CYCLE = {
+    "constant": CONSTANT,
+    "clr": {"schedule": {"name": "triangular", "base_lr": 0.01, "max_lr": 0.1, "step_size": "2 steps"}},
+}
 ENDS = [0.72, 0.71, 0.74, 0.7, 0.71, 0.75]
 
 
@@ -186,8 +190,7 @@ def test_several_comparisons_are_allowed_for() -> None:
 
 
 def test_a_comparison_at_the_end_of_a_cycle_says_so() -> None:
-    clr = {"schedule": {"name": "triangular", "base_lr": 0.01, "max_lr": 0.1, "step_size": "2 steps"}}
-    text = flowing(against_constant([0.5] * 6, arms={"constant": CONSTANT, "clr": clr}))
+    text = flowing(against_constant([0.5] * 6, arms=MID_CYCLE))
     assert "Compared at epoch 2, the end of the last whole cycle: training ends amid a cycle." in text
 
 
@@ -219,6 +222,16 @@ def test_scope_and_sampling_error_are_named() -> None:
     assert "The 400 test rows are a sample too: the CI with test rows allows for that." in text
     train = flowing(against_constant(ENDS, verdict={"metric": "train_accuracy"}), details=True)
     assert "are a sample too" not in train
+
+
+@pytest.mark.parametrize(
+    ("ends", "changes"), [(ENDS, {"verdict": {"metric": "test_loss"}}), (ENDS[:2], {}), (ENDS, {"arms": MID_CYCLE})]
+)
+def test_an_interval_with_rows_is_spoken_of_only_where_there_is_one(ends: list[float], changes: dict[str, Any]) -> None:
+    assert "CI with test rows" in flowing(against_constant(ENDS), details=True)
+    text = flowing(against_constant(ends, **changes), details=True)
+    assert "won, tied, lost median MDE" in text
+    assert "are a sample too" not in text
 
 
 def test_published_values_are_set_beside_the_runs() -> None:
