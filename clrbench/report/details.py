@@ -1,7 +1,7 @@
 """All that stands behind the answer: as tables of words, and as short sentences on how to read them."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -24,47 +24,7 @@ NAME_HEADINGS = frozenset({"backend", "arm", "candidate", "baseline"})
 
 def detail_tables(answer: Glance, findings: Findings) -> list[WordTable]:
     """Return the tables behind an answer, those without rows left out."""
-    metric = findings.spec.verdict.metric
-    values = verdict_values(answer)
-    interval = words.interval_heading(
-        {one.backend: one.judged[0].evidence.alpha for one in answer.backends if one.judged}
-    )
-    tables = findings.tables
-    found = [
-        WordTable(
-            f"Candidate - baseline, {values.difference_heading}",
-            ("backend", "candidate", "baseline", f"difference, {interval}", "p", "Holm p", "verdict"),
-            _comparison_rows(answer, values),
-        ),
-        _evidence_table(answer, findings),
-        WordTable(
-            ", ".join(filter(None, [f"{words.capitalised(metric)} at the end", values.unit])),
-            ("backend", "arm", "runs", "diverged", "collapsed", "mean", "sd", "min", "max"),
-            _end_rows(answer, findings, values),
-        ),
-        WordTable(
-            "Search of the tuned arms",
-            ("backend", "arm", "given lr", "best lr", "tries", "updates"),
-            _search_rows(findings),
-        ),
-        WordTable(
-            "Values published elsewhere",
-            ("backend", "arm", "metric", "published", "runs below it", "median", "min", "max"),
-            _published_rows(findings),
-        ),
-        WordTable("Training cost of each arm, in updates", _COST_HEADINGS, _cost_rows(findings)),
-        WordTable(
-            "Time to target in the median run, and the median speed-up over the pairs (exploratory)",
-            TARGET_HEADINGS,
-            target_rows(tables["time_to_target"]),
-        ),
-        WordTable(
-            "Test accuracy at the ends of cycles, % (exploratory)",
-            CYCLE_HEADINGS,
-            cycle_rows(tables["cycle_peaks"], answer.rows),
-        ),
-    ]
-    return [table for table in found if table.rows]
+    return [table for table in (build(answer, findings) for build in _TABLES) if table.rows]
 
 
 def notes(answer: Glance, findings: Findings) -> Iterator[str]:
@@ -101,16 +61,18 @@ def notes(answer: Glance, findings: Findings) -> Iterator[str]:
         yield f"No totals for {counted(len(unknown), 'arm')} whose rates have no `steps`: {words.listed(unknown)}."
 
 
-def _comparison_rows(answer: Glance, values: Values) -> list[list[str]]:
+def _comparison_table(answer: Glance, _: Findings) -> WordTable:
+    values = verdict_values(answer)
+    alphas = {one.backend: one.judged[0].evidence.alpha for one in answer.backends if one.judged}
+    difference = f"difference, {words.interval_heading(alphas)}"
     rows = []
-    for backend in answer.backends:
-        for one in backend.judged:
-            row = one.comparison
-            baseline = words.baseline_words(row.baseline, untuned=one.evidence.untuned)
-            p_values = [_p_words(row.p_value), _p_words(one.evidence.adjusted_p_value)] if row.pairs else ["-", "-"]
-            cells = [difference_words(row, values), *p_values, verdict_words(row.verdict)]
-            rows.append([backend.backend, row.candidate, baseline, *cells])
-    return rows
+    for row, evidence in ((one.comparison, one.evidence) for backend in answer.backends for one in backend.judged):
+        baseline = words.baseline_words(row.baseline, untuned=evidence.untuned)
+        p_values = [_p_words(row.p_value), _p_words(evidence.adjusted_p_value)] if row.pairs else ["-", "-"]
+        cells = [difference_words(row, values), *p_values, verdict_words(row.verdict)]
+        rows.append([row.backend, row.candidate, baseline, *cells])
+    headings = ("backend", "candidate", "baseline", difference, "p", "Holm p", "verdict")
+    return WordTable(f"Candidate - baseline, {values.difference_heading}", headings, rows)
 
 
 def _evidence_table(answer: Glance, findings: Findings) -> WordTable:
@@ -157,14 +119,14 @@ def _detectable_words(difference: float, values: Values) -> str:
     return "none" if math.isinf(difference) else values.value(difference)
 
 
-def _end_rows(answer: Glance, findings: Findings, values: Values) -> list[list[str]]:
-    metric = findings.spec.verdict.metric
+def _end_table(answer: Glance, findings: Findings) -> WordTable:
+    values = verdict_values(answer)
     ranges = {
-        (row["backend"], row["arm"]): (row[f"{metric}_min"], row[f"{metric}_max"])
+        (row["backend"], row["arm"]): (row[f"{values.metric}_min"], row[f"{values.metric}_max"])
         for table in ("summary", "given")
         for row in findings.tables[table].to_dict("records")
     }
-    return [
+    rows = [
         [
             backend.backend,
             one.label,
@@ -174,12 +136,13 @@ def _end_rows(answer: Glance, findings: Findings, values: Values) -> list[list[s
         for backend in answer.backends
         for one in backend.standings
     ]
+    caption = ", ".join(filter(None, [f"{words.capitalised(values.metric)} at the end", values.unit]))
+    headings = ("backend", "arm", "runs", "diverged", "collapsed", "mean", "sd", "min", "max")
+    return WordTable(caption, headings, rows)
 
 
-def _search_rows(findings: Findings) -> list[list[str]]:
-    if "chosen" not in findings.tables:
-        return []
-    return [
+def _search_table(_: Glance, findings: Findings) -> WordTable:
+    rows = [
         [
             row["backend"],
             row["arm"],
@@ -188,29 +151,54 @@ def _search_rows(findings: Findings) -> list[list[str]]:
             str(row["tries"]),
             str(row["search_steps"]),
         ]
-        for row in findings.tables["chosen"].to_dict("records")
+        for row in (findings.tables["chosen"].to_dict("records") if "chosen" in findings.tables else ())
     ]
+    headings = ("backend", "arm", "given lr", "best lr", "tries", "updates")
+    return WordTable("Search of the tuned arms", headings, rows)
 
 
-def _published_rows(findings: Findings) -> list[list[str]]:
+def _published_table(_: Glance, findings: Findings) -> WordTable:
     rows = []
     for row in findings.tables["published"].to_dict("records"):
         values = Values.of(row["metric"], 0)
         numbers = [values.value(row[name]) for name in ("median", "min", "max")]
         below = f"{row['runs_below']} of {row['runs']}" if row["runs"] else "every run diverged"
         rows.append([row["backend"], row["arm"], values.heading, values.value(row["value"]), below, *numbers])
-    return rows
+    headings = ("backend", "arm", "metric", "published", "runs below it", "median", "min", "max")
+    return WordTable("Values published elsewhere", headings, rows)
 
 
-_COST_HEADINGS = ("backend", "arm", "training", "range test", "search", "given", "total")
-
-
-def _cost_rows(findings: Findings) -> list[list[str]]:
+def _cost_table(_: Glance, findings: Findings) -> WordTable:
     names = ("train_steps", "range_test_steps", "search_steps", "given_steps", "total_steps")
-    return [
+    rows = [
         [row["backend"], row["arm"], *("not known" if np.isnan(row[name]) else f"{row[name]:.0f}" for name in names)]
         for row in findings.tables["costs"].to_dict("records")
     ]
+    headings = ("backend", "arm", "training", "range test", "search", "given", "total")
+    return WordTable("Training cost of each arm, in updates", headings, rows)
+
+
+def _target_table(_: Glance, findings: Findings) -> WordTable:
+    caption = "Time to target in the median run, and the median speed-up over the pairs (exploratory)"
+    return WordTable(caption, TARGET_HEADINGS, target_rows(findings.tables["time_to_target"]))
+
+
+def _cycle_table(answer: Glance, findings: Findings) -> WordTable:
+    rows = cycle_rows(findings.tables["cycle_peaks"], answer.rows)
+    return WordTable("Test accuracy at the ends of cycles, % (exploratory)", CYCLE_HEADINGS, rows)
+
+
+_TABLES: tuple[Callable[[Glance, Findings], WordTable], ...] = (
+    _comparison_table,
+    _evidence_table,
+    _end_table,
+    _search_table,
+    _published_table,
+    _cost_table,
+    _target_table,
+    _cycle_table,
+)
+"""The tables in the order that they are shown in."""
 
 
 def interval_words(low: float, high: float, values: Values) -> str:
