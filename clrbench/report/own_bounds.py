@@ -8,6 +8,7 @@ from clrbench.errors import SpecError
 from clrbench.records import Json
 from clrbench.report.figures.own_bounds import draw_own_bounds
 from clrbench.report.figures.style import to_png
+from clrbench.report.words import range_test_words
 from clrbench.store.bounds import rates_to_json
 from clrbench.store.files import disk_errors, to_json, write_file
 from clrbench.store.run import to_csv
@@ -22,12 +23,10 @@ def own_bounds_text(found: OwnBounds) -> str:
     if rates.reason is not None:
         first = f"No rates can be named: {rates.reason}."
     else:
-        base_lr, max_lr = rates.bounds
-        base = f"base_lr {base_lr:g}" if rates.base_lr is not None else f"base_lr not known (cycles from {base_lr:g})"
         how = (
             f"confirmed by training at {counted(len(rates.constants), 'rate')}" if rates.confirmed else "not confirmed"
         )
-        first = f"{base}, max_lr {max_lr:g}, constant_lr {rates.constant:g} ({how}); from {seeds}."
+        first = f"{range_test_words(rates)} ({how}); from {seeds}."
     return "\n".join([first, *(f"  - {caveat}" for caveat in rates.caveats), *found.notes])
 
 

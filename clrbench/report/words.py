@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import pandas as pd
 
@@ -55,6 +55,39 @@ def baseline_words(baseline: str, *, untuned: bool) -> str:
 def rate_words(rate: float) -> str:
     """Return a learning rate with every digit that float32 holds."""
     return f"{rate:.9g}"
+
+
+class FoundRates(Protocol):
+    """The rates that a range test found, each None where it is not known."""
+
+    @property
+    def base_lr(self) -> float | None:
+        """Rate at which learning starts."""
+
+    @property
+    def triangle_base_lr(self) -> float | None:
+        """Where cycles begin, also where `base_lr` is not known."""
+
+    @property
+    def max_lr(self) -> float | None:
+        """Upper bound of cycles."""
+
+    @property
+    def constant_lr(self) -> float | None:
+        """The constant rate."""
+
+
+def range_test_words(found: FoundRates) -> str:
+    """Return the rates of a range test, which has an answer: `base_lr 0.01, max_lr 0.3, constant 0.1`."""
+    base = f"base_lr {found_rate_words(found.base_lr)}"
+    if found.base_lr is None:
+        base = f"base_lr not known ({found_rate_words(found.triangle_base_lr)} used)"
+    return f"{base}, max_lr {found_rate_words(found.max_lr)}, constant {found_rate_words(found.constant_lr)}"
+
+
+def found_rate_words(rate: float | None) -> str:
+    """Return a rate that was searched for, in the three digits that a search settles."""
+    return "not known" if rate is None else f"{rate:.3g}"
 
 
 def level_words(alpha: float) -> str:
@@ -140,6 +173,25 @@ def valued_runs(summary: pd.DataFrame) -> dict[tuple[str, str], int]:
     """
     names = zip(summary["backend"], summary["arm"], strict=True)
     return dict(zip(names, map(int, summary["runs"] - summary["diverged"]), strict=True))
+
+
+_VERDICT_CLAUSES = {
+    "better": "{candidate} beats {baseline}",
+    "worse": "{baseline} beats {candidate}",
+    "equivalent": "{candidate} and {baseline} are equivalent",
+    "no difference shown": "no difference shown between {candidate} and {baseline}",
+    "cannot tell": "cannot tell {candidate} from {baseline}",
+}
+
+
+def verdict_clause(verdict: str, candidate: str, baseline: str) -> str:
+    """Return what one comparison came to, such as `clr beats constant`, as a clause."""
+    return _VERDICT_CLAUSES[verdict].format(candidate=candidate, baseline=baseline)
+
+
+def begun(clause: str) -> str:
+    """Return a clause about verdicts as a sentence begins: with a capital, unless with the name of an arm."""
+    return clause[0].upper() + clause[1:] if clause.startswith(("no difference ", "cannot tell ")) else clause
 
 
 def p_label(comparisons: int) -> str:
