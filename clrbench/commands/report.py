@@ -9,10 +9,11 @@ from clrbench.analysis.summary import has_answer
 from clrbench.answer import Answer, ExitCode
 from clrbench.commands.exit_codes import FailIf, exit_code
 from clrbench.commands.reported import Reported
+from clrbench.commands.side_by_side import read_side
 from clrbench.errors import ResultsError
 from clrbench.planning.runs import range_test_of
 from clrbench.report.range_test import range_tests_data, range_tests_text
-from clrbench.report.side_by_side import read_side, sides_data, sides_text
+from clrbench.report.side_by_side import sides_data, sides_text
 from clrbench.report.text import untuned_sentence
 from clrbench.spec import Spec, to_yaml
 from clrbench.store import SPEC_FILE, ResultsFolder

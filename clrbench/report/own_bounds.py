@@ -1,6 +1,4 @@
-"""What curves of somebody's own come to, in words, as plain data and as files."""
-
-from pathlib import Path
+"""What curves of somebody's own come to, in words, as plain data and as the content of files."""
 
 from clrbench.analysis.own_bounds import OwnBounds
 from clrbench.counted import counted
@@ -10,10 +8,8 @@ from clrbench.report.figures.own_bounds import draw_own_bounds
 from clrbench.report.figures.style import to_png
 from clrbench.report.words import range_test_words
 from clrbench.store.bounds import rates_to_json
-from clrbench.store.files import disk_errors, to_json, write_file
+from clrbench.store.files import to_json
 from clrbench.store.run import to_csv
-
-FILES = ("bounds.json", "curve.csv", "range_test.png")
 
 
 def own_bounds_text(found: OwnBounds) -> str:
@@ -50,11 +46,3 @@ def own_bounds_file(found: OwnBounds, suffix: str) -> bytes:
             return to_png(draw_own_bounds(found))
         case _:
             raise SpecError(f"got a file that ends in {suffix}; allowed: .json, .csv, .png, or a folder")
-
-
-def write_own_bounds(found: OwnBounds, folder: Path) -> None:
-    """Write all three into a folder, which is made where it is missing."""
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        write_file(folder / name, own_bounds_file(found, Path(name).suffix))

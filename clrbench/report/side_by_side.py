@@ -1,4 +1,4 @@
-"""Several experiments next to each other, from the tables in their folders; nothing is pooled over them."""
+"""Several experiments next to each other, as their tables tell them; nothing is pooled over them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from clrbench.analysis.comparison import COMPARISON_COLUMNS, Comparison, read_rows
+from clrbench.analysis.comparison import Comparison, read_rows
 from clrbench.analysis.metrics import is_accuracy
 from clrbench.answer import PLAIN_COLUMNS
 from clrbench.counted import counted
@@ -18,15 +18,9 @@ from clrbench.report.console import WordTable, print_line, print_list, print_tab
 from clrbench.report.text import json_rows
 from clrbench.report.values import Values, difference_words
 from clrbench.spec import Spec
-from clrbench.store import ResultsFolder
 
-WARNINGS_FILE, WARNING_COLUMN = "warnings.csv", "warning"
-"""What a report warned of, before training and after it: a row a warning."""
-_KEYS = ("backend", "candidate", "baseline")
-_EVIDENCE_COLUMNS = ("untuned", "adjusted_p_value", "comparisons", "rows", "alpha")
 _COUNTS_WIDTH = 90
 """From so many columns on, the table shows how many pairs were won, tied and lost."""
-_SUMMARY_COLUMNS = ("backend", "arm", "runs", "diverged")
 
 
 @dataclass(frozen=True)
@@ -95,25 +89,6 @@ class Side:
         trained = f"{scope_words(spec)}, {durations}" if own else trained
         asked = f"{spec.name} ({self.folder}): {trained}, {counted(len(spec.seeds), 'seed')}"
         return f"{asked}; {measured_words(spec.verdict.metric, own=own)}, {_margin_words(spec)}"
-
-
-def read_side(root: Path) -> Side:
-    """Return an experiment by the tables in its folder.
-
-    Raises:
-        ResultsError: If a table is not there, or cannot be read.
-    """
-    folder = ResultsFolder(root)
-    spec = folder.read_spec()
-    comparison = folder.read_table("comparison.csv", COMPARISON_COLUMNS)
-    summary = folder.read_table("summary.csv", (*_SUMMARY_COLUMNS, f"{spec.verdict.metric}_mean"))
-    primary = comparison[comparison["metric"] == spec.verdict.metric].reset_index(drop=True)
-    evidence = folder.read_table("evidence.csv", (*_KEYS, *_EVIDENCE_COLUMNS))
-    # Before scripts could be compared, all runs were pairs and no column said so.
-    evidence = evidence.assign(paired=evidence.get("paired", True))
-    behind = primary[list(_KEYS)].merge(evidence[[*_KEYS, *_EVIDENCE_COLUMNS, "paired"]], on=list(_KEYS), how="left")
-    warnings = folder.read_table(WARNINGS_FILE, (WARNING_COLUMN,))[WARNING_COLUMN]
-    return Side(root, spec, primary, behind, summary, [str(warning) for warning in warnings])
 
 
 def sides_text(sides: Sequence[Side], width: int = PLAIN_COLUMNS, *, details: bool = False) -> str:

@@ -11,9 +11,10 @@ from runs_on_disk import findings_of, write_run
 from specs import CONSTANT
 
 from clrbench.analysis.summary import has_answer
+from clrbench.commands.side_by_side import read_side
 from clrbench.errors import ResultsError
 from clrbench.report.console import plain
-from clrbench.report.side_by_side import Side, read_side, sides_data
+from clrbench.report.side_by_side import Side, sides_data
 from clrbench.report.side_by_side import sides_text as coloured_text
 from clrbench.spec import Spec, to_yaml
 from clrbench.store import ResultsFolder
