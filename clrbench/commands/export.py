@@ -44,7 +44,19 @@ class Wanted:
 
 
 def export(path: Path, wanted: Wanted, out: Path | None, library: Library, display: Display) -> Answer:
-    """Return the schedule of an arm, in a results folder or a spec, as the content of a file, or write that file."""
+    """Return the schedule of an arm, in a results folder or a spec, as the content of a file, or write that file.
+
+    Args:
+        path: The results folder of an experiment, or a spec.
+        wanted: Which arm, whose rates, and in which form.
+        out: The file to write; None to return its content.
+        library: Where data sets lie, by whose sizes a spec is planned.
+        display: Where a warning about a table of rates goes.
+
+    Raises:
+        ResultsError: If the folder holds no finished run of the arm, or a table that cannot be read.
+        SpecError: If the spec, the arm or the backend is not allowed, or the rates are still to be found.
+    """
     exported = (
         _from_results(ResultsFolder(path), wanted)
         if path.is_dir()

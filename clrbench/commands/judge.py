@@ -18,7 +18,19 @@ from clrbench.store.run import to_csv
 
 
 def judge(paths: Sequence[Path], asked: Asked, rules: Rules, *, out: Path, fail_if: FailIf | None = None) -> Answer:
-    """Return the verdict on the results in files; write tables, plot and page into a folder."""
+    """Return the verdict on the results in files; write tables, plot and page into a folder.
+
+    Args:
+        paths: CSV, TSV or JSON lines, one or more.
+        asked: Which columns hold what, as far as that is said.
+        rules: How the verdict is made.
+        out: The folder, which is made where it is missing.
+        fail_if: The condition that exit code 4 stands for; where there is no answer, 3 goes before it.
+
+    Raises:
+        SpecError: If a file cannot be read, or lacks what is asked for.
+        ResultsError: If the disk refuses what is to be written.
+    """
     found = judged([read_own_table(path) for path in paths], asked, rules)
     write_judgement(found, out)
     text = f"{verdicts_text(found)}\n\nTables, plot and page: {out}"
