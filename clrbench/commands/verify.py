@@ -261,9 +261,9 @@ class _Rerun:
         }
         others = (f"{entry} {then} then, {now} now" for entry, (then, now) in shown.items())
         if shown:
-            yield f"made with other things: {'; '.join(others)}"
+            yield f"provenance differs: {'; '.join(others)}"
         else:
-            yield "nothing differs in what was recorded of how the two were made"
+            yield "the recorded provenance is the same"
 
 
 def _answer(root: Path, reruns: list[_Rerun]) -> Answer:
@@ -314,7 +314,7 @@ def _parting_lines(likeness: Likeness) -> Iterator[str]:
         yield f"the first update that differs does so by {update.first_relative:.2g}, relatively: {how}"
     if likeness.hits_apart:
         which = "1 test row is" if likeness.hits_apart == 1 else f"{counted(likeness.hits_apart, 'test row')} are"
-        yield f"{which} right at the end of one of the two alone"
+        yield f"{which} classified correctly at the end by only one of the two"
 
 
 def _parting_row(parting: Parting) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from clrbench.analysis.tables import Findings
 from clrbench.counted import counted
 from clrbench.report import words
 from clrbench.report.console import KEPT_TOGETHER
-from clrbench.report.looks import look_remarks
+from clrbench.report.looks import look_remarks, unasked_words
 from clrbench.report.own_network import mixed_words
 from clrbench.report.values import Values, difference_words, verdict_values
 from clrbench.spec import Length, Schedule, Spec
@@ -222,7 +222,7 @@ def remarks(answer: BackendGlance, findings: Findings) -> Iterator[str]:
     if mixed:
         yield f"{counted(mixed, 'pair')} left out: made with {mixed_words(findings)}."
     if seeds := findings.unasked_seeds.get(answer.backend):
-        yield f"Finished runs with {words.seeds_words(seeds)} lie here that the spec does not ask for: put them back."
+        yield f"{words.capital(unasked_words(seeds))}."
     yield from _withheld(answer, findings)
     if any(map(_is_undone_by_adjusting, answer.judged)):
         yield "The verdicts are adjusted for several comparisons, the intervals are not."
@@ -235,7 +235,7 @@ def remarks(answer: BackendGlance, findings: Findings) -> Iterator[str]:
     for row in findings.tables["one_class"].itertuples(index=False, name=None):
         one = words.OneClass(*row)
         if one.backend == answer.backend:
-            yield f"{one.sentence[0].upper()}{one.sentence[1:]}."
+            yield f"{words.capital(one.sentence)}."
     yield from words.collapse_remarks(answer.collapse)
 
 
@@ -257,7 +257,7 @@ def _withheld(answer: BackendGlance, findings: Findings) -> Iterator[str]:
         if words.lacks_pairs(row, one.evidence):
             continue
         if words.pairs_left_out(row, findings.tables["comparison"]):
-            yield f"No verdict on {row.candidate}: runs diverged in other pairs, of which the pairs that count say nothing."
+            yield f"No verdict on {row.candidate}: runs diverged in other pairs, so the remaining pairs cannot support a verdict."
         else:
             yield f"No verdict on {row.candidate}: its interval lies within the margin, but a run collapsed."
 

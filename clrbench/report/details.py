@@ -50,10 +50,10 @@ def notes(answer: Glance, findings: Findings) -> Iterator[str]:
     for one in (one for one in judged if one.evidence.paired):
         if far := [int(seed) for seed in one.evidence.far_seeds.split()]:
             row = one.comparison
-            lie = "lies" if len(far) == 1 else "lie"
+            lie, dominate = ("lies", "dominates") if len(far) == 1 else ("lie", "dominate")
             yield (
-                f"{row.backend}, {row.candidate} - {row.baseline}: {words.seeds_words(far)} {lie} far from the rest, and the "
-                "mean hangs on it."
+                f"{row.backend}, {row.candidate} - {row.baseline}: {words.seeds_words(far)} {lie} far from the rest and "
+                f"{dominate} the mean."
             )
     yield from words.unseen_collapse([arm for backend in answer.backends for arm in backend.collapse])
     labels = dict.fromkeys([*spec.arms, *(label for pair in comparisons(spec) for label in pair)])

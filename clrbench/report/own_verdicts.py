@@ -121,11 +121,13 @@ def _why(row: OwnVerdict, found: OwnJudgement) -> Iterator[str]:
             if row.test == PAIRED
             else f"{counted(min(row.candidate_runs, row.baseline_runs), 'run')} a side"
         )
-        yield f"{there} cannot reach {rules.alpha / rules.look:.3g}{share}, {row.needed} can. They show"
+        yield (
+            f"{there} cannot reach p <= {rules.alpha / rules.look:.3g}{share}; at least {row.needed} are needed. Observed"
+        )
     else:
         yield (
             f"The runs that count would decide it, but others diverged ({row.candidate}: {row.candidate_diverged}, "
-            f"{row.baseline}: {row.baseline_diverged}); --diverged-as says what these count as. They show"
+            f"{row.baseline}: {row.baseline_diverged}); --diverged-as says what these count as. Observed"
         )
 
 

@@ -29,6 +29,11 @@ def capitalised(name: str) -> str:
     return plain(name).capitalize()
 
 
+def capital(clause: str) -> str:
+    """Return a clause with a capital at its start, as a sentence has it."""
+    return clause[:1].upper() + clause[1:]
+
+
 def metric_unit(metric: str, *, own: bool = False) -> str:
     """Return the unit of a metric by its column name; of all but accuracies it is not known where a script has its `own`."""
     if is_accuracy(metric):
@@ -191,7 +196,7 @@ def verdict_clause(verdict: str, candidate: str, baseline: str) -> str:
 
 def begun(clause: str) -> str:
     """Return a clause about verdicts as a sentence begins: with a capital, unless with the name of an arm."""
-    return clause[0].upper() + clause[1:] if clause.startswith(("no difference ", "cannot tell ")) else clause
+    return capital(clause) if clause.startswith(("no difference ", "cannot tell ")) else clause
 
 
 def p_label(comparisons: int) -> str:
@@ -219,8 +224,8 @@ def unseen_collapse(arms: Sequence[ArmCollapse]) -> Iterator[str]:
         fewest = min(kept, key=lambda arm: arm.runs)
         which = "other run" if len(kept) < len(arms) else "run"
         yield (
-            f"No {which} collapsed; {counted(fewest.runs, 'run')} of an arm still leave a rate of up to "
-            f"{100 * fewest.possible_rate:.0f} % possible."
+            f"No {which} collapsed; {counted(fewest.runs, 'run')} of an arm cannot rule out a collapse rate of up "
+            f"to {100 * fewest.possible_rate:.0f} %."
         )
 
 

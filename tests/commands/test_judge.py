@@ -69,7 +69,7 @@ def test_too_few_say_how_many_would_do_and_what_they_show(tmp_path: Path, paired
     answer = judge([path], Asked(), Rules(), out=tmp_path / "out", fail_if="not-better")
     assert answer.exit_code is ExitCode.NO_ANSWER
     text = " ".join(answer.text.split())
-    assert f"cannot reach 0.05, {needed} can. They show: accuracy +0.0" in text
+    assert f"cannot reach p <= 0.05; at least {needed} are needed. Observed: accuracy +0.0" in text
     assert f"{runs} {'pairs' if paired else 'runs a side'} cannot" in text
 
 

@@ -154,7 +154,7 @@ def test_verify_runs_it_once_more_elsewhere(finished: Path) -> None:
     [
         (["parity", "spec.yaml"], "a script has no second backend"),
         (["data", "bench", "spec.yaml"], "its own business"),
-        (["compare", "spec.yaml", "--device", "cpu"], "takes its device itself"),
+        (["compare", "spec.yaml", "--device", "cpu"], "chooses its own device"),
     ],
 )
 def test_what_makes_no_sense_of_a_script_is_refused(arguments: list[str], said: str, finished: Path) -> None:

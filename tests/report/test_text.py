@@ -266,7 +266,7 @@ def test_an_arm_of_which_every_run_diverged_has_no_mean() -> None:
 def test_no_verdict_rests_on_the_pairs_that_a_divergence_leaves(ends: list[float]) -> None:
     findings = against_constant(ends, verdict={"metric": "test_loss"})
     text = flowing(findings)
-    assert "No verdict on clr: runs diverged in other pairs, of which the pairs that count say nothing." in text
+    assert "No verdict on clr: runs diverged in other pairs, so the remaining pairs cannot support a verdict." in text
     (row,) = findings_data(findings, [])["verdicts"]
     assert row["pairs_left_out"] == sum(map(math.isnan, ends))
 
@@ -285,13 +285,13 @@ def test_a_collapsed_arm_is_named_with_what_a_blind_guess_reaches() -> None:
     # A quarter and three standard errors of 400 rows.
     said = "3 of 6 runs of clr collapsed (1 diverged): no better than the majority share (31.5 % with its error)."
     assert said in flowing(found)
-    left = "No other run collapsed; 6 runs of an arm still leave a rate of up to 39 % possible."
+    left = "No other run collapsed; 6 runs of an arm cannot rule out a collapse rate of up to 39 %."
     assert flowing(found, details=True).count(left) == 1
 
 
 def test_what_runs_without_a_collapse_leave_possible_is_said_once_behind_the_answer() -> None:
     found = against_constant([*ENDS, 0.7, 0.7, 0.7, 0.7])
-    said = "No run collapsed; 10 runs of an arm still leave a rate of up to 26 % possible."
+    said = "No run collapsed; 10 runs of an arm cannot rule out a collapse rate of up to 26 %."
     assert flowing(found, details=True).count(said) == 1
     assert "collaps" not in flowing(found)
 
@@ -316,9 +316,9 @@ def test_arms_that_a_collapse_keeps_from_being_equivalent_say_why() -> None:
 
 def test_a_pair_far_from_the_rest_is_named() -> None:
     one = flowing(against_constant([0.71, 0.72, 0.71, 0.73, 0.72, 0.4]), details=True)
-    assert "torch, clr - constant: seed 5 lies far from the rest, and the mean hangs on it." in one
+    assert "torch, clr - constant: seed 5 lies far from the rest and dominates the mean." in one
     two = flowing(against_constant([0.4, 0.72, 0.71, 0.73, 0.72, 0.71, 0.4]), details=True)
-    assert "seeds 0, 6 lie far from the rest, and the mean hangs on it." in two
+    assert "seeds 0, 6 lie far from the rest and dominate the mean." in two
     assert "far from the rest" not in flowing(against_constant(ENDS), details=True)
 
 
