@@ -125,7 +125,7 @@ def _from_spec(experiment: Experiment, wanted: Wanted) -> Exported | Answer:
             if found is None:
                 key = ("arms", name, "schedule")
                 raise SpecError(
-                    "takes its rates from a range test that is not made yet: run clrbench range-test first", key
+                    "takes its rates from a range test that has not been run yet; run clrbench range-test first", key
                 )
             schedule = with_bounds(schedule, found)
         lr_table(replace(resolved, schedule=schedule), clock)

@@ -127,7 +127,7 @@ def _grouped(lines: Sequence[tuple[str, str]]) -> Iterator[str]:
 def rate_words(found: RateFound) -> str:
     """Return the rates that were found and whether training confirmed them, for which arms only where they were tuned."""
     if found.source == "not known":
-        return "those of a range test that is not here"
+        return "from a range test whose results are not here"
     if found.source == "given":
         return "as the spec gives them; nothing was searched"
     if found.source == "tuned":
@@ -265,7 +265,7 @@ def _withheld(answer: BackendGlance, findings: Findings) -> Iterator[str]:
 def _moved(answer: BackendGlance) -> Iterator[str]:
     epochs = {one.evidence.epoch for one in answer.judged if one.evidence.moved}
     for epoch in sorted(epochs):
-        yield f"Compared at epoch {epoch:g}, the end of the last whole cycle: training ends amid a cycle."
+        yield f"Compared at epoch {epoch:g}, the end of the last whole cycle: training ends mid-cycle."
 
 
 def verdict_words(verdict: str) -> str:

@@ -35,7 +35,7 @@ def notes(answer: Glance, findings: Findings) -> Iterator[str]:
         yield f"Scope: {scope_words(spec)}, this split and these settings."
         yield varied_words(findings)
     else:
-        yield f"Scope: {scope_words(spec)}, its data and settings; what the seeds vary is what the script makes of them."
+        yield f"Scope: {scope_words(spec)}, its data and settings; what differs between seeds is up to the script."
     if judged and any(one.evidence.paired for one in judged):
         yield "Intervals assume paired differences symmetric about their mean; they are not adjusted for other comparisons."
         yield "MDE: the minimum detectable effect at 80 % power."

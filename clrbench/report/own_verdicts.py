@@ -119,7 +119,7 @@ def _why(row: OwnVerdict, found: OwnJudgement) -> Iterator[str]:
         there = (
             counted(row.pairs, "pair")
             if row.test == PAIRED
-            else f"{counted(min(row.candidate_runs, row.baseline_runs), 'run')} a side"
+            else f"{counted(min(row.candidate_runs, row.baseline_runs), 'run')} per side"
         )
         yield (
             f"{there} cannot reach p <= {rules.alpha / rules.look:.3g}{share}; at least {row.needed} are needed. Observed"

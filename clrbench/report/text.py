@@ -57,7 +57,7 @@ def finding_warnings(findings: Findings) -> Iterator[str]:
     for (backend, candidate, baseline), seed in findings.mixed_pairs:
         yield (
             f"mixed provenance: {backend}, seed {seed}: {candidate} and {baseline} were trained with {mixed_words(findings)}, so "
-            "this pair is left out; run `clrbench compare --redo` to train both anew"
+            "this pair is left out; run `clrbench compare --redo` to train both again"
         )
     for row in findings.tables["one_class"].itertuples(index=False, name=None):
         one = words.OneClass(*row)

@@ -261,10 +261,11 @@ def start_words(start: Start) -> str:
     if start.pairing == "seen":
         return f"Paired: seen ({versus} start each seed at the same loss).{unused}"
     how = (
-        f"seed {start.seed} of {versus} starts at a loss of {start.candidate_loss:.6g} and of {start.baseline_loss:.6g}"
+        f"with seed {start.seed}, {start.candidate} starts at a loss of {start.candidate_loss:.6g} and {start.baseline} at "
+        f"{start.baseline_loss:.6g}"
     )
     if start.pairing == "not seen":
-        how = f"the script writes no train_loss for step 1, so it is not seen whether {versus} start alike"
+        how = f"the script writes no train_loss for step 1, so whether {versus} start alike is not known"
     return f"Not paired: {how}; the test is the exact permutation test of two samples.{unused}"
 
 

@@ -178,7 +178,7 @@ def test_a_spec_has_no_winner(spec: Path) -> None:
 
 def test_rates_that_a_range_test_has_yet_to_find_are_asked_for(spec: Path) -> None:
     with pytest.raises(
-        SpecError, match=r"arms\.asks\.schedule: takes its rates from a range test that is not made yet"
+        SpecError, match=r"arms\.asks\.schedule: takes its rates from a range test that has not been run yet"
     ):
         exported(spec, "asks")
 

@@ -70,7 +70,7 @@ def test_too_few_say_how_many_would_do_and_what_they_show(tmp_path: Path, paired
     assert answer.exit_code is ExitCode.NO_ANSWER
     text = " ".join(answer.text.split())
     assert f"cannot reach p <= 0.05; at least {needed} are needed. Observed: accuracy +0.0" in text
-    assert f"{runs} {'pairs' if paired else 'runs a side'} cannot" in text
+    assert f"{runs} {'pairs' if paired else 'runs per side'} cannot" in text
 
 
 def test_pairs_missing_on_one_side_are_named_and_left_out(tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def test_several_comparisons_are_allowed_for() -> None:
 
 def test_a_comparison_at_the_end_of_a_cycle_says_so() -> None:
     text = flowing(against_constant([0.5] * 6, arms=MID_CYCLE))
-    assert "Compared at epoch 2, the end of the last whole cycle: training ends amid a cycle." in text
+    assert "Compared at epoch 2, the end of the last whole cycle: training ends mid-cycle." in text
 
 
 def test_a_second_look_is_judged_at_its_own_level() -> None:
@@ -356,7 +356,7 @@ def test_missing_runs_and_pairs_of_two_versions_are_warned_about() -> None:
     runs = [*ending("constant", [0.7]), *ending("clr", [0.8], made_with={"versions": {"torch": "2"}})]
     assert list(finding_warnings(analyse(results_of(runs, seeds=3)))) == [
         "mixed provenance: torch, seed 0: clr and constant were trained with different versions, so this pair is left out; "
-        "run `clrbench compare --redo` to train both anew",
+        "run `clrbench compare --redo` to train both again",
         "4 of 6 runs are not finished; run `clrbench compare` again to make them",
     ]
     assert list(finding_warnings(against_constant([0.8]))) == []
