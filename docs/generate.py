@@ -23,10 +23,11 @@ from clrbench.analysis.one_class import ONE_CLASS_COLUMNS
 from clrbench.analysis.summary import has_answer
 from clrbench.analysis.tables import TABLES, Findings
 from clrbench.cli import main
+from clrbench.commands.side_by_side import read_side
 from clrbench.commands.validate import schema
 from clrbench.errors import ResultsError
 from clrbench.planning.runs import BoundsTable
-from clrbench.report.side_by_side import read_side, sides_text
+from clrbench.report.side_by_side import sides_text
 from clrbench.report.terminal import answer_text
 from clrbench.spec import BACKEND_NAMES, load_spec
 from clrbench.spec.train import SCRIPT

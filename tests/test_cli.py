@@ -172,8 +172,8 @@ def test_what_the_system_refuses_is_one_line(dummy: CliRunner, monkeypatch: pyte
     done = dummy.invoke(cli.main, ["dummy", "0.5", "--json"])
     assert done.exit_code == 1
     assert done.stderr == (
-        "Error: some/file: the system refuses it (Too many open files); raise the limit of open files (ulimit -n); what was "
-        "finished is kept\n"
+        "Error: some/file: the operating system refused it (Too many open files); raise the limit of open files (ulimit -n); "
+        "what was finished is kept\n"
     )
 
 

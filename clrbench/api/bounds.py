@@ -8,10 +8,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from clrbench.analysis.own_bounds import OwnBounds
+from clrbench.commands.bounds import write_own_bounds
 from clrbench.rates import Rates
 from clrbench.report.figures.own_bounds import draw_own_bounds
 from clrbench.report.figures.style import to_png
-from clrbench.report.own_bounds import own_bounds_file, own_bounds_text, write_own_bounds
+from clrbench.report.own_bounds import own_bounds_file, own_bounds_text
 from clrbench.store.files import write_file
 
 

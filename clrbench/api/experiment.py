@@ -110,8 +110,7 @@ def load(folder: str | Path) -> Experiment:
     """
     results = ResultsFolder(Path(folder))
     spec = results.read_spec()
-    if not results.has_runs():
-        raise ResultsError(f"{folder}: there is no folder runs/; run clrbench compare first")
+    results.check_has_runs()
     with results.tables_lock():
         findings = analyse(looked_at(Results.read(results, spec), results))
         # All tables now: built later, they would keep every step of every run in memory.

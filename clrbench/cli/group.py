@@ -62,7 +62,9 @@ class ReportingGroup(click.Group):
         except OSError as err:
             what = f"{err.filename}: " if err.filename else ""
             more = "; raise the limit of open files (ulimit -n)" if err.errno in {errno.EMFILE, errno.ENFILE} else ""
-            print_error(f"{what}the system refuses it ({err.strerror or err}){more}; what was finished is kept")
+            print_error(
+                f"{what}the operating system refused it ({err.strerror or err}){more}; what was finished is kept"
+            )
             ctx.exit(ExitCode.FAILED)
         except (KeyboardInterrupt, _Terminated) as stop:
             interrupted, notes = isinstance(stop, KeyboardInterrupt), _notes(stop)

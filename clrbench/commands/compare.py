@@ -24,9 +24,11 @@ def compare(job: Job, asked: Asked | None = None, *, dry_run: bool = False) -> A
     """
     asked = asked or Asked()
     if asked.fail_if is not None and job.options.shard is not None:
-        raise SpecError("--fail-if asks for a verdict, which --shard does not come to; leave one of them out")
+        raise SpecError("--fail-if needs a verdict, and --shard gives none; leave one of them out")
     if asked.allow_untuned and asked.fail_if is None:
-        raise SpecError("--allow-untuned says what --fail-if not-better lets pass; add that, or leave it out")
+        raise SpecError(
+            "--allow-untuned only changes what --fail-if not-better means; add that option, or leave this one out"
+        )
     experiment = job.open()
     if dry_run:
         return dry_run_answer(experiment, estimate(experiment, job.options))
@@ -63,9 +65,9 @@ def _make_arms(runner: Runner, bounds: BoundsTable) -> list[RunSpec]:
 
 def _shard_answer(folder: ResultsFolder, index: int, count: int, *, num_runs: int) -> Answer:
     finished = len(folder.indexed_runs()) if folder.has_runs() else 0
-    then = "writes" if finished == num_runs else "will write, once all are,"
+    when = "Now" if finished == num_runs else "Once all are,"
     return Answer(
-        f"Shard {index}/{count} is finished: {finished} of {counted(num_runs, 'run')} of the experiment are. clrbench report "
-        f"{folder.root} {then} its tables, plots and verdict.",
+        f"Shard {index}/{count} is finished; {finished} of {counted(num_runs, 'run')} of the experiment are. {when} "
+        f"clrbench report {folder.root} writes its tables, plots and verdict.",
         {"shard": index, "shards": count, "finished": finished, "runs": num_runs, "results": str(folder.root)},
     )

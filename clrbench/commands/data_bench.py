@@ -30,7 +30,10 @@ def bench_pipelines(job: Job) -> Answer:
     experiment = job.open()
     with experiment.locating():
         if experiment.spec.train is not None:
-            raise SpecError("how fast a script reads its data is its own business", key=("train",))
+            raise SpecError(
+                "a script reads its data itself, so there is no pipeline to measure; name a spec without train",
+                key=("train",),
+            )
     runner = job.runner(experiment)
     tables = [_measure(job, run) for run in _benched_runs(runner.experiment)]
     table = pd.concat(tables, ignore_index=True)

@@ -228,7 +228,7 @@ def _detectable_words(experiment: Experiment, detectable_sds: float | None) -> s
     pairs, alpha = len(experiment.spec.seeds), experiment.spec.verdict.alpha
     if detectable_sds is None:
         needed = pairs_needed(alpha, max(1, len(experiment.comparisons)))
-        return f"{counted(pairs, 'pair')} cannot show any difference at alpha {alpha:g}; {needed} can"
+        return f"{counted(pairs, 'pair')} cannot show any difference at alpha {alpha:g}; at least {needed} are needed"
     return (
         f"minimum detectable effect of {counted(pairs, 'pair')}: {detectable_sds:.2g} standard deviations of the paired "
         "differences, at 80 % power"

@@ -17,7 +17,7 @@ from clrbench.planning.tuning import labelled_arm
 from clrbench.progress import Display
 from clrbench.report.export import Exported, Format, export_source
 from clrbench.report.export.script import CSV_ADVICE
-from clrbench.report.words import comparison_words, level_words, plain
+from clrbench.report.words import comparison_words, level_words, plain, samples_words, valued_runs
 from clrbench.spec import BackendName, Clock, Ramp, Schedule, Spec
 from clrbench.spec.messages import nearest
 from clrbench.spec.train import SCRIPT
@@ -44,7 +44,19 @@ class Wanted:
 
 
 def export(path: Path, wanted: Wanted, out: Path | None, library: Library, display: Display) -> Answer:
-    """Return the schedule of an arm, in a results folder or a spec, as the content of a file, or write that file."""
+    """Return the schedule of an arm, in a results folder or a spec, as the content of a file, or write that file.
+
+    Args:
+        path: The results folder of an experiment, or a spec.
+        wanted: Which arm, whose rates, and in which form.
+        out: The file to write; None to return its content.
+        library: Where data sets lie, by whose sizes a spec is planned.
+        display: Where a warning about a table of rates goes.
+
+    Raises:
+        ResultsError: If the folder holds no finished run of the arm, or a table that cannot be read.
+        SpecError: If the spec, the arm or the backend is not allowed, or the rates are still to be found.
+    """
     exported = (
         _from_results(ResultsFolder(path), wanted)
         if path.is_dir()
@@ -63,7 +75,8 @@ def export(path: Path, wanted: Wanted, out: Path | None, library: Library, displ
         "batch_size": None if exported.backend == SCRIPT else exported.batch_size,
         "verdict": exported.verdict,
     }
-    display.warn(CSV_ADVICE)
+    if wanted.to == "csv":
+        display.warn(CSV_ADVICE)  # the other files bear their advice themselves
     if out is None:
         return Answer(source.rstrip("\n"), {**data, "source": source})
     write_file(out, source.encode())
@@ -91,7 +104,7 @@ def _from_results(folder: ResultsFolder, wanted: Wanted) -> Exported | Answer:
         duration=spec.resolved_arm(arm).duration,
         batch_size=run.spec.batch_size,
         optimizer=run.spec.optimizer,
-        verdict=_verdict_words(spec, rows, arm),
+        verdict=_verdict_words(folder, spec, rows, arm),
     )
 
 
@@ -112,7 +125,7 @@ def _from_spec(experiment: Experiment, wanted: Wanted) -> Exported | Answer:
             if found is None:
                 key = ("arms", name, "schedule")
                 raise SpecError(
-                    "takes its rates from a range test that is not made yet: run clrbench range-test first", key
+                    "takes its rates from a range test that has not been run yet; run clrbench range-test first", key
                 )
             schedule = with_bounds(schedule, found)
         lr_table(replace(resolved, schedule=schedule), clock)
@@ -135,20 +148,38 @@ def _comparisons(folder: ResultsFolder) -> list[Comparison]:
     return read_rows(Comparison, folder.read_table("comparison.csv", COMPARISON_COLUMNS))
 
 
-def _verdict_words(spec: Spec, rows: Sequence[Comparison], arm: str) -> str:
+def _verdict_words(folder: ResultsFolder, spec: Spec, rows: Sequence[Comparison], arm: str) -> str:
     """Return what is known of an arm, as candidate or as baseline."""
-    sentences = []
-    for row in rows:
-        if arm not in {row.candidate, labelled_arm(spec, row.baseline)}:
-            continue
-        said = comparison_words(row)
-        interval = f"{level_words(spec.verdict.alpha)} CI {said.ends}"
-        unadjusted = "unadjusted " if len(rows) > 1 else ""
-        sentences.append(
-            f"{row.candidate} against {row.baseline}: {row.verdict} ({plain(row.metric)} {said.difference}, {interval}, "
-            f"{unadjusted}{said.p_value}, {said.pairs})"
+    shown = [row for row in rows if arm in {row.candidate, labelled_arm(spec, row.baseline)}]
+    if not shown:
+        return NO_VERDICT
+    evidence = folder.read_table("evidence.csv", ("backend", "candidate", "baseline", "alpha")).to_dict("records")
+    behind = {(row["backend"], row["candidate"], row["baseline"]): row for row in evidence}
+    if any((row.backend, row.candidate, row.baseline) not in behind for row in shown):
+        raise ResultsError(
+            f"{folder.root / 'evidence.csv'}: lacks comparisons that comparison.csv has; run clrbench report {folder.root} to "
+            "write both anew"
         )
-    return "; ".join(sentences) or NO_VERDICT
+    unadjusted = "unadjusted " if len(rows) > 1 else ""
+    sentences = []
+    for row in shown:
+        said, found = comparison_words(row), behind[row.backend, row.candidate, row.baseline]
+        numbers = (
+            f"{plain(row.metric)} {said.difference}",
+            f"{level_words(found['alpha'])} CI {said.ends}",
+            f"{unadjusted}{said.p_value}",
+            said.pairs if found.get("paired", True) else _samples_words(folder, row),
+        )
+        sentences.append(f"{row.candidate} against {row.baseline}: {row.verdict} ({', '.join(numbers)})")
+    return "; ".join(sentences)
+
+
+def _samples_words(folder: ResultsFolder, row: Comparison) -> str:
+    """Return how many runs candidate and baseline have."""
+    runs: dict[tuple[str, str], int] = {}
+    for name in ("given.csv", "summary.csv"):
+        runs |= valued_runs(folder.read_table(name, ("backend", "arm", "runs", "diverged")))
+    return samples_words(runs[row.backend, row.candidate], runs[row.backend, row.baseline])
 
 
 def _nobody(spec: Spec, why: str) -> Answer:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from clrbench.analysis.own_results import Asked, read_own_results
 from clrbench.analysis.own_verdicts import OwnJudgement, Rules, judge_results
-from clrbench.answer import Answer, ExitCode
-from clrbench.commands.report import FailIf
+from clrbench.answer import Answer
+from clrbench.commands.exit_codes import FailIf, exit_code
 from clrbench.report.figures.own_verdicts import draw_own_verdicts
 from clrbench.report.figures.plot import DrawnPlot
 from clrbench.report.figures.style import to_png
@@ -18,11 +18,30 @@ from clrbench.store.run import to_csv
 
 
 def judge(paths: Sequence[Path], asked: Asked, rules: Rules, *, out: Path, fail_if: FailIf | None = None) -> Answer:
-    """Return the verdict on the results in files; write tables, plot and page into a folder."""
+    """Return the verdict on the results in files; write tables, plot and page into a folder.
+
+    Args:
+        paths: CSV, TSV or JSON lines, one or more.
+        asked: Which columns hold what, as far as that is said.
+        rules: How the verdict is made.
+        out: The folder, which is made where it is missing.
+        fail_if: The condition that exit code 4 stands for; where there is no answer, 3 goes before it.
+
+    Raises:
+        SpecError: If a file cannot be read, or lacks what is asked for.
+        ResultsError: If the disk refuses what is to be written.
+    """
     found = judged([read_own_table(path) for path in paths], asked, rules)
     write_judgement(found, out)
     text = f"{verdicts_text(found)}\n\nTables, plot and page: {out}"
-    return Answer(text, {**verdicts_data(found), "results": str(out)}, _exit_code(found, fail_if))
+    words = [row.verdict for row in found.verdicts]
+    code = exit_code(
+        fail_if,
+        has_answer=found.has_answer,
+        are_worse=(word == "worse" for word in words),
+        are_better=(word == "better" for word in words),
+    )
+    return Answer(text, {**verdicts_data(found), "results": str(out)}, code)
 
 
 def judged(tables: Sequence[OwnTable], asked: Asked, rules: Rules) -> OwnJudgement:
@@ -44,11 +63,3 @@ def write_judgement(found: OwnJudgement, folder: Path) -> None:
     )
     write_file(folder / "plots" / "differences.png", plot.png)
     write_file(folder / "report.html", verdicts_page(found, plot).encode())
-
-
-def _exit_code(found: OwnJudgement, fail_if: FailIf | None) -> ExitCode:
-    if not found.has_answer:
-        return ExitCode.NO_ANSWER
-    words = {row.verdict for row in found.verdicts}
-    fails = {None: False, "worse": "worse" in words, "not-better": words != {"better"}}
-    return ExitCode.CONDITION_HOLDS if fails[fail_if] else ExitCode.DONE

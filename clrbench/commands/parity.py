@@ -138,7 +138,7 @@ def parity_text(arms: Sequence[ArmParity], width: int) -> str:
         console.print()
         steps = max((len(arm.lr) for arm in arms), default=0)
         apart = (
-            f"They part where losses differ by more than {TOLERANCE:g}, relatively, within {counted(steps, 'step')}."
+            f"They part where the relative difference of losses exceeds {TOLERANCE:g}, within {counted(steps, 'step')}."
         )
         controls = "Differences are the largest so far; controls are a backend against itself."
         print_list(console, "Notes", [apart, controls])
@@ -150,8 +150,8 @@ def _check_in_both(experiment: Experiment) -> None:
     if isinstance(experiment.spec.model, OwnModel):
         with experiment.locating():
             raise SpecError(
-                f"{experiment.spec.model.name} is a network of your own, which is there in one framework alone, and parity sets "
-                "two side by side; choose a built-in network for it: mlp, cnn, lenet5, resnet8",
+                f"{experiment.spec.model.name} is a network of your own, which exists in one framework only, and parity "
+                "compares two; choose a built-in network for it: mlp, cnn, lenet5, resnet8",
                 key=("model",),
             )
 
@@ -161,7 +161,7 @@ def _check_comparable(experiment: Experiment) -> None:
     check_installed(BACKEND_NAMES, installed())
     with experiment.locating():
         if experiment.spec.train is not None:
-            raise SpecError("a script has no second backend to be set beside", key=("train",))
+            raise SpecError("a script has no second backend to compare with; name a spec without train", key=("train",))
         if not isinstance(model := experiment.spec.model, OwnModel) and model.settings().dropout > 0:
             raise SpecError(
                 "each framework draws dropout in its own way; set it to 0 for parity", key=("model", "dropout")

@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from clrbench.analysis.bounds import RangeTest, confirmation_table, curve_table, read_range_test, sweeps_table
-from clrbench.analysis.rulings import Ruling
 from clrbench.analysis.summary import has_answer
 from clrbench.answer import Answer, ExitCode
+from clrbench.commands.exit_codes import FailIf, exit_code
 from clrbench.commands.reported import Reported
+from clrbench.commands.side_by_side import read_side
 from clrbench.errors import ResultsError
 from clrbench.planning.runs import range_test_of
 from clrbench.report.range_test import range_tests_data, range_tests_text
-from clrbench.report.side_by_side import read_side, sides_data, sides_text
+from clrbench.report.side_by_side import sides_data, sides_text
 from clrbench.report.text import untuned_sentence
 from clrbench.spec import Spec, to_yaml
 from clrbench.store import SPEC_FILE, ResultsFolder
@@ -21,7 +21,6 @@ from clrbench.store.bounds import bounds_to_json
 from clrbench.store.stamp import Stamp
 
 _STAMP = ".written.json"
-FailIf: TypeAlias = Literal["worse", "not-better"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,13 @@ def _answer(reported: Reported, asked: Asked) -> Answer:
     def text(width: int) -> str:
         return "\n".join(filter(None, [reported.text(width), untuned]))
 
-    return Answer(text, reported.data, _exit_code(reported, found, asked.fail_if))
+    code = exit_code(
+        asked.fail_if,
+        has_answer=reported.has_answer,
+        are_worse=(ruling.verdict == "worse" for ruling in found),
+        are_better=(ruling.is_better for ruling in found),
+    )
+    return Answer(text, reported.data, code)
 
 
 def write_range_test(test: RangeTest) -> None:
@@ -118,8 +123,8 @@ def range_tests_answer(tests: Sequence[RangeTest], next_command: str, *, details
 
 def _rebuild(folder: ResultsFolder, asked: Asked) -> Answer:
     spec = folder.read_spec()
-    if spec.arms and not folder.has_runs():
-        raise ResultsError(f"{folder.root}: there is no folder runs/; run clrbench compare first")
+    if spec.arms:
+        folder.check_has_runs()
     tested = {range_test_of(spec, arm): folder.range_test(arm) for arm in (None, *spec.arms)}
     tests = [read_range_test(test, spec, group) for group, test in tested.items() if test.has_runs()]
     for test in tests:
@@ -130,14 +135,3 @@ def _rebuild(folder: ResultsFolder, asked: Asked) -> Answer:
         raise ResultsError(f"{folder.root}: there are no run files; run clrbench range-test first")
     advice = f"change range_test in {folder.root / SPEC_FILE}, then run clrbench range-test on it"
     return range_tests_answer(tests, advice, details=asked.details)
-
-
-def _exit_code(reported: Reported, found: Sequence[Ruling], fail_if: FailIf | None) -> ExitCode:
-    if not reported.has_answer:
-        return ExitCode.NO_ANSWER
-    fails = {
-        None: False,
-        "worse": any(ruling.verdict == "worse" for ruling in found),
-        "not-better": not all(ruling.is_better for ruling in found),
-    }
-    return ExitCode.CONDITION_HOLDS if fails[fail_if] else ExitCode.DONE

@@ -72,8 +72,8 @@ class Job:
         """Raise SpecError where a device is asked for that a script is not told of."""
         device, executor = self.options.device, self.options.executor
         if self.options.devices is not None:
-            raise SpecError("--devices pins workers, but a script (train) takes its device itself; leave --devices out")
+            raise SpecError("--devices pins workers, but a script (train) chooses its own device; leave --devices out")
         if device == "auto" or (device == "cuda" and executor == "ray"):
             return
         advice = "leave --device out" + ", or ask Ray for a GPU a run with --device cuda" * (executor == "ray")
-        raise SpecError(f"--device: got {device}, but a script (train) takes its device itself; {advice}")
+        raise SpecError(f"--device: got {device}, but a script (train) chooses its own device; {advice}")

@@ -253,7 +253,7 @@ class _Rerun:
             then, now = self.before.provenance.protocol, self.after.provenance.protocol
             if then != now:
                 why = f"it was made by protocol {then}, and this version follows {now}, which gives other numbers"
-            yield f"clrbench compare would make it anew, as its identity is another one now: {why}"
+            yield f"clrbench compare would train it again, as its identity has changed: {why}"
         if self.likeness.outcome is not Outcome.BIT_EQUAL:
             yield from (*_parting_lines(self.likeness), *self._other_lines())
 
@@ -268,9 +268,9 @@ class _Rerun:
         }
         others = (f"{entry} {then} then, {now} now" for entry, (then, now) in shown.items())
         if shown:
-            yield f"made with other things: {'; '.join(others)}"
+            yield f"provenance differs: {'; '.join(others)}"
         else:
-            yield "nothing differs in what was recorded of how the two were made"
+            yield "the recorded provenance is the same"
 
 
 def _answer(root: Path, reruns: list[_Rerun]) -> Answer:
@@ -303,25 +303,27 @@ def _write(console: Console, root: Path, reruns: Sequence[_Rerun], counts: Mappi
         print_table(console, rerun.table, wrapping={0})
     if len(explained) > MAX_EXPLAINED_RUNS:
         console.print()
-        print_line(console, "", f"Where {counted(len(explained) - MAX_EXPLAINED_RUNS, 'more run')} part: --json")
+        print_line(
+            console, "", f"Where {counted(len(explained) - MAX_EXPLAINED_RUNS, 'more run')} first differ: --json"
+        )
 
 
 def _parting_lines(likeness: Likeness) -> Iterator[str]:
     update, evaluation = likeness.first_update, likeness.first_evaluation
     if not likeness.same_rows:
-        yield "the two have other updates or evaluations; compared are those that both have"
+        yield "the two have different updates or evaluations; only those that both have are compared"
     places = {"at update": update, "at the evaluation after update": evaluation}
     if update or evaluation:
         parts = (f"{what} {parting.first_step} ({parting.column})" for what, parting in places.items() if parting)
-        yield f"they part {', and '.join(parts)}"
+        yield f"they first differ {', and '.join(parts)}"
     if update:
-        how = "more than rounding; data, weights, rates or an update rule are not the same"
+        how = "more than rounding explains; data, weights, rates or the update rule differ"
         if likeness.begins_as_rounding:
-            how = "as other arithmetic rounds, which training then lets grow"
-        yield f"the first update that differs does so by {update.first_relative:.2g}, relatively: {how}"
+            how = "no more than rounding explains, which training then amplifies"
+        yield f"the relative difference at the first update that differs is {update.first_relative:.2g}: {how}"
     if likeness.hits_apart:
         which = "1 test row is" if likeness.hits_apart == 1 else f"{counted(likeness.hits_apart, 'test row')} are"
-        yield f"{which} right at the end of one of the two alone"
+        yield f"{which} classified correctly at the end by only one of the two"
 
 
 def _parting_row(parting: Parting) -> tuple[str, ...]:

@@ -13,11 +13,11 @@ from clrbench.analysis.rulings import rulings
 from clrbench.analysis.summary import has_answer
 from clrbench.analysis.tables import analyse
 from clrbench.commands.reported import Reported
+from clrbench.commands.side_by_side import WARNING_COLUMN, WARNINGS_FILE
 from clrbench.report.figures.range_test import range_test_pictures
 from clrbench.report.figures.registry import draw_figures
 from clrbench.report.figures.rendering import Render, rendering
 from clrbench.report.page import page_content, render_page
-from clrbench.report.side_by_side import WARNING_COLUMN, WARNINGS_FILE
 from clrbench.report.terminal import LAYOUT_WIDTHS, answer_text
 from clrbench.report.text import finding_warnings, findings_data, foldable_warnings
 from clrbench.spec import Spec

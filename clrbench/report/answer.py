@@ -11,7 +11,7 @@ from clrbench.analysis.tables import Findings
 from clrbench.counted import counted
 from clrbench.report import words
 from clrbench.report.console import KEPT_TOGETHER
-from clrbench.report.looks import look_remarks
+from clrbench.report.looks import look_remarks, unasked_words
 from clrbench.report.own_network import mixed_words
 from clrbench.report.values import Values, difference_words, verdict_values
 from clrbench.spec import Length, Schedule, Spec
@@ -26,13 +26,6 @@ MAX_COMMAND = 60
 SIGNS = {"better": "+", "worse": "-", "equivalent": "=", "no difference shown": "~", "cannot tell": "?"}
 """Stands before each verdict, so that it can be told without colour."""
 _VERDICTS_IN_TABLE = {"no difference shown": "none shown"}
-_ALONE = {
-    "better": "{candidate} beats {baseline}",
-    "worse": "{baseline} beats {candidate}",
-    "equivalent": "{candidate} and {baseline} are equivalent",
-    "no difference shown": "no difference shown between {candidate} and {baseline}",
-    "cannot tell": "cannot tell {candidate} from {baseline}",
-}
 _TOGETHER = {
     "better": "{candidates} beat {baseline}",
     "worse": "{baseline} beats {candidates}",
@@ -134,17 +127,18 @@ def _grouped(lines: Sequence[tuple[str, str]]) -> Iterator[str]:
 def rate_words(found: RateFound) -> str:
     """Return the rates that were found and whether training confirmed them, for which arms only where they were tuned."""
     if found.source == "not known":
-        return "those of a range test that is not here"
+        return "from a range test whose results are not here"
     if found.source == "given":
         return "as the spec gives them; nothing was searched"
     if found.source == "tuned":
-        return f"{found.arm} {_rate(found.tuned_lr)}, the best of those tried on validation rows"
-    base = f"base_lr {_rate(found.base_lr)}"
-    if found.base_lr is None:
-        base = f"base_lr not known ({_rate(found.triangle_base_lr)} used)"
+        return f"{found.arm} {words.found_rate_words(found.tuned_lr)}, the best of those tried on validation rows"
     how = "confirmed" if found.source == "confirmed" else "not confirmed"
-    tuned = "" if found.tuned_lr in {None, found.constant_lr} else f"; constant tuned to {_rate(found.tuned_lr)}"
-    return f"{base}, max_lr {_rate(found.max_lr)}, constant {_rate(found.constant_lr)}, {how}{tuned}"
+    tuned = (
+        ""
+        if found.tuned_lr in {None, found.constant_lr}
+        else f"; constant tuned to {words.found_rate_words(found.tuned_lr)}"
+    )
+    return f"{words.range_test_words(found)}, {how}{tuned}"
 
 
 def beat_sentences(answer: BackendGlance, values: Values, *, twins: Sequence[str] = ()) -> Iterator[str]:
@@ -169,7 +163,7 @@ def beat_sentences(answer: BackendGlance, values: Values, *, twins: Sequence[str
             yield f"The same against {words.baseline_words(baseline, untuned=judged[0].evidence.untuned)}."
         else:
             in_table = all(one.comparison in (row.comparison for row in answer.standings) for one in judged)
-            yield _begun(beat_sentence(judged, None if in_table else values))
+            yield words.begun(beat_sentence(judged, None if in_table else values))
 
 
 def _shared_outcome(answer: BackendGlance) -> str | None:
@@ -179,11 +173,6 @@ def _shared_outcome(answer: BackendGlance) -> str | None:
     if len(baselines) < MANY_BASELINES or len(verdicts) > 1 or any(one.evidence.untuned for one in answer.judged):
         return None
     return _EACH.get(verdicts.pop())
-
-
-def _begun(sentence: str) -> str:
-    """Return a sentence that follows another one with a capital, unless it begins with the name of an arm."""
-    return sentence[0].upper() + sentence[1:] if sentence.startswith(("no difference ", "cannot tell ")) else sentence
 
 
 def _outcome(one: Judged) -> tuple[str, str]:
@@ -214,7 +203,7 @@ def _joined(found: dict[str, list[str]], baseline: str, *, counting: bool) -> st
     clauses: list[str] = []
     for verdict, names in found.items():
         if len(names) == 1 and len(found) == 1:
-            clauses.append(_ALONE[verdict].format(candidate=names[0], baseline=baseline))
+            clauses.append(words.verdict_clause(verdict, names[0], baseline))
             continue
         form = _AFTER_ANOTHER.get(verdict, _TOGETHER[verdict]) if clauses else _TOGETHER[verdict]
         if len(names) == 1:
@@ -233,7 +222,7 @@ def remarks(answer: BackendGlance, findings: Findings) -> Iterator[str]:
     if mixed:
         yield f"{counted(mixed, 'pair')} left out: made with {mixed_words(findings)}."
     if seeds := findings.unasked_seeds.get(answer.backend):
-        yield f"Finished runs with {words.seeds_words(seeds)} lie here that the spec does not ask for: put them back."
+        yield f"{words.capital(unasked_words(seeds))}."
     yield from _withheld(answer)
     if any(map(_is_undone_by_adjusting, answer.judged)):
         yield "The verdicts are adjusted for several comparisons, the intervals are not."
@@ -246,7 +235,7 @@ def remarks(answer: BackendGlance, findings: Findings) -> Iterator[str]:
     for row in findings.tables["one_class"].itertuples(index=False, name=None):
         one = words.OneClass(*row)
         if one.backend == answer.backend:
-            yield f"{one.sentence[0].upper()}{one.sentence[1:]}."
+            yield f"{words.capital(one.sentence)}."
     yield from words.collapse_remarks(answer.collapse)
 
 
@@ -266,7 +255,7 @@ def _withheld(answer: BackendGlance) -> Iterator[str]:
 def _moved(answer: BackendGlance) -> Iterator[str]:
     epochs = {one.evidence.epoch for one in answer.judged if one.evidence.moved}
     for epoch in sorted(epochs):
-        yield f"Compared at epoch {epoch:g}, the end of the last whole cycle: training ends amid a cycle."
+        yield f"Compared at epoch {epoch:g}, the end of the last whole cycle: training ends mid-cycle."
 
 
 def verdict_words(verdict: str) -> str:
@@ -310,10 +299,6 @@ def _argument(value: object) -> str:
     if isinstance(value, Length):
         return repr(str(value))
     return f"{value:.6g}" if isinstance(value, float) else repr(value)
-
-
-def _rate(rate: float | None) -> str:
-    return "not known" if rate is None else f"{rate:.3g}"
 
 
 def measured_words(metric: str, *, own: bool = False) -> str:

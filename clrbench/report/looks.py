@@ -1,6 +1,6 @@
 """What earlier looks at a verdict do to it, in words."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from clrbench.analysis.comparison import Evidence, read_rows
 from clrbench.analysis.tables import Findings
@@ -12,11 +12,7 @@ def look_remarks(evidence: Sequence[Evidence], findings: Findings) -> Iterator[s
     """Yield why a backend has no verdict, and at which level it is judged where it was looked at before, a sentence each."""
     if any(row.num_missing_runs for row in evidence):
         yield f"No verdict yet: {unfinished_words(findings)}."
-    left_out = [row for row in evidence if row.left_out_seeds]
-    for seeds in dict.fromkeys(left_out_words(row) for row in left_out):
-        yield f"No verdict while {seeds}."
-    if left_out:
-        yield "Put them back, or give the experiment a new name."
+    yield from dict.fromkeys(f"{words.capital(left_out_words(row))}." for row in evidence if row.left_out_seeds)
     alpha = findings.spec.verdict.alpha
     for looks, risk in dict.fromkeys((row.looks, row.risk_over_looks) for row in evidence if row.looks > 1):
         yield (
@@ -28,14 +24,9 @@ def look_remarks(evidence: Sequence[Evidence], findings: Findings) -> Iterator[s
 def look_warnings(findings: Findings) -> Iterator[str]:
     """Yield which seeds the verdicts leave out: those that were looked at, and those that only lie in the folder."""
     evidence = read_rows(Evidence, findings.tables["evidence"])
-    yield from dict.fromkeys(
-        f"{row.backend}: no verdict while {left_out_words(row)}" for row in evidence if row.left_out_seeds
-    )
+    yield from dict.fromkeys(f"{row.backend}: {left_out_words(row)}" for row in evidence if row.left_out_seeds)
     for backend, seeds in findings.unasked_seeds.items():
-        yield (
-            f"{backend}: finished runs with {words.seeds_words(seeds)} lie here that the spec does not ask for; if their numbers "
-            "were ever seen, the verdict is worth nothing without them: put them back"
-        )
+        yield f"{backend}: {unasked_words(seeds)}"
 
 
 def unfinished_words(findings: Findings) -> str:
@@ -45,7 +36,19 @@ def unfinished_words(findings: Findings) -> str:
 
 
 def left_out_words(evidence: Evidence) -> str:
-    """Return which seeds were looked at and are left out, as a clause."""
+    """Return that there is no verdict without the seeds that were looked at and are left out, and what to do, as a clause."""
     seeds = [int(seed) for seed in evidence.left_out_seeds.split()]
-    were, are = ("were", "are") if len(seeds) > 1 else ("was", "is")
-    return f"{words.seeds_words(seeds)} {were} looked at before and {are} left out now"
+    were, are, them = ("were", "are", "them") if len(seeds) > 1 else ("was", "is", "it")
+    return (
+        f"no verdict: {words.seeds_words(seeds)} {were} part of an earlier look and {are} missing now; add {them} back to "
+        "`seeds`, or rename the experiment"
+    )
+
+
+def unasked_words(seeds: Collection[int]) -> str:
+    """Return that finished runs with these seeds lie in the folder without being asked for, and what to do, as a clause."""
+    them = "them" if len(set(seeds)) > 1 else "it"
+    return (
+        f"finished runs with {words.seeds_words(seeds)} lie here that the spec does not ask for; add {them} back to `seeds` if "
+        "their results were ever looked at"
+    )

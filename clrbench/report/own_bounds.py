@@ -1,6 +1,4 @@
-"""What curves of somebody's own come to, in words, as plain data and as files."""
-
-from pathlib import Path
+"""What curves of somebody's own come to, in words, as plain data and as the content of files."""
 
 from clrbench.analysis.own_bounds import OwnBounds
 from clrbench.counted import counted
@@ -8,11 +6,10 @@ from clrbench.errors import SpecError
 from clrbench.records import Json
 from clrbench.report.figures.own_bounds import draw_own_bounds
 from clrbench.report.figures.style import to_png
+from clrbench.report.words import range_test_words
 from clrbench.store.bounds import rates_to_json
-from clrbench.store.files import disk_errors, to_json, write_file
+from clrbench.store.files import to_json
 from clrbench.store.run import to_csv
-
-FILES = ("bounds.json", "curve.csv", "range_test.png")
 
 
 def own_bounds_text(found: OwnBounds) -> str:
@@ -22,12 +19,10 @@ def own_bounds_text(found: OwnBounds) -> str:
     if rates.reason is not None:
         first = f"No rates can be named: {rates.reason}."
     else:
-        base_lr, max_lr = rates.bounds
-        base = f"base_lr {base_lr:g}" if rates.base_lr is not None else f"base_lr not known (cycles from {base_lr:g})"
         how = (
             f"confirmed by training at {counted(len(rates.constants), 'rate')}" if rates.confirmed else "not confirmed"
         )
-        first = f"{base}, max_lr {max_lr:g}, constant_lr {rates.constant:g} ({how}); from {seeds}."
+        first = f"{range_test_words(rates)} ({how}); from {seeds}."
     return "\n".join([first, *(f"  - {caveat}" for caveat in rates.caveats), *found.notes])
 
 
@@ -51,11 +46,3 @@ def own_bounds_file(found: OwnBounds, suffix: str) -> bytes:
             return to_png(draw_own_bounds(found))
         case _:
             raise SpecError(f"got a file that ends in {suffix}; allowed: .json, .csv, .png, or a folder")
-
-
-def write_own_bounds(found: OwnBounds, folder: Path) -> None:
-    """Write all three into a folder, which is made where it is missing."""
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        write_file(folder / name, own_bounds_file(found, Path(name).suffix))

@@ -16,7 +16,7 @@ from clrbench.report.figures.plot import DrawnPlot
 from clrbench.report.page_table import PageTable
 from clrbench.report.template import fill_template
 from clrbench.report.text import json_rows
-from clrbench.report.words import level_words, margin_words
+from clrbench.report.words import begun, level_words, margin_words, samples_words, verdict_clause
 
 SCHEMA_VERSION = 1
 """Of the JSON; raised where a key changes its meaning or goes, not where one is added."""
@@ -26,13 +26,6 @@ KNOWS_NOT = (
     "These numbers cannot tell whether the arms were tuned alike, or were looked at before. If this is the K-th look at the "
     "same question, --look K charges for it."
 )
-_ANSWER = {
-    "better": "{candidate} is better than {baseline}",
-    "worse": "{candidate} is worse than {baseline}",
-    "equivalent": "{candidate} and {baseline} are equivalent",
-    "no difference shown": "{candidate} and {baseline}: no difference shown",
-    "cannot tell": "{candidate} cannot be told from {baseline}",
-}
 
 
 def verdicts_text(found: OwnJudgement) -> str:
@@ -47,10 +40,10 @@ def verdicts_text(found: OwnJudgement) -> str:
 def verdict_sentence(row: OwnVerdict, found: OwnJudgement) -> str:
     """Return what one comparison came to, and what it rests on."""
     rules = found.rules
-    start = f"{row.group}: " if row.group else ""
-    answer = _ANSWER[row.verdict].format(candidate=row.candidate, baseline=row.baseline)
+    answer = verdict_clause(row.verdict, row.candidate, row.baseline)
+    answer = f"{row.group}: {answer}" if row.group else begun(answer)
     if not math.isfinite(row.mean_difference):
-        return f"{start}{answer}. There is nothing to compare: {_why_nothing(row)}."
+        return f"{answer}. There is nothing to compare: {_why_nothing(row)}."
     level = rules.alpha / rules.look
     interval = (
         f"{level_words(level)} interval {signed(row.ci_low)} to {signed(row.ci_high)}"
@@ -60,11 +53,11 @@ def verdict_sentence(row: OwnVerdict, found: OwnJudgement) -> str:
     runs = (
         f"{counted(row.pairs, 'pair')}: {row.wins} won, {row.ties} tied, {row.losses} lost"
         if row.test == PAIRED
-        else f"{row.candidate_runs} against {counted(row.baseline_runs, 'run')}"
+        else samples_words(row.candidate_runs, row.baseline_runs)
     )
     numbers = f"{row.metric} {signed(row.mean_difference)} ({interval}), p = {row.p_value:.3g}, {runs}."
     why = "".join(f". {sentence}" for sentence in _why(row, found))
-    return " ".join([f"{start}{answer}{why}: {numbers}", *_beside(row, found)])
+    return " ".join([f"{answer}{why}: {numbers}", *_beside(row, found)])
 
 
 def verdicts_data(found: OwnJudgement) -> dict[str, Json]:
@@ -126,13 +119,15 @@ def _why(row: OwnVerdict, found: OwnJudgement) -> Iterator[str]:
         there = (
             counted(row.pairs, "pair")
             if row.test == PAIRED
-            else f"{counted(min(row.candidate_runs, row.baseline_runs), 'run')} a side"
+            else f"{counted(min(row.candidate_runs, row.baseline_runs), 'run')} per side"
         )
-        yield f"{there} cannot reach {rules.alpha / rules.look:.3g}{share}, {row.needed} can. They show"
+        yield (
+            f"{there} cannot reach p <= {rules.alpha / rules.look:.3g}{share}; at least {row.needed} are needed. Observed"
+        )
     else:
         yield (
             f"The runs that count would decide it, but others diverged ({row.candidate}: {row.candidate_diverged}, "
-            f"{row.baseline}: {row.baseline_diverged}); --diverged-as says what these count as. They show"
+            f"{row.baseline}: {row.baseline_diverged}); --diverged-as says what these count as. Observed"
         )
 
 

@@ -54,7 +54,7 @@ class PageTable:
 def by_metric(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table that has columns for each metric with a row for each that was measured; any other table as it is."""
     metrics = [str(name).removesuffix("_mean") for name in table if str(name).endswith("_mean")]
-    if not set(METRICS) & set(metrics) or "costs" in table:
+    if not set(METRICS) & set(metrics):
         return table
     of_metric = {metric: [name for name in map(str, table) if name in _statistics(metric)] for metric in metrics}
     shared = table.drop(columns=[name for names in of_metric.values() for name in names])

@@ -17,7 +17,7 @@ from clrbench.records import Json
 from clrbench.report.console import WordTable, print_line, print_list, print_table, rendered
 from clrbench.report.text_curve import TextAxis, text_curve
 from clrbench.report.values import Values
-from clrbench.report.words import metric_label
+from clrbench.report.words import metric_label, range_test_words
 from clrbench.store.bounds import rates_to_json
 
 _REMARK_COLUMN = 4
@@ -61,14 +61,12 @@ def rates_sentence(backend: str, rates: Rates) -> str:
     """Return what a range test suggests on a backend, or why it suggests nothing."""
     if rates.reason is not None:
         return f"{backend}: no rates can be named: {rates.reason}"
-    base_lr, max_lr = rates.bounds
-    base = f"base_lr {base_lr:g}" if rates.base_lr is not None else f"base_lr not known (cycles from {base_lr:g})"
     how = (
         f"confirmed over {counted(rates.num_steps, 'update')}"
         if rates.confirmed
         else "not confirmed, read off the curve"
     )
-    return f"{backend}: {base}, max_lr {max_lr:g}, constant_lr {rates.constant:g}; {how}"
+    return f"{backend}: {range_test_words(rates)}; {how}"
 
 
 def _write(console: Console, test: RangeTest, next_command: str, *, details: bool) -> None:

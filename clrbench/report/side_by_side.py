@@ -1,4 +1,4 @@
-"""Several experiments next to each other, from the tables in their folders; nothing is pooled over them."""
+"""Several experiments next to each other, as their tables tell them; nothing is pooled over them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from clrbench.analysis.comparison import COMPARISON_COLUMNS, Comparison, read_rows
+from clrbench.analysis.comparison import Comparison, read_rows
 from clrbench.analysis.metrics import is_accuracy
 from clrbench.answer import PLAIN_COLUMNS
 from clrbench.counted import counted
@@ -18,23 +18,18 @@ from clrbench.report.console import WordTable, print_line, print_list, print_tab
 from clrbench.report.text import json_rows
 from clrbench.report.values import Values, difference_words
 from clrbench.spec import Spec
-from clrbench.store import ResultsFolder
 
-WARNINGS_FILE, WARNING_COLUMN = "warnings.csv", "warning"
-"""What a report warned of, before training and after it: one row per warning."""
-_KEYS = ("backend", "candidate", "baseline")
-_EVIDENCE_COLUMNS = ("untuned", "adjusted_p_value", "comparisons", "rows")
 _COUNTS_WIDTH = 90
 """From so many columns on, the table shows how many pairs were won, tied and lost."""
-_SUMMARY_COLUMNS = ("backend", "arm", "runs", "diverged")
 
 
 @dataclass(frozen=True)
 class SideVerdict:
-    """A comparison, whether its baseline is untuned, and its Holm-adjusted p-value."""
+    """A comparison, whether its baseline is untuned, whether its runs are pairs, and its Holm-adjusted p-value."""
 
     row: Comparison
     untuned: bool
+    paired: bool
     p_value: float
 
 
@@ -64,7 +59,12 @@ class Side:
     def verdicts(self) -> Iterator["SideVerdict"]:
         """Each comparison."""
         rows, p_values = read_rows(Comparison, self.comparison), self.evidence["adjusted_p_value"].tolist()
-        return map(SideVerdict, rows, self.untuned, p_values)
+        return map(SideVerdict, rows, self.untuned, self.evidence["paired"].ne(False).tolist(), p_values)
+
+    @property
+    def alphas(self) -> dict[str, float]:
+        """The risk of each backend, earlier looks charged, which its intervals are computed at."""
+        return dict(zip(self.evidence["backend"], self.evidence["alpha"], strict=True))
 
     @property
     def comparisons(self) -> int:
@@ -89,23 +89,6 @@ class Side:
         trained = f"{scope_words(spec)}, {durations}" if own else trained
         asked = f"{spec.name} ({self.folder}): {trained}, {counted(len(spec.seeds), 'seed')}"
         return f"{asked}; {measured_words(spec.verdict.metric, own=own)}, {_margin_words(spec)}"
-
-
-def read_side(root: Path) -> Side:
-    """Return an experiment by the tables in its folder.
-
-    Raises:
-        ResultsError: If a table is not there, or cannot be read.
-    """
-    folder = ResultsFolder(root)
-    spec = folder.read_spec()
-    comparison = folder.read_table("comparison.csv", COMPARISON_COLUMNS)
-    summary = folder.read_table("summary.csv", (*_SUMMARY_COLUMNS, f"{spec.verdict.metric}_mean"))
-    primary = comparison[comparison["metric"] == spec.verdict.metric].reset_index(drop=True)
-    evidence = folder.read_table("evidence.csv", (*_KEYS, *_EVIDENCE_COLUMNS))
-    behind = primary[list(_KEYS)].merge(evidence[[*_KEYS, *_EVIDENCE_COLUMNS]], on=list(_KEYS), how="left")
-    warnings = folder.read_table(WARNINGS_FILE, (WARNING_COLUMN,))[WARNING_COLUMN]
-    return Side(root, spec, primary, behind, summary, [str(warning) for warning in warnings])
 
 
 def sides_text(sides: Sequence[Side], width: int = PLAIN_COLUMNS, *, details: bool = False) -> str:
@@ -155,15 +138,21 @@ def sides_data(sides: Sequence[Side]) -> dict[str, Json]:
 def _table(side: Side, *, counts: bool) -> WordTable:
     """Return every comparison of an experiment; with `counts` also how many pairs were won, tied and lost."""
     p_value = words.p_label(side.comparisons)
-    level = words.level_words(side.spec.verdict.alpha)
     won = ("won, tied, lost",) if counts else ()
-    headings = ("backend", "candidate - baseline", f"difference, {level} CI", p_value, *won, "verdict")
+    headings = (
+        "backend",
+        "candidate - baseline",
+        f"difference, {words.interval_heading(side.alphas)}",
+        p_value,
+        *won,
+        "verdict",
+    )
     rows = []
     for one in side.verdicts:
         row = one.row
         versus = f"{row.candidate} - {words.baseline_words(row.baseline, untuned=one.untuned)}"
         numbers = [difference_words(row, side.values), f"{one.p_value:.2g}" if row.pairs else "-"]
-        won_cell = [f"{row.wins}, {row.ties}, {row.losses}"] if counts else []
+        won_cell = [words.won_words(row, paired=one.paired)] if counts else []
         rows.append([row.backend, versus, *numbers, *won_cell, verdict_words(row.verdict)])
     return WordTable("", headings, rows)
 

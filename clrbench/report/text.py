@@ -1,8 +1,8 @@
 """Findings -> the answer in words, and as plain data for JSON."""
 
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -57,7 +57,7 @@ def finding_warnings(findings: Findings) -> Iterator[str]:
     for (backend, candidate, baseline), seed in findings.mixed_pairs:
         yield (
             f"mixed provenance: {backend}, seed {seed}: {candidate} and {baseline} were trained with {mixed_words(findings)}, so "
-            "this pair is left out; run `clrbench compare --redo` to train both anew"
+            "this pair is left out; run `clrbench compare --redo` to train both again"
         )
     for row in findings.tables["one_class"].itertuples(index=False, name=None):
         one = words.OneClass(*row)
@@ -110,18 +110,15 @@ def _search_warnings(findings: Findings) -> Iterator[str]:
             f"the rates of {', '.join(spec.tuned_arms)} were chosen by the validation loss or accuracy, as the script writes no "
             f"{wanted} at the last step of every try; write it, and the rates are chosen by that"
         )
-    for row in _searches(findings):
-        if row["diverged"]:
-            none = "; no rate is better than another, the lowest stands" if row["diverged"] == row["tries"] else ""
+    for one in _searches(findings):
+        if one.diverged:
+            none = "; no rate is better than another, the lowest stands" if one.diverged == one.tries else ""
+            yield f"arm {one.arm}: {one.diverged} of {one.tries} tries of its search on {one.backend} diverged{none}"
+    for one in _searches(findings):
+        if one.at_edge and one.diverged < one.tries:
             yield (
-                f"arm {row['arm']}: {row['diverged']} of {row['tries']} tries of its search on {row['backend']} "
-                f"diverged{none}"
-            )
-    for row in _searches(findings):
-        if row["at_edge"] and row["diverged"] < row["tries"]:
-            yield (
-                f"arm {row['arm']}: not fully tuned on {row['backend']}: {words.rate_words(row['lr'])} is the best rate "
-                f"and the {'highest' if row['is_highest'] else 'lowest'} of the {row['rates']} tried; list rates beyond it"
+                f"arm {one.arm}: not fully tuned on {one.backend}: {words.rate_words(one.lr)} is the best rate "
+                f"and the {'highest' if one.is_highest else 'lowest'} of the {one.rates} tried; list rates beyond it"
             )
 
 
@@ -131,7 +128,7 @@ def _low_baseline_warnings(findings: Findings) -> Iterator[str]:
     One that a search chose, with worse ones above and below, is no lower than it should be.
     """
     spec, means = findings.spec, dict[str, list[MeanRates]]()
-    within = {(row["backend"], row["arm"]) for row in _searches(findings) if not row["at_edge"]}
+    within = {(one.backend, one.arm) for one in _searches(findings) if not one.at_edge}
     for row in read_rows(Evidence, findings.tables["evidence"]):
         known = is_known(spec, row.candidate) and is_known(spec, row.baseline)
         if not known and (row.backend, row.baseline) not in within:
@@ -141,12 +138,30 @@ def _low_baseline_warnings(findings: Findings) -> Iterator[str]:
         yield from (f"{backend}: {text}" for text in low_baseline_warnings(spec, found))
 
 
-def _searches(findings: Findings) -> Iterator[Mapping[Hashable, Any]]:
-    """Yield each row of chosen.csv with how many rates were tried, and how many of the tries diverged."""
+@dataclass(frozen=True)
+class _Search:
+    """A row of chosen.csv, with how many rates were tried, and how many of the tries diverged."""
+
+    backend: str
+    arm: str
+    lr: float
+    tries: int
+    at_edge: bool
+    rates: int
+    is_highest: bool
+    diverged: int
+
+
+def _searches(findings: Findings) -> Iterator[_Search]:
+    """Yield each search of an arm's rate."""
     if "chosen" not in findings.tables:
         return
     tries = findings.tables["search"]
     for row in findings.tables["chosen"].to_dict("records"):
         here = tries[(tries["backend"] == row["backend"]) & (tries["arm"] == row["arm"])]
-        diverged = int(np.isinf(here["validation_loss"]).sum())
-        yield row | {"rates": here["lr"].nunique(), "is_highest": row["lr"] == here["lr"].max(), "diverged": diverged}
+        yield _Search(
+            **{name: row[name] for name in ("backend", "arm", "lr", "tries", "at_edge")},
+            rates=here["lr"].nunique(),
+            is_highest=row["lr"] == here["lr"].max(),
+            diverged=int(np.isinf(here["validation_loss"]).sum()),
+        )

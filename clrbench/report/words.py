@@ -1,9 +1,9 @@
 """How each fact is put into words: one formatter a fact, for the terminal, the page, captions and alternative texts."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import pandas as pd
 
@@ -32,6 +32,11 @@ def capitalised(name: str) -> str:
 def rows_words(metric: str) -> str:
     """Return what the rows that a metric is measured on are called, such as `test rows`; `rows` where its name does not say."""
     return " ".join(filter(None, [split_of(metric), "rows"]))
+
+
+def capital(clause: str) -> str:
+    """Return a clause with a capital at its start, as a sentence has it."""
+    return clause[:1].upper() + clause[1:]
 
 
 def metric_unit(metric: str, *, own: bool = False) -> str:
@@ -67,9 +72,50 @@ def rate_words(rate: float) -> str:
     return f"{rate:.9g}"
 
 
+class FoundRates(Protocol):
+    """The rates that a range test found, each None where it is not known."""
+
+    @property
+    def base_lr(self) -> float | None:
+        """Rate at which learning starts."""
+
+    @property
+    def triangle_base_lr(self) -> float | None:
+        """Where cycles begin, also where `base_lr` is not known."""
+
+    @property
+    def max_lr(self) -> float | None:
+        """Upper bound of cycles."""
+
+    @property
+    def constant_lr(self) -> float | None:
+        """The constant rate."""
+
+
+def range_test_words(found: FoundRates) -> str:
+    """Return the rates of a range test, which has an answer: `base_lr 0.01, max_lr 0.3, constant 0.1`."""
+    base = f"base_lr {found_rate_words(found.base_lr)}"
+    if found.base_lr is None:
+        base = f"base_lr not known ({found_rate_words(found.triangle_base_lr)} used)"
+    return f"{base}, max_lr {found_rate_words(found.max_lr)}, constant {found_rate_words(found.constant_lr)}"
+
+
+def found_rate_words(rate: float | None) -> str:
+    """Return a rate that was searched for, in the three digits that a search settles."""
+    return "not known" if rate is None else f"{rate:.3g}"
+
+
 def level_words(alpha: float) -> str:
     """Return the confidence that goes with a risk, such as `95 %`."""
     return f"{100 * (1 - alpha):g} %"
+
+
+def interval_heading(alphas: Mapping[str, float]) -> str:
+    """Return how intervals are headed by the risk on each backend: `95 % CI`, or `CI (torch 95 %, keras 97.5 %)`."""
+    levels = {backend: level_words(alpha) for backend, alpha in alphas.items()}
+    if len(set(levels.values())) == 1:
+        return f"{next(iter(levels.values()))} CI"
+    return f"CI ({', '.join(f'{backend} {level}' for backend, level in levels.items())})" if levels else "CI"
 
 
 def margin_words(margin: float | None) -> str:
@@ -121,6 +167,48 @@ def comparison_words(comparison: Comparison) -> ComparisonWords:
     )
 
 
+NOT_PAIRED = "-"
+"""Stands for what only pairs have."""
+
+
+def samples_words(candidate_runs: int, baseline_runs: int) -> str:
+    """Return how many runs two samples have that are no pairs, such as `7 against 5 runs`."""
+    return f"{candidate_runs} against {counted(baseline_runs, 'run')}"
+
+
+def won_words(comparison: Comparison, *, paired: bool) -> str:
+    """Return how many pairs were won, tied and lost, such as `5, 0, 1`; `-` where the runs are no pairs."""
+    return f"{comparison.wins}, {comparison.ties}, {comparison.losses}" if paired else NOT_PAIRED
+
+
+def valued_runs(summary: pd.DataFrame) -> dict[tuple[str, str], int]:
+    """Return how many runs of each backend and arm of summary.csv or given.csv have a value where two samples are compared.
+
+    These are the runs that did not diverge: samples are compared where a script trains, of which no blind guess is known.
+    """
+    names = zip(summary["backend"], summary["arm"], strict=True)
+    return dict(zip(names, map(int, summary["runs"] - summary["diverged"]), strict=True))
+
+
+_VERDICT_CLAUSES = {
+    "better": "{candidate} beats {baseline}",
+    "worse": "{baseline} beats {candidate}",
+    "equivalent": "{candidate} and {baseline} are equivalent",
+    "no difference shown": "no difference shown between {candidate} and {baseline}",
+    "cannot tell": "cannot tell {candidate} from {baseline}",
+}
+
+
+def verdict_clause(verdict: str, candidate: str, baseline: str) -> str:
+    """Return what one comparison came to, such as `clr beats constant`, as a clause."""
+    return _VERDICT_CLAUSES[verdict].format(candidate=candidate, baseline=baseline)
+
+
+def begun(clause: str) -> str:
+    """Return a clause about verdicts as a sentence begins: with a capital, unless with the name of an arm."""
+    return capital(clause) if clause.startswith(("no difference ", "cannot tell ")) else clause
+
+
 def p_label(comparisons: int) -> str:
     """Return what a p-value is called that is adjusted over so many comparisons."""
     return "Holm p" if comparisons > 1 else "p"
@@ -146,8 +234,8 @@ def unseen_collapse(arms: Sequence[ArmCollapse]) -> Iterator[str]:
         fewest = min(kept, key=lambda arm: arm.runs)
         which = "other run" if len(kept) < len(arms) else "run"
         yield (
-            f"No {which} collapsed; {counted(fewest.runs, 'run')} of an arm still leave a rate of up to "
-            f"{100 * fewest.possible_rate:.0f} % possible."
+            f"No {which} collapsed; {counted(fewest.runs, 'run')} of an arm cannot rule out a collapse rate of up "
+            f"to {100 * fewest.possible_rate:.0f} %."
         )
 
 
@@ -158,10 +246,10 @@ def no_verdict(row: Comparison, evidence: Evidence, reason: Reason) -> str:
     if reason == "too few":
         needed = pairs_needed if evidence.paired else runs_needed
         return f"A verdict would take at least {needed(evidence.alpha, evidence.comparisons)} seeds."
-    diverged = "runs diverged in other pairs, of which the pairs that count say nothing"
+    left = "in other pairs, so the remaining pairs" if evidence.paired else "too, so the remaining runs"
     why = {
-        "one start": "all seeds show one and the same difference, as if one run a side were repeated",
-        "diverged": diverged if evidence.paired else "runs diverged, of which the runs that count say nothing",
+        "one start": "all seeds show one and the same difference, as if a single run per arm were repeated",
+        "diverged": f"runs diverged {left} cannot support a verdict",
         "collapsed": "its interval lies within the margin, but a run collapsed",
     }
     return f"No verdict on {row.candidate}: {why[reason]}."
@@ -184,10 +272,11 @@ def start_words(start: Start) -> str:
     if start.pairing == "seen":
         return f"Paired: seen ({versus} start each seed at the same loss).{unused}"
     how = (
-        f"seed {start.seed} of {versus} starts at a loss of {start.candidate_loss:.6g} and of {start.baseline_loss:.6g}"
+        f"with seed {start.seed}, {start.candidate} starts at a loss of {start.candidate_loss:.6g} and {start.baseline} at "
+        f"{start.baseline_loss:.6g}"
     )
     if start.pairing == "not seen":
-        how = f"the script writes no train_loss for step 1, so it is not seen whether {versus} start alike"
+        how = f"the script writes no train_loss for step 1, so whether {versus} start alike is not known"
     return f"Not paired: {how}; the test is the exact permutation test of two samples.{unused}"
 
 

@@ -69,6 +69,12 @@ class ResultsFolder:
         """Return whether the folder of runs exists."""
         return (self.root / "runs").is_dir()
 
+    def check_has_runs(self) -> None:
+        """Raise ResultsError unless there is a folder of runs."""
+        if not self.has_runs():
+            advice = "run clrbench compare first, or name the folder of an experiment"
+            raise ResultsError(f"{self.root}: there is no folder runs/; {advice}")
+
     def find_run(self, run_id: str) -> StoredRun | None:
         """Return a finished run, or None where there is none."""
         folder = self._path(f"runs/{run_id}")
@@ -84,10 +90,7 @@ class ResultsFolder:
 
     def indexed_runs(self) -> list[StoredRun]:
         """Return the finished runs of the experiment as it was last asked for, in the order of its spec."""
-        if not self.has_runs():
-            raise ResultsError(
-                f"{self.root}: there is no folder runs/; run `clrbench compare` first, or name its folder"
-            )
+        self.check_has_runs()
         run_ids = [run_id for run_ids in self.index().runs.values() for run_id in run_ids] or self._all_run_ids()
         return [run for run in map(self._wait_for_run, run_ids) if run is not None]
 

@@ -44,8 +44,8 @@ def test_numbers_pass_through_text_without_loss() -> None:
 
 def test_a_notebook_shows_words_and_picture() -> None:
     found = clrbench.judge(frame(), margin=0.001)
-    assert repr(found).startswith("new is better than base: accuracy")
-    assert found._repr_html_().startswith("<pre>new is better than base")
+    assert repr(found).startswith("new beats base: accuracy")
+    assert found._repr_html_().startswith("<pre>new beats base")
     assert 'src="data:image/png;base64,iVBOR' in found._repr_html_()
     assert len(found.plot().axes) == 2
     assert found.data["margin"] == 0.001

@@ -83,11 +83,11 @@ def test_a_misuse_is_a_usage_error_of_one_message(tmp_path: Path, options: list[
     [
         (
             ["--device", "cuda"],
-            "--device: got cuda, but a script (train) takes its device itself; leave --device out\n",
+            "--device: got cuda, but a script (train) chooses its own device; leave --device out\n",
         ),
         (
             ["--devices", "0"],
-            "--devices pins workers, but a script (train) takes its device itself; leave --devices out",
+            "--devices pins workers, but a script (train) chooses its own device; leave --devices out",
         ),
         (["--executor", "ray", "--device", "mps"], "leave --device out, or ask Ray for a GPU a run with --device cuda"),
     ],
@@ -153,7 +153,7 @@ def test_options_travel_to_the_executor(tmp_path: Path, monkeypatch: pytest.Monk
     assert compare(tmp_path, "--executor", "ray", "--ray-address", "head:6379", seeds=3).exit_code == 0
     # However many there are: the cluster has room for some of them at a time.
     assert opened[1:] == [Resources("torch", MAX_WORKERS, 3, None, "head:6379")]
-    # A script takes its device itself, and still needs one that the cluster has given it.
+    # A script chooses its own device, and still needs one that the cluster has given it.
     fake.find_device = lambda _: "own"  # type: ignore[method-assign]
     compare_script(tmp_path, "--executor", "ray", "--device", "cuda", "--workers", "1")
     assert opened[2:] == [Resources("script", 1, 1, gpu_for_script=True)]

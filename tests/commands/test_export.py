@@ -32,9 +32,16 @@ COMPARISON = (
     "torch,test_accuracy,clr,constant,6,0.035,0.01,0.05,0.03125,6,0,0,{verdict}\n"
     "torch,test_loss,clr,constant,6,0.035,0.01,0.05,0.03125,6,0,0,worse\n"
 )
+EVIDENCE = "backend,metric,candidate,baseline,alpha,paired\ntorch,test_accuracy,clr,constant,{alpha},{paired}\n"
 
 
-def results(root: Path, verdict: str | None = "better", backends: tuple[str, ...] = ("torch",)) -> Path:
+def results(
+    root: Path,
+    verdict: str | None = "better",
+    backends: tuple[str, ...] = ("torch",),
+    alpha: float = 0.05,
+    paired: bool = True,
+) -> Path:
     """Write a folder of results, and return it."""
     folder = ResultsFolder(root / "test")
     for backend in backends:
@@ -44,6 +51,7 @@ def results(root: Path, verdict: str | None = "better", backends: tuple[str, ...
     folder.begin(to_yaml(spec), [])
     if verdict is not None:
         (folder.root / "comparison.csv").write_text(COMPARISON.format(verdict=verdict), encoding="utf-8")
+        (folder.root / "evidence.csv").write_text(EVIDENCE.format(alpha=alpha, paired=paired), encoding="utf-8")
     return folder.root
 
 
@@ -61,6 +69,27 @@ def test_a_baseline_that_won_is_the_winner(tmp_path: Path) -> None:
     found = exported(results(tmp_path, "worse"))
     assert found.data["arm"] == "constant"
     assert "clr against constant: worse (test accuracy +0.0350, 95 % CI" in str(found.data["verdict"])
+
+
+@pytest.mark.parametrize(("alpha", "level"), [(0.05, "95 %"), (0.025, "97.5 %")])
+def test_an_interval_has_the_level_of_its_look(tmp_path: Path, alpha: float, level: str) -> None:
+    assert f" {level} CI +0.0100 to +0.0500," in str(exported(results(tmp_path, alpha=alpha)).data["verdict"])
+
+
+def test_runs_that_are_no_pairs_are_counted_by_side(tmp_path: Path) -> None:
+    root = results(tmp_path, paired=False)
+    (root / "summary.csv").write_text("backend,arm,runs,diverged\ntorch,clr,7,1\ntorch,constant,5,0\n")
+    (root / "given.csv").write_text("backend,arm,runs,diverged\n")
+    assert str(exported(root).data["verdict"]).endswith(", p = 0.0312, 6 against 5 runs)")
+
+
+def test_tables_that_do_not_belong_together_are_to_be_written_anew(tmp_path: Path) -> None:
+    root = results(tmp_path)
+    (root / "evidence.csv").write_text("backend,candidate,baseline,alpha\ntorch,clr,other,0.05\n")
+    with pytest.raises(
+        ResultsError, match=r"evidence\.csv: lacks comparisons that comparison\.csv has; run clrbench report"
+    ):
+        exported(root)
 
 
 @pytest.mark.parametrize("verdict", ["equivalent", "no difference shown", "cannot tell", None])
@@ -149,7 +178,7 @@ def test_a_spec_has_no_winner(spec: Path) -> None:
 
 def test_rates_that_a_range_test_has_yet_to_find_are_asked_for(spec: Path) -> None:
     with pytest.raises(
-        SpecError, match=r"arms\.asks\.schedule: takes its rates from a range test that is not made yet"
+        SpecError, match=r"arms\.asks\.schedule: takes its rates from a range test that has not been run yet"
     ):
         exported(spec, "asks")
 
@@ -166,6 +195,13 @@ def test_the_command_prints_the_file_and_warns_beside_it(spec: Path) -> None:
     assert done.exit_code == 0, done.stderr
     assert done.stdout.splitlines()[:2] == ["step,lr", "1,0.01"]
     assert "Warning: these rates belong to this batch size" in done.stderr
+
+
+@pytest.mark.parametrize("to", ["torch", "keras"])
+def test_a_file_that_bears_its_advice_has_no_other_beside_it(spec: Path, to: str) -> None:
+    done = CliRunner().invoke(cli.main, ["export", str(spec), "--arm", "clr", "--to", to])
+    assert "set STEPS_PER_EPOCH" in " ".join(done.stdout.split())
+    assert "these rates belong" not in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -69,8 +69,8 @@ def test_too_few_say_how_many_would_do_and_what_they_show(tmp_path: Path, paired
     answer = judge([path], Asked(), Rules(), out=tmp_path / "out", fail_if="not-better")
     assert answer.exit_code is ExitCode.NO_ANSWER
     text = " ".join(answer.text.split())
-    assert f"cannot reach 0.05, {needed} can. They show: accuracy +0.0" in text
-    assert f"{runs} {'pairs' if paired else 'runs a side'} cannot" in text
+    assert f"cannot reach p <= 0.05; at least {needed} are needed. Observed: accuracy +0.0" in text
+    assert f"{runs} {'pairs' if paired else 'runs per side'} cannot" in text
 
 
 def test_pairs_missing_on_one_side_are_named_and_left_out(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_groups_have_a_verdict_each_and_share_the_risk(tmp_path: Path) -> None:
     raw = [row.p_value for row in judgement.verdicts]
     assert [row.adjusted_p_value for row in judgement.verdicts] == pytest.approx(holm(raw).tolist())
     assert judgement.verdicts[0].needed == 7
-    assert "mnist: new is better than base" in verdicts_text(judgement)
+    assert "mnist: new beats base" in verdicts_text(judgement)
 
 
 def test_groups_without_both_arms_take_no_share_of_the_risk(tmp_path: Path) -> None:
@@ -228,10 +228,10 @@ def test_runs_that_end_at_different_steps_are_said(tmp_path: Path) -> None:
 
 def test_a_sentence_for_every_word(tmp_path: Path) -> None:
     for new, rules, said in (
-        (NEW, Rules(), "new is better than base: accuracy +0.0225 (95 % interval"),
+        (NEW, Rules(), "new beats base: accuracy +0.0225 (95 % interval"),
         (BASE, Rules(margin=0.01), "new and base are equivalent: accuracy +0 "),
-        (BASE, Rules(), "new and base: no difference shown: accuracy +0 "),
-        ([0.1] * 8, Rules(), "new is worse than base: accuracy -0.635 "),
+        (BASE, Rules(), "No difference shown between new and base: accuracy +0 "),
+        ([0.1] * 8, Rules(), "base beats new: accuracy -0.635 "),
     ):
         judgement = found(save(tmp_path, long(new=new)), rules=rules)
         assert verdict_sentence(only(judgement), judgement).startswith(said)

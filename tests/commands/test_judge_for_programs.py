@@ -37,7 +37,7 @@ def test_tables_plot_and_page_are_written(tmp_path: Path) -> None:
     assert len(differences) == 15
     assert (out / "plots/differences.png").read_bytes().startswith(b"\x89PNG")
     page = (out / "report.html").read_text(encoding="utf-8")
-    assert "&lt;b&gt;one&lt;/b&gt; $x$: new is better than base" in page
+    assert "&lt;b&gt;one&lt;/b&gt; $x$: new beats base" in page
     assert "<b>one" not in page
     assert max(map(len, answer.text.splitlines()[:-1])) <= 100
 

@@ -86,7 +86,7 @@ def test_ten_seeds_that_show_nothing_are_no_better_as_the_seven_that_suit(experi
     # The numbers alone would be "clr beats constant, p = 0.0156".
     assert (row["p_value"], row["wins"], row["verdict"]) == (2 / 2**7, 7, "no difference shown")
     assert row["left_out_seeds"] == "7 8 9"
-    said = "torch: no difference shown between clr and constant (untuned). No verdict while seeds 7 to 9 were"
+    said = "torch: no difference shown between clr and constant (untuned). No verdict: seeds 7 to 9 were"
     assert said in " ".join(click.unstyle(answer.shown(100)).split())
     assert set(pd.read_csv(experiment.folder.root / "comparison.csv")["verdict"]) == {"no difference shown"}
     assert experiment.said(10) == ("no difference shown", 1, "")

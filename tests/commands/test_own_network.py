@@ -109,7 +109,7 @@ def test_what_never_runs_it(clrbench: Clrbench, tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
     refused = clrbench("parity", path)
     assert refused.returncode == 2
-    assert "net.py:build is a network of your own, which is there in one framework alone" in refused.stderr
+    assert "net.py:build is a network of your own, which exists in one framework only" in refused.stderr
     assert re.search(r"own\.yaml:\d+: model: net\.py:build", refused.stderr)
 
 

@@ -153,8 +153,8 @@ def test_verify_runs_it_once_more_elsewhere(finished: Path) -> None:
     ("arguments", "said"),
     [
         (["parity", "spec.yaml"], "a script has no second backend"),
-        (["data", "bench", "spec.yaml"], "its own business"),
-        (["compare", "spec.yaml", "--device", "cpu"], "takes its device itself"),
+        (["data", "bench", "spec.yaml"], "there is no pipeline to measure"),
+        (["compare", "spec.yaml", "--device", "cpu"], "chooses its own device"),
     ],
 )
 def test_what_makes_no_sense_of_a_script_is_refused(arguments: list[str], said: str, finished: Path) -> None:
@@ -190,7 +190,7 @@ def test_shards_make_their_part_and_the_whole_is_the_same(finished: Path, tmp_pa
 def test_arms_that_start_apart_are_compared_by_the_test_of_two_samples(tmp_path: Path) -> None:
     lay_out(tmp_path, SCRIPT.replace("2 + s / 10", "2 + s / 10 + $2"))
     answer = " ".join(run(tmp_path, "compare", "spec.yaml").stdout.split())
-    assert "Not paired: seed 0 of high and low starts at a loss of 2.059 and of 2.029" in answer
+    assert "Not paired: with seed 0, high starts at a loss of 2.059 and low at 2.029" in answer
     metrics = table(tmp_path, "metrics.csv")
     ends = metrics[metrics["step"] == 20].set_index("arm")["test_f1"]
     expected = compare_unpaired(ends.loc["high"], ends.loc["low"])

@@ -31,7 +31,7 @@ def test_range_test_writes_curve_bounds_and_plot(tested: tuple[Path, str]) -> No
     bounds = json.loads((folder / "bounds.json").read_text())["torch"]
     assert 0.001 <= bounds["triangle_base_lr"] < bounds["max_lr"] <= 2.0
     assert bounds["confirmed"] is True
-    rates = f"max_lr {bounds['max_lr']:g}, constant_lr {bounds['constant_lr']:g}; confirmed over "
+    rates = f"max_lr {bounds['max_lr']:g}, constant {bounds['constant_lr']:g}; confirmed over "
     assert rates in " ".join(stdout.split())
     assert stdout.count("* chosen") == 2
     assert "\x1b" not in stdout

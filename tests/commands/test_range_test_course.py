@@ -95,7 +95,7 @@ def test_a_confirmed_answer_says_what_it_rests_on(found: tuple[Path, Job, Answer
     assert {one["lr"] for one in bounds["confirmation"]["triangles"]} >= {bounds["max_lr"]}
     assert bounds["updates"] <= 3 * 2 * 200
     first, _, _, *rest = text_of(answer).splitlines()
-    assert f"max_lr {bounds['max_lr']:g}, constant_lr {bounds['constant_lr']:g}; confirmed over" in first
+    assert f"max_lr {bounds['max_lr']:g}, constant {bounds['constant_lr']:g}; confirmed over" in first
     chosen = [line.split() for line in rest if "* chosen" in line]
     assert [line[0] for line in chosen] == ["constant", "triangles"]
     assert chosen[0][1] == f"{bounds['constant_lr']:g}"

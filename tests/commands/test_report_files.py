@@ -22,7 +22,8 @@ from clrbench.analysis import tables
 from clrbench.analysis.tables import TABLES, Table
 from clrbench.answer import ExitCode
 from clrbench.commands import write_report
-from clrbench.commands.report import Asked, FailIf, range_tests_answer, report, report_experiment, write_range_test
+from clrbench.commands.exit_codes import FailIf
+from clrbench.commands.report import Asked, range_tests_answer, report, report_experiment, write_range_test
 from clrbench.errors import ResultsError
 from clrbench.report import page
 from clrbench.spec import Spec, to_yaml

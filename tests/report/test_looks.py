@@ -65,23 +65,23 @@ def test_a_single_missing_run_is_one() -> None:
 @pytest.mark.parametrize(
     ("shown", "words"),
     [
-        ({7, 8, 9}, "seeds 7 to 9 were looked at before and are left out now"),
-        ({12}, "seed 12 was looked at before and is left out now"),
-        ({8, 3, 11}, "seeds 8, 11 were looked at before and are left out now"),
+        ({7, 8, 9}, "seeds 7 to 9 were part of an earlier look and are missing now; add them back"),
+        ({12}, "seed 12 was part of an earlier look and is missing now; add it back"),
+        ({8, 3, 11}, "seeds 8, 11 were part of an earlier look and are missing now; add them back"),
     ],
 )
 def test_seeds_that_are_left_out_are_named_first_and_warned_about(shown: set[int], words: str) -> None:
     found = findings(7, seeds=frozenset(shown))
     assert verdict(found) == (
-        f"torch: no difference shown between clr and constant (untuned). No verdict while {words}. Put them back, or give the "
-        "experiment a new name."
+        f"torch: no difference shown between clr and constant (untuned). No verdict: {words} to "
+        "`seeds`, or rename the experiment."
     )
-    assert list(look_warnings(found)) == [f"torch: no verdict while {words}"]
+    assert list(look_warnings(found)) == [f"torch: no verdict: {words} to `seeds`, or rename the experiment"]
 
 
 def test_too_few_pairs_beside_seeds_that_are_left_out_cannot_tell() -> None:
     found = findings(5, pairs=5, seeds=frozenset({7}))
-    assert verdict(found).startswith("torch: cannot tell clr from constant (untuned). No verdict while seed 7 was ")
+    assert verdict(found).startswith("torch: cannot tell clr from constant (untuned). No verdict: seed 7 was ")
     assert "A verdict would take at least 6 seeds." in verdict(found)
 
 
@@ -90,10 +90,10 @@ def test_finished_pairs_that_the_spec_does_not_ask_for_are_warned_about() -> Non
     stored = frozenset(RunKey("torch", arm, seed) for arm in ("constant", "clr") for seed in range(10))
     found = analyse(Results(whole.spec, whole.runs, whole.search, {}, stored))
     assert list(finding_warnings(found)) == [
-        "torch: finished runs with seeds 7 to 9 lie here that the spec does not ask for; if their numbers were ever seen, the "
-        "verdict is worth nothing without them: put them back"
+        "torch: finished runs with seeds 7 to 9 lie here that the spec does not ask for; add them back to `seeds` if their "
+        "results were ever looked at"
     ]
     assert verdict(found) == (
-        "torch: clr beats constant (untuned). Finished runs with seeds 7 to 9 lie here that the spec does not ask for: put "
-        "them back."
+        "torch: clr beats constant (untuned). Finished runs with seeds 7 to 9 lie here that the spec does not ask for; add "
+        "them back to `seeds` if their results were ever looked at."
     )

@@ -56,7 +56,7 @@ def said_of(rates: Rates, arm_steps: int | None = None, class_counts: tuple[int,
 
 def test_confirmed_rates_stand_with_what_was_tried_and_what_it_reached() -> None:
     assert said_of(CONFIRMED) == [
-        "Rates     torch: base_lr 0.01, max_lr 0.3, constant_lr 0.1; confirmed over 400 updates",
+        "Rates     torch: base_lr 0.01, max_lr 0.3, constant 0.1; confirmed over 400 updates",
         "",
         "torch         rate   updates  validation accuracy, %",
         "constant      0.1    400      91.20                   * chosen",
@@ -131,7 +131,7 @@ def test_balanced_accuracies_are_called_so() -> None:
 
 def test_a_base_lr_that_is_in_doubt_is_not_named() -> None:
     first, *_ = said_of(replace(CONFIRMED, base_lr=None, triangle_base_lr=0.03))
-    assert first.startswith("Rates     torch: base_lr not known (cycles from 0.03), max_lr 0.3")
+    assert first.startswith("Rates     torch: base_lr not known (0.03 used), max_lr 0.3")
 
 
 def test_where_only_losses_are_known_they_are_shown() -> None:
@@ -146,7 +146,7 @@ def test_rates_read_off_a_curve_alone_say_so(tmp_path: Path) -> None:
     test = read_test(tmp_path, peak_at(0.2))
     found = test.bounds["torch"]
     first, *rest = range_tests_text([test], 200).splitlines()
-    rates = f"base_lr {found.base_lr:g}, max_lr {found.max_lr:g}, constant_lr {found.constant_lr:g}"
+    rates = f"base_lr {found.base_lr:g}, max_lr {found.max_lr:g}, constant {found.constant_lr:g}"
     assert " ".join([first, rest[0].strip()]).startswith(f"Rates     torch: {rates}; not confirmed, read off the curve")
     assert any(line.startswith("Notes     torch: constant_lr is max_lr / 3, a rule of thumb") for line in rest)
     assert any(line.startswith("Files     ") for line in rest)

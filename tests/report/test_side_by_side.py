@@ -11,9 +11,10 @@ from runs_on_disk import findings_of, write_run
 from specs import CONSTANT
 
 from clrbench.analysis.summary import has_answer
+from clrbench.commands.side_by_side import read_side
 from clrbench.errors import ResultsError
 from clrbench.report.console import plain
-from clrbench.report.side_by_side import Side, read_side, sides_data
+from clrbench.report.side_by_side import Side, sides_data
 from clrbench.report.side_by_side import sides_text as coloured_text
 from clrbench.spec import Spec, to_yaml
 from clrbench.store import ResultsFolder
@@ -95,6 +96,23 @@ def test_of_warnings_the_gist_is_shown_and_details_hold_all(tmp_path: Path) -> N
 def test_accuracies_have_the_digits_that_the_test_rows_carry(rows: int, difference: str, tmp_path: Path) -> None:
     side = read_side(experiment(tmp_path, "won", GAINS))
     assert f"  {difference} [" in sides_text([replace(side, evidence=side.evidence.assign(rows=rows))])
+
+
+def test_intervals_have_the_level_of_their_look(tmp_path: Path) -> None:
+    side = read_side(experiment(tmp_path, "won", GAINS))
+    assert "difference, 97.5 % CI" in sides_text([replace(side, evidence=side.evidence.assign(alpha=0.025))])
+
+
+def test_nothing_is_won_or_lost_where_runs_are_no_pairs(tmp_path: Path) -> None:
+    side = read_side(experiment(tmp_path, "won", GAINS))
+    text = sides_text([replace(side, evidence=side.evidence.assign(paired=False))])
+    assert "0.031  -                + better" in text
+
+
+def test_tables_from_before_runs_could_be_no_pairs_have_pairs(tmp_path: Path) -> None:
+    folder = ResultsFolder(experiment(tmp_path, "won", GAINS))
+    folder.write_table("evidence.csv", folder.read_table("evidence.csv", ()).drop(columns="paired"))
+    assert "0.031  6, 0, 0 " in sides_text([read_side(folder.root)])
 
 
 @pytest.mark.acceptance

@@ -26,6 +26,10 @@ from clrbench.store import StoredRun
 
 NAN = math.nan
 FOUND = {"schedule": {"name": "constant", "lr": {"value": 0.1, "steps": 9}}}
+MID_CYCLE = {
+    "constant": CONSTANT,
+    "clr": {"schedule": {"name": "triangular", "base_lr": 0.01, "max_lr": 0.1, "step_size": "2 steps"}},
+}
 ENDS = [0.72, 0.71, 0.74, 0.7, 0.71, 0.75]
 
 
@@ -186,9 +190,8 @@ def test_several_comparisons_are_allowed_for() -> None:
 
 
 def test_a_comparison_at_the_end_of_a_cycle_says_so() -> None:
-    clr = {"schedule": {"name": "triangular", "base_lr": 0.01, "max_lr": 0.1, "step_size": "2 steps"}}
-    text = flowing(against_constant([0.5] * 6, arms={"constant": CONSTANT, "clr": clr}))
-    assert "Compared at epoch 2, the end of the last whole cycle: training ends amid a cycle." in text
+    text = flowing(against_constant([0.5] * 6, arms=MID_CYCLE))
+    assert "Compared at epoch 2, the end of the last whole cycle: training ends mid-cycle." in text
 
 
 def test_a_second_look_is_judged_at_its_own_level() -> None:
@@ -196,6 +199,20 @@ def test_a_second_look_is_judged_at_its_own_level() -> None:
     text = flowing(analyse(first.with_looks({"torch": LookedAt(2)})))
     assert "Interim look 2: judged at alpha 0.05 / 2;" in text
     assert "difference, 97.5 % CI" in text
+    assert "95 % CI" not in flowing(analyse(first.with_looks({"torch": LookedAt(2)})), details=True)
+
+
+def test_runs_that_are_no_pairs_are_counted_by_side_and_show_nothing_that_only_pairs_have() -> None:
+    found = against_constant([0.71, 0.72, 0.71, 0.73, 0.72, 0.4])
+    evidence = found.tables["evidence"].assign(paired=False, detectable_difference=NAN)
+    comparison = found.tables["comparison"].assign(wins=0, losses=0)
+    summary = found.tables["summary"]
+    summary = summary.assign(diverged=summary["arm"].map({"clr": 1, "constant": 0}))
+    tables = {**found.tables, "evidence": evidence, "comparison": comparison, "summary": summary}
+    lines = shown(replace(found, tables=tables), details=True).splitlines()
+    row = lines[next(number for number, line in enumerate(lines) if "won, tied, lost" in line) + 1]
+    assert re.search(r"5 against 6 runs +- +- +-( +-)?$", row)
+    assert "far from the rest" not in " ".join(lines)
 
 
 def test_scope_and_sampling_error_are_named() -> None:
@@ -205,6 +222,16 @@ def test_scope_and_sampling_error_are_named() -> None:
     assert "The 400 test rows are a sample too: the CI with test rows allows for that." in text
     train = flowing(against_constant(ENDS, verdict={"metric": "train_accuracy"}), details=True)
     assert "are a sample too" not in train
+
+
+@pytest.mark.parametrize(
+    ("ends", "changes"), [(ENDS, {"verdict": {"metric": "test_loss"}}), (ENDS[:2], {}), (ENDS, {"arms": MID_CYCLE})]
+)
+def test_an_interval_with_rows_is_spoken_of_only_where_there_is_one(ends: list[float], changes: dict[str, Any]) -> None:
+    assert "CI with test rows" in flowing(against_constant(ENDS), details=True)
+    text = flowing(against_constant(ends, **changes), details=True)
+    assert "won, tied, lost median MDE" in text
+    assert "are a sample too" not in text
 
 
 def test_published_values_are_set_beside_the_runs() -> None:
@@ -239,7 +266,7 @@ def test_an_arm_of_which_every_run_diverged_has_no_mean() -> None:
 def test_no_verdict_rests_on_the_pairs_that_a_divergence_leaves(ends: list[float]) -> None:
     findings = against_constant(ends, verdict={"metric": "test_loss"})
     text = flowing(findings)
-    assert "No verdict on clr: runs diverged in other pairs, of which the pairs that count say nothing." in text
+    assert "No verdict on clr: runs diverged in other pairs, so the remaining pairs cannot support a verdict." in text
     (row,) = findings_data(findings, [])["verdicts"]
     assert row["pairs_left_out"] == sum(map(math.isnan, ends))
 
@@ -286,13 +313,13 @@ def test_a_collapsed_arm_is_named_with_what_a_blind_guess_reaches() -> None:
     # A quarter and three standard errors of 400 rows.
     said = "3 of 6 runs of clr collapsed (1 diverged): no better than the majority share (31.5 % with its error)."
     assert said in flowing(found)
-    left = "No other run collapsed; 6 runs of an arm still leave a rate of up to 39 % possible."
+    left = "No other run collapsed; 6 runs of an arm cannot rule out a collapse rate of up to 39 %."
     assert flowing(found, details=True).count(left) == 1
 
 
 def test_what_runs_without_a_collapse_leave_possible_is_said_once_behind_the_answer() -> None:
     found = against_constant([*ENDS, 0.7, 0.7, 0.7, 0.7])
-    said = "No run collapsed; 10 runs of an arm still leave a rate of up to 26 % possible."
+    said = "No run collapsed; 10 runs of an arm cannot rule out a collapse rate of up to 26 %."
     assert flowing(found, details=True).count(said) == 1
     assert "collaps" not in flowing(found)
 
@@ -317,9 +344,9 @@ def test_arms_that_a_collapse_keeps_from_being_equivalent_say_why() -> None:
 
 def test_a_pair_far_from_the_rest_is_named() -> None:
     one = flowing(against_constant([0.71, 0.72, 0.71, 0.73, 0.72, 0.4]), details=True)
-    assert "torch, clr - constant: seed 5 lies far from the rest, and the mean hangs on it." in one
+    assert "torch, clr - constant: seed 5 lies far from the rest and dominates the mean." in one
     two = flowing(against_constant([0.4, 0.72, 0.71, 0.73, 0.72, 0.71, 0.4]), details=True)
-    assert "seeds 0, 6 lie far from the rest, and the mean hangs on it." in two
+    assert "seeds 0, 6 lie far from the rest and dominate the mean." in two
     assert "far from the rest" not in flowing(against_constant(ENDS), details=True)
 
 
@@ -357,7 +384,7 @@ def test_missing_runs_and_pairs_of_two_versions_are_warned_about() -> None:
     runs = [*ending("constant", [0.7]), *ending("clr", [0.8], made_with={"versions": {"torch": "2"}})]
     assert list(finding_warnings(analyse(results_of(runs, seeds=3)))) == [
         "mixed provenance: torch, seed 0: clr and constant were trained with different versions, so this pair is left out; "
-        "run `clrbench compare --redo` to train both anew",
+        "run `clrbench compare --redo` to train both again",
         "4 of 6 runs are not finished; run `clrbench compare` again to make them",
     ]
     assert list(finding_warnings(against_constant([0.8]))) == []

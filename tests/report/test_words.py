@@ -6,7 +6,11 @@ import pandas as pd
 import pytest
 
 from clrbench.analysis.comparison import Comparison
+from clrbench.analysis.glance import RateFound
+from clrbench.rates import Rates
 from clrbench.report import words
+from clrbench.report.answer import rate_words
+from clrbench.report.range_test import rates_sentence
 
 INF, NAN = float("inf"), float("nan")
 COMPARISON = Comparison(
@@ -64,9 +68,30 @@ def test_a_rate_has_every_digit_of_float32(rate: float, text: str) -> None:
     assert words.rate_words(rate) == text
 
 
+@pytest.mark.parametrize(
+    ("base_lr", "text"),
+    [
+        (0.01, "base_lr 0.01, max_lr 0.178, constant 0.0562"),
+        (None, "base_lr not known (0.0123 used), max_lr 0.178, constant 0.0562"),
+    ],
+)
+def test_the_rates_of_a_range_test_have_three_digits_wherever_they_stand(base_lr: float | None, text: str) -> None:
+    found = Rates(base_lr, 0.1778, 0.05623, 0.01234)
+    assert words.range_test_words(found) == text
+    assert rates_sentence("torch", found) == f"torch: {text}; not confirmed, read off the curve"
+    seen = RateFound("not confirmed", None, base_lr, 0.1778, 0.05623, triangle_base_lr=0.01234)
+    assert rate_words(seen) == f"{text}, not confirmed"
+
+
 @pytest.mark.parametrize(("alpha", "text"), [(0.05, "95 %"), (0.001, "99.9 %"), (0.05 / 2, "97.5 %")])
 def test_a_level_is_the_confidence_that_goes_with_the_risk(alpha: float, text: str) -> None:
     assert words.level_words(alpha) == text
+
+
+def test_intervals_are_headed_by_their_level_and_by_backend_where_it_differs() -> None:
+    assert words.interval_heading({"torch": 0.05, "keras": 0.05}) == "95 % CI"
+    assert words.interval_heading({"torch": 0.05, "keras": 0.025}) == "CI (torch 95 %, keras 97.5 %)"
+    assert words.interval_heading({}) == "CI"
 
 
 @pytest.mark.parametrize(

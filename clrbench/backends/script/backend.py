@@ -15,7 +15,7 @@ def set_threads(_num_threads: int) -> None:
 def find_device(wanted: str) -> str:
     """Return what stands for the device that the script takes; raise BackendError where another is wanted."""
     if wanted not in {"auto", DEVICE}:
-        raise BackendError(f"--device: got {wanted}, but a script (train) takes its device itself; leave --device out")
+        raise BackendError(f"--device: got {wanted}, but a script (train) chooses its own device; leave --device out")
     return DEVICE
 
 

@@ -111,8 +111,8 @@ _LAMBDA = """\
         group["lr"] = group["initial_lr"] = 1.0  # LambdaLR multiplies it by lr(step)
     return torch.optim.lr_scheduler.LambdaLR(optimizer, lr)
 """
-_MODES = {"triangular": "triangular", "triangular2": "triangular2", "exp_range": "exp_range"}
-_ANNEAL = {"cos": "cos", "linear": "linear"}
+_MODES = ("triangular", "triangular2", "exp_range")
+"""The schedules that are modes of torch's CyclicLR, by the same names."""
 
 
 def _torch(schedule: Schedule) -> tuple[str, str]:
@@ -129,14 +129,13 @@ def _own_scheduler(schedule: Schedule) -> str | None:
             "    return torch.optim.lr_scheduler.CyclicLR(\n"
             "        optimizer,\n        base_lr=BASE_LR,\n        max_lr=MAX_LR,\n"
             "        step_size_up=STEP_SIZE,\n        step_size_down=STEP_SIZE_DOWN,\n"
-            f'        mode="{_MODES[schedule.name]}",\n{gamma}        cycle_momentum=False,\n    )\n'
+            f'        mode="{schedule.name}",\n{gamma}        cycle_momentum=False,\n    )\n'
         )
     if schedule.name == "one_cycle":
-        anneal = dict(schedule)["anneal"]
         return (
             "    return torch.optim.lr_scheduler.OneCycleLR(\n"
             "        optimizer,\n        max_lr=MAX_LR,\n        total_steps=NUM_STEPS,\n        pct_start=PCT_START,\n"
-            f'        anneal_strategy="{_ANNEAL[anneal]}",\n        div_factor=DIV_FACTOR,\n'
+            f'        anneal_strategy="{dict(schedule)["anneal"]}",\n        div_factor=DIV_FACTOR,\n'
             "        final_div_factor=FINAL_DIV_FACTOR,\n        cycle_momentum=False,\n    )\n"
         )
     return None
