@@ -245,7 +245,7 @@ def no_verdict(row: Comparison, evidence: Evidence, reason: Reason) -> str:
         return ""
     if reason == "too few":
         needed = pairs_needed if evidence.paired else runs_needed
-        return f"A verdict would take at least {needed(evidence.alpha, evidence.comparisons)} seeds."
+        return f"A verdict would take at least {counted(needed(evidence.alpha, evidence.comparisons), 'seed')}."
     left = "in other pairs, so the remaining pairs" if evidence.paired else "too, so the remaining runs"
     why = {
         "one start": "all seeds show one and the same difference, as if a single run per arm were repeated",

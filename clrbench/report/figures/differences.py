@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from clrbench.analysis.comparison import Comparison, read_rows
 from clrbench.analysis.tables import Findings
+from clrbench.counted import counted
 from clrbench.records import DoubleArray
 from clrbench.report import words
 from clrbench.report.figures import style
@@ -58,7 +59,7 @@ class PrimaryDifferences:
     def adjusted_words(self) -> str:
         """Why a verdict may say less than its interval, for a caption; empty where each stands alone."""
         number = self.evidence["comparisons"].max()
-        return f"verdicts: Holm-adjusted over {number} comparisons, intervals are not" if number > 1 else ""
+        return f"verdicts: Holm-adjusted over {counted(number, 'comparison')}, intervals are not" if number > 1 else ""
 
     def dots(self, row: Comparison) -> DoubleArray:
         """Return the difference of each pair of a comparison, float64[pairs]."""
