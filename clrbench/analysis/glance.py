@@ -30,6 +30,7 @@ class RateFound:
             without one.
         steps: Updates of the longest trainings that they rest on; 0 where they were not trained at.
         triangle_base_lr: Where cycles begin, also where `base_lr` is not known.
+        only_constant: Whether nothing was trained in cycles, so that only the constant rate is confirmed.
     """
 
     source: RateSource
@@ -40,6 +41,7 @@ class RateFound:
     tuned_lr: float | None = None
     steps: int = 0
     triangle_base_lr: float | None = None
+    only_constant: bool = False
 
 
 @dataclass(frozen=True)
@@ -292,6 +294,7 @@ def _from_range_test(rates: Rates, arm: str | None, tuned_lr: float | None) -> R
         constant_lr=rates.constant_lr,
         tuned_lr=tuned_lr,
         steps=rates.num_steps if rates.confirmed else 0,
+        only_constant=rates.only_constant_confirmed,
     )
 
 

@@ -167,7 +167,7 @@ class Rates:
         caveats: What to know before relying on the answer, a sentence each.
         sweep_base_lr: Where accuracy starts to rise on the curve of the sweep; None where it shows no such place.
         sweep_max_lr: Likewise where it stops rising.
-        confirmed: Whether `constant_lr` and `max_lr` rest on trainings at them.
+        confirmed: Whether `constant_lr` rests on trainings at it, and `max_lr` too where there are `triangles`.
         num_steps: Updates of the longest trainings that they rest on.
         updates: Updates of all runs.
         limits: First and last rate of the sweep that the curve comes from.
@@ -192,6 +192,11 @@ class Rates:
     triangles: tuple[Tried, ...] = ()
     seed_max_lr: Mapping[int, float | None] = field(default_factory=dict)
     loss_rules: Mapping[str, float | None] = field(default_factory=dict)
+
+    @property
+    def only_constant_confirmed(self) -> bool:
+        """Whether no training in cycles could be afforded, so that `max_lr` only follows from the constant rate."""
+        return self.confirmed and not self.triangles
 
     @property
     def bounds(self) -> tuple[float, float]:

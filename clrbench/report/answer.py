@@ -132,7 +132,8 @@ def rate_words(found: RateFound) -> str:
         return "as the spec gives them; nothing was searched"
     if found.source == "tuned":
         return f"{found.arm} {words.found_rate_words(found.tuned_lr)}, the best of those tried on validation rows"
-    how = "confirmed" if found.source == "confirmed" else "not confirmed"
+    confirmed = "only the constant confirmed" if found.only_constant else "confirmed"
+    how = confirmed if found.source == "confirmed" else "not confirmed"
     tuned = (
         ""
         if found.tuned_lr in {None, found.constant_lr}

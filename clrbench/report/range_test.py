@@ -62,7 +62,7 @@ def rates_sentence(backend: str, rates: Rates) -> str:
     if rates.reason is not None:
         return f"{backend}: no rates can be named: {rates.reason}"
     how = (
-        f"confirmed over {counted(rates.num_steps, 'update')}"
+        f"{'only the constant ' if rates.only_constant_confirmed else ''}confirmed over {counted(rates.num_steps, 'update')}"
         if rates.confirmed
         else "not confirmed, read off the curve"
     )

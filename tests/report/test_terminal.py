@@ -18,6 +18,7 @@ from clrbench.analysis.glance import BackendGlance, Judged, RateFound, glance
 from clrbench.analysis.results import LookedAt
 from clrbench.analysis.tables import Findings, analyse
 from clrbench.rates import Rates
+from clrbench.rates.records import Tried
 from clrbench.report import answer as said
 from clrbench.report.console import plain, print_line, rendered
 from clrbench.report.details import notes
@@ -29,7 +30,8 @@ ARMS = ("constant", "clr", "triangular2", "linear_decay", "one_cycle", "cosine")
 VALUES = Values.of("test_accuracy", 10_000)
 MEANS = dict(zip(ARMS, (0.94, 0.91, 0.942, 0.95, 0.955, 0.9475), strict=True))
 WARNINGS = [f"arm clr: warning {number} has quite a few words of its own to say; and advice" for number in range(5)]
-BOUNDS = Rates(0.0123, 0.178, 0.0562, 0.0123, confirmed=True, num_steps=360)
+IN_CYCLES = (Tried(0.178, (0,), 200, 0.2, 0.95, 0.01),)
+BOUNDS = Rates(0.0123, 0.178, 0.0562, 0.0123, confirmed=True, num_steps=360, triangles=IN_CYCLES)
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +81,12 @@ def test_the_answer_has_its_parts_in_order(findings: Findings) -> None:
     assert [line for line in lines if "Use it" in line] == [
         "Use it    torch, keras: one_cycle(max_lr=0.178), 10 updates"
     ]
+
+
+def test_an_upper_bound_at_which_nothing_was_trained_is_not_called_confirmed(findings: Findings) -> None:
+    bounds = {key: replace(rates, triangles=()) for key, rates in findings.bounds.items()}
+    line = lines_at(replace(findings, bounds=bounds), 100)[1]
+    assert line == "Rates     torch: base_lr 0.0123, max_lr 0.178, constant 0.0562, only the constant confirmed"
 
 
 def test_arms_that_have_the_same_rates_for_themselves_share_a_line(findings: Findings) -> None:

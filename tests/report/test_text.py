@@ -20,6 +20,7 @@ from clrbench.analysis.results import LookedAt, Results
 from clrbench.analysis.search import CHOSEN_COLUMNS, SEARCH_COLUMNS, Search
 from clrbench.analysis.tables import Findings, analyse
 from clrbench.rates import Rates
+from clrbench.rates.records import Tried
 from clrbench.report.answer import NOTHING_TO_COMPARE, rate_lines
 from clrbench.report.text import finding_warnings, findings_data
 from clrbench.store import StoredRun
@@ -470,7 +471,8 @@ def test_every_rate_tuned_beside_a_range_test_is_said_of_its_arm(names: dict[str
     chosen = pd.DataFrame([("torch", arm, 0.03, rate, 2, False, 8) for arm, rate in rates.items()])
     search = Search((), NO_SEARCH.tries, chosen.set_axis(list(CHOSEN_COLUMNS), axis=1), ())
     findings = analyse(Results(spec, tuple(ending("clr", [0.8] * 2)), search))
-    bounds = {("torch", None): Rates(0.01, 0.1, 0.05, confirmed=True, triangle_base_lr=0.01)}
+    triangles = (Tried(0.1, (0,), 8, 0.2, 0.9, 0.01),)
+    bounds = {("torch", None): Rates(0.01, 0.1, 0.05, confirmed=True, triangle_base_lr=0.01, triangles=triangles)}
     assert list(rate_lines(glance(replace(findings, bounds=bounds)))) == said
 
 
