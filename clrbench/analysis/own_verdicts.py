@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from clrbench.analysis.collapse import Collapsed
-from clrbench.analysis.comparison import Divergence, compared, supported_verdict, verdict_word
 from clrbench.analysis.own_results import MAX_PAIRS, OwnResults, by_pair
 from clrbench.analysis.questions import Question
 from clrbench.analysis.unpaired_contests import sample_word
+from clrbench.analysis.verdict import Divergence, compared, supported_verdict, verdict_word
 from clrbench.counted import counted
 from clrbench.errors import SpecError
 from clrbench.records import DoubleArray

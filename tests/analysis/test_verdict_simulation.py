@@ -12,14 +12,8 @@ import pytest
 from scipy import stats as scipy_stats
 
 from clrbench.analysis.collapse import Collapsed
-from clrbench.analysis.comparison import (
-    Divergence,
-    Question,
-    compared,
-    shown_margin,
-    supported_verdict,
-    verdict_word,
-)
+from clrbench.analysis.questions import Question
+from clrbench.analysis.verdict import Divergence, compared, shown_margin, supported_verdict, verdict_word
 from clrbench.stats import crossed_interval
 
 ALPHA = 0.05
