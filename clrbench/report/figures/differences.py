@@ -43,6 +43,14 @@ class PrimaryDifferences:
         rows = read_rows(Comparison, comparison[comparison["metric"] == metric])
         return cls(rows, differences[differences["metric"] == metric], findings.tables["evidence"])
 
+    def is_paired(self, row: Comparison) -> bool:
+        """Return whether the runs of a comparison are pairs; those of a script may be two samples."""
+        keys = ["backend", "candidate", "baseline"]
+        if "paired" not in self.evidence:
+            return True
+        found = self.evidence[(self.evidence[keys] == [row.backend, row.candidate, row.baseline]).all(axis=1)]
+        return bool(found["paired"].all())
+
     def only(self, rows: Sequence[Comparison]) -> Self:
         """Return some of the rows, with their pairs."""
         keys = {(row.backend, row.candidate, row.baseline) for row in rows}
@@ -114,7 +122,7 @@ def draw_differences(findings: Findings) -> Figure | None:
         if row.pairs:
             primary.draw_row(axes, y, style.arm_colours(findings.arms)[row.candidate], size=5, alpha=0.55)
             _draw_arrows(axes, y, row)
-    _label_rows(axes, primary.rows)
+    _label_rows(axes, primary)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     better = "above" if findings.spec.higher_is_better(metric) else "below"
     own = findings.spec.train is not None
@@ -148,23 +156,24 @@ def _draw_arrows(axes: Axes, y: int, row: Comparison) -> None:
             axes.plot(at, y, arrow, color="black", markersize=7, transform=axes.get_yaxis_transform(), label="_endless")
 
 
-def _label_rows(axes: Axes, rows: Sequence[Comparison]) -> None:
+def _label_rows(axes: Axes, primary: PrimaryDifferences) -> None:
     """Write to the left of each row what is compared, and to the right what came out."""
+    rows = primary.rows
     axes.set_yticks(range(len(rows)), [f"{row.candidate} -\n{row.baseline}, {row.backend}" for row in rows])
     axes.tick_params(axis="y", length=0)
     right = axes.twinx()
     right.grid(visible=False)
-    right.set_yticks(range(len(rows)), [_outcome(row) for row in rows])
+    right.set_yticks(range(len(rows)), [_outcome(row, paired=primary.is_paired(row)) for row in rows])
     right.tick_params(axis="y", length=0)
     right.set_ylim(axes.get_ylim())
 
 
-def _outcome(row: Comparison) -> str:
+def _outcome(row: Comparison, *, paired: bool) -> str:
     if not row.pairs:
         return "no pair of runs"
     said = words.comparison_words(row)
     ends = said.ends if math.isfinite(row.ci_low) else f"interval {said.ends}"
-    return f"{said.difference} ({ends})\n{row.verdict}; {said.counts}"
+    return f"{said.difference} ({ends})\n{row.verdict}; {said.counts if paired else 'not paired'}"
 
 
 def _captions(primary: PrimaryDifferences, margin: float) -> list[str]:

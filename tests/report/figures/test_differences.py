@@ -219,3 +219,14 @@ def test_a_margin_that_nobody_can_see_is_no_grey_band(margin: float, seen: bool)
     differences, comparison = tables()
     given = {"differences": differences, "comparison": comparison, "summary": summary_of(ARMS)}
     assert ("grey band" in caption(draw_differences(findings_by_hand(ARMS, given, margin=margin)))) == seen
+
+
+def test_runs_that_are_no_pairs_are_not_won_or_lost() -> None:
+    differences, comparison = tables(("clr",), ("torch",))
+    keys = comparison[["backend", "candidate", "baseline"]]
+    given = {"differences": differences, "comparison": comparison, "summary": summary_of(ARMS, ("torch",))}
+    for paired, said in ((True, "better; 10 won, 0 tied, 0 lost"), (False, "better; not paired")):
+        evidence = keys.assign(alpha=0.05, comparisons=1, paired=paired)
+        figure = draw_differences(findings_by_hand(ARMS, {**given, "evidence": evidence}))
+        (label,) = [label.get_text() for label in figure.axes[1].get_yticklabels()]
+        assert label.endswith(f"\n{said}")
