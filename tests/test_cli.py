@@ -203,7 +203,7 @@ def test_hanging_up_is_like_being_terminated_unless_it_is_ignored(
         signal.raise_signal(signal.SIGHUP)
         return Answer("still here", {})
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)}
     try:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
         done = dummy.invoke(cli.main, ["hang"])

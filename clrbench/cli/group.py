@@ -2,7 +2,6 @@
 
 import errno
 import shlex
-import signal
 import sys
 import warnings
 from io import TextIOWrapper
@@ -12,16 +11,9 @@ import click
 
 from clrbench.answer import ExitCode
 from clrbench.cli.printing import print_error, print_note
+from clrbench.cli.stopping import Stop, Terminated
 from clrbench.errors import ClrbenchError, SpecError
 from clrbench.silence import silence_libraries
-
-
-class _Terminated(BaseException):
-    """SIGTERM or SIGHUP came; not an Exception, so that nothing on the way up takes it for an error."""
-
-
-def _terminate(_signal: int, _frame: object) -> None:
-    raise _Terminated
 
 
 class ReportingGroup(click.Group):
@@ -48,9 +40,7 @@ class ReportingGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; an error, an interrupt or a termination ends in one message and its exit code."""
-        signal.signal(signal.SIGTERM, _terminate)
-        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as it is under nohup
-            signal.signal(signal.SIGHUP, _terminate)
+        Stop().handle_signals()
         try:
             return super().invoke(ctx)
         except ClrbenchError as err:
@@ -66,7 +56,7 @@ class ReportingGroup(click.Group):
                 f"{what}the operating system refused it ({err.strerror or err}){more}; what was finished is kept"
             )
             ctx.exit(ExitCode.FAILED)
-        except (KeyboardInterrupt, _Terminated) as stop:
+        except (KeyboardInterrupt, Terminated) as stop:
             interrupted, notes = isinstance(stop, KeyboardInterrupt), _notes(stop)
             again = "This continues from there" if notes else "To start it again"
             said = "Stopped." if interrupted else "Terminated."
