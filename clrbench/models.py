@@ -49,7 +49,7 @@ def build_layers(model: ModelSettings, image_shape: Shape, num_classes: int) -> 
     """Return the layers of an architecture, from images (height, width, channels) to `Dense(num_classes)`, the logits.
 
     Raises:
-        SpecError: If the images are too small for the architecture, or the rows are no images, and for the mlp no features
+        SpecError: If the images are too small for the architecture, or the rows are not images, and for the mlp no features
             either.
     """
     if len(image_shape) != 3 and (model.name, len(image_shape)) != ("mlp", 1):

@@ -11,7 +11,7 @@ METRICS = ("test_accuracy", "test_loss")
 
 
 def findings() -> pd.DataFrame:
-    """Return a row a comparison, as `experiments/reproduce.py` writes it, and whether its verdict is the `same` as committed."""
+    """Return one row per comparison, as `experiments/reproduce.py` writes it, and whether its verdict is the `same`."""
     found = pd.read_csv(FINDINGS)
     return found.assign(same=found["verdict"] == found["committed_verdict"])
 

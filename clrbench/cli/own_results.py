@@ -57,7 +57,7 @@ def _at(_context: click.Context, _parameter: click.Parameter, value: str) -> int
 def judge(files: tuple[Path, ...], out: Path, fail_if: Any, **options: Any) -> Answer:
     """Give a verdict on results that any trainer wrote: is one arm better than another?
 
-    FILES are CSV, TSV or JSON lines, a row a run (or several a run); several files are read as one, or as an arm each.
+    FILES are CSV, TSV or JSON lines, one row per run (or several); several files are read as one, or as one arm each.
     """
     from clrbench.analysis.own_results import Asked
     from clrbench.analysis.own_verdicts import Rules

@@ -48,7 +48,7 @@ def piecewise(num_steps: int, *, lr: float, milestones: Mapping[int, float]) -> 
     return checked(lr * factors[np.searchsorted(starts, steps(num_steps), side="right")])
 
 
-@register("The rates of a CSV file with columns step and lr, a row an update.")
+@register("The rates of a CSV file with columns step and lr, one row per update.")
 def table(num_steps: int, *, rates: Sequence[float]) -> DoubleArray:
     """Return rates as they are: rates[i] (> 0) at step i; exactly num_steps of them.
 

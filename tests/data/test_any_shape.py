@@ -1,4 +1,4 @@
-"""Rows that are no images, in every form that arrays come in."""
+"""Rows that are not images, in every form that arrays come in."""
 
 from __future__ import annotations
 

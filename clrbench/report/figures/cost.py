@@ -20,7 +20,7 @@ from clrbench.report.words import capitalised, listed, metric_label, plain
 
 @style.house_style
 def draw_cost(findings: Findings) -> Figure | None:
-    """Draw the mean of the metric of the verdict over the updates spent, a panel a backend.
+    """Draw the mean of the metric of the verdict over the updates spent, one panel per backend.
 
     An arm begins where the search for its rates ended; None where no arm had to find its rates.
     """

@@ -86,7 +86,7 @@ class PrimaryDifferences:
         return float(shown.min()) - room, float(shown.max()) + room
 
     def draw_row(self, axes: Axes, y: int, colour: str, *, size: float, alpha: float) -> None:
-        """Draw comparison `y`: a dot a pair (diameter in points), the interval as a bar, and a diamond at the mean."""
+        """Draw comparison `y`: one dot per pair (diameter in points), the interval as a bar, and a diamond at the mean."""
         row, dots = self.rows[y], shown_dots(self.dots(self.rows[y]))
         # Multiples of the golden ratio keep dots of equal value apart, the same way every time.
         offsets = (np.arange(len(dots)) * 0.618 % 1 - 0.5) * 0.5
@@ -197,7 +197,7 @@ DIFFERENCES = Plot(
     name="differences",
     draw=draw_differences,
     caption=lambda findings: (
-        f"Paired differences in {words.plain(findings.spec.verdict.metric)}: a dot a seed, the mean, its "
+        f"Paired differences in {words.plain(findings.spec.verdict.metric)}: one dot per seed, the mean, its "
         f"{words.level_words(findings.tables['evidence']['alpha'].min())} interval, and the margin"
     ),
     alt=lambda findings: sentences([*difference_clauses(findings), *_margin_clauses(findings)]),

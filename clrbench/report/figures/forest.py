@@ -23,7 +23,7 @@ _REST_INCHES = 0.75
 
 @style.house_style
 def draw_forest(answer: Glance, findings: Findings) -> Figure | None:
-    """Draw a dot a pair, a bar for the interval and a diamond for the mean; None where nothing is compared."""
+    """Draw one dot per pair, a bar for the interval and a diamond for the mean; None where nothing is compared."""
     rows = forest_rows(answer)
     if not rows:
         return None

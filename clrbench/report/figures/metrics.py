@@ -37,7 +37,7 @@ def _is_shown(findings: Findings, metric: Metric, only_where_asked_for: bool) ->
 
 @style.house_style
 def draw_metric(findings: Findings, metric: str) -> Figure:
-    """Draw a metric over the epochs: a panel a backend; a mean line, its band and faint seeds for each arm.
+    """Draw a metric over the epochs: one panel per backend; a mean line, its band and faint seeds for each arm.
 
     Values published for an arm are drawn as dashed lines.
     """

@@ -1,4 +1,4 @@
-"""The forest plot of results of somebody's own: a row a comparison, its pairs, its mean and its interval."""
+"""The forest plot of results of somebody's own: one row per comparison, its pairs, its mean and its interval."""
 
 import math
 

@@ -179,7 +179,7 @@ def test_words_name_each_difference_and_the_margin() -> None:
     assert DIFFERENCES.alt(findings) == f"{row} Differences between -0.002 and +0.002 do not matter."
     assert DIFFERENCES.alt(findings_of_pairs(differences, comparison, margin=0)) == row
     assert DIFFERENCES.caption(findings) == (
-        "Paired differences in test accuracy: a dot a seed, the mean, its 95 % interval, and the margin"
+        "Paired differences in test accuracy: one dot per seed, the mean, its 95 % interval, and the margin"
     )
 
 
