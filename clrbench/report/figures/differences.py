@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from clrbench.analysis.comparison import Comparison, read_rows
+from clrbench.analysis.pairs import Contest
 from clrbench.analysis.tables import Findings
 from clrbench.counted import counted
 from clrbench.records import DoubleArray
@@ -45,17 +46,12 @@ class PrimaryDifferences:
 
     def is_paired(self, row: Comparison) -> bool:
         """Return whether the runs of a comparison are pairs; those of a script may be two samples."""
-        keys = ["backend", "candidate", "baseline"]
-        if "paired" not in self.evidence:
-            return True
-        found = self.evidence[(self.evidence[keys] == [row.backend, row.candidate, row.baseline]).all(axis=1)]
-        return bool(found["paired"].all())
+        return "paired" not in self.evidence or bool(_rows_of(row, self.evidence)["paired"].all())
 
     def only(self, rows: Sequence[Comparison]) -> Self:
         """Return some of the rows, with their pairs."""
-        keys = {(row.backend, row.candidate, row.baseline) for row in rows}
-        names = ("backend", "candidate", "baseline")
-        kept = [key in keys for key in zip(*(self.pairs[name] for name in names), strict=True)]
+        keys = {row.contest for row in rows}
+        kept = [key in keys for key in zip(*(self.pairs[name] for name in Contest._fields), strict=True)]
         return type(self)(list(rows), self.pairs[kept], self.evidence)
 
     @property
@@ -71,9 +67,7 @@ class PrimaryDifferences:
 
     def dots(self, row: Comparison) -> DoubleArray:
         """Return the difference of each pair of a comparison, float64[pairs]."""
-        keys = ["backend", "candidate", "baseline"]
-        chosen = (self.pairs[keys] == [row.backend, row.candidate, row.baseline]).all(axis=1)
-        return self.pairs.loc[chosen, "difference"].to_numpy(np.float64)
+        return _rows_of(row, self.pairs)["difference"].to_numpy(np.float64)
 
     def span(self, margin: float) -> tuple[float, float]:
         """Return the ends of an axis: all that is finite, zero and some room; the margin where it is not far wider."""
@@ -94,6 +88,11 @@ class PrimaryDifferences:
         left, right = axes.get_xlim()
         axes.hlines(y, max(row.ci_low, left), min(row.ci_high, right), color="black", linewidth=2)
         axes.plot(row.mean_difference, y, "D", color="black", markersize=5.5, label="_mean")
+
+
+def _rows_of(row: Comparison, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a table that belong to a comparison."""
+    return table[(table[list(Contest._fields)] == list(row.contest)).all(axis=1)]
 
 
 def shown_dots(differences: DoubleArray) -> DoubleArray:
