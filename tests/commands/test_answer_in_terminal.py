@@ -43,12 +43,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def in_terminal(folder: Path, columns: int) -> str:
-    """Return what the command prints on a terminal of so many columns."""
+    """Return what the command prints on a terminal of so many columns, called beside the folder by its name alone."""
     main, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
     process = subprocess.Popen(
-        [*COMMAND, folder], stdin=terminal, stdout=terminal, stderr=terminal, env={**environment, "TERM": "xterm"}
+        [*COMMAND, folder.name],
+        cwd=folder.parent,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env={**environment, "TERM": "xterm"},
     )
     os.close(terminal)
     said = b""
@@ -70,6 +75,17 @@ def test_it_fits_a_terminal(folder: Path, columns: int) -> None:
     assert max(map(len, lines)) <= min(columns, 100)
     assert "\x1b[" in text
     assert [sum(line.startswith(arm) for line in lines) for arm in ARMS] == [2] * len(ARMS)
+
+
+def test_only_what_is_to_be_pasted_is_longer_than_the_terminal(folder: Path) -> None:
+    deep = folder.rename(folder.parent / ("a-folder-of-a-long-name-" * 4))
+    try:
+        lines = click.unstyle(in_terminal(deep, 80)).splitlines()
+    finally:
+        deep.rename(folder)
+    command, page = (line for line in lines if len(line) > 80)
+    assert f" export {deep.name} " in command
+    assert page.endswith(f" {deep.name}/report.html")
 
 
 def test_it_is_plain_in_a_pipe(folder: Path) -> None:
