@@ -89,7 +89,8 @@ def test_only_what_is_to_be_pasted_is_longer_than_the_terminal(folder: Path) -> 
 
 
 def test_it_is_plain_in_a_pipe(folder: Path) -> None:
-    said = subprocess.run([*COMMAND, folder], capture_output=True, check=True, text=True).stdout
+    called = subprocess.run([*COMMAND, folder.name], cwd=folder.parent, capture_output=True, check=True, text=True)
+    said = called.stdout
     lines = said.splitlines()
     assert "\x1b" not in said
     assert len(lines) <= 30
