@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from clrbench.chance import Floor
 from clrbench.rates.lattice import HIGHEST, LOWEST, rate_at
 from clrbench.rates.ledger import Course, Ledger
 from clrbench.rates.reading import tried, utilities
 from clrbench.rates.records import Outcome, Run, Tried
+from clrbench.records import DoubleArray
 
 SCREEN_SHARE, SCREEN_TRIALS = 0.2, 4
 """Part of what is left that the first, short trials may cost, and how many of them that is planned for."""
@@ -36,6 +38,9 @@ LOSS_WEIGHT = 0.1
 
 PLACES_A_LENGTH = 2.0
 """Places by which the best rate of trainings ten times as long lies lower: a short one rewards speed."""
+
+BEGIN_ABOVE = 0.5
+"""Places above where their length asks for that the longer trials begin, rounded up: too low a start costs trials, too."""
 
 MAX_LOSS = 0.1
 """Accuracy in the trials that a lower rate may cost: where the slower ones are far behind, speed is what counts."""
@@ -74,7 +79,8 @@ Made: TypeAlias = dict[int, dict[Run, Outcome]]
 def confirm(ledger: Ledger, start: int) -> Course[Confirmed]:
     """Go from a place to where the best one lies between two that are worse, first by half-decades, then by quarters.
 
-    The longer trials near the best are then repeated with other seeds, as long as enough is left for triangles.
+    The longer trials begin as much lower as their length asks for. Those near the best are then repeated with other
+    seeds, as long as enough is left for triangles.
     """
     share, seeds, floor = ledger.left, ledger.problem.seeds, ledger.problem.floor
     short = ledger.length(SCREEN_SHARE * share / SCREEN_TRIALS, MIN_TRIAL_STEPS)
@@ -82,17 +88,13 @@ def confirm(ledger: Ledger, start: int) -> Course[Confirmed]:
     screened = yield from _climb(
         ledger, start, HALF_DECADE, (short, seeds[0]), ledger.left - SCREEN_SHARE * share * SLACK
     )
-    best = _best(_tried(screened, floor))
     second = seeds[1 % len(seeds)]
     if all(one.collapsed for one in _tried(screened, floor).values()):
-        # Accuracies are noise, then.
-        losses = {place: one.loss for place, one in _tried(screened, floor).items()}
-        best = min(losses, key=lambda place: losses[place])
-        long = ledger.length(ledger.left / SLOW_TRIALS, MIN_TRIAL_STEPS)
-        # What took the lead in a few updates is seldom too low for many.
-        places = [place for place in (best - HALF_DECADE, best) if place >= LOWEST]
-        return _confirmed(ledger, screened, (yield from _at(ledger, places, long, second)), long)
-    refined = yield from _climb(ledger, best, 1, (long, second), ledger.left - REFINE_SHARE * share * SLACK)
+        refined = yield from _slow(ledger, screened, short, second)
+        return _confirmed(ledger, screened, refined)
+    lower = max(int(places_lower(short, long) - BEGIN_ABOVE), 0)
+    begin = max(_best(_tried(screened, floor)) - lower, LOWEST)
+    refined = yield from _climb(ledger, begin, 1, (long, second), ledger.left - REFINE_SHARE * share * SLACK)
     for seed in seeds[2:]:
         found = _tried(refined, floor)
         best = _best(found)
@@ -103,16 +105,38 @@ def confirm(ledger: Ledger, start: int) -> Course[Confirmed]:
         refined = {
             place: refined[place] | {run: made[run] for run in made if run.high == rate_at(place)} for place in near
         }
-    return _confirmed(ledger, screened, refined, long)
+    return _confirmed(ledger, screened, refined)
 
 
-def _confirmed(ledger: Ledger, screened: Made, refined: Made, num_steps: int) -> Confirmed:
+def places_lower(num_steps: int, longer_steps: int) -> float:
+    """Return how many places lower the best rate of a longer training lies; 0 where it is not longer."""
+    return PLACES_A_LENGTH * math.log10(max(longer_steps / num_steps, 1))
+
+
+def _confirmed(ledger: Ledger, screened: Made, refined: Made) -> Confirmed:
     floor = ledger.problem.floor
     found = _tried(refined, floor)
-    arm_steps = ledger.problem.arm_steps or num_steps
-    return Confirmed(
-        _top(found, PLACES_A_LENGTH * math.log10(max(arm_steps / num_steps, 1))), found, _tried(screened, floor)
-    )
+    num_steps = next(iter(found.values())).num_steps
+    place = _top(found, places_lower(num_steps, ledger.problem.arm_steps or num_steps))
+    return Confirmed(place, found, _tried(screened, floor))
+
+
+def _slow(ledger: Ledger, screened: Made, short: int, seed: int) -> Course[Made]:
+    """Train at the rate of the lowest loss, as accuracies are noise, and below it: what leads early is seldom too low.
+
+    That is half a decade below, and further as the length asks for where the first collapsed.
+    """
+    floor = ledger.problem.floor
+    long = ledger.length(ledger.left / SLOW_TRIALS, MIN_TRIAL_STEPS)
+    losses = {place: one.loss for place, one in _tried(screened, floor).items()}
+    best = min(losses, key=lambda place: losses[place])
+    made = yield from _at(ledger, [best], long, seed)
+    down = HALF_DECADE
+    if _tried(made, floor)[best].collapsed:
+        down += HALF_DECADE * int(places_lower(short, long) / HALF_DECADE)
+    if best - down >= LOWEST:
+        made |= yield from _at(ledger, [best - down], long, seed)
+    return made
 
 
 def _climb(
@@ -157,17 +181,26 @@ def _best(found: dict[int, Tried]) -> int:
 
 
 def _top(found: dict[int, Tried], lower: float) -> int:
-    """Return the place at the top of a parabola through the best and those near it, so much lower, and rounded down."""
+    """Return the place at the top of a parabola through the best and those near it, so much lower, and rounded down.
+
+    Never one at which no training stood: where all lie higher, the lowest that stood.
+    """
     places = np.array(sorted(found))
     values = utilities([found[place] for place in places.tolist()], LOSS_WEIGHT)
     best = int(places[values.argmax()])
     alive = np.array([not found[place].collapsed for place in places.tolist()])
     near = (abs(places - best) <= NEAR) & alive
-    top = float(best)
-    if near.sum() >= 3:
-        curve = np.polyfit(places[near] - best, values[near], 2)
-        if curve[0] < 0:
-            top += float(np.clip(-curve[1] / (2 * curve[0]), -1, 1))
-    # Down to the lattice, but for a hair; never to a rate at which no training stood.
-    below = places[alive & (places <= top - lower + ROUNDED_UP) & (values >= values.max() - MAX_LOSS)]
-    return int(below[-1]) if below.size else best
+    top = best + _summit(places[near] - best, values[near])
+    stood = places[alive & (values >= values.max() - MAX_LOSS)]
+    # Down to the lattice, but for a hair.
+    below = stood[stood <= top - lower + ROUNDED_UP]
+    return int(below[-1]) if below.size else min([best, *stood.tolist()])
+
+
+def _summit(places: npt.NDArray[np.int_], values: DoubleArray) -> float:
+    """Return where a parabola through these values is highest, within a place of 0; 0 for fewer than three."""
+    if len(places) < 3:
+        return 0.0
+    curvature, slope, _ = np.polyfit(places, values, 2)
+    # What bends upward has no top: it lies beyond the end to which it rises.
+    return float(np.clip(-slope / (2 * curvature), -1, 1) if curvature < 0 else np.sign(slope))

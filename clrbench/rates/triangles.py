@@ -62,8 +62,7 @@ def triangles(ledger: Ledger, constant: int) -> Course[Bounded]:
         part = 1 / (4 * cycles)
         found |= {place: tried({run: made[run]}, ledger.problem.floor, part=part) for place, run in runs.items()}
         wanted = _beyond(found) if found else []
-    arm_steps = ledger.problem.arm_steps or num_steps
-    lower = confirm.PLACES_A_LENGTH * math.log10(max(arm_steps / num_steps, 1))
+    lower = confirm.places_lower(num_steps, ledger.problem.arm_steps or num_steps)
     return Bounded(chosen(found, lower, constant), dict(sorted(found.items())))
 
 
