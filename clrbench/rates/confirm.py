@@ -117,7 +117,7 @@ def _confirmed(ledger: Ledger, screened: Made, refined: Made) -> Confirmed:
     floor = ledger.problem.floor
     found = _tried(refined, floor)
     num_steps = next(iter(found.values())).num_steps
-    place = _top(found, places_lower(num_steps, ledger.problem.arm_steps or num_steps))
+    place = chosen(found, places_lower(num_steps, ledger.problem.arm_steps or num_steps))
     return Confirmed(place, found, _tried(screened, floor))
 
 
@@ -180,7 +180,7 @@ def _best(found: dict[int, Tried]) -> int:
     return places[int(values.argmax())]
 
 
-def _top(found: dict[int, Tried], lower: float) -> int:
+def chosen(found: dict[int, Tried], lower: float) -> int:
     """Return the place at the top of a parabola through the best and those near it, so much lower, and rounded down.
 
     Never one at which no training stood: where all lie higher, the lowest that stood.
