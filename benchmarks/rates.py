@@ -19,7 +19,8 @@ from rate_trials import CYCLES, Key, Trials, constants, lattice
 from settings import HALVES, TOY, Setting
 
 from clrbench.planning.plan import split_rows
-from clrbench.rates import Outcome, Problem, Rates, Request, Run, next_step
+from clrbench.rates import Outcome, Problem, Rates, Request, Run
+from clrbench.rates.course import next_step
 from clrbench.records import DoubleArray
 
 CHOOSING_SEEDS = (1_000_000, 1_000_001, 1_000_002)

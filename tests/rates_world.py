@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clrbench.rates import Outcome, Problem, Rates, Request, Run, next_step
+from clrbench.rates import Outcome, Problem, Rates, Request, Run
+from clrbench.rates.course import next_step
 
 POINTS = 20
 

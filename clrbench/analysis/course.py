@@ -14,7 +14,8 @@ from clrbench.analysis.metrics import metrics_table
 from clrbench.analysis.script_outcome import script_outcome
 from clrbench.planning.runs import RangeTestGroup, split_sizes
 from clrbench.planning.trials import range_test_problem, trial_label, trial_run
-from clrbench.rates import Outcome, Problem, Rates, Request, Run, next_step
+from clrbench.rates import Outcome, Problem, Rates, Request, Run
+from clrbench.rates.course import next_step
 from clrbench.rates.records import Stage
 from clrbench.records import SplitSizes
 from clrbench.spec import BackendName, RunSpec, Spec

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from rates_world import World, draw, problem, solve
 
-from clrbench.rates import Outcome, Rates, Request, Run, next_step
+from clrbench.rates import Outcome, Rates, Request, Run
+from clrbench.rates.course import next_step
 from clrbench.rates.lattice import place_of, rate_at
 from clrbench.rates.records import Tried
 from clrbench.rates.sweep import read

@@ -116,7 +116,8 @@ def _longest(reached: pd.DataFrame) -> pd.DataFrame:
 
 def _limits(curve: pd.DataFrame, confirmation: pd.DataFrame, rates: Iterable[Rates]) -> tuple[float, float]:
     """Return the rates of the sweep, those of all trainings shown, and the bounds, as the ends of an axis."""
-    low, high = curve["lr"].min(), curve["lr"].max()
+    # As exact as the table of the curve, so that no tick at an end depends on its last digits.
+    low, high = (float(f"{end:.6g}") for end in (curve["lr"].min(), curve["lr"].max()))
     marked = [*_longest(confirmation)["lr"], *(bound for one in rates if one.reason is None for bound in one.bounds)]
     room = _LOG_ROOM if is_exponential(curve) else 1.0
     return min([low, *(lr / room for lr in marked)]), max([high, *(lr * room for lr in marked)])
