@@ -24,7 +24,7 @@ FIRST_MULTIPLES = (0, 1, 2)
 """Places above the constant rate that are tried first."""
 
 LOSS_WEIGHT = 0.03
-"""Accuracy that a loss e times as high is worth among triangles; with .1, as among constants, every setting of the bench came out the same."""
+"""Accuracy that a loss e times as high is worth; with .1, as among constants, the whole bench came out the same."""
 
 ERRORS = 0.3
 """The highest bound that is worse than the best by less than so many standard errors is taken."""
