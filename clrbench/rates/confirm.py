@@ -12,7 +12,7 @@ import numpy.typing as npt
 from clrbench.chance import Floor
 from clrbench.rates.lattice import HIGHEST, LOWEST, rate_at
 from clrbench.rates.ledger import Course, Ledger
-from clrbench.rates.reading import tried, utilities
+from clrbench.rates.reading import best_place, tried, utilities
 from clrbench.rates.records import Outcome, Run, Tried
 from clrbench.records import DoubleArray
 
@@ -85,19 +85,18 @@ def confirm(ledger: Ledger, start: int) -> Course[Confirmed]:
     share, seeds, floor = ledger.left, ledger.problem.seeds, ledger.problem.floor
     short = ledger.length(SCREEN_SHARE * share / SCREEN_TRIALS, MIN_TRIAL_STEPS)
     long = ledger.length(REFINE_SHARE * share / REFINE_TRIALS, MIN_TRIAL_STEPS)
-    screened = yield from _climb(
+    trials = yield from _climb(
         ledger, start, HALF_DECADE, (short, seeds[0]), ledger.left - SCREEN_SHARE * share * SLACK
     )
-    second = seeds[1 % len(seeds)]
-    if all(one.collapsed for one in _tried(screened, floor).values()):
-        refined = yield from _slow(ledger, screened, short, second)
-        return _confirmed(ledger, screened, refined)
+    screened, second = _tried(trials, floor), seeds[1 % len(seeds)]
+    if all(one.collapsed for one in screened.values()):
+        return _confirmed(ledger, screened, (yield from _slow(ledger, screened, second)))
     lower = max(int(places_lower(short, long) - BEGIN_ABOVE), 0)
-    begin = max(_best(_tried(screened, floor)) - lower, LOWEST)
+    begin = max(best_place(screened, LOSS_WEIGHT) - lower, LOWEST)
     refined = yield from _climb(ledger, begin, 1, (long, second), ledger.left - REFINE_SHARE * share * SLACK)
     for seed in seeds[2:]:
         found = _tried(refined, floor)
-        best = _best(found)
+        best = best_place(found, LOSS_WEIGHT)
         near = [place for place, one in found.items() if abs(place - best) <= 1 and not one.collapsed]
         if len(near) < 2 or ledger.left - len(near) * long < TRIANGLES_SHARE * share:
             break
@@ -113,30 +112,31 @@ def places_lower(num_steps: int, longer_steps: int) -> float:
     return PLACES_A_LENGTH * math.log10(max(longer_steps / num_steps, 1))
 
 
-def _confirmed(ledger: Ledger, screened: Made, refined: Made) -> Confirmed:
-    floor = ledger.problem.floor
-    found = _tried(refined, floor)
-    num_steps = next(iter(found.values())).num_steps
-    place = chosen(found, places_lower(num_steps, ledger.problem.arm_steps or num_steps))
-    return Confirmed(place, found, _tried(screened, floor))
+def _confirmed(ledger: Ledger, screened: dict[int, Tried], refined: Made) -> Confirmed:
+    found = _tried(refined, ledger.problem.floor)
+    num_steps = _num_steps(found)
+    return Confirmed(chosen(found, places_lower(num_steps, ledger.problem.arm_steps or num_steps)), found, screened)
 
 
-def _slow(ledger: Ledger, screened: Made, short: int, seed: int) -> Course[Made]:
+def _slow(ledger: Ledger, screened: dict[int, Tried], seed: int) -> Course[Made]:
     """Train at the rate of the lowest loss, as accuracies are noise, and below it: what leads early is seldom too low.
 
     That is half a decade below, and further as the length asks for where the first collapsed.
     """
-    floor = ledger.problem.floor
     long = ledger.length(ledger.left / SLOW_TRIALS, MIN_TRIAL_STEPS)
-    losses = {place: one.loss for place, one in _tried(screened, floor).items()}
-    best = min(losses, key=lambda place: losses[place])
+    best = min(screened, key=lambda place: screened[place].loss)
     made = yield from _at(ledger, [best], long, seed)
     down = HALF_DECADE
-    if _tried(made, floor)[best].collapsed:
-        down += HALF_DECADE * int(places_lower(short, long) / HALF_DECADE)
+    if _tried(made, ledger.problem.floor)[best].collapsed:
+        down += HALF_DECADE * int(places_lower(_num_steps(screened), long) / HALF_DECADE)
     if best - down >= LOWEST:
         made |= yield from _at(ledger, [best - down], long, seed)
     return made
+
+
+def _num_steps(found: dict[int, Tried]) -> int:
+    """Return the length of trials, which is the same for all of a stage."""
+    return next(iter(found.values())).num_steps
 
 
 def _climb(
@@ -148,7 +148,7 @@ def _climb(
     wanted = [place for place in (start - stride, start, start + stride) if LOWEST <= place <= HIGHEST]
     while wanted:
         found |= yield from _at(ledger, wanted, num_steps, seed)
-        best = _best(_tried(found, ledger.problem.floor))
+        best = best_place(_tried(found, ledger.problem.floor), LOSS_WEIGHT)
         wanted = [
             place
             for place in (best - stride, best + stride)
@@ -173,17 +173,10 @@ def _tried(made: Made, floor: Floor) -> dict[int, Tried]:
     return {place: tried(made[place], floor) for place in sorted(made)}
 
 
-def _best(found: dict[int, Tried]) -> int:
-    """Return the best place; of equal ones the lowest."""
-    places = sorted(found)
-    values = utilities([found[place] for place in places], LOSS_WEIGHT)
-    return places[int(values.argmax())]
-
-
 def chosen(found: dict[int, Tried], lower: float) -> int:
     """Return the place at the top of a parabola through the best and those near it, so much lower, and rounded down.
 
-    Never one at which no training stood: where all lie higher, the lowest that stood.
+    Where all that stood lie higher it is the lowest of them; where none stood, the best.
     """
     places = np.array(sorted(found))
     values = utilities([found[place] for place in places.tolist()], LOSS_WEIGHT)

@@ -56,3 +56,9 @@ def utilities(all_tried: Sequence[Tried], loss_weight: float) -> DoubleArray:
     penalty = np.log(np.clip(loss, least, 20 * least) / least)
     values: DoubleArray = -penalty if np.isnan(accuracy).any() else accuracy - loss_weight * penalty
     return values
+
+
+def best_place(found: Mapping[int, Tried], loss_weight: float) -> int:
+    """Return the place of the best of some rates; of equal ones the lowest."""
+    places = sorted(found)
+    return places[int(utilities([found[place] for place in places], loss_weight).argmax())]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from clrbench.rates import confirm
 from clrbench.rates.lattice import HIGHEST, LOWEST, rate_at
 from clrbench.rates.ledger import Course, Ledger
-from clrbench.rates.reading import tried, utilities
+from clrbench.rates.reading import best_place, tried, utilities
 from clrbench.rates.records import Run, Tried
 
 BASE_FACTOR = 10.0
@@ -68,7 +68,7 @@ def triangles(ledger: Ledger, constant: int) -> Course[Bounded]:
 
 def _beyond(found: dict[int, Tried]) -> list[int]:
     """Return what to try next: beyond the end at which the best lies, or nothing."""
-    best = _best(found)
+    best = best_place(found, LOSS_WEIGHT)
     if best == min(found):
         return [best - 1]
     return [best + 2] if best == max(found) else []
@@ -101,12 +101,6 @@ def _slow(found: dict[int, Tried], constant: int, lowest: int) -> list[int]:
     """
     ahead = found[constant].loss if constant in found else -math.inf
     return [place for place in found if constant < place < lowest and found[place].loss < ahead]
-
-
-def _best(found: dict[int, Tried]) -> int:
-    places = sorted(found)
-    values = utilities([found[place] for place in places], LOSS_WEIGHT)
-    return places[int(values.argmax())]
 
 
 def _length(ledger: Ledger) -> tuple[int, int]:

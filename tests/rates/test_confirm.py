@@ -130,7 +130,8 @@ def slow(place: int, num_steps: int, highest: int) -> float:
 def test_a_network_that_begins_late_is_tried_where_its_loss_was_lowest_and_half_a_decade_below() -> None:
     places, rate = trials(lambda place, steps: slow(place, steps, highest=0))
     assert places[max(places)] == [-4, -6]
-    assert rate == pytest.approx(rate_at(-4)) or rate == pytest.approx(rate_at(-6))
+    # Both reach the same, with the same loss.
+    assert rate == pytest.approx(rate_at(-6))
 
 
 def test_it_is_tried_further_below_where_the_first_collapsed() -> None:
