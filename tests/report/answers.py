@@ -1,6 +1,8 @@
-"""What an answer looks like on a terminal, without its colours."""
+"""What an answer looks like on a terminal, without its colours, and runs that it may be of."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 from runs_in_memory import results_of, stored_run
@@ -10,6 +12,7 @@ from clrbench.analysis.glance import glance
 from clrbench.analysis.tables import Findings, analyse
 from clrbench.report.terminal import answer_text
 from clrbench.report.text import foldable_warnings
+from clrbench.store import StoredRun
 
 
 def shown(findings: Findings, width: int = 100, *, details: bool = False) -> str:
@@ -34,3 +37,10 @@ def with_baselines(**baselines: str) -> Findings:
         for seed in range(6)
     ]
     return analyse(results_of(runs, arms=arms, seeds=6))
+
+
+def ending(arm: str, ends: Sequence[float], **changes: Any) -> list[StoredRun]:
+    """Return runs that are evaluated after 2, 4 and 5 steps, with these accuracies at the end."""
+    return [
+        stored_run(arm, seed, {2: 0.4, 4: 0.6, 5: end}, steps_per_epoch=2, **changes) for seed, end in enumerate(ends)
+    ]
