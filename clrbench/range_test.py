@@ -33,17 +33,17 @@ _CLEAR_FALL = 9.0
 """Standard errors of the running mean of the loss by which its deepest fall must exceed noise."""
 
 # What stands before the colon is stable.
-FLAT = "flat: accuracy never rises clearly above guessing; raise end_lr, or look at the labels if no rate changes that"
+FLAT = "flat: accuracy never rises clearly above chance; raise end_lr, or check the labels if that does not help"
 STARTS_DIVERGED = "starts diverged: the first rates are already too high; lower start_lr"
 NEVER_STOPS = "never stops rising: accuracy still rises at the last rate; raise end_lr"
 SEEDS_DISAGREE = "seeds disagree: their bounds lie too far apart; use a longer range test or more seeds"
 TOO_FEW_POINTS = f"too few points: at least {MIN_POINTS} are needed; use more steps"
 NAN_FROM_START = (
-    "nan from the start: no finite loss at the first update, which no rate has touched yet; look at the data and the "
+    "nan from the start: no finite loss at the first update, before any step was taken; check the data and the "
     "initial weights"
 )
 LOSS_TOO_HIGH = (
-    "loss too high from the start: the loss of update 1 is {loss:.4g}, which no rate has touched yet; scale the inputs, or "
+    "loss too high from the start: the loss of update 1 is {loss:.4g}, before any step was taken; scale the inputs, or "
     "look at the initial weights"
 )
 
@@ -54,7 +54,7 @@ ONLY_FALLS = (
 )
 LOSS_ONLY = "read off the loss alone, without accuracy"
 ODD_SEED = "seed {seed} puts max_lr at {lr:.3g}, far from the others"
-AS_HIGHEST_SEED = "max_lr is as high as that of the highest seed alone; the others stop lower"
+AS_HIGHEST_SEED = "max_lr rests on the highest seed alone; the others stop lower"
 NO_ANSWER_ALONE = "seed {seed} shows no bounds alone"
 
 

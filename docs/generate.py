@@ -6,6 +6,7 @@ A generated part stands between `<!-- NAME -->` and `<!-- end of NAME -->`; a te
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,8 +30,10 @@ from clrbench.errors import ResultsError
 from clrbench.planning.runs import BoundsTable
 from clrbench.report.side_by_side import sides_text
 from clrbench.report.terminal import answer_text
-from clrbench.spec import BACKEND_NAMES, load_spec
+from clrbench.report.text import finding_warnings, foldable_warnings
+from clrbench.spec import Spec, load_spec
 from clrbench.spec.train import SCRIPT
+from clrbench.store import ResultsFolder
 from clrbench.store.bounds import read_bounds
 
 ROOT = Path(__file__).parents[1]
@@ -54,22 +57,27 @@ def committed_findings(name: str) -> Findings:
         tables.setdefault(table, pd.DataFrame(columns=list(columns)))
     tables.setdefault("given", tables["summary"].iloc[:0])
     assert has_answer(tables["summary"]) is not None
-    return Findings(load_spec(folder / "spec.yaml").spec, tables, bounds=committed_rates(folder))
+    spec = load_spec(folder / "spec.yaml").spec
+    return Findings(spec, tables, bounds=committed_rates(ResultsFolder(folder), spec))
 
 
-def committed_rates(folder: Path) -> BoundsTable:
-    """Return the rates of the range test of a committed experiment."""
-    try:
-        found = read_bounds(folder / "range-test" / "bounds.json")
-    except ResultsError:  # The results are of before rates were confirmed.
-        return {}
-    return {(name, None): found[name] for name in (*BACKEND_NAMES, SCRIPT) if name in found}
+def committed_rates(folder: ResultsFolder, spec: Spec) -> BoundsTable:
+    """Return the rates of the range tests of a committed experiment, as far as they are there."""
+    found: BoundsTable = {}
+    for arm in (None, *spec.arms):
+        with suppress(ResultsError):  # There is none, or it is of before rates were confirmed.
+            rates = read_bounds(folder.range_test(arm).root / "bounds.json")
+            found |= {(name, arm): rates[name] for name in (*spec.backends, SCRIPT) if name in rates}
+    return found
 
 
 def committed_answer(name: str) -> str:
     """Return the answer of a committed experiment, as a terminal of 100 columns shows it."""
     findings = committed_findings(name)
-    return click.unstyle(answer_text(glance(findings), findings, [], Path("results", name), 100, details=False))
+    said = set(finding_warnings(findings))
+    of_spec = [warning for warning in read_side(ROOT / "results" / name).warnings if warning not in said]
+    warnings = [*foldable_warnings(findings), *of_spec]
+    return click.unstyle(answer_text(glance(findings), findings, warnings, Path("results", name), 100, details=False))
 
 
 def answer_block(name: str) -> str:

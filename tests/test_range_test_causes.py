@@ -138,7 +138,7 @@ def test_a_loss_past_the_limit_at_update_1_is_not_the_rate(first, accuracy):
     found = suggest_bounds(RAMPS["linear"][:60], loss, accuracies[accuracy])
     assert found.seed_max_lr == (None, None)
     assert found.reason == (
-        f"loss too high from the start: the loss of update 1 is {first:.4g}, which no rate has touched yet; scale the "
+        f"loss too high from the start: the loss of update 1 is {first:.4g}, before any step was taken; scale the "
         "inputs, or look at the initial weights"
     )
 

@@ -18,7 +18,7 @@ from clrbench.rates.records import MIN_SWEEP_STEPS, Ramp
 from clrbench.records import DoubleArray
 from clrbench.schedules import ramp as ramp_table
 
-BROKEN_OFF = "the trials were broken off: run the whole loop over trials() again to have constant_lr confirmed"
+BROKEN_OFF = "the trials were cut short: rerun the whole loop over trials() to confirm constant_lr"
 CUT_SHORT = "{which} left after {done} of {steps} without diverging: the curve ends there; make the loop longer"
 
 

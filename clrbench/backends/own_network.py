@@ -170,7 +170,7 @@ class Builder:
         backend = other.partition(".")[0]
         if backend in packages:
             return self.fail(
-                f"returned a {other} where the backend asks for a {wanted}; say backends: [{backend}] in the spec"
+                f"returned a {other} where the backend expects a {wanted}; set backends: [{backend}] in the spec"
             )
         return self.fail(f"returned a {type(made).__name__}; allowed: a {wanted} with logits out")
 
@@ -224,7 +224,7 @@ def output_warnings(outputs: FloatArray, at: Callable[[float], FloatArray]) -> l
     else:
         return []
     return [
-        f"its outputs look like {kind}; the loss is made of logits and takes the softmax itself, so twice here, which slows "
+        f"its outputs look like {kind}; the loss takes logits and applies softmax, so it is applied twice here, which slows "
         f"training and changes which rates are good; leave the last {last} out"
     ]
 
@@ -236,7 +236,7 @@ def _lies_within(outputs: FloatArray) -> bool:
 def same_start_warning(*, draws: bool) -> str:
     """Return the warning about a network that starts from the same weights whatever the seed."""
     return (
-        "its initial weights are the same for every seed, as those of a pretrained network are; the seeds vary nothing but the "
+        "its initial weights are the same for every seed, as those of a pretrained network are; the seeds vary only the "
         f"batches{' and what it draws while it trains, such as dropout' if draws else ''}"
     )
 

@@ -40,13 +40,13 @@ def init(name: str) -> Answer:
 @click.argument("spec", type=SPEC)
 @out_option
 @data_dir_option
-@click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Updates to set side by side.")
+@click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Updates to compare.")
 @quiet_option
 @answering
 def parity(steps: int, **options: Any) -> Answer:
     """Train the first steps of SPEC on torch and on Keras from the same weights, and set the losses side by side.
 
-    The controls are each backend against itself, every weight moved at random by a few float32 roundings.
+    The controls are each backend against itself, each weight randomly nudged by a few float32 roundings.
     """
     from clrbench.commands.parity import parity
 
@@ -56,7 +56,7 @@ def parity(steps: int, **options: Any) -> Answer:
 @click.command()
 @click.argument("folder", type=FOLDER)
 @click.option("--run", "run_id", metavar="RUN_ID", help="Which run.  [default: the one that takes the least training]")
-@click.option("--all", "every", is_flag=True, help="All runs, those of searches and range tests too.")
+@click.option("--all", "every", is_flag=True, help="All runs, including searches and range tests.")
 @click.option(
     "--data", type=click.Path(path_type=Path), help="Where its data lies now.  [default: where the spec says]"
 )
@@ -66,7 +66,7 @@ def parity(steps: int, **options: Any) -> Answer:
 def verify(
     folder: Path, run_id: str | None, every: bool, data: Path | None, library: "Library", display: "Display"
 ) -> Answer:
-    """Train a finished run of FOLDER again, elsewhere, and say whether it comes out the same or from which update it differs.
+    """Retrain a finished run of FOLDER elsewhere, and say whether it matches or from which update it differs.
 
     Nothing in FOLDER changes. Exits with 1 where a run comes out different.
     """

@@ -22,7 +22,7 @@ def data() -> None:
 @data_dir_option
 @answering
 def list_data(library: "Library") -> Answer:
-    """List the data sets that have names: rows, shape, size, licence, where they lie, verified or not."""
+    """List the named data sets: rows, shape, size, licence, location, verified or not."""
     from clrbench.commands.data import list_datasets
 
     return list_datasets(library)

@@ -31,22 +31,20 @@ def _shard(_context: click.Context, _parameter: click.Parameter, value: str | No
     "--shard",
     metavar="K/N",
     callback=_shard,
-    help="Make only the K-th of N parts of the runs, and no tables; clrbench report makes them when all are there.",
+    help="Run only the K-th of N parts, without tables; clrbench report writes them when all parts are done.",
 )
 @click.option(
     "--fail-if",
     type=click.Choice(["worse", "not-better"]),
-    help="Exit with 4 if any candidate is so, in the metric of the verdict; better than an untuned baseline is not better.",
+    help="Exit with 4 if any candidate is, in the metric of the verdict; beating an untuned baseline does not count.",
 )
-@click.option(
-    "--allow-untuned", is_flag=True, help="Let --fail-if not-better pass what is better than an untuned baseline."
-)
+@click.option("--allow-untuned", is_flag=True, help="Let --fail-if not-better accept a win over an untuned baseline.")
 @details_option
 @answering
 def compare(dry_run: bool, fail_if: Any, allow_untuned: bool, details: bool, **options: Any) -> Answer:
     """Train every arm of SPEC on the same seeds, and say which is better.
 
-    Runs that are finished are not made again. Without SPEC: the packaged demo on MNIST.
+    Finished runs are not repeated. Without SPEC: the packaged demo on MNIST.
     """
     from clrbench.commands.compare import compare
     from clrbench.commands.report import Asked

@@ -49,7 +49,7 @@ def _display(_context: click.Context, _parameter: click.Parameter, quiet: bool) 
 
 
 out_option = click.option(
-    "--out", type=FOLDER, default=Path("results"), show_default=True, help="Where each experiment has its folder."
+    "--out", type=FOLDER, default=Path("results"), show_default=True, help="Parent folder of the experiments."
 )
 data_dir_option = click.option(
     "--data-dir",
@@ -58,7 +58,7 @@ data_dir_option = click.option(
     envvar="CLRBENCH_DATA",
     show_envvar=True,
     callback=_library,
-    help="The folder for data that is fetched or made.  [default: the user's cache]",
+    help="The folder for downloaded or generated data.  [default: the user's cache]",
 )
 details_option = click.option(
     "--details", is_flag=True, help="Print every table and note behind the answer, and all warnings."
@@ -72,7 +72,7 @@ def running_options(command: F) -> F:
         click.option("--workers", type=click.IntRange(1), help="Worker processes.  [default: as the processors allow]"),
         click.option("--threads", type=click.IntRange(1), help="Threads of each run.  [default: 1]"),
         click.option(
-            "--device", type=DEVICE, default="auto", show_default=True, help="auto: an accelerator where there is one."
+            "--device", type=DEVICE, default="auto", show_default=True, help="auto: an accelerator if available."
         ),
         click.option(
             "--devices",
@@ -93,7 +93,7 @@ def running_options(command: F) -> F:
             callback=_address,
             help="The Ray cluster to use, or auto.  [default: a Ray of this machine alone]",
         ),
-        click.option("--redo", is_flag=True, help="Make finished runs again, all of them, also after an interruption."),
+        click.option("--redo", is_flag=True, help="Redo all finished runs, even after an interruption."),
         click.option("--dry-run", is_flag=True, help="Only say what would be done, and what it would cost."),
         quiet_option,
     )

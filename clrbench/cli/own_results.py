@@ -24,21 +24,19 @@ def _at(_context: click.Context, _parameter: click.Parameter, value: str) -> int
 
 @click.command()
 @click.argument("files", type=FILE, nargs=-1, required=True)
-@click.option("--arm", metavar="COLUMN", help="The arm of a row.  [default: guessed, and said; else each file]")
+@click.option("--arm", metavar="COLUMN", help="The arm of a row.  [default: guessed and shown; else each file]")
 @click.option("--arms", metavar="A,B,...", callback=_names, help="Columns that are arms, where a row is a pair.")
 @click.option(
     "--pair", metavar="COLUMN", help="What pairs runs, such as the seed.  [default: guessed; without one, unpaired]"
 )
-@click.option("--metric", metavar="COLUMN", help="The number to compare.  [default: guessed, and said]")
+@click.option("--metric", metavar="COLUMN", help="The number to compare.  [default: guessed and shown]")
 @click.option("--step", metavar="COLUMN", help="Which row of a run, where it has several.  [default: guessed]")
 @click.option(
     "--at", metavar="end|best|STEP", callback=_at, default="end", show_default=True, help="Which of them counts."
 )
 @click.option("--by", metavar="COLUMN", help="Groups, such as data sets: a verdict each, Holm over all.")
 @click.option("--baseline", metavar="NAME", help="The arm that others are compared with.  [default: the first]")
-@click.option(
-    "--lower-is-better", is_flag=True, default=None, help="As of a loss.  [default: by the metric's name, said]"
-)
+@click.option("--lower-is-better", is_flag=True, default=None, help="For a loss.  [default: from the metric's name]")
 @click.option(
     "--margin", type=click.FloatRange(min=0), help="Differences up to this size do not matter.  [default: none]"
 )
@@ -49,13 +47,13 @@ def _at(_context: click.Context, _parameter: click.Parameter, value: str) -> int
     "--look", type=click.IntRange(1), default=1, show_default=True, help="Index of this look; alpha is divided by it."
 )
 @click.option("--diverged-as", type=float, help="What nan counts as.  [default: left out, never in its arm's favour]")
-@click.option("--fail-if", type=click.Choice(["worse", "not-better"]), help="Exit with 4 if any candidate is so.")
+@click.option("--fail-if", type=click.Choice(["worse", "not-better"]), help="Exit with 4 if any candidate is.")
 @click.option(
     "--out", type=FOLDER, default=Path("judge"), show_default=True, help="The folder for tables, plot and page."
 )
 @answering
 def judge(files: tuple[Path, ...], out: Path, fail_if: Any, **options: Any) -> Answer:
-    """Give a verdict on results that any trainer wrote: is one arm better than another?
+    """Give a verdict on results from any trainer: is one arm better than another?
 
     FILES are CSV, TSV or JSON lines, one row per run (or several); several files are read as one, or as one arm each.
     """
@@ -69,7 +67,7 @@ def judge(files: tuple[Path, ...], out: Path, fail_if: Any, **options: Any) -> A
 
 @click.command()
 @click.argument("curves", type=FILE, nargs=-1, required=True)
-@click.option("--lr", metavar="COLUMN", help="The learning rate.  [default: guessed, and said]")
+@click.option("--lr", metavar="COLUMN", help="The learning rate.  [default: guessed and shown]")
 @click.option("--loss", metavar="COLUMN", help="The loss.  [default: that of validation rows, else of mini-batches]")
 @click.option("--accuracy", metavar="COLUMN", help="The accuracy.  [default: likewise; the loss alone is enough]")
 @click.option(
@@ -80,9 +78,9 @@ def judge(files: tuple[Path, ...], out: Path, fail_if: Any, **options: Any) -> A
 )
 @answering
 def bounds(curves: tuple[Path, ...], out: Path, **columns: str | None) -> Answer:
-    """Find rates in the curves of a range test that any trainer wrote.
+    """Find rates in range-test curves from any trainer.
 
-    CURVES are CSV, TSV or JSON files with a learning rate that rises, and a loss; accuracy makes them better.
+    CURVES are CSV, TSV or JSON files with a rising learning rate and a loss; accuracy improves the rates.
     """
     from clrbench.analysis.own_curves import CurveColumns
     from clrbench.commands.bounds import bounds
@@ -104,8 +102,8 @@ def bounds(curves: tuple[Path, ...], out: Path, **columns: str | None) -> Answer
 def export(path: Path, arm: str | None, to: Any, backend: Any, out: Path | None, **options: Any) -> Answer:
     """Print the schedule of an arm as code that needs no clrbench, for a script of your own.
 
-    It defines NUM_STEPS and lr(step), from step 0, the first update, on. DIR is the results folder of an experiment; of a SPEC
-    nothing is trained.
+    It defines NUM_STEPS and lr(step), where step 0 is the first update. DIR is the results folder of an experiment; a SPEC is
+    not trained.
     """
     from clrbench.commands.export import Wanted, export
 

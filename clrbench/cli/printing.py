@@ -70,6 +70,6 @@ def _print_answer(text: str) -> None:
 
 def _unwritten(why: str) -> OutputError:
     return OutputError(
-        f"stdout: the answer cannot be written ({why}); what was made is kept; free the place, or print elsewhere, "
+        f"stdout: the answer cannot be written ({why}); what was made is kept; free some space or print elsewhere, "
         "and run the same command again"
     )

@@ -30,12 +30,12 @@ TOLERANCE = 1e-4
 
 MAX_SHOWN_STEPS = 6
 
-_HEADINGS = ("arm", "judgement", "they part at", "difference / controls")
+_HEADINGS = ("arm", "judgement", "first differ", "difference / controls")
 _SIGNS = {Judgement.SAME: "+", Judgement.CHAOS: "~", Judgement.BUG: "-"}
 _MEANING = {
     Judgement.SAME: "the backends train alike",
-    Judgement.CHAOS: "chaos, not a bug: a few roundings grow as fast within one backend",
-    Judgement.BUG: "a bug, not chaos: a few roundings within one backend do not grow so fast",
+    Judgement.CHAOS: "chaos, not a bug: rounding errors grow as fast in one backend",
+    Judgement.BUG: "a bug, not chaos: rounding errors in one backend do not grow as fast",
 }
 _NATIVE = (
     "not chaos: update_rule is native, so each backend applies its own rule, and these differ; set optimizer.update_rule: shared "
@@ -137,9 +137,7 @@ def parity_text(arms: Sequence[ArmParity], width: int) -> str:
             print_table(console, arm.steps(), wrapping={0})
         console.print()
         steps = max((len(arm.lr) for arm in arms), default=0)
-        apart = (
-            f"They part where the relative difference of losses exceeds {TOLERANCE:g}, within {counted(steps, 'step')}."
-        )
+        apart = f"They differ once the relative loss difference exceeds {TOLERANCE:g}, within {counted(steps, 'step')}."
         controls = "Differences are the largest so far; controls are a backend against itself."
         print_list(console, "Notes", [apart, controls])
 

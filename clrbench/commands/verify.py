@@ -290,7 +290,7 @@ def _answer(root: Path, reruns: list[_Rerun]) -> Answer:
 def _write(console: Console, root: Path, reruns: Sequence[_Rerun], counts: Mapping[Outcome, int]) -> None:
     """Print how many runs came out how, a row for each, and what there is to say of the first that did not come out the same."""
     found = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
-    print_line(console, "Verdict", f"{root}: {counted(len(reruns), 'run')} made again, {found}")
+    print_line(console, "Verdict", f"{root}: {counted(len(reruns), 'run')} repeated, {found}")
     ordered = sorted(reruns, key=lambda rerun: -_SEVERITY[rerun.likeness.outcome])
     print_table(console, WordTable("", _RUN_HEADINGS, [rerun.row for rerun in ordered[:MAX_SHOWN_RUNS]]), wrapping={0})
     if len(ordered) > MAX_SHOWN_RUNS:

@@ -41,14 +41,14 @@ def missing_arrays(place: str, names: Iterable[str], missing: Collection[str]) -
     found = guess_names(there)
     has_own_validation = {"x_validation", "y_validation"} <= set(there)
     if set(missing) == {"x_test", "y_test"} and ("x_test" not in found or has_own_validation):
-        return f"{start}have rows split off for testing: data: {{dataset: {place}, test: 20 %}}; or add them"
+        return f"{start}split off rows for testing: data: {{dataset: {place}, test: 20 %}}; or add them"
     if not {"x_train", "y_train"} <= found.keys():
         return f"{start}save them with numpy.savez(path, x_train=..., y_train=..., x_test=..., y_test=...)"
     target = f"{place.removesuffix('.npz')}-clrbench.npz"
     arguments = ", ".join(f"{key}=d[{name!r}]" for key, name in found.items())
     line = f'python -c "import numpy as np; d = np.load({place!r}); np.savez({target!r}, {arguments})"'
     test = "" if "x_test" in found else ", test: 20 %"
-    return f"{start}save them under these names: {line}, and say data: {{dataset: {target}{test}}}"
+    return f"{start}save them under these names: {line}, and set data: {{dataset: {target}{test}}}"
 
 
 def guess_names(names: Iterable[str]) -> dict[str, str]:
@@ -300,7 +300,7 @@ def _npy(dataset: str, _path: Path) -> MisfitError:
     target = f"{dataset.removesuffix('.npy')}.npz"
     line = f"python -c \"import numpy as np; np.savez({target!r}, x_train=np.load({dataset!r}), y_train=np.load('labels.npy'))\""
     return misfit(
-        f"{shown(dataset)}: is one array, images without labels or the other way round; put both into one file: {line}, and say "
+        f"{shown(dataset)}: is one array, images without labels or the other way round; put both into one file: {line}, and set "
         f"data: {{dataset: {target}, test: 20 %}}; or name the folder that holds x_train.npy, y_train.npy, x_test.npy, y_test.npy"
     )
 
@@ -314,7 +314,7 @@ def _archive(dataset: str, path: Path) -> MisfitError:
     number = _count_images(path, is_zip=is_zip)
     holds = f" with {counted(number, 'image')}" if number else ""
     return misfit(
-        f"{shown(dataset)}: is an archive{holds}, which is not read as it is; unpack it: {unpack}, and say data: {{dataset: "
+        f"{shown(dataset)}: is an archive{holds}, which is not read as it is; unpack it: {unpack}, and set data: {{dataset: "
         f"{folder}}} for train/<class>/ and test/<class>/, or data: {{dataset: {folder}, test: 20 %}} for <class>/ alone"
     )
 

@@ -100,6 +100,6 @@ def _other_size(listing: Listing, path: str, size: tuple[int, ...], first: tuple
     side = max((side for side in _SUGGESTED_SIDES if side <= smallest), default=_SUGGESTED_SIDES[0])
     return misfit(
         f"{shown_path(path)}: got {size[0]} x {size[1]} pixels (width x height), while {shown_path(listing.paths[0])} has "
-        f"{first[0]} x {first[1]}; all images must have one size, and here are {most}{more}; resize them first, or have the "
-        f"centre square of each brought to one: data: {{dataset: {shown_path(listing.folder)}, resize: {side}}}"
+        f"{first[0]} x {first[1]}; all images must have one size, and here are {most}{more}; resize them first, or "
+        f"centre-crop and resize each: data: {{dataset: {shown_path(listing.folder)}, resize: {side}}}"
     )

@@ -200,17 +200,17 @@ def _no_split(folder: Path, split: str) -> str:
         others = [by_lower_case[name] for name in wanted if name in by_lower_case and by_lower_case[name] != split]
         if others:
             there = shown_path(folder / others[0])
-            keeping = f"; or keep it to validate on, and have a part of train/ split off for testing: {share}"
+            keeping = f"; or keep it to validate on, and split off part of train/ for testing: {share}"
             return (
                 f"{start}, but {shown(others[0])!r}; rename it: mv '{there}' '{shown_path(folder / split)}'; {_ALLOWED}"
                 f"{keeping if others[0] == VALIDATION else ''}"
             )
     if split == "test":
-        return f"{start}; {_ALLOWED}; or have a part of train/ split off for testing: {share}"
+        return f"{start}; {_ALLOWED}; or split off part of train/ for testing: {share}"
     classes = [name for name in names if _list_class(folder / name, name).images[name]]
     if len(classes) > 1:
         found = f"{counted(len(classes), 'folder')} with images ({_listed(classes)})"
-        return f"{start}, but {found}; if these are classes, have a part of each split off for testing: {share}; {_ALLOWED}"
+        return f"{start}, but {found}; if these are classes, split off part of each for testing: {share}; {_ALLOWED}"
     return f"{start}; {_ALLOWED}, or {NPY_NAMES}"
 
 

@@ -302,7 +302,7 @@ class Library:
             said = decode.said(tally)
             if how.resize is not None:
                 size = f"{how.resize} x {how.resize}"
-                said = (*said, f"the centre square of every image is brought to {size} by area averaging (data.resize)")
+                said = (*said, f"every image is centre-cropped and resized to {size} by area averaging (data.resize)")
             return _content(str(path), arrays, how, Remarks(listing.classes, said))
 
         key = f"{image_folder.fingerprint_of(listing)}\n{decode.VERSION}\n{how.words()}"

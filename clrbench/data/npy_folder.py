@@ -74,7 +74,7 @@ def _check_names(folder: Path, how: Reading) -> None:
     missing = [f"{key}.npy" for key in array_names(how) if not _file(folder, key).is_file()]
     if missing:
         can_be_split = set(missing) == {"x_test.npy", "y_test.npy"}
-        share = "; or have rows split off for testing: test: 20 % under data" if can_be_split else ""
+        share = "; or split off rows for testing: test: 20 % under data" if can_be_split else ""
         raise misfit(f"{folder}: {', '.join(missing)} missing; save each array with numpy.save(path, array){share}")
     if how.splits:
         refuse_test_arrays(str(folder), [f"{key}.npy" for key in ARRAY_NAMES if _file(folder, key).is_file()])

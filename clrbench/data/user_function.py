@@ -98,7 +98,7 @@ def _check_names(reference: str, values: Mapping[str, object], names: list[str],
             refuse_test_arrays(reference, values)
         return
     if set(missing) == {"x_test", "y_test"}:
-        advice = f"have rows split off for testing: data: {{dataset: {reference}, test: 20 %}}; or return them as well"
+        advice = f"split off rows for testing: data: {{dataset: {reference}, test: 20 %}}; or return them as well"
         raise misfit(f"{reference}: returned no {' and no '.join(missing)}; {advice}")
     found = guess_names(names)
     line = ", ".join(f"{key!r}: data[{name!r}]" for key, name in found.items())

@@ -124,7 +124,7 @@ class Dispatch(Generic[H]):
             names = ", ".join(self._lost)
             raise BackendError(
                 f"lost {MAX_RETRIES + 1} times each, and given up: {names}; the last time: "
-                f"{list(self._lost.values())[-1]}; all others are made and kept; find out what ends the workers (memory: fewer "
+                f"{list(self._lost.values())[-1]}; the rest are finished and kept; find out what kills workers (memory: fewer "
                 "--workers, or a larger machine), then run the same command again"
             )
 
@@ -205,7 +205,7 @@ class Dispatch(Generic[H]):
         if found is None:
             self.watch.warn(
                 f"{place.path}: what the script has kept is more than {MAX_KEPT_BYTES / 1e6:g} MB, and is not sent to another "
-                "machine; the run starts anew"
+                "machine; the run starts over"
             )
         return found or {}
 
@@ -271,7 +271,7 @@ class Dispatch(Generic[H]):
 
     def _is_tried_again(self, run: _Run, reason: str) -> bool:
         """Return whether a run that was lost is sent out again, and say so; note it as given up where it is not."""
-        where = "before it was heard of" if run.node is None else f"on {self.machines.name_of(run.node)}"
+        where = "before it reported in" if run.node is None else f"on {self.machines.name_of(run.node)}"
         if run.attempt > MAX_RETRIES:
             self._lost[run.task.run_id] = f"{where} ({reason})"
             return False
@@ -299,12 +299,12 @@ class Dispatch(Generic[H]):
         if self._no_room_since is None:
             self._no_room_since = now
             self.watch.warn(
-                f"no machine of the cluster has {wanted}, which each run asks for; waiting for one to be started; --threads says "
-                "how many CPUs a run asks for"
+                f"no machine of the cluster has {wanted}, which each run needs; waiting for one to be started; --threads sets "
+                "how many CPUs a run needs"
             )
         elif now - self._no_room_since > MAX_WITHOUT_ROOM_SECONDS:
             raise BackendError(
-                f"no machine with {wanted}, which each run asks for, came within {MAX_WITHOUT_ROOM_SECONDS:.0f} s; add one to "
+                f"no machine with {wanted}, which each run needs, came within {MAX_WITHOUT_ROOM_SECONDS:.0f} s; add one to "
                 "the cluster, or ask for less with --threads or --device in a folder of its own (--out)"
             )
 

@@ -164,8 +164,8 @@ def in_memory(dataset: Dataset) -> Dataset:
 def _check_protocol(order: Order) -> None:
     if order.protocol != PROTOCOL:
         raise BackendError(
-            f"clrbench {__version__} (protocol {PROTOCOL}) makes other numbers than clrbench {order.version} (protocol "
-            f"{order.protocol}), which asks for the run; install the same version on every machine"
+            f"clrbench {__version__} (protocol {PROTOCOL}) differs numerically from clrbench {order.version} (protocol "
+            f"{order.protocol}), which sent the run; install the same version on every machine"
         )
 
 

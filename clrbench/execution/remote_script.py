@@ -22,7 +22,7 @@ ASK_SECONDS = 0.5
 QUIET_SECONDS = 0.1
 """Age of the newest file that a script keeps, before what it keeps is taken for written."""
 
-_ADVICE = "it is where the script works; free the place"
+_ADVICE = "it is where the script works; free up space"
 
 
 class Link(Watcher, Protocol):
@@ -114,7 +114,7 @@ class _Watcher:
             self._is_too_large = True
             self.link.warn(
                 f"{self.run_id}: what its script keeps in its run folder is more than {MAX_KEPT_BYTES / 1e6:g} MB, and stays on "
-                "the machine that makes it; if that is lost, the run starts anew"
+                "the machine that makes it; if that is lost, the run starts over"
             )
         elif _stamps(self.folder.path) == kept:
             self.link.keep(contents)

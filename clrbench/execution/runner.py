@@ -268,7 +268,7 @@ class Runner:
         if found < PROTOCOL:
             self.display.warn(
                 f"{self.folder.root} was made by an older clrbench, which followed protocol {found}; its runs are kept, but "
-                f"all are made anew by protocol {PROTOCOL}, and only these count"
+                f"all are rerun with protocol {PROTOCOL}, and only these count"
             )
         elif self.folder.is_of_another(self._spec_text):
             self.display.warn(

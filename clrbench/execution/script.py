@@ -36,7 +36,7 @@ _OTHER_PYTHON = (
     "; its Python has no clrbench: install it there, activate the environment of clrbench, or name in the command "
     f"{sys.executable}"
 )
-_ADVICE = "free or unlock the place, or use another; finished runs are kept"
+_ADVICE = "free space, fix permissions or move it; finished runs are kept"
 
 
 @dataclass(frozen=True)

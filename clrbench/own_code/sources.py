@@ -171,7 +171,7 @@ def _parse(code: Code, path: Path) -> ast.Module:
     except (SyntaxError, ValueError) as err:
         line = f", line {err.lineno}" if isinstance(err, SyntaxError) and err.lineno else ""
         what = err.msg if isinstance(err, SyntaxError) else str(err)
-        raise code.refuse(f"{code.reference}: {path.name}{line} is not Python ({what}); mend it") from err
+        raise code.refuse(f"{code.reference}: {path.name}{line} is not Python ({what}); fix it") from err
 
 
 def _imported(node: ast.AST, path: Path, root: _Root) -> Iterator[tuple[str, list[Path]]]:

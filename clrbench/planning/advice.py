@@ -75,10 +75,10 @@ def _cycle_warnings(schedule: BaseCyclic, clock: Clock) -> Iterator[str]:
         )
     if not low <= epochs <= high:
         half = "step size" if schedule.step_size_down is None else "half a cycle"
-        yield f"{half} is {counted(epochs, 'epoch', '.3g')}; the paper's advice is {low} to {high} epochs"
+        yield f"{half} is {counted(epochs, 'epoch', '.3g')}; the paper recommends {low} to {high} epochs"
     cycles = num_steps / cycle_steps
     if cycles < MIN_CYCLES:
-        yield f"the run holds {counted(cycles, 'cycle', '.3g')}; the paper's advice is at least {MIN_CYCLES}"
+        yield f"the run has {counted(cycles, 'cycle', '.3g')}; the paper recommends at least {MIN_CYCLES}"
     if abs(cycles - round(cycles)) * cycle_steps > 1 or round(cycles) == 0:
         yield (
             f"training ends mid-cycle, after {counted(cycles, 'cycle', '.3g')}; the rate is lowest, and the model "
@@ -131,7 +131,7 @@ def _confounding(spec: Spec, arm: ResolvedArm, clocks: Mapping[str, Clock]) -> I
     if differing:
         yield (
             f"arm {arm.name}: confounded with its baseline {arm.baseline}: it differs in more than its schedule "
-            f"({'; '.join(differing)}); a difference in the outcome cannot be put down to the learning rate"
+            f"({'; '.join(differing)}); a difference cannot be attributed to the learning rate"
         )
 
 
@@ -146,7 +146,7 @@ def _differing_keys(arm: ResolvedArm, baseline: ResolvedArm) -> list[str]:
 def _stand_in(spec: Spec) -> Iterator[str]:
     name = spec.data.dataset
     if original := STAND_INS.get(name):
-        yield f"data set {name} is rendered, a stand-in for {original}: what comes out is not a result on {original}"
+        yield f"data set {name} is rendered, a stand-in for {original}: this is not a result on {original}"
 
 
 def _too_few_seeds(spec: Spec) -> Iterator[str]:

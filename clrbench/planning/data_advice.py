@@ -61,7 +61,7 @@ def _values(found: Description, data: Data) -> Iterator[str]:
         return
     if found.pixel_type == "uint8" and largest <= MAX_DIM_BYTE:
         yield (
-            f"{where}, while bytes are divided by 255: the network sees at most {largest / 255:.2g}; say preprocessing: "
+            f"{where}, while bytes are divided by 255: the network sees at most {largest / 255:.2g}; set preprocessing: "
             f"standardise, or save floats from 0 to 1: x_train = (x_train / {max(largest, 1):g}).astype('float32'), and x_test "
             "likewise"
         )
@@ -70,14 +70,14 @@ def _values(found: Description, data: Data) -> Iterator[str]:
         yield (
             f"{where}, outside the -{MAX_SCALED:g} to {MAX_SCALED:g} that networks are made for; preprocessing: scale divides it "
             f"by about {size:.4g}, the largest of the training rows; to do so yourself: x_train = x_train / {size:.6g}, x_test "
-            "likewise, or say preprocessing: standardise"
+            "likewise, or set preprocessing: standardise"
         )
 
 
 def _remedy(found: Description) -> str:
     if found.pixel_type == "uint8" and len(found.image_shape) == 2:
         return f"where they are gray images, say so: x_train = x_train[..., None], and x_test likewise; {_AS_THEY_ARE}"
-    return f"say preprocessing: standardise, or scale them yourself; {_AS_THEY_ARE}"
+    return f"set preprocessing: standardise, or scale them yourself; {_AS_THEY_ARE}"
 
 
 def _others(found: Description) -> dict[str, SplitFacts]:
@@ -98,7 +98,7 @@ def _ranges(trained: SplitFacts, other: SplitFacts, name: str, pixel_type: str) 
         factor = 255 if {round(train), round(test)} == {1, 255} else max(train, test) / max(min(train, test), 1e-30)
         yield (
             f"x_train goes from {trained.smallest:g} to {trained.largest:g}, but x_{name} from {other.smallest:g} to "
-            f"{other.largest:g}: are they in one unit? Where {larger} is right: {smaller} = {smaller} * {factor:.4g}"
+            f"{other.largest:g}: do the scales match? Where {larger} is right: {smaller} = {smaller} * {factor:.4g}"
         )
 
 
@@ -118,7 +118,7 @@ def _repeated(found: Description) -> Iterator[str]:
         if repeated[name] >= REPEATED_SHARE * split.looked_at:
             yield (
                 f"{repeated[name]} of {split.rows} {name} {noun}s are training {noun}s as well, {part} by {part}: {name} "
-                "accuracy is too good by them; take them out of one of the two"
+                "accuracy is inflated by them; remove them from one of the two"
             )
 
 

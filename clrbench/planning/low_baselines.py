@@ -65,7 +65,7 @@ def low_baseline_warnings(spec: Spec, means: Iterable[MeanRates]) -> Iterator[st
 
 def _doubt(spec: Spec) -> str:
     """Return what the rates of a script may be that cannot be seen."""
-    return "" if spec.train is None else ", if the script trains both by one optimizer"
+    return "" if spec.train is None else ", if the script uses one optimizer for both"
 
 
 def _advice(spec: Spec, baseline: str) -> str:

@@ -67,7 +67,7 @@ def backends_of(
     if asked is not None and len(asked) > 1:
         one = fits[0] if len(fits) == 1 else "torch"
         raise SpecError(
-            f"got {', '.join(asked)}; allowed: one backend, as a network of your own is of one framework: backends: [{one}]",
+            f"got {', '.join(asked)}; allowed: one backend, as your own network uses one framework: backends: [{one}]",
             key=("backends",),
         )
     if asked is not None:
@@ -82,7 +82,7 @@ def backends_of(
         return candidates
     what = f"imports {' and '.join(fits)}" if fits else "imports no framework that is known"
     raise SpecError(
-        f"{model.name} {what}, so nothing says what its network is made with; add backends: [torch] or backends: [keras]",
+        f"{model.name} {what}, so its framework cannot be inferred; add backends: [torch] or backends: [keras]",
         key=_KEY,
     )
 

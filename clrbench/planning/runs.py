@@ -75,7 +75,7 @@ def split_sizes(spec: Spec, sizes: DatasetSizes) -> SplitSizes:
         ("test_rows", spec.data.test_rows, sizes.test_rows),
     ):
         if wanted is not None and wanted > there:
-            raise SpecError(f"got {wanted}; allowed: at most {there}, the rows there are", key=("data", key))
+            raise SpecError(f"got {wanted}; allowed: at most {there}, the available rows", key=("data", key))
     return SplitSizes(spec.data.train_rows or left, validation, spec.data.test_rows or sizes.test_rows)
 
 

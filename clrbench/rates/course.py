@@ -33,12 +33,12 @@ BASE_SHARES = 1 / BASE_FACTOR, 2 / BASE_FACTOR
 tried went from a tenth."""
 
 NOT_CONFIRMED = "constant_lr is max_lr / 3, a rule of thumb; nothing was trained at it"
-SHORTER = "confirmed over only {steps} of the {arms} that the arms make"
+SHORTER = "confirmed over only {steps} of the arms' {arms}"
 AT_EDGE = "constant_lr is the {end} rate tried before the updates ran out; a better one may lie beyond"
 NO_TRIANGLES = "max_lr is constant_lr: every training in cycles collapsed"
-TOO_SHORT = "max_lr is below the lowest bound that clears guessing within {steps}; the arms make {arms}"
+TOO_SHORT = "max_lr is below the lowest bound that beats chance within {steps}; arms run for {arms}"
 TOO_DEAR = "max_lr is 1.8 times constant_lr: no updates were left for training in cycles"
-LIMITS_LEFT = "the limits given were left once, from {given} to {now}: {why}"
+LIMITS_LEFT = "the given limits were widened, from {given} to {now}: {why}"
 BASE_TOO_HIGH = "base_lr is not known: the sweep puts it at {lr:.3g}, too close to max_lr"
 NO_CURVE = "the curve alone has no answer ({reason}); the rates rest on trainings at them"
 

@@ -27,7 +27,7 @@ RUNNING_MEAN = (
     "has the raw one beside it"
 )
 UPPER_NOT_TRIED = "only constant_lr was trained at; base_lr and max_lr are read off the curve"
-RAISED = "max_lr is raised to constant_lr, at which trainings stood: the curve puts it at {lr:.3g}"
+RAISED = "max_lr is raised to constant_lr, which trained stably: the curve puts it at {lr:.3g}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -129,9 +129,9 @@ def rate_words(found: RateFound) -> str:
     if found.source == "not known":
         return "from a range test whose results are not here"
     if found.source == "given":
-        return "as the spec gives them; nothing was searched"
+        return "as given in the spec; no search was run"
     if found.source == "tuned":
-        return f"{found.arm} {words.found_rate_words(found.tuned_lr)}, the best of those tried on validation rows"
+        return f"{found.arm} {words.found_rate_words(found.tuned_lr)}, the best rate tried on validation rows"
     confirmed = "only the constant confirmed" if found.only_constant else "confirmed"
     how = confirmed if found.source == "confirmed" else "not confirmed"
     tuned = (
@@ -161,7 +161,7 @@ def beat_sentences(answer: BackendGlance, values: Values, *, twins: Sequence[str
         if baseline == answer.baseline:
             yield beat_sentence(judged)
         elif [_outcome(one) for one in judged] == first:
-            yield f"The same against {words.baseline_words(baseline, untuned=judged[0].evidence.untuned)}."
+            yield f"Likewise against {words.baseline_words(baseline, untuned=judged[0].evidence.untuned)}."
         else:
             in_table = all(one.comparison in (row.comparison for row in answer.standings) for one in judged)
             yield words.begun(beat_sentence(judged, None if in_table else values))
@@ -226,7 +226,7 @@ def remarks(answer: BackendGlance, findings: Findings) -> Iterator[str]:
         yield f"{words.capital(unasked_words(seeds))}."
     yield from _withheld(answer)
     if any(map(_is_undone_by_adjusting, answer.judged)):
-        yield "The verdicts are adjusted for several comparisons, the intervals are not."
+        yield "Verdicts are adjusted for multiple comparisons; intervals are not."
     yield from _moved(answer)
     rule = words.divergence_rule(findings.spec.verdict.metric, own=findings.spec.train is not None)
     summaries = (findings.tables["summary"], findings.tables["given"])

@@ -49,6 +49,6 @@ def unasked_words(seeds: Collection[int]) -> str:
     """Return that finished runs with these seeds lie in the folder without being asked for, and what to do, as a clause."""
     them = "them" if len(set(seeds)) > 1 else "it"
     return (
-        f"finished runs with {words.seeds_words(seeds)} lie here that the spec does not ask for; add {them} back to `seeds` if "
+        f"finished runs with {words.seeds_words(seeds)} are here but not in the spec; add {them} back to `seeds` if "
         "their results were ever looked at"
     )

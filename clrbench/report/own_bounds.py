@@ -17,7 +17,7 @@ def own_bounds_text(found: OwnBounds) -> str:
     rates = found.rates
     seeds = counted(found.curve["seed"].nunique(), "seed")
     if rates.reason is not None:
-        first = f"No rates can be named: {rates.reason}."
+        first = f"No rates suggested: {rates.reason}."
     else:
         how = (
             f"confirmed by training at {counted(len(rates.constants), 'rate')}" if rates.confirmed else "not confirmed"

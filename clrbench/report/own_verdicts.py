@@ -23,8 +23,8 @@ SCHEMA_VERSION = 1
 
 WIDTH = 100
 KNOWS_NOT = (
-    "These numbers cannot tell whether the arms were tuned alike, or were looked at before. If this is the K-th look at the "
-    "same question, --look K charges for it."
+    "These numbers cannot tell whether the arms were tuned equally or looked at before. If this is the K-th look at the "
+    "same question, --look K adjusts for it."
 )
 
 

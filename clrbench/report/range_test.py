@@ -60,7 +60,7 @@ def range_tests_data(tests: Sequence[RangeTest]) -> dict[str, Json]:
 def rates_sentence(backend: str, rates: Rates) -> str:
     """Return what a range test suggests on a backend, or why it suggests nothing."""
     if rates.reason is not None:
-        return f"{backend}: no rates can be named: {rates.reason}"
+        return f"{backend}: no rates suggested: {rates.reason}"
     how = (
         f"{'only the constant ' if rates.only_constant_confirmed else ''}confirmed over {counted(rates.num_steps, 'update')}"
         if rates.confirmed

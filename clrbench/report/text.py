@@ -77,14 +77,16 @@ def foldable_warnings(findings: Findings) -> Iterator[str]:
 
 
 def _range_test_warnings(findings: Findings) -> Iterator[str]:
-    """Yield the caveats of range tests, those that several backends share once."""
-    backends: dict[tuple[str | None, str], list[str]] = {}
+    """Yield the caveats of range tests, each once for all backends and arms that share it."""
+    backends: dict[tuple[str, str | None], list[str]] = {}
     for (backend, arm), rates in findings.bounds.items():
         for caveat in rates.caveats:
-            backends.setdefault((arm, caveat), []).append(backend)
-    for (arm, caveat), names in backends.items():
-        of_arm = "" if arm is None else f" of {arm}"
-        yield f"{', '.join(names)}, range test{of_arm}: {caveat}"
+            backends.setdefault((caveat, arm), []).append(backend)
+    arms: dict[tuple[str, str, bool], list[str]] = {}
+    for (caveat, arm), names in backends.items():
+        arms.setdefault((caveat, ", ".join(names), arm is None), []).append(arm or "")
+    for (caveat, where, is_of_spec), of in arms.items():
+        yield f"{where}, range test{'' if is_of_spec else ' of ' + ', '.join(of)}: {caveat}"
 
 
 def untuned_sentence(found: Sequence[Ruling]) -> str:

@@ -96,7 +96,7 @@ def range_test_words(found: FoundRates) -> str:
     """Return the rates of a range test, which has an answer: `base_lr 0.01, max_lr 0.3, constant 0.1`."""
     base = f"base_lr {found_rate_words(found.base_lr)}"
     if found.base_lr is None:
-        base = f"base_lr not known ({found_rate_words(found.triangle_base_lr)} used)"
+        base = f"base_lr unknown ({found_rate_words(found.triangle_base_lr)} used)"
     return f"{base}, max_lr {found_rate_words(found.max_lr)}, constant {found_rate_words(found.constant_lr)}"
 
 
@@ -222,7 +222,7 @@ def collapse_remarks(arms: Sequence[ArmCollapse]) -> Iterator[str]:
             diverging = f" ({arm.diverged} diverged)" if arm.diverged else ""
             yield (
                 f"{arm.collapsed} of {counted(arm.runs, 'run')} of {arm.arm} collapsed{diverging}: no better than the majority "
-                f"share ({100 * arm.blind_accuracy:.3g} % with its error)."
+                f"class ({100 * arm.blind_accuracy:.3g} %, incl. error)."
             )
 
 
@@ -248,7 +248,7 @@ def no_verdict(row: Comparison, evidence: Evidence, reason: Reason) -> str:
         return f"A verdict would take at least {counted(needed(evidence.alpha, evidence.comparisons), 'seed')}."
     left = "in other pairs, so the remaining pairs" if evidence.paired else "too, so the remaining runs"
     why = {
-        "one start": "all seeds show one and the same difference, as if a single run per arm were repeated",
+        "one start": "all seeds show the same difference, as if a single run per arm were repeated",
         "diverged": f"runs diverged {left} cannot support a verdict",
         "collapsed": "its interval lies within the margin, but a run collapsed",
     }
@@ -258,7 +258,7 @@ def no_verdict(row: Comparison, evidence: Evidence, reason: Reason) -> str:
 def starts_words(found: Sequence[Start]) -> Iterator[str]:
     """Yield how the runs of comparisons start, in one sentence where all of them start alike."""
     if len(found) > 1 and all(one.pairing == "seen" and not one.same_for_all_seeds for one in found):
-        yield "Paired: seen (all arms start each seed at the same loss)."
+        yield "Paired: yes (all arms start each seed at the same loss)."
     else:
         yield from dict.fromkeys(map(start_words, found))
 
@@ -266,18 +266,16 @@ def starts_words(found: Sequence[Start]) -> Iterator[str]:
 def start_words(start: Start) -> str:
     """Return how the runs of a comparison start, and what follows for the test."""
     versus = f"{start.candidate} and {start.baseline}"
-    unused = (
-        " All seeds start at one and the same loss: does the script use its seed?" if start.same_for_all_seeds else ""
-    )
+    unused = " All seeds start at the same loss: does the script use its seed?" if start.same_for_all_seeds else ""
     if start.pairing == "seen":
-        return f"Paired: seen ({versus} start each seed at the same loss).{unused}"
+        return f"Paired: yes ({versus} start each seed at the same loss).{unused}"
     how = (
         f"with seed {start.seed}, {start.candidate} starts at a loss of {start.candidate_loss:.6g} and {start.baseline} at "
         f"{start.baseline_loss:.6g}"
     )
     if start.pairing == "not seen":
         how = f"the script writes no train_loss for step 1, so whether {versus} start alike is not known"
-    return f"Not paired: {how}; the test is the exact permutation test of two samples.{unused}"
+    return f"Not paired: {how}; the test is an exact two-sample permutation test.{unused}"
 
 
 @dataclass(frozen=True)
@@ -346,8 +344,8 @@ class OneClass:
         which = f"{self.runs_of_one_class} of {counted(self.runs, 'run')} of {self.arm}"
         if self.runs_of_one_class == self.runs - self.diverged:
             which = f"every run of {self.arm}{' that did not diverge' if self.diverged else ''}"
-        verb = "give" if self.runs_of_one_class > 1 and not which.startswith("every") else "gives"
+        verb = "predict" if self.runs_of_one_class > 1 and not which.startswith("every") else "predicts"
         return (
-            f"{which} {verb} class {self.answered} to every test row (test accuracy {100 * self.share:.4g} %, the share of that "
-            "class)"
+            f"{which} {verb} class {self.answered} for all test rows (test accuracy {100 * self.share:.4g} %, that "
+            "class's share)"
         )

@@ -24,7 +24,7 @@ def constant(num_steps: int, *, lr: float) -> DoubleArray:
     return checked(np.full(num_steps, lr))
 
 
-@register("Times a factor from each milestone on.")
+@register("Scaled by a factor at each milestone.")
 def piecewise(num_steps: int, *, lr: float, milestones: Mapping[int, float]) -> DoubleArray:
     """Return a rate that changes at milestones: from step m on it is lr * milestones[m], before the first it is `lr`.
 

@@ -37,7 +37,7 @@ def triangular(
     return checked(between(base_lr, max_lr, height))
 
 
-@register("As triangular, the amplitude halved at the end of each cycle.")
+@register("Triangular, with the amplitude halved after each cycle.")
 def triangular2(
     num_steps: int, *, base_lr: float, max_lr: float, step_size: float, step_size_down: float | None = None
 ) -> DoubleArray:
@@ -55,7 +55,7 @@ def triangular2(
     return checked(between(base_lr, max_lr, height * 0.5**cycle))
 
 
-@register("As triangular, the amplitude times `gamma` each step, as the widespread implementations do.")
+@register("Triangular, with amplitude scaled by `gamma` each step, as in common implementations.")
 def exp_range(
     num_steps: int,
     *,
@@ -80,7 +80,7 @@ def exp_range(
     return checked(between(base_lr, max_lr, height * gamma ** steps(num_steps)))
 
 
-@register("As triangular, both bounds times `gamma` each step, as the paper's text says.")
+@register("Triangular, both bounds scaled by `gamma` each step, as in the paper's text.")
 def exp_range_paper(
     num_steps: int,
     *,

@@ -51,7 +51,7 @@ def cosine(num_steps: int, *, lr: float, end_lr: float | None = None) -> DoubleA
     return checked(_cosine_between(_end_lr(lr, end_lr), lr, steps(num_steps) / max(num_steps - 1, 1)))
 
 
-@register("Times `factor` after every so many epochs or steps.")
+@register("Scaled by `factor` at fixed intervals (`every`).")
 def step_decay(num_steps: int, *, lr: float, factor: Factor, every_steps: int) -> DoubleArray:
     """Return a staircase: the rate is multiplied by `factor` after every `every_steps` steps.
 
@@ -68,7 +68,7 @@ def step_decay(num_steps: int, *, lr: float, factor: Factor, every_steps: int) -
     return checked(lr * factor ** (steps(num_steps) // every_steps))
 
 
-@register("Times `gamma` an epoch, smoothly.")
+@register("Smooth decay, `gamma` per epoch.")
 def exponential_decay(num_steps: int, *, lr: float, gamma: Factor, steps_per_epoch: int) -> DoubleArray:
     """Return a smooth exponential decay: a little every step, by `gamma` over an epoch.
 
@@ -123,7 +123,7 @@ def cosine_restarts(
     return checked(_cosine_between(end_lr, lr, (step - restarts[index]) / (period_steps * float(multiplier) ** index)))
 
 
-@register("From `lr` to `end_lr`, what is left of the way to the power of `power`.")
+@register("From `lr` to `end_lr`, as (1 - progress) to the power `power`.")
 def polynomial(
     num_steps: int, *, lr: float, end_lr: float | None = None, power: Annotated[float, Gt(0), Le(100)] = 1.0
 ) -> DoubleArray:
@@ -142,7 +142,7 @@ def polynomial(
     return checked(between(end_lr, lr, left**power))
 
 
-@register("`lr`, and over the last part of the steps a fall to `end_lr` (warmup, stable, decay).")
+@register("`lr`, then a decay to `end_lr` over the last steps (warmup, stable, decay).")
 def wsd(
     num_steps: int,
     *,

@@ -20,7 +20,7 @@ class Data(Part):
     """Which images, how they are split, and how they reach the network.
 
     Validation rows of a data set's own (`x_validation` and `y_validation`, or a folder `validation/`) are all used, and no
-    training row is held out: a number or share of rows in `validation` then counts for nothing, which a warning says. `0 rows`
+    training row is held out: a number or share of rows in `validation` is then ignored, with a warning. `0 rows`
     leaves them out.
     """
 

@@ -77,7 +77,7 @@ class BaseOptimizer(Part):
 
 
 class Sgd(BaseOptimizer):
-    """Stochastic gradient descent, with momentum where asked for."""
+    """Stochastic gradient descent, with optional momentum."""
 
     name: Literal["sgd"]
     momentum: Fraction = 0.0
@@ -101,7 +101,7 @@ BatchSize: TypeAlias = Annotated[Whole, Field(ge=1, le=10_000_000)]
 
 
 class Arm(Part):
-    """One way to train: a schedule, and what it overrides of the spec."""
+    """One way to train: a schedule, and what it overrides in the spec."""
 
     schedule: Schedule
     batch_size: BatchSize | None = None

@@ -25,7 +25,7 @@ SEAL = "checksum"
 """The last key of a sealed JSON file: the SHA-256 of all the others."""
 
 GONE = "the folder was removed while it was in use, with what was finished in it; run the same command again"
-_DISK_ADVICE = "free or unlock the place, or use another; finished runs are kept"
+_DISK_ADVICE = "free space, fix permissions or move it; finished runs are kept"
 
 Stamp: TypeAlias = tuple[int, int, int]
 

@@ -40,7 +40,7 @@ HASH_DIGITS = 8
 _RUN_ID = re.compile(rf"([a-z]+)-(.+)-s(\d+)-([0-9a-f]{{{HASH_DIGITS}}})")
 
 _FILES_KEY = "files"
-_ADVICE = "clrbench compare (or range-test) on its spec makes this run anew"
+_ADVICE = "clrbench compare (or range-test) on its spec redoes this run"
 
 
 class RunKey(NamedTuple):

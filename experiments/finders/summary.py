@@ -140,7 +140,8 @@ def readme_text(table: pd.DataFrame, settings: pd.DataFrame) -> str:
     peers = table[~table["rule"].str.startswith(OURS)]
     points = {name: (100 * ours[f"{name}_mean"], 100 * peers[f"{name}_mean"].min()) for name in ("constant", "clr")}
     return (
-        f"Accuracy lost to brute force on {len(settings) - hopeless(settings)} small problems, in points: constant rate "
-        f"{points['constant'][0]:.1f} (best of {len(peers)} rules of LR finders: {points['constant'][1]:.1f}), CLR "
+        f"Accuracy below brute force on {len(settings) - hopeless(settings)} small problems, known when its last rules were "
+        f"chosen, in points: constant rate "
+        f"{points['constant'][0]:.1f} (best of {len(peers)} LR-finder rules: {points['constant'][1]:.1f}), CLR "
         f"{points['clr'][0]:.1f} (theirs: {points['clr'][1]:.1f}); see the [bake-off](docs/finders.md)."
     )

@@ -153,7 +153,7 @@ def test_trials_broken_off_confirm_nothing() -> None:
         break
     found = test.bounds()
     assert not found.confirmed
-    assert found.caveats[0].startswith("the trials were broken off")
+    assert found.caveats[0].startswith("the trials were cut short")
 
 
 def test_a_trial_that_was_not_recorded_is_asked_for() -> None:
@@ -167,7 +167,7 @@ def test_a_curve_without_an_answer_has_nothing_to_try() -> None:
     test = swept_over((2.3 + 0.01 * rng.standard_normal(60)).tolist(), 60)
     assert list(test.trials()) == []
     assert test.bounds().reason is not None
-    assert repr(test.bounds()).startswith("No rates can be named")
+    assert repr(test.bounds()).startswith("No rates suggested")
     assert test.bounds().plot().axes[0].get_title(loc="left").startswith("no rates")
 
 

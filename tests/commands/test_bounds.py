@@ -62,7 +62,7 @@ def test_published_curves_give_what_the_function_gives(tmp_path: Path, name: str
 def test_a_refusal_exits_with_3(tmp_path: Path) -> None:
     found = read(tmp_path, PUBLISHED / "cifar10-caffe-linear-b.csv")
     assert found.exit_code is ExitCode.NO_ANSWER
-    assert found.text.startswith("No rates can be named: never stops rising")
+    assert found.text.startswith("No rates suggested: never stops rising")
 
 
 def test_the_smoothed_loss_of_a_finder_is_said_to_look_like_one(tmp_path: Path) -> None:

@@ -104,9 +104,9 @@ def test_metrics_of_the_scripts_own_stand_in_every_table(finished: Path) -> None
 def test_the_answer_says_that_pairs_were_seen(finished: Path) -> None:
     answer = " ".join((finished / "answer").read_text().split())
     assert "own: sh train.sh {seed}, 2 epochs, 6 seeds; test f1" in answer
-    assert "high beats low (untuned). Paired: seen (high and low start each seed at the same loss)." in answer
+    assert "high beats low (untuned). Paired: yes (high and low start each seed at the same loss)." in answer
     page = (finished / "results/own/report.html").read_text()
-    assert "Paired: seen" in page
+    assert "Paired: yes" in page
     assert (finished / "results/own/plots/test_f1.png").exists()
     assert table(finished, "starts.csv").loc[0, ["pairing", "seeds"]].tolist() == ["seen", 6]
 

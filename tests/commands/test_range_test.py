@@ -102,7 +102,7 @@ def test_without_an_answer_compare_and_range_test_exit_with_3_and_say_why(clrben
     for command in ("compare", "range-test"):
         done = clrbench(command, spec, "--workers", 1)
         assert done.returncode == 3
-        assert "torch: no rates can be named: " in done.stdout
+        assert "torch: no rates suggested: " in done.stdout
         assert f"clrbench range-test {spec}" in " ".join(done.stdout.split())
     bounds = json.loads((tmp_path / "results/quick/range-test/bounds.json").read_text())["torch"]
     assert (bounds["base_lr"], bounds["max_lr"]) == (None, None)

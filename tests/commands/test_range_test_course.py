@@ -233,7 +233,7 @@ def test_where_every_rate_diverges_there_is_a_cause_and_no_plot(tmp_path: Path) 
     made = job(tmp_path, World(limit=1e-9))
     answer = range_test(made)
     assert answer.exit_code is ExitCode.NO_ANSWER
-    assert "torch: no rates can be named: " in text_of(answer)
+    assert "torch: no rates suggested: " in text_of(answer)
     folder = tmp_path / "results/test/range-test"
     assert not (folder / "range_test.png").exists()
     assert pd.read_csv(folder / "curve.csv").empty

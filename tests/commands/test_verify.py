@@ -183,7 +183,7 @@ def test_runs_that_come_out_otherwise_are_named_with_where_they_part(results: Pa
     assert found.exit_code == ExitCode.FAILED
     text = plain(found.shown(100))
     said = " ".join(text.split())
-    assert said.startswith(f"Verdict {root}: 4 runs made again, 2 bit-equal, 1 within tolerance, 1 different run ")
+    assert said.startswith(f"Verdict {root}: 4 runs repeated, 2 bit-equal, 1 within tolerance, 1 different run ")
     rows = [line for line in text.splitlines() if line.startswith("torch-") and not line.endswith(":")]
     assert [signed for row in rows for signed in SIGNED if signed in row] == [
         "- different",

@@ -160,7 +160,7 @@ def test_nan_is_refused_in_any_shape(library: Library, tmp_path: Path) -> None:
         (rows(1) / 100, "rows of 1 number, float32, taken as they are", ""),
         (rows(5, 3) / 100, "rows of 5 x 3, float32, taken as they are", ""),
         (rows(5, kind="int32"), "rows of 5 numbers, whole numbers, int32, taken as they are", ""),
-        (rows(7), "rows of 7 numbers", "are taken as they are; say preprocessing: standardise, or scale them yourself"),
+        (rows(7), "rows of 7 numbers", "are taken as they are; set preprocessing: standardise, or scale them yourself"),
         (rows(7), "rows of 7 numbers", "leave them as they are if they are token ids"),
         (
             rows(5, 3, kind="uint8"),

@@ -75,14 +75,14 @@ UNMEANT: dict[str, tuple[Arrays, str]] = {
     "floats to 16": (splits(SIXTEEN), "preprocessing: scale divides it by about 16"),
     "floats to 255": (splits(IMAGES.astype(np.float32)), "x_train = x_train / 255"),
     "floats below -5": (splits(-UNIT * 9), "outside the -5 to 5"),
-    "bytes to 16": (splits(SIXTEEN.astype(np.uint8)), "say preprocessing: standardise"),
+    "bytes to 16": (splits(SIXTEEN.astype(np.uint8)), "set preprocessing: standardise"),
     "bits as bytes": (splits(IMAGES // 128), "while bytes are divided by 255"),
     "test in another unit": ({"x_train": IMAGES[:40].astype(np.float32), "x_test": UNIT[40:]}, "x_test = x_test * 255"),
     "train in another unit": (
         {"x_train": UNIT[:40], "x_test": IMAGES[40:].astype(np.float32)},
         "x_train = x_train * 255",
     ),
-    "test bytes to 1": ({"x_test": IMAGES[40:] // 128}, "are they in one unit?"),
+    "test bytes to 1": ({"x_test": IMAGES[40:] // 128}, "do the scales match?"),
     "one image": (splits(np.broadcast_to(IMAGES[:1], IMAGES.shape)), "every training image is the same one"),
     "all black": (splits(np.zeros_like(IMAGES)), "every training image is the same one"),
     "channels first": (splits(RNG.integers(0, 256, (60, 3, 8, 8), dtype=np.uint8)), "np.moveaxis(x_train, 1, -1)"),
@@ -374,7 +374,7 @@ def test_images_of_mixed_sizes_are_counted_and_can_be_resized(photos: Path) -> N
     assert dataset.image_shape == (2, 2, 3)
     square = np.asarray(image(1, (6, 8)))[:, 1:7].reshape(2, 3, 2, 3, 3).mean(axis=(1, 3))
     np.testing.assert_allclose(dataset.x_train[0], square, atol=1)
-    assert "brought to 2 x 2 by area averaging" in dataset.remarks.said[-1]
+    assert "resized to 2 x 2 by area averaging" in dataset.remarks.said[-1]
 
 
 def test_a_split_of_npz_keeps_classes_and_every_row(tmp_path: Path) -> None:

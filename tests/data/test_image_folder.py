@@ -264,7 +264,7 @@ def test_first_image_of_another_size_is_named(folder: Path) -> None:
         f"/train/dog/c.png: got 7 x 6 pixels (width x height), while {folder}/train/cat/a.png has 5 x 4; all images "
     )
     assert message.endswith(
-        "and here are 4 of 5 x 4, 1 of 7 x 6, 1 of 9 x 8; resize them first, or have the centre square of each brought to one: "
+        "and here are 4 of 5 x 4, 1 of 7 x 6, 1 of 9 x 8; resize them first, or centre-crop and resize each: "
         f"data: {{dataset: {folder}, resize: 32}}"
     )
 

@@ -115,7 +115,7 @@ def test_missing_files_are_named(function: Callable[[Path], object], folder: Pat
     (folder / "y_test.npy").unlink()
     message = refusal(folder, function, MisfitError)
     assert message == (
-        ": x_test.npy, y_test.npy missing; save each array with numpy.save(path, array); or have rows split off for testing: "
+        ": x_test.npy, y_test.npy missing; save each array with numpy.save(path, array); or split off rows for testing: "
         "test: 20 % under data"
     )
 

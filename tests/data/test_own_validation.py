@@ -302,7 +302,7 @@ def test_rows_of_training_and_another_unit_are_warned_about(tmp_path: Path) -> N
     assert lines[-1] == "15 of the validation images are training images as well"
     warned, _ = warnings_and_lines(npz(tmp_path, arrays(x_validation=IMAGES[60:] // 128)), tmp_path)
     assert (
-        "but x_validation from 0 to 1: are they in one unit? Where x_train is right: x_validation = x_validation * 255"
+        "but x_validation from 0 to 1: do the scales match? Where x_train is right: x_validation = x_validation * 255"
         in (warned[0])
     )
 

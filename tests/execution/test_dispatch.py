@@ -334,10 +334,10 @@ def test_no_room_is_said_and_given_up_at_last(
     monkeypatch.setattr(room, "ROOM_SECONDS", 0.0)
     monkeypatch.setattr(room, "MAX_WITHOUT_ROOM_SECONDS", 0.05)
     machines = FakeMachines(room=False)
-    with pytest.raises(BackendError, match="no machine with 64 CPUs, which each run asks for, came within"):
+    with pytest.raises(BackendError, match="no machine with 64 CPUs, which each run needs, came within"):
         make_all(lambda left, _: dispatch(machines, left, watch), tasks(tmp_path, 2), watch)
     (said,) = watch.warnings
-    assert said.startswith("no machine of the cluster has 64 CPUs, which each run asks for; waiting")
+    assert said.startswith("no machine of the cluster has 64 CPUs, which each run needs; waiting")
     assert leftovers(tmp_path) == []
 
 

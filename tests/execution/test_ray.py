@@ -296,7 +296,7 @@ def test_a_full_disk_at_the_driver_is_said_and_what_is_finished_kept(start: Star
     assert process.returncode == 1, errors
     assert "Traceback" not in errors, errors
     assert errors.count("Error: ") == 1
-    assert "free or unlock the place, or use another; finished runs are kept" in errors
+    assert "free space, fix permissions or move it; finished runs are kept" in errors
     finish(start(spec))
     assert tables(tmp_path / "ray/quick") == local(spec, tmp_path)
 
@@ -310,7 +310,7 @@ def test_more_threads_than_any_node_has_are_said(start: Start, tmp_path: Path) -
     assert process.stderr is not None
     while "no machine of the cluster has 64 CPUs" not in said and time.monotonic() < deadline:
         said = process.stderr.readline()
-    assert "no machine of the cluster has 64 CPUs, which each run asks for; waiting" in said
+    assert "no machine of the cluster has 64 CPUs, which each run needs; waiting" in said
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130

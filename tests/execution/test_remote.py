@@ -175,7 +175,7 @@ def test_data_that_has_changed_is_an_error_that_comes_back(tmp_path: Path) -> No
 def test_another_protocol_is_refused(tmp_path: Path) -> None:
     reply = fulfil(order(tmp_path, protocol=PROTOCOL + 1, version="9.9"), "n", Telephone(), fetch)
     assert isinstance(reply.error, BackendError)
-    assert f"than clrbench 9.9 (protocol {PROTOCOL + 1}), which asks for the run; install the same version" in str(
+    assert f"from clrbench 9.9 (protocol {PROTOCOL + 1}), which sent the run; install the same version" in str(
         reply.error
     )
 

@@ -100,7 +100,7 @@ def test_what_is_too_large_stays_and_that_is_said_once(tmp_path: Path, monkeypat
     assert made(task(tmp_path, body), link).made is not None
     (said,) = link.warnings
     assert f"more than {MAX_KEPT_BYTES / 1e6:g} MB" in said
-    assert "the run starts anew" in said
+    assert "the run starts over" in said
     assert link.kept == []
 
 

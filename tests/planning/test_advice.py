@@ -50,7 +50,7 @@ def test_milestones_past_the_end_are_warned_about(
 def test_a_stand_in_is_called_one(tmp_path: Path) -> None:
     data = {"dataset": "street_digits", "validation": "0 rows"}
     (found,) = warnings(make_spec(tmp_path, {"a": CONSTANT}, data=data), SIZES, ("torch",))
-    assert found == ("data set street_digits is rendered, a stand-in for SVHN: what comes out is not a result on SVHN")
+    assert found == ("data set street_digits is rendered, a stand-in for SVHN: this is not a result on SVHN")
 
 
 def test_the_published_article_is_warned_about_both_of_its_flaws(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_the_published_article_is_warned_about_both_of_its_flaws(tmp_path: Path)
         ({"step_size": "0.5 epochs", "step_size_down": "1 epochs"}, ["half a cycle is 0.75 epochs"]),
         ({"step_size": "1 epochs", "step_size_down": "4 epochs"}, ["2.4 cycles", "mid-cycle, after 2.4"]),
         ({"step_size": "2.5 epochs"}, ["2.4 cycles", "mid-cycle, after 2.4"]),
-        ({"cycles": 2}, ["holds 2 cycles"]),
+        ({"cycles": 2}, ["has 2 cycles"]),
         ({"cycles": 2.5}, ["2.5 cycles", "mid-cycle"]),
         ({"step_size": "2 epochs", "warmup": "1 epochs"}, ["2.75 cycles", "mid-cycle, after 2.75"]),
     ],

@@ -101,4 +101,4 @@ def test_the_arms_of_a_script_may_have_optimizers_of_their_own(tmp_path: Path) -
     unseen = dict.fromkeys(["data", "model", "batch_size"])
     spec = read_spec(tmp_path, **unseen, train=train, duration="12 epochs", seeds=10, arms=arms).spec
     (found,) = (text for text in warnings(spec, SIZES, ("script",)) if FAR in text)
-    assert "it may lose by its rate alone, if the script trains both by one optimizer; tune it" in found
+    assert "it may lose by its rate alone, if the script uses one optimizer for both; tune it" in found

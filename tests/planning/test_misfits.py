@@ -47,13 +47,13 @@ from clrbench.spec import load_spec, to_yaml
             {"data": {"dataset": "mnist", "train_rows": 991}},
             "  train_rows: 991",
             "data.train_rows",
-            "got 991; allowed: at most 990, the rows there are",
+            "got 991; allowed: at most 990, the available rows",
         ),
         (
             {"data": {"dataset": "mnist", "test_rows": 301}},
             "  test_rows: 301",
             "data.test_rows",
-            "got 301; allowed: at most 300, the rows there are",
+            "got 301; allowed: at most 300, the available rows",
         ),
         (
             {"duration": "2000001 epochs"},

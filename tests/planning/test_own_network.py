@@ -138,10 +138,14 @@ def test_it_runs_on_the_backend_that_it_is_made_with(
         (
             KERAS,
             {"backends": ["torch", "keras"]},
-            "as a network of your own is of one framework: backends: .keras.",
+            "as your own network uses one framework: backends: .keras.",
         ),
         ("def build(s, n): pass\n", {}, "model: net.py:build imports no framework that is known.*add backends"),
-        ("import torch, keras\ndef build(s, n): return torch, keras\n", {}, "imports torch and keras, so nothing says"),
+        (
+            "import torch, keras\ndef build(s, n): return torch, keras\n",
+            {},
+            "imports torch and keras, so its framework cannot be inferred",
+        ),
         ("def biuld(s, n): pass\n", {}, "model: .*got no such function in net.py; allowed: biuld"),
         ("def build(\n", {}, "model: .*net.py, line 1 is not Python"),
     ],

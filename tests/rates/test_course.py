@@ -195,7 +195,7 @@ def test_a_sweep_of_few_steps_is_refused_before_anything_is_trained(steps):
 def test_a_confirmation_shorter_than_the_arms_says_for_how_long_it_holds():
     found, _, _ = solve(EASY, problem(EASY, arm_steps=6000))
     assert found.num_steps < 6000
-    assert f"confirmed over only {found.num_steps} of the 6000 updates that the arms make" in found.caveats
+    assert f"confirmed over only {found.num_steps} of the arms' 6000 updates" in found.caveats
     long, _, _ = solve(EASY, problem(EASY, arm_steps=100))
     assert long.num_steps == 100
     assert not [text for text in long.caveats if text.startswith("confirmed over")]
@@ -221,7 +221,7 @@ def test_a_bound_whose_own_trial_was_too_short_to_clear_guessing_says_so(monkeyp
 
     monkeypatch.setattr("clrbench.rates.course.triangles", slow)
     found, _, _ = solve(EASY, problem(EASY))
-    text = "max_lr is below the lowest bound that clears guessing within 150 updates; the arms make 600"
+    text = "max_lr is below the lowest bound that beats chance within 150 updates; arms run for 600"
     assert text in found.caveats
 
 

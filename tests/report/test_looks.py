@@ -90,10 +90,10 @@ def test_finished_pairs_that_the_spec_does_not_ask_for_are_warned_about() -> Non
     stored = frozenset(RunKey("torch", arm, seed) for arm in ("constant", "clr") for seed in range(10))
     found = analyse(Results(whole.spec, whole.runs, whole.search, {}, stored))
     assert list(finding_warnings(found)) == [
-        "torch: finished runs with seeds 7 to 9 lie here that the spec does not ask for; add them back to `seeds` if their "
+        "torch: finished runs with seeds 7 to 9 are here but not in the spec; add them back to `seeds` if their "
         "results were ever looked at"
     ]
     assert verdict(found) == (
-        "torch: clr beats constant (untuned). Finished runs with seeds 7 to 9 lie here that the spec does not ask for; add "
+        "torch: clr beats constant (untuned). Finished runs with seeds 7 to 9 are here but not in the spec; add "
         "them back to `seeds` if their results were ever looked at."
     )

@@ -80,7 +80,7 @@ def test_the_answers_stand_first_then_table_and_forest_plot_and_the_rest_is_fold
     assert elements.texts("h2") == headings
     assert not [name for name, _, _ in elements.found if re.fullmatch("h[3-6]", name)]
     assert elements.texts("p")[1:3] == [
-        "torch: as the spec gives them; nothing was searched",
+        "torch: as given in the spec; no search was run",
         "torch: clr beats constant (untuned).",
     ]
     order = ['id="rate"', 'id="verdict"', 'class="standings"', 'class="picture forest"', 'id="warnings"', 'id="plots"']

@@ -28,7 +28,7 @@ CONFIRMED = Rates(
     max_lr=0.3,
     constant_lr=0.1,
     triangle_base_lr=0.01,
-    caveats=("confirmed over only 400 of the 1200 updates that the arms make",),
+    caveats=("confirmed over only 400 of the arms' 1200 updates",),
     confirmed=True,
     num_steps=400,
     limits=(0.01, 1.0),
@@ -65,7 +65,7 @@ def test_confirmed_rates_stand_with_what_was_tried_and_what_it_reached() -> None
         "triangles to  0.3    300      91.20                   * chosen",
         "",
         "Sweep     torch: 0.01 to 1, 2 seeds; limits found by trying 7 decades",
-        "Notes     torch: confirmed over only 400 of the 1200 updates that the arms make",
+        "Notes     torch: confirmed over only 400 of the arms' 1200 updates",
         "Files     there (curve, rates, plot)",
     ]
 
@@ -118,7 +118,7 @@ def test_where_the_rate_chosen_is_not_the_best_shown_its_row_says_why(
 def test_a_refusal_shows_what_was_tried_and_marks_nothing_as_chosen() -> None:
     failed = tuple(replace(TRIED, lr=lr, accuracy=0.1, collapsed=(0,)) for lr in (0.01, 0.1))
     lines = said_of(Rates(reason="flat: no rise", constants=failed))
-    assert lines[0] == "Rates     torch: no rates can be named: flat: no rise"
+    assert lines[0] == "Rates     torch: no rates suggested: flat: no rise"
     assert [line.split() for line in lines if line.startswith("constant")] == [
         ["constant", rate, "400", "10.00", "-", "collapsed"] for rate in ("0.01", "0.1")
     ]
@@ -131,7 +131,7 @@ def test_balanced_accuracies_are_called_so() -> None:
 
 def test_a_base_lr_that_is_in_doubt_is_not_named() -> None:
     first, *_ = said_of(replace(CONFIRMED, base_lr=None, triangle_base_lr=0.03))
-    assert first.startswith("Rates     torch: base_lr not known (0.03 used), max_lr 0.3")
+    assert first.startswith("Rates     torch: base_lr unknown (0.03 used), max_lr 0.3")
 
 
 def test_where_only_losses_are_known_they_are_shown() -> None:
@@ -183,7 +183,7 @@ def test_every_refusal_names_its_reason_and_the_next_command(tmp_path: Path, cur
         write_sweep(folder, seed, curve)
     test = read(folder, make_spec())
     text = " ".join(range_tests_text([test]).split())
-    assert text.startswith(f"Rates torch: no rates can be named: {test.bounds['torch'].reason}")
+    assert text.startswith(f"Rates torch: no rates suggested: {test.bounds['torch'].reason}")
     assert f"Next {NEXT} Files" in text
 
 

@@ -97,7 +97,7 @@ def test_arms_that_have_the_same_rates_for_themselves_share_a_line(findings: Fin
     backends = [replace(one, rates=(found, *others, tuned)) for one in answer.backends]
     assert list(said.rate_lines(replace(answer, backends=tuple(backends)))) == [
         "torch, keras: base_lr 0.01, max_lr 0.1, constant 0.05, confirmed",
-        "torch, keras: plain 0.03, the best of those tried on validation rows",
+        "torch, keras: plain 0.03, the best rate tried on validation rows",
         "torch, keras: adam, adam_clr: base_lr 0.01, max_lr 0.2, constant 0.05, confirmed",
     ]
 
@@ -105,7 +105,7 @@ def test_arms_that_have_the_same_rates_for_themselves_share_a_line(findings: Fin
 def test_rates_say_what_was_confirmed_what_was_tuned_and_what_is_not_known() -> None:
     found = RateFound("not confirmed", max_lr=0.1, constant_lr=0.05, tuned_lr=0.178, triangle_base_lr=0.01)
     assert said.rate_words(found) == (
-        "base_lr not known (0.01 used), max_lr 0.1, constant 0.05, not confirmed; constant tuned to 0.178"
+        "base_lr unknown (0.01 used), max_lr 0.1, constant 0.05, not confirmed; constant tuned to 0.178"
     )
 
 
@@ -304,7 +304,7 @@ def test_equal_outcomes_against_another_baseline_are_not_said_twice(findings: Fi
     backend: BackendGlance = glance(findings).backends[0]
     other = tuple(Judged(replace(one.comparison, baseline="other"), one.evidence) for one in backend.judged)
     both = list(said.beat_sentences(replace(backend, judged=(*backend.judged, *other)), VALUES))
-    assert both[1:] == ["The same against other (untuned)."]
+    assert both[1:] == ["Likewise against other (untuned)."]
 
 
 def test_a_difference_from_another_baseline_is_said_in_numbers_where_it_is_one(findings: Findings) -> None:

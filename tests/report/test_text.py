@@ -42,7 +42,7 @@ def test_the_answer_stands_first_and_its_numbers_in_a_table() -> None:
     lines = shown(against_constant([0.71, 0.74, 0.72, 0.75, 0.73, 0.76])).splitlines()
     assert lines == [
         "test: mlp on mnist, 100 rows, sgd, batch 100, 4 epochs, 6 seeds; accuracy in %, mean +- sd",
-        "Rates     torch: as the spec gives them; nothing was searched",
+        "Rates     torch: as given in the spec; no search was run",
         "Verdict   torch: clr beats constant (untuned).",
         "",
         "torch     test accuracy  difference, 95 % CI  p      verdict",
@@ -85,13 +85,25 @@ def test_arms_whose_rates_were_found_at_a_cost_that_nobody_states_are_named_once
 
 
 def test_caveats_of_a_range_test_are_warnings() -> None:
-    caveat = "confirmed over only 80 of the 200 updates that the arms make"
+    caveat = "confirmed over only 80 of the arms' 200 updates"
     plain = Rates(0.01, 0.1, 0.03, 0.01)
     bounds = {("torch", None): replace(plain, caveats=(caveat,)), ("torch", "own"): plain}
     findings = replace(against_constant([0.8]), bounds=bounds)
     assert list(finding_warnings(findings)) == [f"torch, range test: {caveat}"]
     own = replace(findings, bounds={("keras", "own"): replace(plain, caveats=(caveat,))})
     assert list(finding_warnings(own)) == [f"keras, range test of own: {caveat}"]
+
+
+def test_a_caveat_that_backends_and_arms_share_is_said_once() -> None:
+    plain = Rates(0.01, 0.1, 0.03, 0.01)
+    here, there = replace(plain, caveats=("here",)), replace(plain, caveats=("there", "here"))
+    of_arms = {("keras", "a"): here, ("torch", "a"): there, ("keras", "b"): here, ("torch", "b"): here}
+    findings = replace(against_constant([0.8]), bounds={("keras", None): here, ("torch", None): here, **of_arms})
+    assert list(finding_warnings(findings)) == [
+        "keras, torch, range test: here",
+        "keras, torch, range test of a, b: here",
+        "torch, range test of a: there",
+    ]
 
 
 def test_a_low_baseline_is_warned_about_after_training_only_where_it_was_not_known_before() -> None:
@@ -114,7 +126,7 @@ def test_a_low_baseline_is_warned_about_after_training_only_where_it_was_not_kno
 
 
 def test_where_adjusting_undoes_what_an_interval_alone_would_show_it_is_said() -> None:
-    said = "The verdicts are adjusted for several comparisons, the intervals are not."
+    said = "Verdicts are adjusted for multiple comparisons; intervals are not."
     gains = [-0.001, -0.002, 0.01, 0.011, 0.012, 0.013, 0.014, 0.015]
     runs = [*ending("constant", [0.7] * 8), *ending("clr", [0.7 + gain for gain in gains])]
     alone = analyse(results_of(runs, seeds=8))
@@ -279,7 +291,7 @@ def test_pairs_left_out_are_those_of_which_a_run_diverged(metric: str, left_out:
             [0.6] * 7,
             False,
             0,
-            "No verdict on high: all seeds show one and the same difference, as if a single run per arm were repeated.",
+            "No verdict on high: all seeds show the same difference, as if a single run per arm were repeated.",
         ),
         ([NAN] * 7, False, 7, "A verdict would take at least 6 seeds."),
         ([0.6] * 5 + [NAN] * 2, True, 2, "A verdict would take at least 6 seeds."),
@@ -300,7 +312,7 @@ def test_why_a_script_has_no_verdict(high: list[float], seed_is_used: bool, left
 def test_a_collapsed_arm_is_named_with_what_a_blind_guess_reaches() -> None:
     found = against_constant([0.25, 0.3, NAN, 0.7, 0.7, 0.7])
     # A quarter and three standard errors of 400 rows.
-    said = "3 of 6 runs of clr collapsed (1 diverged): no better than the majority share (31.5 % with its error)."
+    said = "3 of 6 runs of clr collapsed (1 diverged): no better than the majority class (31.5 %, incl. error)."
     assert said in flowing(found)
     left = "No other run collapsed; 6 runs of an arm cannot rule out a collapse rate of up to 39 %."
     assert flowing(found, details=True).count(left) == 1
@@ -352,10 +364,10 @@ def test_arms_that_give_one_class_to_every_row_are_warned_about() -> None:
         for number, (arm, end, right) in enumerate(zip(arms, ends, hits, strict=True))
     ]
     assert list(finding_warnings(analyse(results_of(runs, seeds=6)))) == [
-        "torch: every run of constant gives class 0 to every test row (test accuracy 11.3 %, the share of that class)",
-        "torch: 3 of 6 runs of clr give class 0 to every test row (test accuracy 11.3 %, the share of that class)",
+        "torch: every run of constant predicts class 0 for all test rows (test accuracy 11.3 %, that class's share)",
+        "torch: 3 of 6 runs of clr predict class 0 for all test rows (test accuracy 11.3 %, that class's share)",
     ]
-    assert "Every run of constant gives class 0 to every test row" in flowing(analyse(results_of(runs, seeds=6)))
+    assert "Every run of constant predicts class 0 for all test rows" in flowing(analyse(results_of(runs, seeds=6)))
 
 
 def test_the_answer_may_be_in_balanced_accuracy() -> None:

@@ -51,7 +51,7 @@ def tuned(scores: dict[float, list[float]], given: float = 0.01) -> Findings:
 def test_the_rate_chosen_stands_beside_the_one_given() -> None:
     findings = tuned({0.01: [0.5, 0.5], 0.03: [0.7, 0.5], 0.1: [0.1, 0.1]})
     assert "torch constant 0.01 0.03 6 24" in flowing(findings, details=True)
-    assert "Rates torch: constant 0.03, the best of those tried on validation rows" in flowing(findings)
+    assert "Rates torch: constant 0.03, the best rate tried on validation rows" in flowing(findings)
     assert list(finding_warnings(findings)) == []
     assert findings_data(findings, [])["chosen"] == [
         {
@@ -77,15 +77,15 @@ def test_the_rate_chosen_stands_beside_the_one_given() -> None:
             {"decay": "linear_decay"},
             [
                 "torch: base_lr 0.01, max_lr 0.1, constant 0.05, confirmed",
-                "torch: decay 0.03, the best of those tried on validation rows",
+                "torch: decay 0.03, the best rate tried on validation rows",
             ],
         ),
         (
             {"decay": "linear_decay", "constant": "constant", "plain": "constant"},
             [
                 "torch: base_lr 0.01, max_lr 0.1, constant 0.05, confirmed; constant tuned to 0.04",
-                "torch: decay 0.03, the best of those tried on validation rows",
-                "torch: plain 0.05, the best of those tried on validation rows",
+                "torch: decay 0.03, the best rate tried on validation rows",
+                "torch: plain 0.05, the best rate tried on validation rows",
             ],
         ),
     ],

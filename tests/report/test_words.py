@@ -72,7 +72,7 @@ def test_a_rate_has_every_digit_of_float32(rate: float, text: str) -> None:
     ("base_lr", "text"),
     [
         (0.01, "base_lr 0.01, max_lr 0.178, constant 0.0562"),
-        (None, "base_lr not known (0.0123 used), max_lr 0.178, constant 0.0562"),
+        (None, "base_lr unknown (0.0123 used), max_lr 0.178, constant 0.0562"),
     ],
 )
 def test_the_rates_of_a_range_test_have_three_digits_wherever_they_stand(base_lr: float | None, text: str) -> None:
@@ -180,14 +180,14 @@ def test_a_caption_names_all_that_diverged_and_what_follows(diverged: list[int],
 @pytest.mark.parametrize(
     ("of_one_class", "runs", "diverged", "expected"),
     [
-        (6, 6, 0, "every run of clr gives"),
-        (1, 1, 0, "every run of clr gives"),
-        (4, 6, 2, "every run of clr that did not diverge gives"),
-        (2, 6, 0, "2 of 6 runs of clr give"),
-        (1, 6, 0, "1 of 6 runs of clr gives"),
-        (3, 6, 2, "3 of 6 runs of clr give"),
+        (6, 6, 0, "every run of clr predicts"),
+        (1, 1, 0, "every run of clr predicts"),
+        (4, 6, 2, "every run of clr that did not diverge predicts"),
+        (2, 6, 0, "2 of 6 runs of clr predict"),
+        (1, 6, 0, "1 of 6 runs of clr predicts"),
+        (3, 6, 2, "3 of 6 runs of clr predict"),
     ],
 )
 def test_how_many_runs_give_one_class_is_said(of_one_class: int, runs: int, diverged: int, expected: str) -> None:
     found = words.OneClass("keras", "clr", 7, of_one_class, runs, diverged, 0.25)
-    assert found.sentence == f"{expected} class 7 to every test row (test accuracy 25 %, the share of that class)"
+    assert found.sentence == f"{expected} class 7 for all test rows (test accuracy 25 %, that class's share)"

@@ -179,7 +179,7 @@ def test_a_disk_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pyt
 
     folder = ResultsFolder(tmp_path)
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(ResultsError, match=r"cannot be read or written \(Read-only file system\); free or unlock"):
+    with pytest.raises(ResultsError, match=r"cannot be read or written \(Read-only file system\); free space"):
         folder.settle_threads(1)
     with pytest.raises(ResultsError, match=r"cannot be read or written \(Read-only file system\)"):
         ResultsFolder(tmp_path / "new").create()

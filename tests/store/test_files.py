@@ -155,7 +155,7 @@ def test_a_link_on_the_way_to_a_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_the_disk_refuses_is_named_with_a_way_out(tmp_path: Path) -> None:
-    named = pytest.raises(ResultsError, match=r"a: cannot be read or written \(Is a directory\); free or unlock")
+    named = pytest.raises(ResultsError, match=r"a: cannot be read or written \(Is a directory\); free space")
     with named, disk_errors(tmp_path / "a"):
         raise IsADirectoryError(21, "Is a directory")
     shutil.rmtree(tmp_path)

@@ -243,7 +243,7 @@ def test_a_folder_that_cannot_be_made_was_not_removed(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(Path, "mkdir", mkdir)
     root = tmp_path / "nowhere" / "demo"
-    expected = f"^{re.escape(str(root))}: cannot be read or written \\(No such file or directory\\); .* use another"
+    expected = f"^{re.escape(str(root))}: cannot be read or written \\(No such file or directory\\); free space"
     with pytest.raises(ResultsError, match=expected):
         ResultsFolder(root).create()
 

@@ -44,7 +44,7 @@ NO_RUNS = [
     "torch--s0-12345678",
     ".torch-a-s0-12345678",
 ]
-REMEDY = r"clrbench compare \(or range-test\) on its spec makes this run anew"
+REMEDY = r"clrbench compare \(or range-test\) on its spec redoes this run"
 
 
 @pytest.mark.parametrize("arm", ARMS)

@@ -45,7 +45,7 @@ def draw_cost(findings: Findings) -> Figure | None:
     style.write_legend(figure, [arm_handle(arm, arms, arm) for arm in arms if (curve["arm"] == arm).any()])
     n = len(findings.spec.seeds)
     shifted = f"line: mean over n = {counted(n, 'seed')}; an arm begins after the updates that found its rates"
-    missing = "" if np.isfinite(curve["mean"]).all() else "a line ends where no run is left that did not diverge"
+    missing = "" if np.isfinite(curve["mean"]).all() else "a line ends where every run has diverged"
     style.write_caption(figure, [shifted, _unknown(findings), divergence_note(findings.tables["summary"]), missing])
     return figure
 
@@ -70,7 +70,7 @@ COST = Plot(
     name="cost",
     draw=draw_cost,
     caption=lambda findings: (
-        f"Cost: {plain(findings.spec.verdict.metric)} over all updates, those that found the rates among them"
+        f"Cost: {plain(findings.spec.verdict.metric)} over all updates, including those that found the rates"
     ),
     alt=lambda findings: sentences(_clauses(findings.tables["cost_curve"], findings.spec.verdict.metric)),
 )

@@ -73,7 +73,7 @@ def draw_time_to_target(findings: Findings) -> Figure | None:
     style.epoch_axis(corner, last_epoch.max())
     corner.set(xlabel="epoch" if num_rows == 1 else "", ylim=(-3, 103), yticks=range(0, 101, 25))
     for axes in panels[:, 0]:
-        axes.set_ylabel("runs there (%)")
+        axes.set_ylabel("reached (%)")
     runs = targets.drop_duplicates(["backend", "arm", "seed"])
     counts = runs.groupby(["backend", "arm"], sort=False).size().reset_index(name="runs")
     style.write_legend(figure, arm_handles(counts, arms))
@@ -129,7 +129,7 @@ def _captions(targets: pd.DataFrame, *, equals: bool) -> list[str]:
     return [
         f"line: share of the n runs ({seeds_words(targets['seed'])}) that have reached the target at least once",
         "dotted: that stay there until the end",
-        "dashes: on an equal line" if equals else "",
+        "dashes: lines overlap" if equals else "",
         f"{missed} of {len(targets)} times a run never got there" if missed else "",
         f"{lost} of {len(targets)} times a run got there but did not stay" if lost else "",
     ]

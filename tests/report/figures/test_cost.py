@@ -49,7 +49,7 @@ def test_losses_of_several_decades_have_a_logarithmic_axis_and_a_lost_mean_a_not
     curve = CURVE.assign(mean=[3.0, 0.01, 2.0, np.nan, 1.0, 0.5])
     figure = draw_cost(findings_of_costs(curve, "test_loss"))
     assert {axes.get_yscale() for axes in figure.axes} == {"log"}
-    assert "no run is left" in caption(figure)
+    assert "every run has diverged" in caption(figure)
 
 
 def test_the_caption_counts_seeds_and_diverged_runs() -> None:
@@ -70,7 +70,7 @@ def test_rates_that_were_all_given_make_no_figure() -> None:
 def test_words_name_where_each_mean_begins_and_ends() -> None:
     curve = {"backend": "torch", "arm": "clr", "total_step": [50, 100, 150], "mean": [0.5, 0.6, 0.7]}
     findings = findings_of_costs(pd.DataFrame(curve))
-    assert COST.caption(findings) == "Cost: test accuracy over all updates, those that found the rates among them"
+    assert COST.caption(findings) == "Cost: test accuracy over all updates, including those that found the rates"
     assert COST.alt(findings) == "Test accuracy of clr (torch): 0.5000 after 50 updates, last 0.7000 after 150 updates."
 
 

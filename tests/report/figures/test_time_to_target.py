@@ -76,7 +76,7 @@ def test_a_column_a_backend_and_a_row_a_target() -> None:
         f"{backend}: test accuracy at least {target}" for target in (0.9, 0.95) for backend in ("torch", "keras")
     ]
     assert [axes.get_xlabel() for axes in figure.axes] == ["", "", "epoch", "epoch"]
-    assert [axes.get_ylabel() for axes in figure.axes] == ["runs there (%)", ""] * 2
+    assert [axes.get_ylabel() for axes in figure.axes] == ["reached (%)", ""] * 2
     assert figure.axes[0].get_xlim() == pytest.approx((0, 12.12))
 
 
@@ -136,7 +136,7 @@ def test_equal_lines_do_not_hide_each_other() -> None:
     styles = {(line.get_color(), line.get_linestyle()) for line in axes.lines if not line.get_label().startswith("_")}
     assert len(styles) == 8
     assert {arm_line_styles(arms)[arm] for arm in arms} == {"-", "--"}
-    assert "dashes: on an equal line" in caption(figure)
+    assert "dashes: lines overlap" in caption(figure)
     for line in axes.lines:
         np.testing.assert_array_equal(line.get_xydata(), [(0, 0), (3, 50), (4, 100), (12, 100)])
     lengths = [line._unscaled_dash_pattern for line in axes.lines[::2]]
