@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -90,7 +90,7 @@ def suggest_bounds(
     accuracy: npt.ArrayLike | None = None,
     *,
     floor: Floor | None = None,
-    seeds: Sequence[int] | None = None,
+    seeds: npt.ArrayLike | None = None,
 ) -> Bounds:
     """Suggest base_lr and max_lr from the curve of an LR range test, or refuse.
 
@@ -103,7 +103,7 @@ def suggest_bounds(
         loss: float[points] or float[seeds, points]; nan or inf from where a seed diverged.
         accuracy: As `loss`, fractions; of validation rows, or of raw mini-batches. Without it the loss alone is read.
         floor: What guessing reaches on the validation rows; without it the lowest accuracy of the curve stands for that.
-        seeds: Their names in caveats; 0, 1, ... without it.
+        seeds: int[seeds], their names in caveats; 0, 1, ... without it.
 
     Returns:
         The bounds, or None and the reason, with the evidence. Seeds disagree where the standard error of the median of
@@ -111,7 +111,7 @@ def suggest_bounds(
         decades) withholds that alone. More seeds make either less likely.
 
     Raises:
-        ValueError: If the shapes do not fit, or the rates do not ascend from above 0.
+        ValueError: If the shapes do not fit, `seeds` among them, or the rates do not ascend from above 0.
 
     Source: Smith 2017, section 3.3, arXiv:1506.01186.
     """
@@ -122,6 +122,7 @@ def suggest_bounds(
         raise ValueError(
             f"lr {lr.shape}, loss {losses.shape}, accuracy {accuracies.shape}: need [points], [seeds, points]"
         )
+    names = _names(seeds, len(losses))
     loss_only = bool(np.isfinite(losses).any() and not np.isfinite(accuracies).any())
     if loss_only and len(lr) >= MIN_POINTS > (points := int(np.isfinite(losses).any(axis=0).sum())):
         nothing = (None,) * len(losses)
@@ -141,7 +142,7 @@ def suggest_bounds(
     alone = [answer]
     if len(losses) > 1:
         alone = [read([i]) for i in range(len(losses))]
-        answer = _weighed(answer, alone, list(seeds or range(len(losses))))
+        answer = _weighed(answer, alone, names)
     borne_out = [seed.max_lr for seed in alone if seed.max_lr is not None]
     max_lr = answer.max_lr
     if max_lr is not None and borne_out:
@@ -161,6 +162,16 @@ def suggest_bounds(
         loss_rules=_loss_rules(lr, losses),
         caveats=(*((LOSS_ONLY,) if loss_only else ()), *answer.caveats),
     )
+
+
+def _names(seeds: npt.ArrayLike | None, number: int) -> list[int]:
+    """Return what so many seeds are called in caveats."""
+    if seeds is None:
+        return list(range(number))
+    named = np.asarray(seeds)
+    if named.shape != (number,):
+        raise ValueError(f"seeds {named.shape}: need [seeds], here ({number},); leave them out to be called 0, 1, ...")
+    return cast(list[int], named.tolist())
 
 
 def _weighed(answer: _Answer, alone: list[_Answer], names: list[int]) -> _Answer:

@@ -257,6 +257,14 @@ def test_rates_that_do_not_ascend_from_above_0_are_an_error(lr):
         suggest_bounds(lr, np.ones(60), np.linspace(0, 1, 60))
 
 
+@pytest.mark.parametrize("seeds", [[3], [3, 4, 5], [[3, 4]], (), np.arange(3), 7])
+def test_seeds_of_another_number_are_an_error(seeds):
+    lr = ramp_of("exponential", 60)
+    accuracy = np.tile(accuracy_of(lr, 0.3, "linear", "collapse"), (2, 1))
+    with pytest.raises(ValueError, match=r"seeds \(.*\): need \[seeds\], here \(2,\)"):
+        suggest_bounds(lr, np.ones((2, 60)), accuracy, seeds=seeds)
+
+
 def test_shapes_that_do_not_fit_are_an_error():
     with pytest.raises(ValueError, match="need"):
         suggest_bounds(np.ones(20), np.ones((2, 20)), np.ones((3, 20)))

@@ -104,7 +104,10 @@ def test_the_odd_seed_is_named(odd):
     lr, rng = RAMPS["exponential"], np.random.default_rng(3)
     accuracy = trained(rng, lr, 0.1, seeds=5, rows=2000)
     accuracy[odd] = trained(rng, lr, 0.005, seeds=1, rows=2000)[0]
-    found = suggest_bounds(lr, losses(accuracy), accuracy, seeds=(10, 11, 12, 13, 14))
+    found, of_an_array = (
+        suggest_bounds(lr, losses(accuracy), accuracy, seeds=seeds) for seeds in ((10, 11, 12, 13, 14), np.arange(10, 15))
+    )
+    assert of_an_array == found
     assert found.reason is None
     assert [text for text in found.caveats if f"seed {10 + odd} puts max_lr at" in text]
 
