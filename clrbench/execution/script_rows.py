@@ -1,8 +1,10 @@
 """What a training script wrote: the rows of its metrics.csv, checked, by column and step."""
 
 import csv
+import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -215,16 +217,22 @@ class Follower:
                 added = file.read(MAX_BYTES)
         except OSError:
             return
-        whole = added[: added.rfind(b"\n") + 1]
+        whole = added[: max(added.rfind(b"\n"), added.rfind(b"\r")) + 1]
+        # As `read_rows` reads it: a mark of the byte order may stand before the header.
+        text = whole.decode("utf-8" if self._offset else "utf-8-sig", errors="replace")
         self._offset += len(whole)
         self._end = (self._end + whole)[-END_BYTES:]
         self.is_over |= self._offset > MAX_BYTES
-        for line in whole.decode(errors="replace").splitlines():
-            cells = [cell.strip() for cell in line.split(",")]
-            if not self._names:
-                self._names = cells
-            else:
-                self._follow(dict(zip(self._names, cells, strict=False)))
+        with suppress(csv.Error):  # whoever reads it whole says what is wrong
+            for fields in csv.reader(io.StringIO(text, newline="")):
+                self._take([cell.strip() for cell in fields])
+
+    def _take(self, cells: list[str]) -> None:
+        """Take a line, of which the first names the columns."""
+        if self._names:
+            self._follow(dict(zip(self._names, cells, strict=False)))
+        else:
+            self._names = cells
 
     def _follow(self, row: Mapping[str, str]) -> None:
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clrbench.execution.script_rows import Follower
+from clrbench.execution.script_rows import Follower, read_rows
 
 NUM_STEPS = 60
 NARROW, WIDE = ["lr", "train_loss"], ["lr", "train_loss", "validation_loss", "test_loss"]
@@ -112,3 +112,35 @@ def test_a_long_file_is_read_once_and_a_line_that_is_not_whole_is_waited_for(tmp
         follower.look()
         assert not follower.is_over
         assert follower.last_step == max(text[:end].count("\n") - 1, 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'"step","train_loss"\n"1","0.5"\n2,"0.4"\n',
+        b"\xef\xbb\xbfstep,train_loss\n1,0.5\n2,0.4\n",
+        b'\xef\xbb\xbf"step", train_loss\r\n1,0.5\r\n2, 0.4\r\n',
+        b"step,train_loss\r1,0.5\r2,0.4\r",
+    ],
+    ids=["quotes", "byte order mark", "both", "old line ends"],
+)
+@pytest.mark.parametrize("piece", [1, 7, 1000])
+def test_a_file_is_followed_as_it_is_read_in_the_end(text: bytes, piece: int, tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    follower = Follower(path, NUM_STEPS, 10)
+    for end in range(piece, len(text) + piece, piece):
+        path.write_bytes(text[:end])
+        follower.look()
+    assert (follower.last_step, follower.is_over) == (2, False)
+    assert read_rows(path, NUM_STEPS, resumed=False).last_step == 2
+    path.write_bytes(text + b"3,nan\n")
+    follower.look()
+    assert follower.is_over
+
+
+def test_what_is_no_csv_is_left_to_whoever_reads_it_whole(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    follower = Follower(path, NUM_STEPS, 10)
+    path.write_text("step,train_loss\n1,0.5\n2," + "9" * 200_000 + "\n")
+    follower.look()
+    assert (follower.last_step, follower.is_over) == (1, False)
