@@ -13,7 +13,7 @@ CLEAR_ERRORS = 3.0
 """Standard errors by which an accuracy must exceed that of guessing, once."""
 
 UNKNOWN_ROWS_MARGIN = 0.05
-"""Likewise where nobody said how many validation rows there are."""
+"""What an accuracy must exceed that of guessing by, where nobody said how many validation rows there are."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from jobs import call, describe
 
 from clrbench import backends
 from clrbench.backends import common
+from clrbench.backends.protocol import Backend
 from clrbench.errors import BackendError
 
 
@@ -40,6 +41,13 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatc
 def test_an_unknown_backend_is_refused():
     with pytest.raises(BackendError, match="no backend 'jax'; choose torch, keras"):
         backends.load("jax")
+
+
+def test_the_backend_of_scripts_chooses_no_device_and_offers_all_that_is_asked_of_one():
+    script = backends.load("script")
+    asked = [name for name in vars(Backend) if not name.startswith("_")]
+    assert [name for name in asked if not callable(getattr(script, name, None))] == []
+    assert (script.find_device("auto"), script.find_device("own"), script.count_devices("own")) == ("own", "own", 0)
 
 
 def test_auto_takes_the_best_device_and_a_name_must_be_there():

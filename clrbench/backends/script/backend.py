@@ -12,11 +12,14 @@ def set_threads(_num_threads: int) -> None:
     """Do nothing: the script is told its threads by OMP_NUM_THREADS."""
 
 
-def find_device(wanted: str) -> str:
-    """Return what stands for the device that the script takes; raise BackendError where another is wanted."""
-    if wanted not in {"auto", DEVICE}:
-        raise BackendError(f"--device: got {wanted}, but a script (train) chooses its own device; leave --device out")
+def find_device(_wanted: str) -> str:
+    """Return what stands for the device that the script takes; commands refuse to choose one before they ask."""
     return DEVICE
+
+
+def count_devices(_kind: str) -> int:
+    """Return 0: the devices that the script may use are its own, and no worker is pinned to one."""
+    return 0
 
 
 def versions() -> dict[str, str]:
@@ -25,7 +28,7 @@ def versions() -> dict[str, str]:
 
 
 def build(_device: str) -> dict[str, str]:
-    """Return nothing, likewise."""
+    """Return nothing: what the script computes with is known to the script alone."""
     return {}
 
 
