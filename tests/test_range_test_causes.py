@@ -105,7 +105,8 @@ def test_the_odd_seed_is_named(odd):
     accuracy = trained(rng, lr, 0.1, seeds=5, rows=2000)
     accuracy[odd] = trained(rng, lr, 0.005, seeds=1, rows=2000)[0]
     found, of_an_array = (
-        suggest_bounds(lr, losses(accuracy), accuracy, seeds=seeds) for seeds in ((10, 11, 12, 13, 14), np.arange(10, 15))
+        suggest_bounds(lr, losses(accuracy), accuracy, seeds=seeds)
+        for seeds in ((10, 11, 12, 13, 14), np.arange(10, 15))
     )
     assert of_an_array == found
     assert found.reason is None

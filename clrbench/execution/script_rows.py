@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from clrbench.counted import counted
+from clrbench.metric_names import ALLOWED_COLUMNS, is_column
 from clrbench.records import BoolArray, DoubleArray
-from clrbench.spec.names import NO_METRICS, OWN_METRIC
 from clrbench.spec.reader import shortened
 
 MAX_BYTES = 500_000_000
@@ -149,11 +149,8 @@ def _names(header: Sequence[str]) -> list[str]:
     if STEP not in names:
         raise RowsError(f"begins metrics.csv with {shortened(','.join(names))!r}; {_HEADER}")
     for name in names:
-        if not OWN_METRIC.fullmatch(name) or (name in NO_METRICS and name not in {STEP, "lr"}):
-            raise RowsError(
-                f"has the column {shortened(name)!r} in metrics.csv; allowed: letters, digits and '_', starting with a letter, "
-                f"and none of {', '.join(one for one in NO_METRICS if one not in {STEP, 'lr'})}"
-            )
+        if not is_column(name):
+            raise RowsError(f"has the column {shortened(name)!r} in metrics.csv; {ALLOWED_COLUMNS}")
     if len(set(names)) < len(names):
         raise RowsError(f"has a column twice in metrics.csv: {shortened(','.join(names))}")
     return names

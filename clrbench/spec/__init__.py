@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clrbench.errors import SpecError
+from clrbench.metric_names import OWN_METRIC
 from clrbench.spec.model import OVERRIDES, Optimizer, ResolvedArm, RunSpec, Spec
-from clrbench.spec.names import BACKEND_NAMES, LOSSES, METRICS, OWN_METRIC, TRAIN_SECONDS, BackendName, Metric
+from clrbench.spec.names import BACKEND_NAMES, LOSSES, METRICS, TRAIN_SECONDS, BackendName, Metric
 from clrbench.spec.network import OwnModel
 from clrbench.spec.part import read_part
 from clrbench.spec.quantities import NAME_PATTERN, Clock, Length, Share

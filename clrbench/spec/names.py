@@ -1,7 +1,6 @@
 """What a spec names or lists: data sets, backends, metrics, seeds."""
 
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Mapping
 from functools import partial
@@ -22,6 +21,7 @@ from pydantic import (
 from pydantic.config import JsonDict
 
 from clrbench import data
+from clrbench.metric_names import NO_METRICS, OWN_METRIC
 from clrbench.own_code import is_reference
 from clrbench.spec.messages import nearest
 from clrbench.spec.part import any_of, at_key, list_schema
@@ -40,9 +40,6 @@ METRICS = (
     "train_loss",
 )
 LOSSES = tuple(metric for metric in METRICS if metric.endswith("_loss"))
-NO_METRICS = ("step", "lr", "epoch", "seed", "arm", "backend", "status", "experiment")
-"""Columns of the tables of runs, which no metric may be called."""
-OWN_METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,49}")
 Direction: TypeAlias = Literal["higher", "lower"]
 
 
