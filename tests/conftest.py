@@ -23,6 +23,7 @@ TOGETHER = {
     "tests/backends/": "backends",
     "tests/schedules/": "torch",
     "tests/data/test_unusual_numbers.py": "torch",
+    "tests/api/test_torch_scheduler.py": "torch",
     "tests/test_company.py": "torch",
     "tests/test_known_faults.py": "torch",
 }

@@ -5,23 +5,24 @@ from __future__ import annotations
 import csv
 import json
 import math
+import operator
 import os
-import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from clrbench.counted import counted
 from clrbench.errors import ResultsError
+from clrbench.metric_names import ALLOWED_COLUMNS, is_column
 
 if TYPE_CHECKING:
     from keras.callbacks import Callback
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LambdaLR
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,49}")
 _STOP = "stop after num_steps, which may lie within an epoch"
 _KERAS_NAMES = {"loss": "train_loss", "accuracy": "train_accuracy", "acc": "train_accuracy"}
 
@@ -70,16 +71,22 @@ class CurrentRun:
     """
 
     def __init__(self, folder: Path) -> None:
-        about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        """Read the folder.
+
+        Raises:
+            ResultsError: If it is not there, or is no such folder.
+        """
         self.folder = folder
-        self.arm: str = about["arm"]
-        self.seed: int = about["seed"]
-        self.num_steps: int = about["num_steps"]
-        self.steps_per_epoch: int = about["steps_per_epoch"]
-        self.evaluation_steps: tuple[int, ...] = tuple(about["evaluation_steps"])
-        self.resumes: bool = about["resumes"]
-        with (folder / "lr.csv").open(encoding="utf-8", newline="") as file:
-            self.lr = Rates([float(row["lr"]) for row in csv.DictReader(file)])
+        with _using(folder):
+            about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+            self.arm: str = about["arm"]
+            self.seed: int = about["seed"]
+            self.num_steps: int = about["num_steps"]
+            self.steps_per_epoch: int = about["steps_per_epoch"]
+            self.evaluation_steps: tuple[int, ...] = tuple(about["evaluation_steps"])
+            self.resumes: bool = about["resumes"]
+            with (folder / "lr.csv").open(encoding="utf-8", newline="") as file:
+                self.lr = Rates([float(row["lr"]) for row in csv.DictReader(file)])
         self._path = folder / "metrics.csv"
         self._names: list[str] = []
 
@@ -93,33 +100,37 @@ class CurrentRun:
         place = bisect_left(self.evaluation_steps, step)
         return place < len(self.evaluation_steps) and self.evaluation_steps[place] == step
 
-    def log(self, step: int, **values: float) -> None:
+    def log(self, step: SupportsIndex, **values: float) -> None:
         """Write down values of a run after `step` updates, 1 to `num_steps`: `train_loss`, `test_accuracy`, or any name.
 
         `train_loss` and `train_accuracy` of step n are those of mini-batch n, before its update, or means since the step logged
         before; that of step 1, before any update, shows whether arms of a seed start alike.
 
         Raises:
-            ValueError: If the step is not one of the run, or a name is no letters, digits and '_'.
+            ValueError: If the step is not one of the run, a name is not letters, digits and '_' that start with a letter, or the
+                tables have a column of that name.
+            ResultsError: If the folder of the run is gone.
         """
-        if not 1 <= step <= self.num_steps:
-            beyond = f"; {_STOP}" if step > self.num_steps else ""
+        number = _whole(step)
+        if number is None or not 1 <= number <= self.num_steps:
+            beyond = f"; {_STOP}" if number is not None and number > self.num_steps else ""
             raise ValueError(
-                f"got step {step}; allowed: 1 to {self.num_steps}, the number of updates made so far{beyond}"
+                f"got step {step}; allowed: 1 to {self.num_steps}, the whole number of updates made so far{beyond}"
             )
         for name in values:
-            if not _NAME.fullmatch(name):
-                raise ValueError(f"got the metric {name!r}; allowed: letters, digits and '_', starting with a letter")
-        self._open_columns(list(values))
-        cells = {"step": str(step), **{name: repr(float(value)) for name, value in values.items()}}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(",".join(cells.get(name, "") for name in self._names) + "\n")
+            if not is_column(name):
+                raise ValueError(f"got the metric {name!r}; {ALLOWED_COLUMNS}")
+        cells = {"step": str(number), **{name: repr(float(value)) for name, value in values.items()}}
+        with _using(self.folder):
+            self._open_columns(list(values))
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(",".join(cells.get(name, "") for name in self._names) + "\n")
 
     def _open_columns(self, wanted: list[str]) -> None:
         """See that the file has these columns; further ones are put after those it has."""
         if not self._names and self._path.is_file():
-            with self._path.open(encoding="utf-8") as file:
-                self._names = file.readline().strip().split(",")
+            with self._path.open(encoding="utf-8-sig", newline="") as file:
+                self._names = [name.strip() for name in next(csv.reader(file), [])]
         missing = [name for name in ("step", *wanted) if name not in self._names]
         if not missing:
             return
@@ -129,30 +140,88 @@ class CurrentRun:
         fresh.write_text("".join([",".join(self._names) + "\n", *rows]), encoding="utf-8")
         fresh.replace(self._path)
 
-    def torch_scheduler(self, optimizer: Optimizer) -> LambdaLR:
+    def torch_scheduler(self, optimizer: Optimizer, updates_done: SupportsIndex = 0) -> LambdaLR:
         """Return a scheduler for a torch optimizer, to be stepped after every update.
 
-        Groups whose rate differs from the first one's keep that ratio.
+        Groups whose rate differs from the first one's keep that ratio, and those at 0 stay there.
+
+        Args:
+            optimizer: In a script that goes on from a checkpoint, with the state that it had there.
+            updates_done: After how many updates the checkpoint was made. The state of the scheduler need not be in it.
+
+        Raises:
+            ValueError: If the first group has the rate 0, or the run has fewer updates.
         """
         from torch.optim.lr_scheduler import LambdaLR
 
-        first = float(optimizer.param_groups[0]["lr"])
-        for group in optimizer.param_groups:
-            group["initial_lr"] = float(group["lr"]) / first if first else 1.0
-        return LambdaLR(optimizer, self.lr)
+        done, groups = self._done(updates_done), optimizer.param_groups
+        # A scheduler that was there before, or before the checkpoint, has kept the rates that the groups were made with.
+        kept = "initial_lr" if all("initial_lr" in group for group in groups) else "lr"
+        first = float(groups[0][kept])
+        if first == 0:
+            raise ValueError(
+                "the first group of the optimizer has the rate 0, so the others have no ratio to it; put a group first whose "
+                "rate is above 0: only ratios count"
+            )
+        for group in groups:
+            group["initial_lr"] = float(group[kept]) / first
 
-    def keras_callback(self) -> Callback:
+        def rate(step: int) -> float:  # the state of a scheduler holds what is no function, here the whole table
+            return self.lr(step)
+
+        return LambdaLR(optimizer, rate, last_epoch=done - 1)
+
+    def keras_callback(self, updates_done: SupportsIndex = 0) -> Callback:
         """Return a callback for `fit`: it sets the rate of every update, stops after the last one, and logs what `fit` reports.
 
-        `loss` and `accuracy` become `train_loss` and `train_accuracy`, `val_loss` and the like `validation_loss`.
+        `loss` and `accuracy` become `train_loss` and `train_accuracy`, `val_loss` and the like `validation_loss`. Where `fit` has
+        no update left to make, or a model is compiled with other `steps_per_execution` than 1, it ends in a ValueError.
+
+        Args:
+            updates_done: In a script that goes on from a checkpoint, after how many updates that was made.
+
+        Raises:
+            ValueError: If the run has fewer updates.
         """
         from clrbench.api.keras_callback import make_callback
 
-        return make_callback(self)
+        return make_callback(self, self._done(updates_done))
+
+    def _done(self, updates_done: SupportsIndex) -> int:
+        """Return after how many updates a checkpoint was made."""
+        number = _whole(updates_done)
+        if number is None or not 0 <= number <= self.num_steps:
+            raise ValueError(
+                f"got updates_done {updates_done}; allowed: 0 to {self.num_steps}, the whole number of updates before the "
+                "checkpoint"
+            )
+        return number
 
     def log_keras(self, step: int, logs: dict[str, Any] | None) -> None:
         """Write down what Keras reports as `logs`, under the names that tables have."""
         self.log(step, **dict(_renamed(logs or {})))
+
+
+def _whole(number: object) -> int | None:
+    """Return a whole number of any library; None for anything else."""
+    if isinstance(number, bool):
+        return None
+    try:
+        return operator.index(number)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+@contextmanager
+def _using(folder: Path) -> Iterator[None]:
+    """Raise ResultsError where the files of a run are not there, or not as they were made."""
+    try:
+        yield
+    except (OSError, KeyError, ValueError, csv.Error) as err:
+        raise ResultsError(
+            f"{folder}: this folder of a run, which CLRBENCH_RUN names, cannot be used ({err}); run clrbench compare, which "
+            "makes the folder and starts the script"
+        ) from err
 
 
 def _renamed(logs: dict[str, Any]) -> Iterator[tuple[str, float]]:
@@ -160,7 +229,7 @@ def _renamed(logs: dict[str, Any]) -> Iterator[tuple[str, float]]:
         plain, is_validation = name.removeprefix("val_"), name.startswith("val_")
         own = _KERAS_NAMES.get(plain, f"train_{plain}")
         known = own.replace("train_", "validation_", 1) if is_validation else own
-        if _NAME.fullmatch(known):
+        if is_column(known):
             yield known, float(value)
 
 
@@ -169,7 +238,7 @@ def current_run() -> CurrentRun:
     """Return the run that clrbench has started this process for.
 
     Raises:
-        ResultsError: If it was not started by clrbench.
+        ResultsError: If it was not started by clrbench, or the folder of the run is gone.
     """
     folder = os.environ.get("CLRBENCH_RUN")
     if folder is None:

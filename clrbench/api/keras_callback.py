@@ -10,18 +10,30 @@ if TYPE_CHECKING:
     from clrbench.api.current_run import CurrentRun
 
 
-def make_callback(run: CurrentRun) -> Callback:
-    """Return a callback that follows a run; see `CurrentRun.keras_callback`."""
-    return _FollowRun(run)
+def make_callback(run: CurrentRun, updates_done: int) -> Callback:
+    """Return a callback that follows a run from some update on; see `CurrentRun.keras_callback`."""
+    return _FollowRun(run, updates_done)
 
 
 class _FollowRun(Callback):  # type: ignore[misc]
     """Sets the rate before every update, and logs after the first one, after every epoch, and at the end."""
 
-    def __init__(self, run: CurrentRun) -> None:
+    def __init__(self, run: CurrentRun, updates_done: int) -> None:
         super().__init__()
         self._run = run
-        self._step = self._logged = 0
+        self._step = self._logged = updates_done
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        # Keras then calls the hooks of a batch once for several updates.
+        if (at_once := getattr(self.model, "steps_per_execution", 1)) != 1:
+            raise ValueError(
+                f"compile: got steps_per_execution={at_once!r}; allowed: 1, as every update has a rate of its own; leave it out"
+            )
+        if self._step >= self._run.num_steps:
+            raise ValueError(
+                f"fit: got {self._step} updates that are done; allowed: fewer than the run has, {self._run.num_steps}; leave "
+                "fit out"
+            )
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.model.optimizer.learning_rate = self._run.lr(self._step)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from run_folder import write_run_folder
 
 from clrbench.api.current_run import CurrentRun, current_run
 from clrbench.errors import ResultsError
@@ -15,17 +18,7 @@ from clrbench.execution.script_rows import read_rows
 @pytest.fixture
 def run(tmp_path: Path) -> CurrentRun:
     """A run of four updates."""
-    about = {
-        "arm": "clr",
-        "seed": 7,
-        "num_steps": 4,
-        "steps_per_epoch": 3,
-        "evaluation_steps": [3, 4],
-        "resumes": False,
-    }
-    (tmp_path / "run.json").write_text(json.dumps(about))
-    (tmp_path / "lr.csv").write_text("step,lr\n1,0.4\n2,0.3\n3,0.2\n4,0.1\n")
-    return CurrentRun(tmp_path)
+    return CurrentRun(write_run_folder(tmp_path, (0.4, 0.3, 0.2, 0.1)))
 
 
 def test_rates_count_from_0_and_the_last_one_stays(run: CurrentRun) -> None:
@@ -59,8 +52,36 @@ def test_what_is_logged_is_what_is_read_whenever_a_name_comes(run: CurrentRun) -
     assert read_rows(run.folder / "metrics.csv", 4, resumed=False).of("train_loss")[1] == 0.3
 
 
-@pytest.mark.parametrize(("step", "name"), [(0, "a"), (5, "a"), (1, "a b"), (1, "1st")])
-def test_steps_and_names_that_are_none_are_refused(step: int, name: str, run: CurrentRun) -> None:
+class Whole:
+    """A tensor that is a whole number."""
+
+    def __index__(self) -> int:
+        return 3
+
+
+def test_whole_numbers_of_any_library_are_steps(run: CurrentRun) -> None:
+    for step in (np.int64(1), np.array(2), Whole()):
+        run.log(step, train_loss=0.5)
+    assert (run.folder / "metrics.csv").read_text() == "step,train_loss\n1,0.5\n2,0.5\n3,0.5\n"
+
+
+def test_a_file_that_something_else_began_is_gone_on_with(run: CurrentRun) -> None:
+    (run.folder / "metrics.csv").write_text('\ufeff"step","test_f1"\r\n1,0.5\r\n', encoding="utf-8")
+    run.log(2, test_f1=0.75)
+    assert read_rows(run.folder / "metrics.csv", 4, resumed=False).of("test_f1")[:2].tolist() == [0.5, 0.75]
+    run.log(3, train_loss=0.25)
+    rows = read_rows(run.folder / "metrics.csv", 4, resumed=False)
+    assert (rows.own, rows.of("train_loss")[2], rows.last_step) == (("test_f1", "train_loss"), 0.25, 3)
+
+
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [
+        *((step, "a") for step in (0, 5, 1.5, 2.0, True, "1", None, np.bool_(True), np.array([1, 2]))),
+        *((1, name) for name in ("a b", "1st", "_a", "a" * 51, "epoch", "status")),
+    ],
+)
+def test_steps_and_names_that_are_none_are_refused(step: Any, name: str, run: CurrentRun) -> None:
     with pytest.raises(ValueError, match="allowed"):
         run.log(step, **{name: 1.0})
     assert not (run.folder / "metrics.csv").exists()
@@ -71,3 +92,22 @@ def test_outside_of_a_run_the_message_says_how_to_start_one(monkeypatch: pytest.
     current_run.cache_clear()
     with pytest.raises(ResultsError, match="CLRBENCH_RUN is not set"):
         current_run()
+
+
+@pytest.mark.parametrize("loses", ["the folder", "the rates", "a value"])
+def test_a_folder_that_is_gone_or_damaged_is_named(
+    loses: str, run: CurrentRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if loses == "the folder":
+        shutil.rmtree(tmp_path)
+    elif loses == "the rates":
+        (tmp_path / "lr.csv").write_text("step,lr\n1,fast\n")
+    else:
+        (tmp_path / "run.json").write_text("{}")
+    monkeypatch.setenv("CLRBENCH_RUN", str(tmp_path))
+    current_run.cache_clear()
+    with pytest.raises(ResultsError, match=f"{tmp_path}: .* cannot be used .*; run clrbench compare"):
+        current_run()
+    if loses == "the folder":
+        with pytest.raises(ResultsError, match="cannot be used"):
+            run.log(1, train_loss=0.5)
