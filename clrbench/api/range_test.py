@@ -24,11 +24,35 @@ CUT_SHORT = "{which} left after {done} of {steps} without diverging: the curve e
 
 @dataclass
 class _Sweep:
-    """One pass over the rates: loss and accuracy of the updates so far."""
+    """One pass over the rates: how many were handed out, and loss and accuracy of the updates so far."""
 
+    handed_out: int = 0
     losses: list[float] = field(default_factory=list)
     accuracies: list[float] = field(default_factory=list)
     diverged: bool = False
+
+
+class _Values:
+    """Reads what is recorded; accuracies are given always or never."""
+
+    def __init__(self) -> None:
+        self._with_accuracy: bool | None = None
+
+    def read(self, loss: SupportsFloat, accuracy: SupportsFloat | None) -> tuple[float, float]:
+        """Return loss and accuracy as numbers; nan for an accuracy that is left out."""
+        value = float(loss)
+        fraction = math.nan if accuracy is None else float(accuracy)
+        if not math.isfinite(value):
+            return value, fraction  # of what has diverged the accuracy tells nothing
+        if accuracy is not None and not 0 <= fraction <= 1:
+            raise SpecError(f"accuracy: got {fraction:g}; allowed: a fraction from 0 to 1 (57 % is 0.57)")
+        if self._with_accuracy not in {None, accuracy is not None}:
+            raise SpecError(
+                "accuracy: got it for some updates or trials only; give it in all of them, or in none; another RangeTest begins "
+                "anew"
+            )
+        self._with_accuracy = accuracy is not None
+        return value, fraction
 
 
 class Trial:
@@ -40,8 +64,9 @@ class Trial:
         steps: About how many updates to make; another number is as good if all trials have it.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, values: _Values) -> None:
         self.lr, self.seed, self.steps = run.high, run.seed, run.num_steps
+        self._values = values
         self._reached: tuple[float, float] | None = None
 
     def record(self, loss: SupportsFloat, accuracy: SupportsFloat | None = None) -> None:
@@ -49,9 +74,12 @@ class Trial:
 
         Args:
             loss: nan or inf if it diverged.
-            accuracy: A fraction; may be left out, in all trials alike.
+            accuracy: A fraction; may be left out, in all updates and trials alike.
+
+        Raises:
+            SpecError: If the accuracy is no fraction, or is left out in some updates and trials only.
         """
-        self._reached = _checked(loss, accuracy)
+        self._reached = self._values.read(loss, accuracy)
 
     def outcome(self) -> Outcome:
         """Return what was recorded.
@@ -102,6 +130,8 @@ class RangeTest:
         self._ramp: Ramp = ramp
         self._lr = ramp_table(steps, start_lr=float(start_lr), end_lr=float(end_lr), kind=ramp)
         self._sweeps: list[_Sweep] = []
+        self._under_way: _Sweep | None = None
+        self._values = _Values()
         self._trials_begun = False
         self._confirmed: Confirmed | None = None
 
@@ -110,14 +140,20 @@ class RangeTest:
         sweep = _Sweep()
         self._sweeps.append(sweep)
         self._trials_begun, self._confirmed = False, None
-        for done, lr in enumerate(self._lr.tolist()):
-            if sweep.diverged:
-                return
-            yield lr
-            if len(sweep.losses) == done:
-                raise SpecError(
-                    f"update {done + 1}: nothing was recorded; call test.record(loss, accuracy) at each rate"
-                )
+        try:
+            for lr in self._lr.tolist():
+                if sweep.diverged:
+                    return
+                sweep.handed_out += 1
+                self._under_way = sweep
+                yield lr
+                if len(sweep.losses) < sweep.handed_out:
+                    raise SpecError(
+                        f"update {sweep.handed_out}: nothing was recorded; call test.record(loss, accuracy) at each rate"
+                    )
+        finally:
+            if self._under_way is sweep:
+                self._under_way = None
 
     def record(self, loss: SupportsFloat, accuracy: SupportsFloat | None = None) -> None:
         """Say what the update at the rate just handed out found: of its mini-batch, before the update.
@@ -127,17 +163,20 @@ class RangeTest:
         Args:
             loss: A number, or what `float` makes one of, such as a tensor of one entry; unscaled in mixed precision, the mean of
                 the parts where gradients are accumulated.
-            accuracy: A fraction; may be left out, in all updates alike.
+            accuracy: A fraction; may be left out, in all updates and trials alike.
 
         Raises:
-            SpecError: If no sweep is under way, the update has been recorded, or the accuracy is no fraction.
+            SpecError: If no sweep is under way, the update has been recorded, or the accuracy is no fraction, or is left out in
+                some updates and trials only.
         """
-        sweep = self._sweeps[-1] if self._sweeps else _Sweep()
-        if not self._sweeps or len(sweep.losses) == len(self._lr) or sweep.diverged:
+        sweep = self._under_way
+        if sweep is None:
             raise SpecError("record: no sweep is under way; call it once in each turn of `for lr in test:`")
-        value, fraction = _checked(loss, accuracy)
-        if sweep.losses and math.isnan(fraction) != math.isnan(sweep.accuracies[0]) and math.isfinite(value):
-            raise SpecError("accuracy: got it for some updates only; give it in all of them, or in none")
+        if len(sweep.losses) == sweep.handed_out:
+            raise SpecError(
+                f"record: update {sweep.handed_out} has been recorded; call it once in each turn of `for lr in test:`"
+            )
+        value, fraction = self._values.read(loss, accuracy)
         sweep.diverged = has_diverged(value, sweep.losses[0] if sweep.losses else value)
         sweep.losses.append(math.nan if sweep.diverged else value)
         sweep.accuracies.append(math.nan if sweep.diverged else fraction)
@@ -165,7 +204,7 @@ class RangeTest:
                 return
             outcomes = []
             for run in request.runs:
-                trial = Trial(run)
+                trial = Trial(run, self._values)
                 yield trial
                 outcomes.append(trial.outcome())
 
@@ -210,14 +249,3 @@ def _padded(rows: list[list[float]], points: int) -> DoubleArray:
 
 def _with_caveats(rates: Rates, caveats: list[str]) -> Rates:
     return replace(rates, caveats=(*caveats, *rates.caveats))
-
-
-def _checked(loss: SupportsFloat, accuracy: SupportsFloat | None) -> tuple[float, float]:
-    """Return loss and accuracy as numbers; nan for an accuracy that is left out."""
-    value = float(loss)
-    if accuracy is None:
-        return value, math.nan
-    fraction = float(accuracy)
-    if math.isfinite(value) and not 0 <= fraction <= 1:
-        raise SpecError(f"accuracy: got {fraction:g}; allowed: a fraction from 0 to 1 (57 % is 0.57)")
-    return value, fraction

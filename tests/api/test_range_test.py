@@ -276,5 +276,66 @@ def test_misuse_is_named() -> None:
     with pytest.raises(SpecError, match="accuracy: got 57; allowed: a fraction"):
         test.record(1.0, 57)
     test.record(1.0, 0.5)
-    with pytest.raises(SpecError, match="got it for some updates only"):
+    next(sweep)
+    with pytest.raises(SpecError, match="got it for some updates or trials only"):
         test.record(1.0)
+
+
+def test_two_records_of_an_update_are_refused() -> None:
+    test = RangeTest(**SHORT)
+    for done, _ in enumerate(test, 1):
+        test.record(1.0, 0.5)
+        with pytest.raises(SpecError, match=f"update {done} has been recorded; call it once in each turn"):
+            test.record(2.0, 0.5)
+    assert test.bounds().curve["loss"].tolist() == [1.0] * 100
+
+
+@pytest.mark.parametrize("way", ["left", "diverged", "finished", "failed"])
+def test_a_record_after_a_sweep_is_refused(way: str) -> None:
+    test = RangeTest(**SHORT)
+
+    def sweep() -> None:
+        for lr in test:
+            if way == "failed" and lr > 0.1:
+                raise RuntimeError
+            test.record(math.nan if way == "diverged" and lr > 0.1 else 1.0, 0.5)
+            if way == "left" and lr > 0.1:
+                break
+
+    if way == "failed":
+        with pytest.raises(RuntimeError):
+            sweep()
+    else:
+        sweep()
+    with pytest.raises(SpecError, match="no sweep is under way"):
+        test.record(1.0, 0.5)
+    for lr in test:
+        test.record(1 + lr / 10, 0.5)
+    curve = test.bounds().curve
+    last = curve[curve["seed"] == 1]
+    np.testing.assert_allclose(last["loss"], 1 + last["lr"] / 10)
+
+
+def test_a_record_goes_to_the_sweep_whose_rate_was_handed_out_last() -> None:
+    test = RangeTest(1e-3, 1.0, 12)
+    for _ in zip(test, strict=True):
+        test.record(1.0)
+    for place, _ in enumerate(zip(test, range(12), strict=False)):
+        test.record(2.0 + place)
+    assert test.bounds().curve["loss"].tolist() == [1.0] * 12 + [2.0 + place for place in range(12)]
+
+
+@pytest.mark.parametrize("first", [None, 0.5])
+def test_an_accuracy_in_one_sweep_or_trial_and_not_in_the_next_is_refused(first: float | None) -> None:
+    test = swept(2, accuracy=first is not None)
+    other = 0.5 if first is None else None
+    refused = pytest.raises(SpecError, match="got it for some updates or trials only; give it in all")
+    with refused:
+        for _ in test:
+            test.record(1.0, other)
+    test = swept(2, accuracy=first is not None)
+    trial = next(test.trials())
+    with refused:
+        trial.record(1.0, other)
+    trial.record(1.0, first)
+    trial.record(math.nan, other)
