@@ -2,6 +2,7 @@
 
 import base64
 import html
+import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,6 @@ from clrbench.analysis.tables import Findings, analyse
 from clrbench.answer import PLAIN_COLUMNS
 from clrbench.commands.compare import compare as compare_command
 from clrbench.commands.setup import Job, Setup
-from clrbench.data import Library
 from clrbench.errors import ResultsError, SpecError
 from clrbench.execution.executor import EXECUTORS
 from clrbench.execution.placement import parse_address
@@ -27,7 +27,7 @@ from clrbench.report.figures.registry import FIGURES
 from clrbench.report.figures.style import to_png
 from clrbench.report.terminal import answer_text
 from clrbench.report.text import foldable_warnings
-from clrbench.spec import load_spec
+from clrbench.spec import library_from_environment, load_spec
 from clrbench.store import ResultsFolder
 
 _DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -131,7 +131,8 @@ def compare(  # noqa: PLR0913 (all but the first are options of the command)
     """Train every arm of a spec that is not finished yet, as `clrbench compare` does, and return what it came to.
 
     Runs are made in processes of their own, which import the script that started them: in a script call it below
-    `if __name__ == "__main__":`. A notebook needs no such line.
+    `if __name__ == "__main__":`. A notebook needs no such line. Data is kept where the environment variable `CLRBENCH_DATA`
+    says, as on the command line, and fetched from where the file that `CLRBENCH_SOURCES` names says.
 
     Args:
         spec: The path of a YAML file.
@@ -145,24 +146,50 @@ def compare(  # noqa: PLR0913 (all but the first are options of the command)
         quiet: Whether to show no progress.
 
     Raises:
-        SpecError: If the spec is not allowed, or does not fit its data, or an argument is out of range.
+        SpecError: If the spec, or the file that `CLRBENCH_SOURCES` names, is not allowed, the spec does not fit its data, or an
+            argument is out of range.
         BackendError: If the cluster cannot be joined, or the package ray is missing.
         ResultsError: If a range test that arms take their rates from has no answer; the message is that of the command.
     """
-    for name, number in (("workers", workers), ("threads", threads)):
-        if number is not None and number < 1:
-            raise SpecError(f"{name}: got {number}; allowed: a whole number of at least 1, or None")
     if device not in _DEVICES:
         raise SpecError(f"device: got {device!r}; allowed: {', '.join(_DEVICES)}")
-    if executor not in EXECUTORS:
+    if executor not in tuple(EXECUTORS):
         raise SpecError(f"executor: got {executor!r}; allowed: {', '.join(EXECUTORS)}")
-    address = None if ray_address is None else parse_address(ray_address, "ray_address")
+    address = _address(ray_address)
     if address is not None and executor != "ray":
         raise SpecError(f"ray_address names a Ray cluster, but executor is {executor!r}; add executor='ray'")
-    options = Options(workers=workers, threads=threads, device=device, executor=executor, ray_address=address)
-    job = Job(Path(spec), Path(out), Library(None), options, Display(quiet=quiet), Setup())
+    options = Options(
+        workers=_at_least_1("workers", workers),
+        threads=_at_least_1("threads", threads),
+        device=device,
+        executor=executor,
+        ray_address=address,
+    )
+    job = Job(Path(spec), Path(out), library_from_environment(), options, Display(quiet=quiet), Setup())
     answer = compare_command(job)
     folder = Path(out) / load_spec(Path(spec)).spec.name
     if not ResultsFolder(folder).has_runs():
         raise ResultsError(plain(answer.shown(PLAIN_COLUMNS)))
     return load(folder)
+
+
+def _at_least_1(name: str, number: object) -> int | None:
+    """Return a whole number of any library, or None; raise SpecError for anything else."""
+    if number is None:
+        return None
+    try:
+        whole = 0 if isinstance(number, bool) else operator.index(number)  # type: ignore[arg-type]
+    except TypeError:
+        whole = 0
+    if whole < 1:
+        raise SpecError(f"{name}: got {number!r}; allowed: a whole number of at least 1, or None")
+    return whole
+
+
+def _address(ray_address: object) -> str | None:
+    """Return the address of a Ray cluster, or None; raise SpecError for anything else."""
+    if ray_address is None:
+        return None
+    if not isinstance(ray_address, str):
+        raise SpecError(f"ray_address: got {ray_address!r}; allowed: HOST:PORT as a text, auto, or None")
+    return parse_address(ray_address, "ray_address")

@@ -1,6 +1,5 @@
 """Options that several commands share, and what their values become."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,11 +22,9 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def _library(_context: click.Context, _parameter: click.Parameter, data_dir: Path | None) -> "Library":
-    from clrbench.data import Library
-    from clrbench.spec import load_sources
+    from clrbench.spec import library_from_environment
 
-    sources = os.environ.get("CLRBENCH_SOURCES")
-    return Library(data_dir and data_dir.resolve(), load_sources(Path(sources)) if sources else ())
+    return library_from_environment(data_dir)
 
 
 def _devices(_context: click.Context, _parameter: click.Parameter, value: str | None) -> "Devices | None":
@@ -55,10 +52,8 @@ data_dir_option = click.option(
     "--data-dir",
     "library",
     type=FOLDER,
-    envvar="CLRBENCH_DATA",
-    show_envvar=True,
     callback=_library,
-    help="The folder for downloaded or generated data.  [default: the user's cache]",
+    help="The folder for downloaded or generated data.  [default: the user's cache]  [env var: CLRBENCH_DATA]",
 )
 details_option = click.option(
     "--details", is_flag=True, help="Print every table and note behind the answer, and all warnings."

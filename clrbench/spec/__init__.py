@@ -15,7 +15,7 @@ from clrbench.spec.quantities import NAME_PATTERN, Clock, Length, Share
 from clrbench.spec.rates import MAX_RATE, as_float32
 from clrbench.spec.reader import KeyPath, locate, write_yaml
 from clrbench.spec.schedules import BaseCyclic, Ramp, Schedule
-from clrbench.spec.sources import load_sources
+from clrbench.spec.sources import library_from_environment, load_sources
 from clrbench.spec.train import PLACES
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "SpecFile",
     "as_float32",
     "json_schema",
+    "library_from_environment",
     "load_sources",
     "load_spec",
     "to_yaml",

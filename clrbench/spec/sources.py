@@ -1,12 +1,17 @@
-"""The sources file: YAML -> what replaces the URLs and checksums of published data sets, such as a company's mirror."""
+"""Where data lies and comes from, as the environment says.
 
+The sources file: YAML -> what replaces the URLs and checksums of published data sets, such as a company's mirror.
+"""
+
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, create_model
 
-from clrbench.data import FETCHED_FILES, Replacement
+from clrbench.data import FETCHED_FILES, Library, Replacement
+from clrbench.errors import SpecError
 from clrbench.spec.part import Part, read_part
 
 _URL = re.compile(r"https?://[^\s/]+/\S*")
@@ -46,6 +51,25 @@ _DATASETS: dict[str, Any] = {
     for name, keys in FETCHED_FILES.items()
 }
 Sources = create_model("Sources", __base__=Part, **_DATASETS)
+
+
+def library_from_environment(data_dir: Path | None = None) -> Library:
+    """Return all data sets, kept where `CLRBENCH_DATA` says and fetched from where the file that `CLRBENCH_SOURCES` names says.
+
+    Args:
+        data_dir: The folder for data in place of that of the environment; without either it is the user's own cache.
+
+    Raises:
+        SpecError: If `CLRBENCH_DATA` names a file, or anything in the sources file is not allowed.
+    """
+    named, sources = os.environ.get("CLRBENCH_DATA"), os.environ.get("CLRBENCH_SOURCES")
+    if data_dir is None and named:
+        data_dir = Path(named)
+        if os.path.isfile(data_dir):  # noqa: PTH113 (`is_file` raises where a name is too long)
+            raise SpecError(
+                f"CLRBENCH_DATA: got {named!r}, which is a file; allowed: a folder, whether it is there or not"
+            )
+    return Library(data_dir and data_dir.resolve(), load_sources(Path(sources)) if sources else ())
 
 
 def load_sources(path: Path) -> tuple[Replacement, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fakes import FakeExecutor
 from runs_in_memory import make_spec
@@ -12,7 +13,9 @@ from runs_on_disk import write_run
 from specs import write_spec
 
 import clrbench
+from clrbench.api import experiment
 from clrbench.commands import setup
+from clrbench.commands.setup import Job
 from clrbench.errors import ResultsError, SpecError
 from clrbench.execution import runner
 from clrbench.execution.executor import Resources
@@ -52,7 +55,15 @@ def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
     [
         ({"workers": 0}, "workers: got 0; allowed: a whole number of at least 1"),
         ({"threads": -1}, "threads: got -1; allowed: a whole number of at least 1"),
+        ({"workers": "2"}, "workers: got '2'; allowed: a whole number of at least 1"),
+        ({"workers": True}, "workers: got True; allowed: a whole number of at least 1"),
+        ({"workers": 2.5}, "workers: got 2.5; allowed"),
+        ({"threads": 0}, "threads: got 0; allowed"),
+        ({"threads": [1]}, r"threads: got \[1\]; allowed"),
         ({"device": "tpu"}, "device: got 'tpu'; allowed: auto, cpu, cuda, mps"),
+        ({"device": None}, "device: got None; allowed: auto, cpu, cuda, mps"),
+        ({"executor": ["ray"]}, r"executor: got \['ray'\]; allowed: local, ray"),
+        ({"executor": "ray", "ray_address": 6379}, "^ray_address: got 6379; allowed: HOST:PORT"),
         ({"executor": "dask"}, "executor: got 'dask'; allowed: local, ray"),
         ({"ray_address": "auto"}, "ray_address names a Ray cluster, but executor is 'local'; add executor='ray'"),
         ({"executor": "ray", "ray_address": "10.0.0.1"}, "^ray_address: got '10.0.0.1'; allowed: HOST:PORT"),
@@ -62,6 +73,38 @@ def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
 def test_arguments_out_of_range_are_refused(options: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=said):
         clrbench.compare(tmp_path / "spec.yaml", out=tmp_path, **options)
+
+
+@pytest.fixture
+def noted_jobs(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+    """Have jobs noted in place of done."""
+    jobs: list[Job] = []
+
+    def note(job: Job) -> None:
+        jobs.append(job)
+        raise ResultsError("noted")
+
+    monkeypatch.setattr(experiment, "compare_command", note)
+    return jobs
+
+
+def test_the_environment_says_where_data_lies_and_comes_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noted_jobs: list[Job]
+) -> None:
+    sources = tmp_path / "sources.yaml"
+    sources.write_text("svhn: {train: {url: https://mirror.example/train_32x32.mat}}")
+    for place, named in ((tmp_path / "data", str(sources)), (None, None)):
+        for name, value in (("CLRBENCH_DATA", place), ("CLRBENCH_SOURCES", named)):
+            monkeypatch.delenv(name, raising=False) if value is None else monkeypatch.setenv(name, str(value))
+        with pytest.raises(ResultsError, match="noted"):
+            clrbench.compare(tmp_path / "spec.yaml", out=tmp_path, workers=np.int64(2))  # type: ignore[arg-type]
+    first, second = (job.library for job in noted_jobs)
+    assert (first.folder, [other.urls for other in first.replacements]) == (
+        tmp_path / "data",
+        [("https://mirror.example/train_32x32.mat",)],
+    )
+    assert (second.data_dir, second.replacements) == (None, ())
+    assert noted_jobs[0].options.workers == 2
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from clrbench.data import Replacement
+from clrbench.data import Library, Replacement
 from clrbench.errors import SpecError
-from clrbench.spec import load_sources
+from clrbench.spec import library_from_environment, load_sources
 
 SHA = "0123456789abcdef" * 4
 
@@ -57,3 +57,24 @@ def test_anything_else_is_refused(text: str, expected: str, tmp_path: Path) -> N
 def test_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="cannot be read"):
         load_sources(tmp_path / "nowhere.yaml")
+
+
+def test_the_environment_names_folder_and_sources_and_a_folder_that_is_given_goes_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("CLRBENCH_DATA", "CLRBENCH_SOURCES"):
+        monkeypatch.setenv(name, "")  # as good as none
+    assert library_from_environment() == Library()
+    (tmp_path / "sources.yaml").write_text("svhn: {train: {url: https://a.example/x}}")
+    monkeypatch.setenv("CLRBENCH_DATA", "data")
+    monkeypatch.setenv("CLRBENCH_SOURCES", "sources.yaml")
+    replaced = (Replacement("svhn", "train", ("https://a.example/x",)),)
+    assert library_from_environment() == Library(tmp_path / "data", replaced)
+    assert library_from_environment(Path("other")) == Library(tmp_path / "other", replaced)
+    monkeypatch.setenv("CLRBENCH_DATA", "sources.yaml")
+    with pytest.raises(SpecError, match=r"CLRBENCH_DATA: got 'sources.yaml', which is a file"):
+        library_from_environment()
+    monkeypatch.setenv("CLRBENCH_SOURCES", "nowhere.yaml")
+    with pytest.raises(SpecError, match=r"nowhere\.yaml"):
+        library_from_environment(Path("other"))
