@@ -166,7 +166,8 @@ class CurrentRun:
         for group in groups:
             group["initial_lr"] = float(group[kept]) / first
 
-        def rate(step: int) -> float:  # the state of a scheduler holds what is no function, here the whole table
+        # A plain function: the state of a scheduler holds any other callable, and so the whole table of rates.
+        def rate(step: int) -> float:
             return self.lr(step)
 
         return LambdaLR(optimizer, rate, last_epoch=done - 1)
