@@ -128,7 +128,7 @@ def read_own_results(tables: Sequence[OwnTable], asked: Asked) -> OwnResults:
     """
     notes: list[str] = []
     if asked.arms:
-        rows, metric, paired = _wide(tables, asked, notes)
+        (rows, metric), paired = _wide(tables, asked, notes), True
     else:
         rows, metric, paired = _long(tables, asked, notes)
     higher_is_better = not (_sounds_lower(metric, notes) if asked.lower_is_better is None else asked.lower_is_better)
@@ -153,8 +153,8 @@ def _long(tables: Sequence[OwnTable], asked: Asked, notes: list[str]) -> tuple[l
     rows = []
     for file, table in enumerate(tables):
         arms = [names[file]] * len(table.rows) if arm is None else _texts(table, arm)
-        pairs = _texts(table, pair) if pair else [f"{file}:{row}" for row in range(len(table.rows))]
-        steps = _numbers(table, step) if step else [0.0] * len(table.rows)
+        pairs = _texts(table, pair) if pair else _row_names(tables, file)
+        steps = _steps(table, step)
         groups = _texts(table, by) if by else [""] * len(table.rows)
         values = _numbers(table, metric)
         for row, (group, name, seed) in enumerate(zip(groups, arms, pairs, strict=True)):
@@ -165,7 +165,7 @@ def _long(tables: Sequence[OwnTable], asked: Asked, notes: list[str]) -> tuple[l
     return rows, metric, paired
 
 
-def _wide(tables: Sequence[OwnTable], asked: Asked, notes: list[str]) -> tuple[list[_Row], str, bool]:
+def _wide(tables: Sequence[OwnTable], asked: Asked, notes: list[str]) -> tuple[list[_Row], str]:
     columns = _Columns(tables, notes)
     for name in asked.arms:
         columns.named("arms", name)
@@ -177,15 +177,17 @@ def _wide(tables: Sequence[OwnTable], asked: Asked, notes: list[str]) -> tuple[l
     pair = columns.named("pair", asked.pair) or columns.guessed("pair", PAIR_NAMES, {by, *asked.arms})
     step = columns.named("step", asked.step) or columns.first("step", STEP_NAMES, {by, pair, *asked.arms})
     _check_runs(tables, step, pair)
+    if pair is None:
+        notes.append("pairs: each row is one")
     rows = []
     for file, table in enumerate(tables):
-        pairs = _texts(table, pair) if pair else [f"{file}:{row}" for row in range(len(table.rows))]
-        steps = _numbers(table, step) if step else [0.0] * len(table.rows)
+        pairs = _texts(table, pair) if pair else _row_names(tables, file)
+        steps = _steps(table, step)
         groups = _texts(table, by) if by else [""] * len(table.rows)
         for name in asked.arms:
             for row, value in enumerate(_numbers(table, name)):
                 rows.append(_Row(RunKey(groups[row], name, _plain(pairs[row])), value, steps[row], table.at(row)))
-    return rows, asked.metric or "value", pair is not None
+    return rows, asked.metric or "value"
 
 
 def _file_names(tables: Sequence[OwnTable]) -> list[str]:
@@ -200,6 +202,12 @@ def _file_names(tables: Sequence[OwnTable]) -> list[str]:
             f"{twice}: got this file twice, or two whose paths differ in their suffix alone; name each once"
         )
     return paths
+
+
+def _row_names(tables: Sequence[OwnTable], file: int) -> list[str]:
+    """Return a name for each row of a table, its number from 1 on; after the name of its file where there are several."""
+    start = f"{_file_names(tables)[file]}:" if len(tables) > 1 else ""
+    return [f"{start}{row}" for row in range(1, len(tables[file].rows) + 1)]
 
 
 def _check_runs(tables: Sequence[OwnTable], step: str | None, pair: str | None) -> None:
@@ -332,6 +340,24 @@ def _number(table: OwnTable, row: int, name: str, field: str) -> float:
             f"{number_advice(field)}"
         )
     return value if np.isfinite(value) else np.nan
+
+
+def _steps(table: OwnTable, name: str | None) -> list[float]:
+    """Return the step of each row; 0 where no column says it."""
+    if name is None:
+        return [0.0] * len(table.rows)
+    return [_step(table, row, name, field) for row, field in enumerate(table.column(name))]
+
+
+def _step(table: OwnTable, row: int, name: str, field: str) -> float:
+    value = number(field)
+    if value is None or not np.isfinite(value):
+        got = f": got {field[:60]!r}" if field else " is empty"
+        raise SpecError(
+            f"{table.at(row)}: {name}{got}; allowed: a finite number, the step of the row; correct it, or leave the row out"
+            f"{number_advice(field)}"
+        )
+    return value
 
 
 def _plain(pair: str) -> str:

@@ -110,7 +110,7 @@ def judge(  # noqa: PLR0913 (each is an option of the command)
     Args:
         results: A table with one row per run, or the path of a file, or several; in a table a nan is a run that diverged.
         arm: Column of the arms; guessed where there is no doubt, as are `pair`, `metric` and `step`.
-        pair: Column of what pairs runs, such as the seed; without one the test is unpaired.
+        pair: Column of what pairs runs, such as the seed; without one, and without `arms`, the test is unpaired.
         metric: Column of the number to compare.
         step: Column that tells the rows of a run apart.
         by: Column of groups, each with a verdict of its own.

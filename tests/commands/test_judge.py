@@ -29,6 +29,34 @@ def test_a_column_an_arm(tmp_path: Path) -> None:
     assert [row.adjusted_p_value for row in judgement.verdicts] == pytest.approx(holm(raw).tolist())
 
 
+def test_in_a_column_an_arm_each_row_is_a_pair(tmp_path: Path) -> None:
+    table = pd.DataFrame({"base": BASE, "new": NEW})
+    judgement = found(save(tmp_path, table), arms=("base", "new"))
+    assert (only(judgement).test, only(judgement).pairs) == ("paired sign-flip", 8)
+    assert only(judgement).p_value == compare_paired(NEW, BASE).p_value
+    assert "pairs: each row is one" in judgement.notes
+    assert judgement.differences["pair"].tolist() == [str(row) for row in range(1, 9)]
+
+
+def test_rows_of_several_files_are_pairs_of_their_own(tmp_path: Path) -> None:
+    table = pd.DataFrame({"base": BASE, "new": NEW})
+    paths = [save(tmp_path, table[:4], "a.csv"), save(tmp_path, table[4:], "b.csv")]
+    judgement = found(*paths, arms=("base", "new"))
+    assert only(judgement).p_value == compare_paired(NEW, BASE).p_value
+    assert judgement.differences["pair"].tolist()[3:5] == ["a:4", "b:1"]
+    with pytest.raises(SpecError, match="got this file twice"):
+        found(paths[0], paths[0], arms=("base", "new"))
+
+
+def test_a_cell_of_a_row_that_is_a_pair_diverged_or_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path, pd.DataFrame({"base": BASE, "new": [np.nan, *NEW[1:]], "other": NEW}))
+    first, second = found(path, arms=("base", "new", "other")).verdicts
+    assert (first.pairs, first.candidate_diverged, second.pairs) == (7, 1, 8)
+    path.write_text(path.read_text().replace("nan", ""))
+    with pytest.raises(SpecError, match=r"results.csv:2: new is empty; write nan for a run that diverged, or leave"):
+        found(path, arms=("base", "new", "other"))
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_paired_p_is_that_of_scipy(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)

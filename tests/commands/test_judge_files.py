@@ -198,6 +198,11 @@ REFUSED: list[tuple[str | bytes, dict[str, Any], str]] = [
     ("[" * 100_000, {}, "cannot be read as JSON"),
     ("12", {}, "got no rows below the header"),
     (",".join(f"c{i}" for i in range(5000)) + "\n" + ",".join(["1"] * 5000) + "\n", {}, "c19, and 4980 more; name it"),
+    # A step that is no number could be neither the last one nor one that somebody asks for.
+    ("arm,seed,epoch,accuracy\na,1,1,.9\nb,1,nan,.9\n", {}, ":3: epoch: got 'nan'; allowed: a finite number"),
+    ("arm,seed,epoch,accuracy\na,1,inf,.9\nb,1,1,.9\n", {}, ":2: epoch: got 'inf'; allowed: a finite number"),
+    ("arm,seed,epoch,accuracy\na,1,,.9\nb,1,1,.9\n", {}, ":2: epoch is empty; allowed: a finite number"),
+    ("seed,epoch,a,b\n1,NA,.9,.9\n", {"arms": ("a", "b")}, ":2: epoch: got 'NA'; allowed: a finite number"),
     # Rows of a run would count as a run each.
     (
         "arm,epoch,accuracy\na,1,.5\na,2,.6\nb,1,.7\nb,2,.8\n",
