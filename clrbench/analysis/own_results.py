@@ -142,9 +142,10 @@ def _long(tables: Sequence[OwnTable], asked: Asked, notes: list[str]) -> tuple[l
     by = columns.named("by", asked.by)
     arm = columns.named("arm", asked.arm) or columns.guessed("arm", ARM_NAMES, {by}, varies=True)
     if arm is None and len(tables) < 2:
-        raise SpecError(columns.lacking("the arms", "--arm COLUMN, or --arms A,B where each arm is a column"))
+        raise SpecError(columns.no_arms({by}))
     pair = columns.named("pair", asked.pair) or columns.guessed("pair", PAIR_NAMES, {by, arm})
     step = columns.named("step", asked.step) or columns.first("step", STEP_NAMES, {by, arm, pair, asked.metric})
+    _check_at(tables, step, asked.at)
     metric = columns.named("metric", asked.metric) or columns.metric({by, arm, pair, step})
     names = _file_names(tables)
     if arm is None:
@@ -170,12 +171,13 @@ def _wide(tables: Sequence[OwnTable], asked: Asked, notes: list[str]) -> tuple[l
     for name in asked.arms:
         columns.named("arms", name)
     if len(set(asked.arms)) < len(asked.arms) or len(asked.arms) < 2:
-        raise SpecError(f"--arms: got {','.join(asked.arms)}; allowed: at least two columns, each once")
+        raise SpecError(f"arms: got {','.join(asked.arms)}; allowed: at least two columns, each once")
     if asked.arm is not None:
-        raise SpecError("--arm names a column of arms, and --arms one column per arm; leave one of them out")
+        raise SpecError("arm names a column of arms, and arms one column per arm; leave one of them out")
     by = columns.named("by", asked.by)
     pair = columns.named("pair", asked.pair) or columns.guessed("pair", PAIR_NAMES, {by, *asked.arms})
     step = columns.named("step", asked.step) or columns.first("step", STEP_NAMES, {by, pair, *asked.arms})
+    _check_at(tables, step, asked.at)
     _check_runs(tables, step, pair)
     if pair is None:
         notes.append("pairs: each row is one")
@@ -216,14 +218,27 @@ def _check_runs(tables: Sequence[OwnTable], step: str | None, pair: str | None) 
         return
     raise SpecError(
         f"{tables[0].path}: {step} tells the rows of a run apart, and no column says which run a row is of; name it with "
-        f"--pair COLUMN, or, where each row is a run of its own, leave the column {step} out of the file"
+        f"the option pair, or, where each row is a run of its own, leave the column {step} out"
     )
+
+
+def _check_at(tables: Sequence[OwnTable], step: str | None, at: At) -> None:
+    """Raise SpecError where a step is asked for, and no column says which step a row is of."""
+    if step is None and at not in {"end", "best"}:
+        raise SpecError(
+            f"{tables[0].path}: at: got {at}, and no column looks like the step; it has {tables[0].listed}; name it with the "
+            "option step, or leave at out"
+        )
 
 
 def _has_pairs(runs: Iterable[RunKey]) -> bool:
     """Return whether any pair has runs of two arms."""
     arms: dict[tuple[str, str], str] = {}
     return any(arms.setdefault((run.group, run.pair), run.arm) != run.arm for run in runs)
+
+
+_BY_NAME, _BY_NUMBERS = "by its name", "the only other one that holds numbers"
+"""Why a column was taken for what it is."""
 
 
 class _Columns:
@@ -240,7 +255,7 @@ class _Columns:
             return name
         table = next(table for table in self._tables if name not in table.columns)
         raise SpecError(
-            f"{table.path}: has no column {name!r} (--{role}); it has {table.listed}{nearest(name, table.columns)}"
+            f"{table.path}: has no column {name!r} (option {role}); it has {table.listed}{nearest(name, table.columns)}"
         )
 
     def guessed(
@@ -252,7 +267,7 @@ class _Columns:
             found = [name for name in found if not self._is_key(name)] or found
         if len(found) > 1:
             raise SpecError(
-                f"{self._tables[0].path}: {' and '.join(found)} may each be the {role}; name the one with --{role} COLUMN"
+                f"{self._tables[0].path}: {' and '.join(found)} may each be the {role}; name the one with the option {role}"
             )
         return self._said(role, found)
 
@@ -262,21 +277,32 @@ class _Columns:
 
     def metric(self, taken: Collection[str | None]) -> str:
         """Return the one column that sounds like a metric, or the one that holds numbers."""
-        found = self._like(METRIC_NAMES, taken) or [
-            name for name in self._names if name not in taken and self._numeric(name)
-        ]
+        why, found = _BY_NAME, self._like(METRIC_NAMES, taken)
+        if not found:
+            why, found = _BY_NUMBERS, [name for name in self._names if name not in taken and self._numeric(name)]
         if len(found) == 1:
-            self._said("metric", found)
+            self._said("metric", found, why)
             return found[0]
         if found:
             raise SpecError(
-                f"{self._tables[0].path}: {_cut(found)} may each be the metric; name it with --metric COLUMN"
+                f"{self._tables[0].path}: {_cut(found)} may each be the metric; name it with the option metric"
             )
-        raise SpecError(self.lacking("the metric", "--metric COLUMN"))
+        raise SpecError(f"{self._lacking('the metric')}; name it with the option metric")
 
-    def lacking(self, what: str, advice: str) -> str:
-        """Return that no column sounds like something."""
-        return f"{self._tables[0].path}: no column looks like {what}; it has {_cut(self._names)}; name it with {advice}"
+    def no_arms(self, taken: Collection[str | None]) -> str:
+        """Return why no column is taken for that of the arms, and what to do."""
+        for name in self._like(ARM_NAMES, taken):
+            value = self._tables[0].column(name)[0]
+            return (
+                f"{self._tables[0].path}: column {name} has one value ({value[:60]!r}), so there is nothing to compare; "
+                "add the runs of another arm, or name other columns with the option arm or arms"
+            )
+        return (
+            f"{self._lacking('the arms')}; name it with the option arm, or, where each arm is a column, these with arms"
+        )
+
+    def _lacking(self, what: str) -> str:
+        return f"{self._tables[0].path}: no column looks like {what}; it has {_cut(self._names)}"
 
     def _like(self, known: Collection[str], taken: Collection[str | None]) -> list[str]:
         """Return the columns of known names, alone or after what they are of: `params.seed`, `test/accuracy`."""
@@ -293,9 +319,9 @@ class _Columns:
     def _numeric(self, name: str) -> bool:
         return all(number(field) is not None for table in self._tables for field in table.column(name))
 
-    def _said(self, role: str, found: list[str]) -> str | None:
+    def _said(self, role: str, found: list[str], why: str = _BY_NAME) -> str | None:
         if found:
-            self._notes.append(f"{role}: column {found[0]}, by its name")
+            self._notes.append(f"{role}: column {found[0]}, {why}")
         return found[0] if found else None
 
 
@@ -386,7 +412,9 @@ def _one_a_run(rows: Iterable[_Row], at: At, notes: list[str], *, higher_is_bett
     lacking = [key for key, row in picked.items() if row is None]
     if lacking:
         if len(lacking) == len(picked):
-            raise SpecError(f"--at {at}: no run has a row at step {at}")
+            raise SpecError(
+                f"at: got {at}; no run has a row at step {at}; allowed: {_steps_of(by_run.values())}, end, best"
+            )
         notes.append(f"left out, without a row at step {at}: {_listed(lacking)}")
     found = {key: row for key, row in picked.items() if row is not None}
     ends = {row.step for row in found.values()}
@@ -409,8 +437,12 @@ def _twice(row: _Row, other: _Row) -> str:
     run = f"arm {row.key.arm}, pair {row.key.pair}" + (f", {row.key.group}" if row.key.group else "")
     return (
         f"{row.place}: {run} stands here and on {other.place}; allowed: once. A column that tells them apart is named with "
-        "--step COLUMN (several rows a run) or --by COLUMN (several experiments)"
+        "the option step (several rows a run) or by (several experiments)"
     )
+
+
+def _steps_of(runs: Iterable[Mapping[float, _Row]]) -> str:
+    return _cut([f"{step:g}" for step in sorted({step for steps in runs for step in steps})])
 
 
 def _listed(keys: Sequence[RunKey], most: int = 8) -> str:

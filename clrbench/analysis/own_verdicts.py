@@ -136,7 +136,7 @@ def judge_results(results: OwnResults, rules: Rules) -> OwnJudgement:
     baseline = rules.baseline or results.arms[0]
     if baseline not in results.arms:
         raise SpecError(
-            f"--baseline: got {baseline!r}; allowed: {', '.join(results.arms)}{nearest(baseline, results.arms)}"
+            f"baseline: got {baseline!r}; allowed: {', '.join(results.arms)}{nearest(baseline, results.arms)}"
         )
     if len(results.arms) < 2:
         raise SpecError(
@@ -170,7 +170,7 @@ def _check(rules: Rules) -> None:
     if rules.look < 1:
         raise SpecError(f"look: got {rules.look}; allowed: 1 for the first look, 2 for the second, ...")
     if rules.diverged_as is not None and not np.isfinite(rules.diverged_as):
-        raise SpecError(f"diverged-as: got {rules.diverged_as:g}; allowed: a finite number, in the unit of the metric")
+        raise SpecError(f"diverged_as: got {rules.diverged_as:g}; allowed: a finite number, in the unit of the metric")
 
 
 def _contest(results: OwnResults, rules: Rules, group: str, candidate: str, baseline: str) -> _Contest:

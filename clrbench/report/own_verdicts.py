@@ -23,8 +23,8 @@ SCHEMA_VERSION = 1
 
 WIDTH = 100
 KNOWS_NOT = (
-    "These numbers cannot tell whether the arms were tuned equally or looked at before. If this is the K-th look at the "
-    "same question, --look K adjusts for it."
+    "These numbers cannot tell whether the arms were tuned equally or looked at before. If this is not the first look at "
+    "the same question, the option look adjusts for it."
 )
 
 
@@ -127,7 +127,7 @@ def _why(row: OwnVerdict, found: OwnJudgement) -> Iterator[str]:
     else:
         yield (
             f"The runs that count would decide it, but others diverged ({row.candidate}: {row.candidate_diverged}, "
-            f"{row.baseline}: {row.baseline_diverged}); --diverged-as says what these count as. Observed"
+            f"{row.baseline}: {row.baseline_diverged}); the option diverged_as says what these count as. Observed"
         )
 
 

@@ -244,8 +244,14 @@ def test_runs_without_the_step_are_named(tmp_path: Path) -> None:
     )
     assert only(judgement).pairs == 7
     assert "left out, without a row at step 20: new 2" in judgement.notes
-    with pytest.raises(SpecError, match="no run has a row at step 11"):
+    with pytest.raises(SpecError, match="^at: got 11; no run has a row at step 11; allowed: 10, 20, 30, end, best$"):
         found(save(tmp_path, table), at=11)
+
+
+def test_no_word_of_an_answer_is_an_option_as_the_command_spells_it(tmp_path: Path) -> None:
+    judgement = found(save(tmp_path, long(new=[np.nan, *NEW[1:]])))
+    assert "the option diverged_as says what these count as" in verdicts_text(judgement).replace("\n", " ")
+    assert "--" not in "\n".join(line for line in verdicts_text(judgement).splitlines() if set(line) != {"-"})
 
 
 def test_runs_that_end_at_different_steps_are_said(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -113,27 +114,46 @@ REFUSED: list[tuple[str | bytes, dict[str, Any], str]] = [
     ("arm,seed,accuracy\na,1,.9\nb,1,.9\na,1,.8\n", {}, ":4: arm a, pair 1 stands here and on .*:2; allowed: once"),
     ("arm,seed,accuracy\na,1,.9\na,1.0,.9\nb,1,.8\n", {}, "pair 1 stands here"),
     ("arm,seed,step,accuracy\na,1,5,.9\na,1,5,.9\nb,1,5,.8\n", {}, ":3: arm a, pair 1 stands here"),
-    ("arm,seed,accuracy\na,1,.9\na,2,.9\n", {}, "no column looks like the arms|there is one arm only"),
+    (
+        "arm,seed,accuracy\na,1,.9\na,2,.9\n",
+        {},
+        "results.csv: column arm has one value .'a'., so there is nothing to compare; add the runs of another arm",
+    ),
     (
         "arm,seed,accuracy\na,1,.9\nb,1,.9\n",
         {"pair": "sede"},
-        r"no column 'sede' \(--pair\); it has arm, seed, accuracy; did you mean 'seed'",
+        r"no column 'sede' \(option pair\); it has arm, seed, accuracy; did you mean 'seed'",
     ),
-    ("arm,seed,accuracy\na,1,.9\nb,1,.9\n", {"metric": "acc"}, r"no column 'acc' \(--metric\)"),
-    ("arm,seed,accuracy\na,1,.9\nb,1,.9\n", {"arms": ("a", "b")}, r"no column 'a' \(--arms\)"),
-    ("seed,a,b\n1,.9,.9\n", {"arms": ("a",)}, "allowed: at least two columns"),
+    ("arm,seed,accuracy\na,1,.9\nb,1,.9\n", {"metric": "acc"}, r"no column 'acc' \(option metric\)"),
+    ("arm,seed,accuracy\na,1,.9\nb,1,.9\n", {"arms": ("a", "b")}, r"no column 'a' \(option arms\)"),
+    ("seed,a,b\n1,.9,.9\n", {"arms": ("a",)}, "^arms: got a; allowed: at least two columns"),
+    (
+        "seed,a,b\n1,.9,.9\n",
+        {"arms": ("a", "b"), "arm": "a"},
+        "^arm names a column of arms, and arms one column per arm",
+    ),
+    (
+        "arm,seed,accuracy\na,1,.9\nb,1,.9\n",
+        {"at": 3},
+        "at: got 3, and no column looks like the step; it has arm, seed",
+    ),
+    ("seed,a,b\n1,.9,.9\n", {"arms": ("a", "b"), "at": 0}, "at: got 0, and no column looks like the step"),
     (
         "seed,a,b\n1,.9,.9\n",
         {},
-        "no column looks like the arms; it has seed, a, b; name it with --arm COLUMN, or --arms",
+        "no column looks like the arms; it has seed, a, b; name it with the option arm, or, where each arm is a column",
     ),
     (
         "method,model,seed,accuracy\na,x,1,.9\nb,y,1,.9\n",
         {},
-        "method and model may each be the arm; name the one with --arm",
+        "method and model may each be the arm; name the one with the option arm",
     ),
     ("arm,seed,fold,accuracy\na,1,1,.9\nb,1,1,.9\n", {}, "seed and fold may each be the pair"),
-    ("arm,seed,accuracy,f1\na,1,.9,.9\nb,1,.9,.9\n", {}, "accuracy, f1 may each be the metric; name it with --metric"),
+    (
+        "arm,seed,accuracy,f1\na,1,.9,.9\nb,1,.9,.9\n",
+        {},
+        "accuracy, f1 may each be the metric; name it with the option metric",
+    ),
     ("arm,seed,dice,iou\na,1,.9,.9\nb,1,.9,.9\n", {}, "dice, iou may each be the metric"),
     ("arm,seed,note\na,1,good\nb,1,bad\n", {}, "no column looks like the metric"),
     (
@@ -207,10 +227,14 @@ REFUSED: list[tuple[str | bytes, dict[str, Any], str]] = [
     (
         "arm,epoch,accuracy\na,1,.5\na,2,.6\nb,1,.7\nb,2,.8\n",
         {},
-        "epoch tells the rows of a run apart, and no column says which run a row is of; name it with --pair",
+        "epoch tells the rows of a run apart, and no column says which run a row is of; name it with the option pair",
     ),
     ("epoch,a,b\n1,.5,.6\n2,.6,.7\n", {"arms": ("a", "b")}, "epoch tells the rows of a run apart"),
 ]
+
+
+NAMES_AN_OPTION = re.compile(r"--\w")
+"""As the command line spells it, which a caller in Python does not know."""
 
 
 @pytest.mark.parametrize(("content", "asked", "said"), REFUSED)
@@ -220,21 +244,29 @@ def test_what_is_damaged_or_in_doubt_is_refused_with_its_line(
     with pytest.raises(SpecError, match=said) as caught:
         found(save(tmp_path, content), **asked)
     assert "\n" not in str(caught.value)
+    assert not NAMES_AN_OPTION.search(str(caught.value))
     assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
-        (Rules(baseline="bsae"), r"--baseline: got 'bsae'; allowed: base, new; did you mean 'base'\?"),
+        (Rules(baseline="bsae"), r"^baseline: got 'bsae'; allowed: base, new; did you mean 'base'\?"),
         (Rules(alpha=float("nan")), "alpha: got nan"),
         (Rules(margin=float("nan")), "margin: got nan"),
-        (Rules(diverged_as=float("inf")), "diverged-as: got inf"),
+        (Rules(diverged_as=float("inf")), "diverged_as: got inf"),
     ],
 )
 def test_rules_out_of_range_are_refused(tmp_path: Path, rules: Rules, said: str) -> None:
-    with pytest.raises(SpecError, match=said):
+    with pytest.raises(SpecError, match=said) as caught:
         found(save(tmp_path, long()), rules=rules)
+    assert not NAMES_AN_OPTION.search(str(caught.value))
+
+
+def test_the_only_column_of_numbers_is_not_said_to_be_known_by_its_name(tmp_path: Path) -> None:
+    by_numbers = found(save(tmp_path, long().rename(columns={"accuracy": "dice"})))
+    assert "metric: column dice, the only other one that holds numbers" in by_numbers.notes
+    assert "metric: column accuracy, by its name" in found(save(tmp_path, long())).notes
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
