@@ -1,7 +1,8 @@
 """Results of somebody's own -> a verdict for each group and candidate: the same statistics, charged in the same way."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
+from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
@@ -132,8 +133,8 @@ def judge_results(results: OwnResults, rules: Rules) -> OwnJudgement:
     Raises:
         SpecError: If the baseline is none of the arms, there is nothing to compare, or there are too many pairs.
     """
-    _check(rules)
-    baseline = rules.baseline or results.arms[0]
+    rules = _checked(rules)
+    baseline = results.arms[0] if rules.baseline is None else rules.baseline
     if baseline not in results.arms:
         raise SpecError(
             f"baseline: got {baseline!r}; allowed: {', '.join(results.arms)}{nearest(baseline, results.arms)}"
@@ -161,16 +162,27 @@ def judge_results(results: OwnResults, rules: Rules) -> OwnJudgement:
     return OwnJudgement(results, rules, verdicts, _summary(results), differences, _notes(results, rules, verdicts))
 
 
-def _check(rules: Rules) -> None:
-    """Raise SpecError where a rule is out of range."""
-    if not 0 < rules.alpha < 1:
-        raise SpecError(f"alpha: got {rules.alpha:g}; allowed: a number between 0 and 1, such as 0.05")
-    if rules.margin is not None and not 0 <= rules.margin < np.inf:
-        raise SpecError(f"margin: got {rules.margin:g}; allowed: a number of at least 0, in the unit of the metric")
-    if rules.look < 1:
+def _checked(rules: Rules) -> Rules:
+    """Return rules as plain numbers; a SpecError where one is out of range, or is no number."""
+    if not (_is_number(rules.alpha) and 0 < rules.alpha < 1):
+        raise SpecError(f"alpha: got {rules.alpha}; allowed: a number between 0 and 1, such as 0.05")
+    if rules.margin is not None and not (_is_number(rules.margin) and 0 <= rules.margin < np.inf):
+        raise SpecError(f"margin: got {rules.margin}; allowed: a number of at least 0, in the unit of the metric")
+    if not (_is_number(rules.look) and isinstance(rules.look, Integral) and rules.look >= 1):
         raise SpecError(f"look: got {rules.look}; allowed: 1 for the first look, 2 for the second, ...")
-    if rules.diverged_as is not None and not np.isfinite(rules.diverged_as):
-        raise SpecError(f"diverged_as: got {rules.diverged_as:g}; allowed: a finite number, in the unit of the metric")
+    if rules.diverged_as is not None and not (_is_number(rules.diverged_as) and np.isfinite(rules.diverged_as)):
+        raise SpecError(f"diverged_as: got {rules.diverged_as}; allowed: a finite number, in the unit of the metric")
+    return replace(
+        rules,
+        margin=None if rules.margin is None else float(rules.margin),
+        alpha=float(rules.alpha),
+        look=int(rules.look),
+        diverged_as=None if rules.diverged_as is None else float(rules.diverged_as),
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _contest(results: OwnResults, rules: Rules, group: str, candidate: str, baseline: str) -> _Contest:

@@ -2,7 +2,8 @@
 
 import base64
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set, Sized
+from numbers import Integral
 from pathlib import Path
 from typing import TypeAlias
 
@@ -131,30 +132,55 @@ def judge(  # noqa: PLR0913 (each is an option of the command)
     >>> judge(frame, arms=["base", "new"]).verdict
     'better'
     """
-    if at not in {"end", "best"} and not (isinstance(at, int) and at >= 0):
-        raise SpecError(f"at: got {at!r}; allowed: 'end', 'best' or the number of a step")
-    asked = Asked(arm, pair, metric, step, by, tuple(arms), at, lower_is_better)
+    asked = Asked(arm, pair, metric, step, by, _arms(arms), _at(at), lower_is_better)
     return Judgement(judged(_tables(results), asked, Rules(baseline, margin, alpha, look, diverged_as)))
 
 
-def _tables(results: ResultsLike) -> list[OwnTable]:
+def _at(at: object) -> At:
+    """Return which row counts; a whole number of any type is a step."""
+    if isinstance(at, Integral) and not isinstance(at, bool) and int(at) >= 0:
+        return int(at)
+    if isinstance(at, str) and at in {"end", "best"}:
+        return "end" if at == "end" else "best"
+    raise SpecError(f"at: got {at!r}; allowed: 'end', 'best' or the number of a step")
+
+
+def _arms(arms: object) -> tuple[str, ...]:
+    """Return names in their order; text by itself would be read as a name per letter."""
+    names = None if isinstance(arms, str | Set) or not isinstance(arms, Iterable) else tuple(arms)
+    if names is None or not all(isinstance(name, str) for name in names):
+        raise SpecError(f"arms: got {arms!r}; allowed: a list of columns, such as ['base', 'new']")
+    return names
+
+
+def _tables(results: object) -> list[OwnTable]:
     if isinstance(results, pd.DataFrame):
         return [_from_frame(results)]
-    paths = [results] if isinstance(results, str | Path) else list(results)
+    paths = [results] if isinstance(results, str | Path) else _several(results)
     if not paths or not all(isinstance(path, str | Path) for path in paths):
         raise SpecError(
-            "results: allowed: a DataFrame, the path of a file, or several; pandas.DataFrame(rows) makes a table"
+            f"results: got {type(results).__name__}{_emptiness(results)}; allowed: a DataFrame, the path of a file, or several; "
+            "pandas.DataFrame(rows) makes a table"
         )
     return [read_own_table(Path(path)) for path in paths]
 
 
+def _several(results: object) -> list[str | Path]:
+    return list(results) if isinstance(results, Iterable) and not isinstance(results, Mapping) else []
+
+
+def _emptiness(results: object) -> str:
+    return " without entries" if isinstance(results, Sized) and not len(results) else ""
+
+
 def _from_frame(frame: pd.DataFrame) -> OwnTable:
     """Return a frame as text, levels of its index that have names included; nan is a value among numbers alone."""
-    levels = [name for name in frame.index.names if name is not None]
-    frame = frame.reset_index(levels) if levels else frame
-    columns = [_fields(frame.iloc[:, place]) for place in range(frame.shape[1])]
-    rows = tuple(zip(*columns, strict=True))
-    return checked_table(Path("frame"), tuple(map(str, frame.columns)), rows, range(1, len(rows) + 1))
+    levels = [frame.index.get_level_values(place) for place in range(frame.index.nlevels)]
+    named = {str(level.name): _fields(level.to_series()) for level in levels if level.name is not None}
+    columns = [(str(name), _fields(frame.iloc[:, place])) for place, name in enumerate(frame.columns)]
+    fields = [level for level in named.items() if level not in columns] + columns
+    rows = tuple(zip(*(values for _, values in fields), strict=True))
+    return checked_table(Path("frame"), tuple(name for name, _ in fields), rows, range(1, len(rows) + 1))
 
 
 def _fields(column: "pd.Series[str]") -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -93,13 +94,74 @@ def test_a_frame_that_is_no_table_is_refused() -> None:
         clrbench.judge(pd.concat([frame(), frame()["seed"]], axis=1))
 
 
-@pytest.mark.parametrize("results", [[], [{"arm": "a", "accuracy": 0.9}], 12])
-def test_what_is_neither_a_table_nor_a_path_is_refused(results: Any) -> None:
-    with pytest.raises((SpecError, TypeError), match=r"results: allowed: a DataFrame, the path|not iterable"):
+def test_a_level_of_the_index_that_is_also_a_column_counts_once() -> None:
+    expected = clrbench.judge(frame()).comparison
+    for names in ("seed", ["arm", "seed"]):
+        pd.testing.assert_frame_equal(clrbench.judge(frame().set_index(names, drop=False)).comparison, expected)
+    other = frame().set_index(pd.Index(range(12), name="seed"))
+    with pytest.raises(SpecError, match="got the column seed twice; name every column once"):
+        clrbench.judge(other)
+
+
+@pytest.mark.parametrize(
+    ("results", "got"),
+    [
+        ([], "list without entries"),
+        ([{"arm": "a", "accuracy": 0.9}], "list"),
+        (12, "int"),
+        (None, "NoneType"),
+        ({"arm": ["a", "b"]}, "dict"),
+        (frame()["accuracy"], "Series"),
+    ],
+)
+def test_what_is_neither_a_table_nor_a_path_is_refused(results: Any, got: str) -> None:
+    with pytest.raises(SpecError, match=f"results: got {got}; allowed: a DataFrame, the path"):
         clrbench.judge(results)
 
 
-@pytest.mark.parametrize("at", ["last", -1, 2.5])
+@pytest.mark.parametrize("at", ["last", -1, 2.5, True, [], None, np.array([1, 2])])
 def test_a_step_is_a_whole_number(at: Any) -> None:
     with pytest.raises(SpecError, match=r"at: got .*; allowed: 'end', 'best' or the number of a step"):
         clrbench.judge(frame(), at=at)
+
+
+def test_a_step_may_be_a_number_of_numpy() -> None:
+    steps: Any = pd.concat([frame().assign(epoch=1), frame().assign(epoch=2, accuracy=0.5)])
+    at: Any = np.int64(1)
+    assert clrbench.judge(steps, at=at).verdict == clrbench.judge(steps, at=1).verdict == "better"
+
+
+@pytest.mark.parametrize("arms", ["base,new", "base", 5, None, {"base", "new"}, ["base", 1]])
+def test_arms_are_a_list_of_columns(arms: Any) -> None:
+    wide = pd.DataFrame({"seed": range(6), "base": BASE, "new": NEW})
+    with pytest.raises(SpecError, match=r"arms: got .*; allowed: a list of columns, such as \['base', 'new'\]"):
+        clrbench.judge(wide, arms=arms)
+    assert clrbench.judge(wide, arms=wide.columns[1:]).verdict == "better"
+
+
+@pytest.mark.parametrize(
+    ("rule", "value"),
+    [
+        *(("look", value) for value in (1.5, np.nan, 0, True, "2", None)),
+        *(("alpha", value) for value in (0, 1, "0.05", None, True)),
+        *(("margin", value) for value in (-1, np.nan, np.inf, "0.1")),
+        *(("diverged_as", value) for value in (np.inf, "0.1")),
+        ("baseline", ""),
+        ("baseline", 1),
+    ],
+)
+def test_a_rule_of_no_use_is_refused(rule: str, value: Any) -> None:
+    with pytest.raises(SpecError, match=f"^{rule}: got .*; allowed: "):
+        clrbench.judge(frame(), **{rule: value})
+
+
+def test_rules_may_be_numbers_of_numpy() -> None:
+    rules: Any = {
+        "look": np.int64(2),
+        "alpha": np.float32(0.25),
+        "margin": np.float64(0.001),
+        "diverged_as": np.int64(0),
+    }
+    found = clrbench.judge(frame(), **rules)
+    assert json.loads(json.dumps(found.data))["alpha"] == 0.25
+    assert found.data == clrbench.judge(frame(), look=2, alpha=0.25, margin=0.001, diverged_as=0).data

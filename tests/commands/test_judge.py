@@ -244,7 +244,7 @@ def test_runs_without_the_step_are_named(tmp_path: Path) -> None:
     )
     assert only(judgement).pairs == 7
     assert "left out, without a row at step 20: new 2" in judgement.notes
-    with pytest.raises(SpecError, match="^at: got 11; no run has a row at step 11; allowed: 10, 20, 30, end, best$"):
+    with pytest.raises(SpecError, match=r"^at: got 11; no run has a row at step 11; allowed: 10, 20, 30, end, best$"):
         found(save(tmp_path, table), at=11)
 
 
