@@ -42,10 +42,11 @@ def draw_own_bounds(found: OwnBounds) -> Figure:
 
 
 def _draw(axes: Axes, curve: pd.DataFrame, name: str) -> None:
-    by_seed = {kind: curve.pivot(index="lr", columns="seed", values=kind) for kind in (name, f"smoothed_{name}")}
+    by_seed = {kind: curve.pivot(index="point", columns="seed", values=kind) for kind in (name, f"smoothed_{name}")}
     raw, smooth = by_seed[name], by_seed[f"smoothed_{name}"].mean(axis=1)
-    axes.plot(raw.index, raw, color=_COLOURS[name], linewidth=0.5, alpha=0.3, label="_seed")
-    axes.plot(smooth.index, smooth, color=_COLOURS[name], linewidth=style.MEAN_WIDTH, label="mean")
+    lr = curve.groupby("point")["lr"].first()  # two points may have the same one
+    axes.plot(lr, raw, color=_COLOURS[name], linewidth=0.5, alpha=0.3, label="_seed")
+    axes.plot(lr, smooth, color=_COLOURS[name], linewidth=style.MEAN_WIDTH, label="mean")
     known = smooth.dropna()
     if name == "loss" and len(known):
         low, high = float(known.min()), float(min(known.max(), _HIGHEST_LOSS * max(known.iloc[0], known.min())))
