@@ -18,10 +18,9 @@ from clrbench.counted import counted
 from clrbench.records import DoubleArray
 from clrbench.report import words
 from clrbench.report.figures import style
+from clrbench.report.figures.pair_rows import PairRow, dot_words
 from clrbench.report.figures.plot import Plot, sentences
 
-MAX_DOTS = 100
-"""Of a comparison; of more the picture shows no more, and grows."""
 _ROW_INCHES = 0.55
 _REST_INCHES = 1.35
 _SEEN = 0.005
@@ -81,26 +80,13 @@ class PrimaryDifferences:
 
     def draw_row(self, axes: Axes, y: int, colour: str, *, size: float, alpha: float) -> None:
         """Draw comparison `y`: one dot per pair (diameter in points), the interval as a bar, and a diamond at the mean."""
-        row, dots = self.rows[y], shown_dots(self.dots(self.rows[y]))
-        # Multiples of the golden ratio keep dots of equal value apart, the same way every time.
-        offsets = (np.arange(len(dots)) * 0.618 % 1 - 0.5) * 0.5
-        axes.plot(dots, y + offsets, "o", color=colour, ms=size, alpha=alpha, mew=0, label="_pairs")
-        left, right = axes.get_xlim()
-        axes.hlines(y, max(row.ci_low, left), min(row.ci_high, right), color="black", linewidth=2)
-        axes.plot(row.mean_difference, y, "D", color="black", markersize=5.5, label="_mean")
+        row = self.rows[y]
+        PairRow(row, self.dots(row)).draw(axes, y, colour, size=size, alpha=alpha)
 
 
 def _rows_of(row: Comparison, table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of a table that belong to a comparison."""
     return table[(table[list(Contest._fields)] == list(row.contest)).all(axis=1)]
-
-
-def shown_dots(differences: DoubleArray) -> DoubleArray:
-    """Return the differences of pairs that are drawn as dots; of many, those at equal distances in their order of size."""
-    if len(differences) <= MAX_DOTS:
-        return differences
-    ranks = np.linspace(0, len(differences) - 1, MAX_DOTS).round().astype(np.int64)
-    return np.asarray(np.sort(differences)[ranks], np.float64)
 
 
 @style.house_style
@@ -181,11 +167,8 @@ def _captions(primary: PrimaryDifferences, margin: float) -> list[str]:
     pairs = f"n = {min(number)}" if len(number) == 1 else f"n = {min(number)} to {max(number)}"
     unbounded = any(math.isinf(row.ci_low) for row in primary.rows if row.pairs)
     seeds = words.seeds_words(primary.pairs["seed"])
-    dot = (
-        f"dot: one of {MAX_DOTS} pairs at equal ranks" if max(number, default=0) > MAX_DOTS else "dot: one pair of runs"
-    )
     return [
-        f"{dot} ({pairs} a row{seeds and ', '}{seeds})",
+        f"{dot_words(max(number, default=0))} ({pairs} a row{seeds and ', '}{seeds})",
         f"diamond and bar: mean difference and {primary.interval_words}" + " (arrow: unbounded)" * unbounded,
         primary.adjusted_words,
         f"grey band: differences up to {margin:g} do not matter" if margin >= _SEEN * (high - low) else "",

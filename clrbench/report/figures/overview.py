@@ -12,6 +12,7 @@ from clrbench.analysis.tables import Findings
 from clrbench.report.figures import curves, style
 from clrbench.report.figures.differences import PrimaryDifferences, difference_clauses
 from clrbench.report.figures.metrics import metric_clauses
+from clrbench.report.figures.pair_rows import dot_words
 from clrbench.report.figures.plot import Plot, sentences
 from clrbench.report.figures.schedule import backends_that_differ, draw_rates, scale_rates
 from clrbench.report.words import divergence_rule, metric_label, plain, unit_label
@@ -105,7 +106,8 @@ def _draw_differences_panel(axes: Axes, findings: Findings, primary: PrimaryDiff
 def _pairs_caption(primary: PrimaryDifferences) -> Iterator[str]:
     if primary.rows:
         unbounded = any(np.isinf(row.ci_high) for row in primary.rows)
-        yield f"dot: one pair of runs, bar: mean difference and {primary.interval_words}" + (
+        dot = dot_words(max(row.pairs for row in primary.rows))
+        yield f"{dot}, bar: mean difference and {primary.interval_words}" + (
             " (from edge to edge: unbounded)" * unbounded
         )
         yield primary.adjusted_words

@@ -9,11 +9,11 @@ from matplotlib.ticker import MaxNLocator
 
 from clrbench.analysis.own_verdicts import OwnJudgement, OwnVerdict
 from clrbench.report.figures import style
+from clrbench.report.figures.pair_rows import PairRow, dot_words
 from clrbench.report.words import level_words
 
 MAX_ROWS = 60
 _ROW_INCHES, _REST_INCHES = 0.62, 1.2
-_MARGIN_COLOUR = "#e8e8e8"
 _DOT_COLOUR = "#0072B2"
 _NAME_CHARACTERS = 30
 
@@ -26,7 +26,7 @@ def draw_own_verdicts(found: OwnJudgement) -> Figure:
     axes = figure.subplots()
     axes.grid(axis="y", visible=False)
     if margin > 0:
-        axes.axvspan(-margin, margin, color=_MARGIN_COLOUR, linewidth=0, zorder=0, label="_margin")
+        axes.axvspan(-margin, margin, color=style.BAND_COLOUR, linewidth=0, zorder=0, label="_margin")
     axes.axvline(0, color="#777777", linewidth=1, zorder=1)
     low, high = _span(found, rows, margin)
     axes.set(xlim=(low, high), ylim=(len(rows) - 0.4, -0.6))
@@ -44,9 +44,10 @@ def draw_own_verdicts(found: OwnJudgement) -> Figure:
     better = "above" if found.results.higher_is_better else "below"
     axes.set_xlabel(f"{_short(found.results.metric)}: candidate - baseline; {better} 0 the candidate is better")
     level = level_words(found.rules.alpha / found.rules.look)
+    dots = dot_words(max(row.pairs for row in rows)) if found.results.paired else ""
     style.write_caption(
         figure,
-        ["dot: one pair" if found.results.paired else "", f"diamond and bar: mean difference and its {level} interval"],
+        [dots, f"diamond and bar: mean difference and its {level} interval"],
     )
     return figure
 
@@ -54,12 +55,7 @@ def draw_own_verdicts(found: OwnJudgement) -> Figure:
 def _draw_row(axes: Axes, y: int, row: OwnVerdict, found: OwnJudgement) -> None:
     same = (found.differences[["group", "candidate"]] == [row.group, row.candidate]).all(axis=1)
     dots = found.differences.loc[same, "difference"].to_numpy(np.float64)
-    # Multiples of the golden ratio keep dots of equal value apart, the same way every time.
-    offsets = (np.arange(len(dots)) * 0.618 % 1 - 0.5) * 0.5
-    axes.plot(dots, y + offsets, "o", color=_DOT_COLOUR, ms=5, alpha=0.55, mew=0, label="_pairs")
-    left, right = axes.get_xlim()
-    axes.hlines(y, max(row.ci_low, left), min(row.ci_high, right), color="black", linewidth=2)
-    axes.plot(row.mean_difference, y, "D", color="black", markersize=5.5, label="_mean")
+    PairRow(row, dots).draw(axes, y, _DOT_COLOUR, size=5, alpha=0.55)
 
 
 def _span(found: OwnJudgement, rows: tuple[OwnVerdict, ...], margin: float) -> tuple[float, float]:

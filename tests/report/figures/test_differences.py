@@ -11,7 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from clrbench.analysis.tables import Findings
-from clrbench.report.figures.differences import DIFFERENCES, MAX_DOTS, draw_differences
+from clrbench.report.figures.differences import DIFFERENCES, draw_differences
+from clrbench.report.figures.pair_rows import MAX_DOTS
 from clrbench.report.figures.style import arm_colours, to_png
 
 ARMS = ("constant", "clr", "cosine")
