@@ -136,7 +136,7 @@ def _running_means(curve: OwnCurve) -> tuple[str, ...]:
 
 
 def _guessed_classes(curve: OwnCurve) -> int:
-    """Return about how many classes there are, by the accuracy before anything was learned; many where only losses are known."""
+    """Return about how many classes there are, by the accuracy before anything was learned; 2 where only losses are known."""
     if curve.accuracy is None:
         return 2
     start = float(np.nanmean(curve.accuracy[:, : max(1, len(curve.lr) // 20)]))
