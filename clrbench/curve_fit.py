@@ -196,7 +196,9 @@ def _posterior(log_lr: DoubleArray, tops: list[_Top]) -> Place:
     density = np.zeros(len(grid))
     for top in tops:
         places = (2 * top.candidates).astype(int)
-        weight = np.exp((top.fits - top.fits.max()) / 2) * np.gradient(grid[places])
+        likelihood = np.exp((top.fits - top.fits.max()) / 2)
+        weight = likelihood * np.gradient(grid[places])
+        weight = weight if weight.any() else likelihood  # rates that were written with few decimals stand several times
         density[places] += weight / weight.sum()
     low, median, high = np.interp([0.05, 0.5, 0.95], density.cumsum() / density.sum(), grid)
     return Place(float(low), float(median), float(high))
