@@ -75,7 +75,7 @@ def read_own_bounds(tables: Sequence[OwnTable], columns: CurveColumns) -> OwnBou
         names = [curve.name for curve in curves]
         if names != [str(place) for place in range(len(curves))]:
             notes.append("Seeds: " + ", ".join(f"{place} is {name}" for place, name in enumerate(names)))
-    curve = replace(_side_by_side(curves, notes), evaluated=frozenset(evaluated))
+    curve = replace(_side_by_side(_in_fractions(curves, notes), notes), evaluated=frozenset(evaluated))
     return OwnBounds(rates_of(curve), own_curve_table(curve), tuple(dict.fromkeys(notes)))
 
 
@@ -127,12 +127,22 @@ def _curves(table: OwnTable, chosen: Mapping[Role, str], notes: list[str]) -> li
             f"{table.path.name}: {int((~there).sum())} of {counted(len(there), 'row')} left out, as a field in them is empty"
         )
     there &= _above_zero(table, values["lr"], there, notes)
+    if "accuracy" in chosen:
+        _check_accuracy(table, chosen["accuracy"], values["accuracy"][there])
     found = []
     for seed in dict.fromkeys(seeds.tolist()):
         rows = np.flatnonzero(there & (seeds == seed))
+        if not len(rows):
+            notes.append(f"{table.path.name}: seed {seed} left out, as no row of it is left")
+            continue
         _check_ascending(table, values["lr"], rows)
         lr, loss, accuracy = (values[role][rows] for role in ("lr", "loss", "accuracy"))
-        found.append(_Curve(str(seed), lr, loss, _fractions(table, chosen, accuracy)))
+        found.append(_Curve(str(seed), lr, loss, accuracy))
+    if not found:
+        raise SpecError(
+            f"{table.path}: no row with all of {', '.join(chosen.values())} has a rate above 0; allowed: rates that rise from "
+            "above 0; name another column with --lr"
+        )
     return found
 
 
@@ -170,14 +180,19 @@ def _check_ascending(table: OwnTable, lr: DoubleArray, rows: npt.NDArray[np.intp
         )
 
 
-def _fractions(table: OwnTable, chosen: Mapping[Role, str], accuracy: DoubleArray) -> DoubleArray:
+def _check_accuracy(table: OwnTable, name: str, accuracy: DoubleArray) -> None:
     known = accuracy[np.isfinite(accuracy)]
-    if len(known) and known.max() > 1:
-        if known.max() > 100 or known.min() < 0:
-            got = f"got values from {known.min():g} to {known.max():g}"
-            raise SpecError(f"{table.path}: {chosen['accuracy']}: {got}; allowed: fractions or per cent")
-        return accuracy / 100
-    return accuracy
+    if len(known) and (known.max() > 100 or known.min() < 0):
+        got = f"got values from {known.min():g} to {known.max():g}"
+        raise SpecError(f"{table.path}: {name}: {got}; allowed: fractions or per cent")
+
+
+def _in_fractions(curves: Sequence[_Curve], notes: list[str]) -> list[_Curve]:
+    """Return curves whose accuracies are fractions: where any exceeds 1, all are per cent, also of a seed that never learns."""
+    if not any((curve.accuracy > 1).any() for curve in curves):
+        return list(curves)
+    notes.append("accuracy: per cent, as it exceeds 1")
+    return [replace(curve, accuracy=curve.accuracy / 100) for curve in curves]
 
 
 def _side_by_side(curves: Sequence[_Curve], notes: list[str]) -> OwnCurve:
@@ -206,6 +221,10 @@ def _side_by_side(curves: Sequence[_Curve], notes: list[str]) -> OwnCurve:
         accuracy = _interpolated(curves, lr, "accuracy")
     if not len(lr):
         raise SpecError("the curves have no rates in common; give curves of the same range test")
+    if len(lr) > 1 and lr[0] == lr[-1]:
+        raise SpecError(
+            f"the learning rate is {lr[0]:g} throughout; allowed: one that rises; name another column with --lr"
+        )
     return OwnCurve(lr, loss, None if np.isnan(accuracy).all() else accuracy, tuple(range(len(curves))))
 
 

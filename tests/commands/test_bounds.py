@@ -157,6 +157,38 @@ def test_a_seed_that_ends_early_or_holds_nan_has_diverged(tmp_path: Path) -> Non
     assert both.data["max_lr"] is not None
 
 
+@pytest.mark.parametrize("row", [{"lr": 0.0}, {"loss": None}])
+def test_a_seed_of_which_no_row_is_left_is_left_out(
+    tmp_path: Path, row: dict[str, float | None], expected: Any
+) -> None:
+    nothing = curve().head(2).assign(**row)
+    for place, tables in enumerate(([nothing, curve(), curve()], [curve(), nothing, curve()])):
+        found = read(tmp_path, write(tmp_path, seeds_of(tables)))
+        assert found.data["max_lr"] == pytest.approx(expected.max_lr, rel=0.006)
+        assert f"curve.csv: seed {place} left out, as no row of it is left" in found.text
+        assert "from 2 seeds" in found.text
+
+
+def test_per_cent_or_fractions_is_decided_for_all_seeds_at_once(tmp_path: Path) -> None:
+    never = curve(accuracy=np.full(60, 0.8), loss=np.full(60, 2.3))  # 0.8 per cent
+    tables = [curve(accuracy=100 * ACCURACY), never]
+    column = read(tmp_path, write(tmp_path, seeds_of(tables)))
+    assert pd.read_csv(tmp_path / "bounds" / "curve.csv").groupby("seed")["accuracy"].max().tolist() == [0.9, 0.008]
+    assert "accuracy: per cent, as it exceeds 1" in column.text
+    read(tmp_path, *(write(tmp_path, table, f"{seed}.csv") for seed, table in enumerate(tables)))
+    assert pd.read_csv(tmp_path / "bounds" / "curve.csv").groupby("seed")["accuracy"].max().tolist() == [0.9, 0.008]
+
+
+@pytest.mark.parametrize("rates", [np.linspace(0.001, 0.03, 60).round(3), np.linspace(0.01, 0.1, 350).round(2)])
+def test_rates_that_stand_twice_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rates: Any) -> None:
+    monkeypatch.undo()
+    learned = np.interp(np.linspace(0, 1, len(rates)), [0, 0.4, 0.6, 1], [0.1, 0.9, 0.9, 0.1])
+    table = pd.DataFrame({"lr": rates, "loss": 2.4 - 2 * learned, "accuracy": learned})
+    found = read(tmp_path, write(tmp_path, seeds_of([table, table])))
+    assert rates[0] < found.data["max_lr"] < rates[-1]
+    assert (tmp_path / "bounds" / "range_test.png").is_file()
+
+
 def test_curves_at_other_rates_are_read_at_the_same(tmp_path: Path) -> None:
     other = pd.DataFrame({"lr": LR * 1.01, "loss": LOSS, "accuracy": ACCURACY})
     found = read(tmp_path, write(tmp_path, curve(), "a.csv"), write(tmp_path, other, "b.csv"))
@@ -189,6 +221,12 @@ DAMAGED: list[tuple[str | bytes, str]] = [
     ("lr,loss\n-0.1,2\n", "curve.csv:2: the learning rate is -0.1"),
     ("lr,loss\nnan,2\n", "curve.csv:2: the learning rate is nan"),
     ("lr,loss,acc\n0.1,2,3000\n", "got values from 3000 to 3000; allowed: fractions or per cent"),
+    (
+        "lr,loss,acc\n0.1,2,-0.5\n0.2,2,0.5\n",
+        "curve.csv: acc: got values from -0.5 to 0.5; allowed: fractions or per cent",
+    ),
+    ("lr,loss\n0.1,2\n0.1,2\n", "the learning rate is 0.1 throughout; allowed: one that rises"),
+    ("lr,loss,seed\n0,2,1\n0,2,2\n", "curve.csv: no row with all of lr, loss, seed has a rate above 0; allowed: rates"),
     ('{"lr": [0.1], "loss": [1, 2]}', r"lists of different lengths \(lr 1, loss 2\)"),
     ('{"lr": 0.1, "loss": 1}\n{"lr": 0.2}\n', "curve.csv:2: has no loss"),
     ('{"lr": 0.1, "loss": 1}\n{"lr": 0.2, "loss": 1,\n', "curve.csv:2: cannot be read as JSON"),
