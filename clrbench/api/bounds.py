@@ -16,6 +16,13 @@ from clrbench.report.own_bounds import own_bounds_file, own_bounds_text
 from clrbench.store.files import write_file
 
 
+_FILES = (
+    *(".json", ".csv", ".png", ".txt", ".md", ".html", ".htm", ".tsv", ".jsonl", ".yaml", ".yml", ".toml", ".xml"),
+    *(".svg", ".pdf", ".jpg", ".jpeg", ".gif", ".eps", ".xlsx", ".parquet", ".feather", ".pkl", ".npy", ".npz", ".zip"),
+)
+"""Ends of names that mean a file; the first three are written, and the others refused."""
+
+
 class RangeTestBounds:
     """The rates that curves suggest, or why they suggest none; a notebook shows them as picture and text."""
 
@@ -70,14 +77,15 @@ class RangeTestBounds:
         """Write bounds.json, curve.csv and range_test.png into a folder; or one of them, by the suffix of a file's path.
 
         Args:
-            path: A folder, made where it is missing, or a file that ends in .json, .csv or .png.
+            path: A file that ends in .json, .csv or .png, or a folder, made where it is missing, such as `results-0.2`.
 
         Raises:
-            SpecError: If the suffix is another.
+            SpecError: If it ends as another kind of file does, such as .txt.
         """
         path = Path(path)
-        if path.suffix and not path.is_dir():
-            write_file(path, own_bounds_file(self._found, path.suffix))
+        suffix = path.suffix.lower()
+        if suffix in _FILES and not path.is_dir():
+            write_file(path, own_bounds_file(self._found, suffix))
         else:
             write_own_bounds(self._found, path)
 

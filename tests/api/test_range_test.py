@@ -100,6 +100,18 @@ def test_saving_writes_rates_curve_and_plot(bounds: RangeTestBounds, tmp_path: P
     assert json.loads((tmp_path / "one.json").read_text()) == written
     with pytest.raises(SpecError, match=r"ends in \.txt; allowed: \.json, \.csv, \.png"):
         bounds.save(tmp_path / "one.txt")
+    assert not (tmp_path / "one.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["results-0.2", "v1.0-rc1", "run.final", "2026.12.01"])
+def test_a_dot_in_a_name_makes_no_file(bounds: RangeTestBounds, tmp_path: Path, name: str) -> None:
+    bounds.save(tmp_path / name)
+    assert sorted(path.name for path in (tmp_path / name).iterdir()) == ["bounds.json", "curve.csv", "range_test.png"]
+
+
+def test_a_suffix_in_capitals_is_that_of_a_file(bounds: RangeTestBounds, tmp_path: Path) -> None:
+    bounds.save(tmp_path / "CURVE.CSV")
+    assert len(pd.read_csv(tmp_path / "CURVE.CSV")) == 3 * 150
 
 
 def test_the_loss_alone_is_enough_and_marked() -> None:
