@@ -132,6 +132,13 @@ def test_a_curve_that_ends_at_once_is_refused(finite, reason):
     assert set(found.loss_rules.values()) == {None}
 
 
+@pytest.mark.parametrize("points", [60, 350])
+def test_a_peak_among_points_of_one_rate_is_placed(points):
+    lr = np.clip(np.linspace(0, 0.03, points).round(2), 0.01, None)
+    accuracy = np.interp(np.linspace(0, 1, points), [0, 0.4, 0.5, 1], [CHANCE, 0.9, 0.9, CHANCE])
+    assert 0.01 <= suggest_bounds(lr, 2.4 - 2 * accuracy, accuracy).max_lr <= 0.02
+
+
 def test_too_few_points_are_refused():
     assert one(ramp_of("linear", 11), np.linspace(0.1, 0.9, 11)).reason.startswith("too few points")
 
