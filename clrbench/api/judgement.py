@@ -175,10 +175,10 @@ def _emptiness(results: object) -> str:
 
 def _from_frame(frame: pd.DataFrame) -> OwnTable:
     """Return a frame as text, levels of its index that have names included; nan is a value among numbers alone."""
-    levels = [frame.index.get_level_values(place) for place in range(frame.index.nlevels)]
-    named = {str(level.name): _fields(level.to_series()) for level in levels if level.name is not None}
+    index = [frame.index.get_level_values(place) for place in range(frame.index.nlevels)]
+    levels = [(str(level.name), _fields(level.to_series())) for level in index if level.name is not None]
     columns = [(str(name), _fields(frame.iloc[:, place])) for place, name in enumerate(frame.columns)]
-    fields = [level for level in named.items() if level not in columns] + columns
+    fields = [level for level in levels if level not in columns] + columns
     rows = tuple(zip(*(values for _, values in fields), strict=True))
     return checked_table(Path("frame"), tuple(name for name, _ in fields), rows, range(1, len(rows) + 1))
 

@@ -99,8 +99,10 @@ def test_a_level_of_the_index_that_is_also_a_column_counts_once() -> None:
     for names in ("seed", ["arm", "seed"]):
         pd.testing.assert_frame_equal(clrbench.judge(frame().set_index(names, drop=False)).comparison, expected)
     other = frame().set_index(pd.Index(range(12), name="seed"))
-    with pytest.raises(SpecError, match="got the column seed twice; name every column once"):
-        clrbench.judge(other)
+    twice = frame().drop(columns="seed").set_index([pd.Index(range(12), name="seed"), pd.Index([0] * 12, name="seed")])
+    for table in (other, twice):
+        with pytest.raises(SpecError, match="got the column seed twice; name every column once"):
+            clrbench.judge(table)
 
 
 @pytest.mark.parametrize(
