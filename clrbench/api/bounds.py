@@ -15,7 +15,6 @@ from clrbench.report.figures.style import to_png
 from clrbench.report.own_bounds import own_bounds_file, own_bounds_text
 from clrbench.store.files import write_file
 
-
 _FILES = (
     *(".json", ".csv", ".png", ".txt", ".md", ".html", ".htm", ".tsv", ".jsonl", ".yaml", ".yml", ".toml", ".xml"),
     *(".svg", ".pdf", ".jpg", ".jpeg", ".gif", ".eps", ".xlsx", ".parquet", ".feather", ".pkl", ".npy", ".npz", ".zip"),
