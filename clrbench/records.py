@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,13 @@ Images: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32] | npt.NDArra
 Weights: TypeAlias = Mapping[str, FloatArray]
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 """What a JSON document can hold."""
+
+T = TypeVar("T")
+
+
+def json_value(value: T) -> T | None:
+    """Return a value as it is, or None, which JSON calls null, where it is an infinite or missing number."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Split(StrEnum):

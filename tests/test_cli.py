@@ -77,6 +77,12 @@ def test_a_command_is_a_function_that_returns_an_answer(
     assert "Answer a learning rate." in dummy.invoke(cli.main, ["--help"]).output
 
 
+def test_a_number_that_json_lacks_is_never_printed(dummy: CliRunner) -> None:
+    done = dummy.invoke(cli.main, ["dummy", "inf", "--json"])
+    assert "Infinity" not in done.output
+    assert done.exit_code == 1
+
+
 def test_version(clrbench: Clrbench) -> None:
     assert package.__version__ in clrbench("--version").stdout
 

@@ -33,7 +33,7 @@ def printing(command: Callable[..., Answer]) -> Callable[..., None]:
     @wraps(command)
     def printing(*, as_json: bool = False, **arguments: object) -> None:
         answer = command(**arguments)
-        _print_answer(json.dumps(answer.data, indent=2) if as_json else answer.shown(_columns()))
+        _print_answer(json.dumps(answer.data, indent=2, allow_nan=False) if as_json else answer.shown(_columns()))
         sys.exit(answer.exit_code)
 
     return printing

@@ -20,7 +20,7 @@ from clrbench.execution.task import first_losses
 from clrbench.parity import NUM_CONTROLS, Judgement, Parity, judge
 from clrbench.planning.experiment import Experiment, check_installed
 from clrbench.planning.runs import needed_range_tests, training_runs
-from clrbench.records import FloatArray
+from clrbench.records import DoubleArray, FloatArray, json_value
 from clrbench.report import words
 from clrbench.report.console import WordTable, print_list, print_table, rendered
 from clrbench.spec import BACKEND_NAMES, BackendName, Clock, OwnModel, RunSpec
@@ -66,18 +66,18 @@ class ArmParity:
         return _NATIVE if is_rule else _MEANING[self.parity.judgement]
 
     def data(self) -> dict[str, object]:
-        """Return the same for programs."""
+        """Return the same for programs; infinite and missing numbers, as after a divergence, are null."""
         return {
             "arm": self.arm,
             "judgement": self.parity.judgement,
             "native": self.native,
             "parting_step": None if self.parity.parting_step is None else self.parity.parting_step + 1,
-            "largest_ratio": self.parity.largest_ratio,
-            "lr": self.lr.tolist(),
-            "torch_loss": self.losses[0].tolist(),
-            "keras_loss": self.losses[1].tolist(),
-            "difference": self.parity.difference.tolist(),
-            "control": self.parity.control_growth.tolist(),
+            "largest_ratio": json_value(self.parity.largest_ratio),
+            "lr": _plain(self.lr),
+            "torch_loss": _plain(self.losses[0]),
+            "keras_loss": _plain(self.losses[1]),
+            "difference": _plain(self.parity.difference),
+            "control": _plain(self.parity.control_growth),
         }
 
     def steps(self) -> WordTable:
@@ -193,3 +193,7 @@ def _compared(run: RunSpec, torch: _Losses, keras: _Losses) -> ArmParity:
     losses = (torch.planned, keras.planned)
     judged = judge(losses, (torch.controls, keras.controls), tolerance=TOLERANCE)
     return ArmParity(run.arm, lr, losses, judged, native=run.optimizer.update_rule == "native")
+
+
+def _plain(values: FloatArray | DoubleArray) -> list[float | None]:
+    return [json_value(value) for value in values.tolist()]

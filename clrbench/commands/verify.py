@@ -26,7 +26,7 @@ from clrbench.execution.task import Task, make_task
 from clrbench.planning.experiment import check_installed
 from clrbench.planning.script import Purpose, check_files, check_program, stand_in
 from clrbench.progress import Display
-from clrbench.records import Dataset, Json
+from clrbench.records import Dataset, Json, json_value
 from clrbench.report.console import WordTable, print_line, print_list, print_table, rendered
 from clrbench.spec import BackendName, OwnModel
 from clrbench.spec.messages import nearest
@@ -219,7 +219,7 @@ class _Rerun:
             "evaluations": {parting.column: _plain(parting) for parting in likeness.evaluations},
             "test_rows_apart": likeness.hits_apart,
             "last_evaluation": {
-                column: {"before": _finite(before), "now": _finite(now)}
+                column: {"before": json_value(before), "now": json_value(now)}
                 for column, (before, now) in likeness.last_evaluation.items()
             },
             "provenance_changes": [
@@ -341,8 +341,4 @@ def _parting_row(parting: Parting) -> tuple[str, ...]:
 
 
 def _plain(parting: Parting) -> dict[str, object]:
-    return {key: _finite(value) for key, value in asdict(parting).items() if key != "column"}
-
-
-def _finite(value: object) -> object:
-    return None if isinstance(value, float) and not isfinite(value) else value
+    return {key: json_value(value) for key, value in asdict(parting).items() if key != "column"}

@@ -1,6 +1,5 @@
 """Findings -> the answer in words, and as plain data for JSON."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ from clrbench.analysis.search import score_metric
 from clrbench.analysis.tables import Findings
 from clrbench.planning.low_baselines import MeanRates, is_known, low_baseline_warnings
 from clrbench.planning.script import validation_metric
-from clrbench.records import Json
+from clrbench.records import Json, json_value
 from clrbench.report import words
 from clrbench.report.looks import look_warnings, unfinished_words
 from clrbench.report.own_network import mixed_words, network_warnings
@@ -44,11 +43,7 @@ def findings_data(findings: Findings, warnings: Sequence[str]) -> dict[str, Json
 def json_rows(table: pd.DataFrame) -> list[Json]:
     """Return the rows of a table as plain data; infinite and missing numbers are null."""
     return [
-        {
-            str(key): None if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in row.items()
-        }
-        for row in table.to_dict("records")
+        {str(key): json_value(value) for key, value in row.items()} for row in table.to_dict("records")
     ]
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from math import inf, isfinite, nan
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
 from clrbench.errors import ResultsError
 from clrbench.rates import Rates, Tried
-from clrbench.records import Json
+from clrbench.records import Json, json_value
 from clrbench.spec import BackendName
 from clrbench.store.files import read_json, to_json
 
@@ -53,7 +53,7 @@ def read_bounds(path: Path) -> dict[str, Rates]:
 
 def _finite(tried: dict[str, Any]) -> dict[str, Json]:
     return {
-        name: None if isinstance(value, float) and not isfinite(value) else list(value) if name in _LISTS else value
+        name: list(value) if name in _LISTS else json_value(value)
         for name, value in tried.items()
     }
 

@@ -1,5 +1,6 @@
 """`clrbench parity`: the first steps through both backends."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -59,3 +60,14 @@ def test_each_arm_has_a_verdict_with_its_meaning_and_a_few_steps(width: int) -> 
 def test_a_rule_of_its_own_is_named_as_the_cause() -> None:
     text = " ".join(plain(parity_text([arm("clr", 0.01, 1e-6, native=True)], 100)).split())
     assert text.startswith("Verdict clr: not chaos: update_rule is native")
+
+
+def test_what_diverges_is_null_for_programs() -> None:
+    diverged = np.where(np.arange(40) < 20, 2.3, np.nan).astype(np.float32)
+    fine = np.full(40, 2.3, np.float32)
+    judged = judge((fine, diverged), ([fine], [diverged]), tolerance=1e-4)
+    found = ArmParity("clr", np.full(40, 0.1, np.float32), (fine, diverged), judged, native=False).data()
+    json.dumps(found, allow_nan=False)
+    assert found["keras_loss"] == [*diverged[:20].tolist(), *[None] * 20]
+    assert found["difference"] == [0.0] * 20 + [None] * 20
+    assert found["largest_ratio"] is None
