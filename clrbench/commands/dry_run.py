@@ -9,7 +9,6 @@ import numpy as np
 from clrbench.analysis.known_pace import KnownPace, known_paces, seconds_a_step
 from clrbench.answer import Answer
 from clrbench.counted import counted
-from clrbench.execution.executor import num_workers
 from clrbench.execution.runner import Options
 from clrbench.models import build_layers, forward_multiply_adds, num_parameters
 from clrbench.planning.experiment import Experiment
@@ -50,17 +49,23 @@ class Cost:
         num_tries: Runs, among `num_runs`, that try rates of tuned arms, without the one rate that a search may add.
         range_test_steps: Updates, among `num_steps`, that all range tests together may make at most; of their runs only
             those of the plain sweep are counted.
-        minutes: None where it is not known: a script or a network of the user's own of which no run is finished.
-        memory_gigabytes: Of all workers together, in 1e9 bytes; None of a script.
+        workers: Runs made at a time; None where a cluster, or the devices of a machine, set the limit.
+        one_worker_minutes: With a single worker; None where it is not known: a script or a network of the user's own of which
+            no run is finished.
+        one_worker_gigabytes: Memory of each worker, in 1e9 bytes; None of a script.
+        minutes: With these workers; None where either is not known.
+        memory_gigabytes: Likewise of all workers together.
     """
 
     num_runs: int
     num_tries: int
     num_steps: int
     range_test_steps: int
+    workers: int | None
+    one_worker_minutes: float | None
+    one_worker_gigabytes: float | None
     minutes: float | None
     memory_gigabytes: float | None
-    workers: int
 
 
 def estimate(experiment: Experiment, options: Options, *, range_test_only: bool = False) -> Cost:
@@ -77,21 +82,25 @@ def estimate(experiment: Experiment, options: Options, *, range_test_only: bool 
             tries, others = _tries_and_other_runs(experiment)
             tries = different_trainings(tries)
             runs += different_trainings(tries + others)
-    workers = num_workers(options.workers, options.threads or 1, len(runs))
+    workers = options.known_workers(ResultsFolder(experiment.root).index().threads or options.threads or 1)
+    workers = None if workers is None else min(workers, len(runs))
     more = [(run, times[group] - 1) for group, of_group in sweeps.items() for run in of_group]
     known = _known_paces(experiment)
     seconds = _total_seconds(experiment, [(run, 1.0) for run in runs] + more, known)
     range_test_steps = round(sum((factor + 1) * run.num_steps for run, factor in more))
     scripted = spec.train is not None
     starts = 0.0 if scripted else WORKER_START_SECONDS * len(experiment.backends)
+    gigabytes = None if scripted else _bytes_by_worker(experiment, runs, known) / 1e9
     return Cost(
         num_runs=len(runs),
         num_tries=len(tries),
         num_steps=range_test_steps + sum(run.num_steps for run in runs) - sum(run.num_steps for run, _ in more),
         range_test_steps=range_test_steps,
-        minutes=None if seconds is None else (seconds / workers + starts) / 60,
-        memory_gigabytes=None if scripted else workers * _bytes_by_worker(experiment, runs, known) / 1e9,
         workers=workers,
+        one_worker_minutes=None if seconds is None else (seconds + starts) / 60,
+        one_worker_gigabytes=gigabytes,
+        minutes=None if seconds is None or workers is None else (seconds / workers + starts) / 60,
+        memory_gigabytes=None if gigabytes is None or workers is None else workers * gigabytes,
     )
 
 
@@ -119,9 +128,11 @@ def dry_run_answer(experiment: Experiment, cost: Cost) -> Answer:
 
 def demo_line(experiment: Experiment, cost: Cost) -> str:
     """Return the line that says what a command without a spec is about to do."""
+    most = f"about {_whole(cost.one_worker_minutes)} min at most"
+    time = most if cost.minutes is None else f"about {_whole(cost.minutes)} min"
     return (
         f"No spec given, so this is the packaged demo: {counted(cost.num_runs, 'run')} of a small network on MNIST, on "
-        f"{' and '.join(experiment.backends)}, about {_minutes(cost)} min; clrbench init writes a spec of your own."
+        f"{' and '.join(experiment.backends)}, {time}; clrbench init writes a spec of your own."
     )
 
 
@@ -190,21 +201,38 @@ def _bytes(experiment: Experiment, run: RunSpec, known: Mapping[BackendName, Kno
 
 
 def _time_words(experiment: Experiment, cost: Cost) -> str:
-    memory = "" if cost.memory_gigabytes is None else f"{cost.memory_gigabytes:.1f} GB of memory"
-    if cost.minutes is None and experiment.spec.train is not None:
+    if cost.one_worker_minutes is None and experiment.spec.train is not None:
         return (
-            f"time not known with {counted(cost.workers, 'worker')}: no run of the script is finished, and a dry "
-            "run never runs it"
+            f"time not known with {_workers_words(cost)}: no run of the script is finished, and a dry run never runs it"
         )
-    if cost.minutes is None:
+    if cost.one_worker_minutes is None:
         return (
             f"how long it takes is not known before a first run of {experiment.spec.model.name}, which a dry run does not "
-            f"build; {counted(cost.workers, 'worker')}, at least {memory}"
+            f"build; {_workers_words(cost)}, at least {_memory_words(cost)}"
         )
     known = ", going by the finished runs" if isinstance(experiment.spec.model, OwnModel) else ""
-    return ", ".join(
-        filter(None, [f"about {_minutes(cost)} min with {counted(cost.workers, 'worker')}{known}", memory])
-    )
+    return ", ".join(filter(None, [f"{_duration_words(cost)}{known}", _memory_words(cost)]))
+
+
+def _duration_words(cost: Cost) -> str:
+    if cost.minutes is None:
+        return (
+            f"about {_whole(cost.one_worker_minutes)} min with 1 worker; with more it depends on how many the cluster or the "
+            "devices allow"
+        )
+    return f"about {_whole(cost.minutes)} min with {_workers_words(cost)}"
+
+
+def _workers_words(cost: Cost) -> str:
+    if cost.workers is None:
+        return "as many workers as the cluster or the devices allow"
+    return counted(cost.workers, "worker")
+
+
+def _memory_words(cost: Cost) -> str:
+    if cost.memory_gigabytes is not None:
+        return f"{cost.memory_gigabytes:.1f} GB of memory"
+    return "" if cost.one_worker_gigabytes is None else f"{cost.one_worker_gigabytes:.1f} GB of memory each"
 
 
 def _bytes_by_worker(experiment: Experiment, runs: Sequence[RunSpec], known: Mapping[BackendName, KnownPace]) -> float:
@@ -235,5 +263,5 @@ def _detectable_words(experiment: Experiment, detectable_sds: float | None) -> s
     )
 
 
-def _minutes(cost: Cost) -> int:
-    return max(1, round(cost.minutes or 0))
+def _whole(minutes: float | None) -> int:
+    return max(1, round(minutes or 0))

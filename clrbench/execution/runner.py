@@ -63,10 +63,13 @@ class Options:
 
     def most_workers(self, threads: int) -> int:
         """Return how many runs of any number to make at a time."""
+        return self.known_workers(threads) or MAX_WORKERS
+
+    def known_workers(self, threads: int) -> int | None:
+        """Return the same; None for as many as there are devices, or as a cluster has room for, which the executor finds out."""
         if self.devices is None and self.ray_address is None:
             return num_workers(self.workers, threads)
-        # As many as there are devices, or as the cluster has room for, which the executor finds out.
-        return self.workers or MAX_WORKERS
+        return self.workers or (len(self.devices) if isinstance(self.devices, tuple) else None)
 
 
 @dataclass(frozen=True)
