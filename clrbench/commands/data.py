@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from math import prod
 
 from rich.console import Console
 
@@ -52,16 +51,12 @@ def _write(console: Console, statuses: Sequence[Status]) -> None:
 def _sizes(status: Status) -> tuple[str, ...]:
     sizes = status.sizes
     rows, shape = f"{sizes.train_rows} + {sizes.test_rows}", " x ".join(map(str, sizes.image_shape))
-    return (status.name, rows, shape, f"{_num_bytes(status) / 1e6:.0f} MB", status.licence)
+    return (status.name, rows, shape, f"{sizes.num_bytes / 1e6:.0f} MB", status.licence)
 
 
 def _plain(status: Status) -> dict[str, object]:
     plain = asdict(status)
-    return {**plain.pop("sizes"), **plain, "place": status.place and str(status.place), "bytes": _num_bytes(status)}
-
-
-def _num_bytes(status: Status) -> int:
-    return (status.sizes.train_rows + status.sizes.test_rows) * prod(status.sizes.image_shape)
+    return {**plain.pop("sizes"), **plain, "place": status.place and str(status.place), "bytes": status.sizes.num_bytes}
 
 
 def _check_name(name: str) -> None:

@@ -1,6 +1,5 @@
 """What an experiment will cost, and what it can show, before anything is trained."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -10,6 +9,7 @@ from clrbench.analysis.known_pace import KnownPace, known_paces, seconds_a_step
 from clrbench.answer import Answer
 from clrbench.counted import counted
 from clrbench.execution.runner import Options
+from clrbench.layers import Layer
 from clrbench.models import build_layers, forward_multiply_adds, num_parameters
 from clrbench.planning.experiment import Experiment
 from clrbench.planning.plan import different_trainings
@@ -25,6 +25,7 @@ from clrbench.planning.tuning import first_rates, given_runs, search_runs
 from clrbench.rates import Rates
 from clrbench.rates.records import BUDGET
 from clrbench.spec import BackendName, OwnModel, RunSpec
+from clrbench.spec.network import BuiltIn
 from clrbench.stats import pairs_needed, smallest_detectable_difference
 from clrbench.store import ResultsFolder
 
@@ -33,6 +34,9 @@ STEP_SECONDS = {"torch": 0.3e-3, "keras": 0.25e-3}
 
 MULTIPLY_ADDS_PER_SECOND = 2e10
 """Rough speed of one thread of a present-day processor in float32; a backward pass counts as two forward ones."""
+
+ASSUMED_CLASSES = 10
+"""How many classes there are is known only once the labels are read; few of the weights of a network depend on it."""
 
 FRAMEWORK_BYTES = {"torch": 3e8, "keras": 6e8}
 WORKER_START_SECONDS = 5.0
@@ -165,12 +169,16 @@ def _seconds(experiment: Experiment, run: RunSpec, known: Mapping[BackendName, K
     rows = {"validation": splits.validation, "test": splits.test}
     if isinstance(run.model, OwnModel):
         return known[run.backend].seconds(run, rows) if run.backend in known else None
-    layers = build_layers(run.model.settings(), experiment.sizes.image_shape, num_classes=10)
+    layers = _layers(run.model, experiment)
     forward = forward_multiply_adds(layers, experiment.sizes.image_shape)
     evaluated = len(run.evaluation_steps) * sum(rows[name] for name in run.evaluated_splits)
     trained = run.num_steps * run.batch_size
     arithmetic = (3 * trained + evaluated) * forward / MULTIPLY_ADDS_PER_SECOND
     return arithmetic + run.num_steps * STEP_SECONDS[run.backend]
+
+
+def _layers(model: BuiltIn, experiment: Experiment) -> tuple[Layer, ...]:
+    return build_layers(model.settings(), experiment.sizes.image_shape, ASSUMED_CLASSES)
 
 
 def _total_seconds(
@@ -192,11 +200,11 @@ def _total_seconds(
 def _bytes(experiment: Experiment, run: RunSpec, known: Mapping[BackendName, KnownPace]) -> float:
     sizes = experiment.sizes
     resident = run.data.pipeline == "resident"
-    images = resident * (sizes.train_rows + sizes.validation_rows + sizes.test_rows) * math.prod(sizes.image_shape)
+    images = resident * sizes.num_bytes
     if isinstance(run.model, OwnModel):
         parameters = known[run.backend].num_parameters if run.backend in known else 0
     else:
-        parameters = num_parameters(build_layers(run.model.settings(), sizes.image_shape, 10), sizes.image_shape)
+        parameters = num_parameters(_layers(run.model, experiment), sizes.image_shape)
     return FRAMEWORK_BYTES[run.backend] + 2.0 * images + 16.0 * parameters + 4.0 * run.num_steps * (run.batch_size + 12)
 
 

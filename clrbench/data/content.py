@@ -61,12 +61,20 @@ class DatasetSizes:
     Attributes:
         image_shape: Height, width and channels of an image; or the shape of a row of another form.
         validation_rows: Of those that their owner has set apart; 0 where there are none.
+        value_bytes: Bytes that each number of a row takes once it is read: 1 of bytes, 4 of float32 and int32.
     """
 
     train_rows: int
     test_rows: int
     image_shape: tuple[int, ...]
     validation_rows: int = 0
+    value_bytes: int = 1
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes that the rows of all splits take once they are read."""
+        rows = self.train_rows + self.validation_rows + self.test_rows
+        return rows * math.prod(self.image_shape) * self.value_bytes
 
 
 def array_names(how: Reading) -> tuple[str, ...]:
@@ -111,7 +119,8 @@ def check_layout(where: str, layout: Mapping[str, Header], how: Reading = AS_IT_
     rows = {split: layout[f"x_{split}"][0][0] for split in ("train", *others)}
     num_test = check_test_rows(where, rows["train"], how) if how.splits else rows["test"]
     num_train = rows["train"] - num_test if how.splits else rows["train"]
-    return DatasetSizes(num_train, num_test, shapes["train"], rows.get("validation", 0))
+    value_bytes = 1 if _kind(train_type) == "u" else 4
+    return DatasetSizes(num_train, num_test, shapes["train"], rows.get("validation", 0), value_bytes)
 
 
 def check_test_rows(where: str, num_rows: int, how: Reading) -> int:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from command_line import Clrbench, answer, write_spec
@@ -49,6 +50,18 @@ def test_a_dry_run_counts_the_threads_that_the_experiment_was_started_with(clrbe
     ResultsFolder(tmp_path / "results/quick").settle_threads(10**6)
     again = answer(clrbench("compare", spec, "--dry-run", "--json"))
     assert (again["workers"], again["one_worker_minutes"]) == (1, planned["one_worker_minutes"])
+
+
+def test_floats_take_four_times_the_memory_of_bytes(clrbench: Clrbench, tmp_path: Path) -> None:
+    memory = []
+    for kind in (np.uint8, np.float32):
+        images = np.ones((1000, 100, 100), kind)
+        labels = np.arange(1000) % 2
+        np.savez_compressed(tmp_path / "own.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+        data = {"dataset": str(tmp_path / "own.npz"), "validation": "500 rows"}
+        path = write_spec(tmp_path, data=data, backends=["torch"])
+        memory.append(answer(clrbench("compare", path, "--dry-run", "--json"))["one_worker_gigabytes"])
+    assert memory[1] - memory[0] == pytest.approx(2 * 3 * 2000 * 100 * 100 / 1e9)
 
 
 def test_equal_arms_are_one_training(clrbench: Clrbench, tmp_path: Path) -> None:

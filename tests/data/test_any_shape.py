@@ -61,7 +61,7 @@ def test_a_network_of_ones_own_is_given_rows_as_they_are(
 ) -> None:
     x = rows(*shape, kind=kind)
     name = place(tmp_path, form, x)
-    assert library.measure(name, AS_GIVEN) == DatasetSizes(12, 6, shape)
+    assert library.measure(name, AS_GIVEN) == DatasetSizes(12, 6, shape, value_bytes=x.itemsize)
     for _ in range(2):  # the second time from what was kept
         found = library.load(name, how=AS_GIVEN)
         np.testing.assert_array_equal(found.x_train, x, strict=True)

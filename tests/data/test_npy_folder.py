@@ -67,7 +67,7 @@ def test_float32_images_with_channels_and_labels_as_a_column(folder: Path) -> No
     arrays = npy_folder.read(folder)
     np.testing.assert_array_equal(arrays["x_train"], images)
     assert make_dataset("own", "own", arrays).y_train.tolist() == list(range(6))
-    assert npy_folder.measure(folder) == DatasetSizes(6, 3, (4, 5, 3))
+    assert npy_folder.measure(folder) == DatasetSizes(6, 3, (4, 5, 3), value_bytes=4)
 
 
 def test_measure_counts_rows(folder: Path) -> None:

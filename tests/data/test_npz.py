@@ -120,8 +120,10 @@ def test_further_arrays_are_left_alone(tmp_path: Path) -> None:
 def test_measure_agrees_with_load(dtype: type, shape: tuple[int, ...], tmp_path: Path) -> None:
     path = saved(tmp_path, x_train=np.ones((6, *shape), dtype), x_test=np.ones((3, *shape), dtype))
     dataset = LIBRARY.load(str(path))
-    expected = DatasetSizes(len(dataset.x_train), len(dataset.x_test), dataset.image_shape)
-    assert LIBRARY.measure(str(path)) == expected == DatasetSizes(6, 3, (*shape, 1)[:3])
+    size = dataset.x_train.itemsize
+    expected = DatasetSizes(len(dataset.x_train), len(dataset.x_test), dataset.image_shape, value_bytes=size)
+    assert LIBRARY.measure(str(path)) == expected
+    assert (expected.image_shape, expected.num_bytes) == ((*shape, 1)[:3], dataset.x_train.nbytes + dataset.x_test.nbytes)
 
 
 def test_checksum_is_of_the_content_alone(tmp_path: Path) -> None:
