@@ -8,6 +8,8 @@ import click
 from clrbench.answer import Answer
 from clrbench.cli.options import FOLDER, SPEC, data_dir_option, job_of, out_option, quiet_option, setup
 from clrbench.cli.printing import answering, print_error, printing
+from clrbench.counted import counted
+from clrbench.errors import SpecError
 
 if TYPE_CHECKING:
     from clrbench.data import Library
@@ -23,7 +25,14 @@ def validate(specs: tuple[Path, ...], schema: bool, library: "Library") -> Answe
     """Check SPECS against what is allowed and against their data; trains nothing."""
     from clrbench.commands import validate
 
-    return validate.schema() if schema else validate.validate(specs, library, print_error)
+    if not schema:
+        return validate.validate(specs, library, print_error)
+    if specs:
+        raise SpecError(
+            f"--schema: got {counted(len(specs), 'spec')} as well, but it prints the schema and checks no spec; leave one of the "
+            "two out"
+        )
+    return validate.schema()
 
 
 @click.command()

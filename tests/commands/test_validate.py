@@ -30,6 +30,12 @@ def test_schema_is_json(clrbench: Clrbench) -> None:
     assert {"name", "data", "model", "arms", "range_test"} <= set(schema["properties"])
 
 
+def test_schema_checks_no_spec(clrbench: Clrbench, tmp_path: Path) -> None:
+    done = clrbench("validate", "--schema", write_spec(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--schema: got 1 spec as well, but it prints the schema and checks no spec" in done.stderr
+
+
 RANGE_TEST = {"start_lr": 0.001, "end_lr": 2.0, "duration": "6 epochs", "seeds": 2}
 
 
