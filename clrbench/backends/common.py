@@ -46,5 +46,5 @@ def choose_device(wanted: str, present: tuple[str, ...]) -> str:
     if wanted == "auto":
         return present[0]
     if wanted not in present:
-        raise BackendError(f"--device: no {wanted} here; choose auto or {' or '.join(present)}")
+        raise BackendError(f"device: no {wanted} here; choose auto or {' or '.join(present)}")
     return wanted

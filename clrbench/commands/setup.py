@@ -75,5 +75,5 @@ class Job:
             raise SpecError("--devices pins workers, but a script (train) chooses its own device; leave --devices out")
         if device == "auto" or (device == "cuda" and executor == "ray"):
             return
-        advice = "leave --device out" + ", or ask Ray for a GPU a run with --device cuda" * (executor == "ray")
-        raise SpecError(f"--device: got {device}, but a script (train) chooses its own device; {advice}")
+        advice = "leave device out" + ", or ask Ray for a GPU a run with device cuda" * (executor == "ray")
+        raise SpecError(f"device: got {device}, but a script (train) chooses its own device; {advice}")

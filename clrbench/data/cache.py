@@ -42,12 +42,12 @@ def private_folder(folder: Path) -> Path:
         status = folder.lstat()
     except OSError as err:
         raise DataError(
-            f"{folder}: cannot be made ({err.strerror}), and this user has no home folder for data; name one with --data-dir "
-            "or CLRBENCH_DATA"
+            f"{folder}: cannot be made ({err.strerror}), and this user has no home folder for data; name one with "
+            "CLRBENCH_DATA, or --data-dir on the command line"
         ) from err
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
         raise DataError(
-            f"{folder}: is not a folder of this user alone, who has no home folder for data; name one with --data-dir or "
-            "CLRBENCH_DATA"
+            f"{folder}: is not a folder of this user alone, who has no home folder for data; name one with CLRBENCH_DATA, "
+            "or --data-dir on the command line"
         )
     return folder

@@ -30,7 +30,7 @@ from clrbench.records import Dataset, Images, IntArray, Remarks
 
 ABOUT = "about.json"
 CHECKSUM_CHARACTERS = 64
-_ADVICE = "free space, fix permissions, or set another data folder with --data-dir or CLRBENCH_DATA"
+_ADVICE = "free space, fix permissions, or set another data folder (CLRBENCH_DATA, or --data-dir on the command line)"
 
 
 def sizes(folder: Path) -> DatasetSizes | None:

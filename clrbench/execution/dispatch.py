@@ -125,7 +125,7 @@ class Dispatch(Generic[H]):
             raise BackendError(
                 f"lost {MAX_RETRIES + 1} times each, and given up: {names}; the last time: "
                 f"{list(self._lost.values())[-1]}; the rest are finished and kept; find out what kills workers (memory: fewer "
-                "--workers, or a larger machine), then run the same command again"
+                "workers, or a larger machine), then run the same command again"
             )
 
     def stop(self, grace_seconds: float) -> None:
@@ -299,13 +299,13 @@ class Dispatch(Generic[H]):
         if self._no_room_since is None:
             self._no_room_since = now
             self.watch.warn(
-                f"no machine of the cluster has {wanted}, which each run needs; waiting for one to be started; --threads sets "
+                f"no machine of the cluster has {wanted}, which each run needs; waiting for one to be started; threads says "
                 "how many CPUs a run needs"
             )
         elif now - self._no_room_since > MAX_WITHOUT_ROOM_SECONDS:
             raise BackendError(
                 f"no machine with {wanted}, which each run needs, came within {MAX_WITHOUT_ROOM_SECONDS:.0f} s; add one to "
-                "the cluster, or ask for less with --threads or --device in a folder of its own (--out)"
+                "the cluster, or ask for fewer threads, or for another device, in a results folder of its own (out)"
             )
 
     def _say_differences(self, run: _Run, provenance: Provenance) -> None:

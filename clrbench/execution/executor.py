@@ -118,11 +118,11 @@ def open_executor(name: str, resources: Resources) -> Iterator[Executor]:
         executor = getattr(import_module(module), factory)(resources)
     except ImportError as err:
         raise BackendError(
-            f"--executor {name}: a package that it needs cannot be imported ({err}); {_install(name)}"
+            f"executor {name}: a package that it needs cannot be imported ({err}); {_install(name)}"
         ) from err
     except OSError as err:  # such as a /dev/shm that cannot be written: without it there are no semaphores
         if name != "local" or resources.devices is not None:
-            what = "--devices" if name == "local" else f"--executor {name}"
+            what = "--devices" if name == "local" else f"executor {name}"
             raise BackendError(
                 f"{what}: the system lets no worker processes start ({err.strerror or err}); is /dev/shm or the folder for "
                 "temporary files read-only or full, or ulimit -n low?"
@@ -138,11 +138,11 @@ def check_installed(name: str) -> None:
     """Raise BackendError where the package that an executor needs is missing; nothing is imported."""
     package = PACKAGES.get(name)
     if package is not None and find_spec(package) is None:
-        raise BackendError(f"--executor {name} needs the package {package}, which is not installed; {_install(name)}")
+        raise BackendError(f"executor {name} needs the package {package}, which is not installed; {_install(name)}")
 
 
 def _install(name: str) -> str:
-    return f"run pip install 'clrbench[{name}]' (on every machine that is to make runs), or leave --executor out"
+    return f"run pip install 'clrbench[{name}]' (on every machine that is to make runs), or use executor local"
 
 
 def num_workers(wanted: int | None, threads: int, num_runs: int | None = None) -> int:

@@ -156,7 +156,7 @@ class LocalWorkers:
         except OSError as err:
             raise BackendError(
                 f"no worker process can be started ({err.strerror or err}); finished runs are kept; raise the limit (ulimit "
-                "-n for open files, ulimit -u for processes), or try again with fewer --workers"
+                "-n for open files, ulimit -u for processes), or try again with fewer workers"
             ) from err
         except BrokenProcessPool as err:
             raise BackendError(_died()) from err
@@ -215,7 +215,7 @@ def _died() -> str:
             "a worker process died, perhaps because each of them runs your script again up to the call; put what it does under "
             "if __name__ == '__main__': (or memory was too short: try fewer workers); finished runs are kept"
         )
-    return "a worker process died, perhaps for lack of memory; finished runs are kept; try again with fewer --workers"
+    return "a worker process died, perhaps for lack of memory; finished runs are kept; try again with fewer workers"
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ class Connection:
         if {node["NodeManagerAddress"] for node in nodes()} != {LOOPBACK}:
             raise BackendError(
                 f"this version of Ray ({ray.__version__}) does not stay on {LOOPBACK}, so it is not started; start one yourself "
-                "and name it with --ray-address, or use another version"
+                "and name its address, or use another version"
             )
 
 
@@ -111,7 +111,7 @@ def _join(address: str) -> None:
     place = (host.strip("[]"), int(port))
     if not answers(place):
         raise BackendError(
-            f"--ray-address {address}: nothing answers there; ray start --head, on the head node, prints its address, and ray "
+            f"Ray address {address}: nothing answers there; ray start --head, on the head node, prints its address, and ray "
             "status says whether the cluster runs"
         )
     with _on_loopback() if _stays_on_loopback(place) else nullcontext():

@@ -128,7 +128,7 @@ class Runner:
         if self.folder.is_of_another(self._spec_text):
             raise ResultsError(
                 f"{self.folder.root}: another process began a different spec of this name here meanwhile; the finished "
-                "runs are kept; run the same command again, with --out for a folder of its own"
+                "runs are kept; do the same again in a results folder of its own (out)"
             )
 
     def make(
@@ -251,7 +251,7 @@ class Runner:
         if device == "cpu" and self.options.devices is not None:
             raise SpecError(
                 f"--devices names accelerators, but {self.experiment.root} was started with device cpu; leave --devices "
-                "out, or name another folder with --out"
+                "out, or use another results folder (out)"
             )
         return device
 
@@ -262,8 +262,8 @@ class Runner:
     def _check_unchanged(self, name: str, fixed: object, wanted: object) -> None:
         if wanted not in {None, fixed}:
             raise SpecError(
-                f"--{name}: got {wanted}, but {self.experiment.root} was started with {name} {fixed}, and another value "
-                f"can change the last digits; leave --{name} out, or name another folder with --out"
+                f"{name}: got {wanted}, but {self.experiment.root} was started with {name} {fixed}, and another value "
+                f"can change the last digits; leave {name} out, or use another results folder (out)"
             )
 
     def _warn_of_other_runs(self) -> None:

@@ -42,7 +42,7 @@ class Ended:
             return f"its command ended with exit code {self.code}"
         if self.code < 0:
             name = signal.Signals(-self.code).name if -self.code in set(signal.Signals) else f"signal {-self.code}"
-            why = ", perhaps for lack of memory: try fewer --workers" if -self.code == signal.SIGKILL else ""
+            why = ", perhaps for lack of memory: try fewer workers" if -self.code == signal.SIGKILL else ""
             return f"its command was ended by {name}{why}"
         return ""
 

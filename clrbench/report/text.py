@@ -42,9 +42,7 @@ def findings_data(findings: Findings, warnings: Sequence[str]) -> dict[str, Json
 
 def json_rows(table: pd.DataFrame) -> list[Json]:
     """Return the rows of a table as plain data; infinite and missing numbers are null."""
-    return [
-        {str(key): json_value(value) for key, value in row.items()} for row in table.to_dict("records")
-    ]
+    return [{str(key): json_value(value) for key, value in row.items()} for row in table.to_dict("records")]
 
 
 def finding_warnings(findings: Findings) -> Iterator[str]:

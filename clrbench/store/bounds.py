@@ -52,10 +52,7 @@ def read_bounds(path: Path) -> dict[str, Rates]:
 
 
 def _finite(tried: dict[str, Any]) -> dict[str, Json]:
-    return {
-        name: list(value) if name in _LISTS else json_value(value)
-        for name, value in tried.items()
-    }
+    return {name: list(value) if name in _LISTS else json_value(value) for name, value in tried.items()}
 
 
 _LISTS = ("seeds", "collapsed")

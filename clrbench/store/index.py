@@ -108,7 +108,7 @@ def _read_index(path: Path, _stamp: Stamp) -> Index:
     if isinstance(protocol, int) and protocol > PROTOCOL:
         raise ResultsError(
             f"{path.parent}: was made by a newer clrbench, whose runs follow protocol {protocol}; this one knows protocols up "
-            f"to {PROTOCOL}; update clrbench, or name another folder with --out"
+            f"to {PROTOCOL}; update clrbench, or use another results folder (out)"
         )
     if not _is_index(content):
         raise ResultsError(f"{path}: is not what clrbench writes; {_ADVICE}")

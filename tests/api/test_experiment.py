@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +135,14 @@ def test_comparing_trains_and_returns_what_it_came_to(tmp_path: Path) -> None:
     assert len(found.tables["summary"]) == 2
     assert "differences" in list(found.figures)
     assert clrbench.load(found.folder).tables["summary"].equals(found.tables["summary"])
+
+
+_ROOMS = ("execution", "data", "store", "backends/torch", "backends/keras")
+
+
+@pytest.mark.parametrize("name", list(signature(clrbench.compare).parameters)[1:])
+def test_no_message_calls_an_argument_by_an_option_of_the_command(name: str) -> None:
+    package = Path(clrbench.__file__).parent
+    paths = [path for room in _ROOMS for path in (package / room).rglob("*.py") if path.stem != "placement"]
+    option = re.compile(rf"--{name.replace('_', '-')}\b(?!-).*\"")  # placement knows what only options can contradict
+    assert [path.name for path in paths if option.search(path.read_text())] == []

@@ -131,10 +131,10 @@ def test_report_rebuilds_tables_and_plots_without_a_framework(workplace: Path, r
 def test_other_threads_or_device_later_is_an_error_that_names_both(workplace: Path) -> None:
     done = run_clrbench("compare", "quick.yaml", "--threads", "2", folder=workplace)
     assert done.returncode == 2
-    assert "--threads: got 2, but results/quick was started with threads 1" in done.stderr
+    assert "threads: got 2, but results/quick was started with threads 1" in done.stderr
     done = run_clrbench("compare", "quick.yaml", "--device", "cuda", folder=workplace)
     assert done.returncode == 2
-    assert "--device: got cuda, but results/quick was started with device cpu" in done.stderr
+    assert "device: got cuda, but results/quick was started with device cpu" in done.stderr
 
 
 @pytest.mark.acceptance

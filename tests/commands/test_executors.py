@@ -83,13 +83,13 @@ def test_a_misuse_is_a_usage_error_of_one_message(tmp_path: Path, options: list[
     [
         (
             ["--device", "cuda"],
-            "--device: got cuda, but a script (train) chooses its own device; leave --device out\n",
+            "device: got cuda, but a script (train) chooses its own device; leave device out\n",
         ),
         (
             ["--devices", "0"],
             "--devices pins workers, but a script (train) chooses its own device; leave --devices out",
         ),
-        (["--executor", "ray", "--device", "mps"], "leave --device out, or ask Ray for a GPU a run with --device cuda"),
+        (["--executor", "ray", "--device", "mps"], "leave device out, or ask Ray for a GPU a run with device cuda"),
     ],
 )
 def test_a_script_is_told_of_no_device(
@@ -118,7 +118,7 @@ def test_devices_of_an_experiment_that_was_started_on_the_processor_are_refused(
     assert compare(tmp_path).exit_code == 0
     done = compare(tmp_path, "--devices", "all", seeds=3)
     assert done.exit_code == 2
-    assert "was started with device cpu; leave --devices out, or name another folder with --out" in done.output
+    assert "was started with device cpu; leave --devices out, or use another results folder (out)" in done.output
 
 
 @pytest.mark.acceptance
@@ -165,9 +165,7 @@ def test_without_the_extra_the_message_names_the_line_that_installs_it(
     monkeypatch.setitem(sys.modules, "ray", None)
     done = compare(tmp_path, "--executor", "ray")
     assert done.exit_code == 1
-    assert (
-        "--executor ray needs the package ray, which is not installed; run pip install 'clrbench[ray]'" in done.output
-    )
+    assert "executor ray needs the package ray, which is not installed; run pip install 'clrbench[ray]'" in done.output
     assert not (tmp_path / "out").exists()
     with pytest.raises(BackendError, match=r"pip install 'clrbench\[ray\]'"):
         check_installed("ray")

@@ -76,7 +76,7 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytes
     file = tmp_path / "file"
     file.touch()
     for folder in (open_to_all, link, file, tmp_path / "missing/folder"):
-        with pytest.raises(DataError, match="name one with --data-dir or CLRBENCH_DATA"):
+        with pytest.raises(DataError, match="name one with CLRBENCH_DATA, or --data-dir on the command line"):
             private_folder(folder)
     mine = private_folder(tmp_path / "mine")
     user = os.getuid()

@@ -123,7 +123,10 @@ def test_measure_agrees_with_load(dtype: type, shape: tuple[int, ...], tmp_path:
     size = dataset.x_train.itemsize
     expected = DatasetSizes(len(dataset.x_train), len(dataset.x_test), dataset.image_shape, value_bytes=size)
     assert LIBRARY.measure(str(path)) == expected
-    assert (expected.image_shape, expected.num_bytes) == ((*shape, 1)[:3], dataset.x_train.nbytes + dataset.x_test.nbytes)
+    assert (expected.image_shape, expected.num_bytes) == (
+        (*shape, 1)[:3],
+        dataset.x_train.nbytes + dataset.x_test.nbytes,
+    )
 
 
 def test_checksum_is_of_the_content_alone(tmp_path: Path) -> None:

@@ -377,7 +377,7 @@ def test_a_cluster_that_does_not_answer_is_said_at_once(tmp_path: Path, address:
     spec = write_spec(tmp_path, backends=["torch"])
     done = run_clrbench("compare", spec, "--executor", "ray", "--ray-address", address, folder=tmp_path)
     assert done.returncode == 1
-    assert f"Error: --ray-address {address}: nothing answers there" in done.stderr
+    assert f"Error: Ray address {address}: nothing answers there" in done.stderr
     assert "Traceback" not in done.stderr
 
 

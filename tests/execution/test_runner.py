@@ -167,10 +167,10 @@ def test_device_and_threads_are_those_of_the_first_start(tmp_path: Path, executo
     later, _ = make_runner(tmp_path, executor)
     assert later.threads == 3
     other, _ = make_runner(tmp_path, executor, threads=2)
-    with pytest.raises(SpecError, match=r"--threads: got 2, but .* was started with threads 3"):
+    with pytest.raises(SpecError, match=r"threads: got 2, but .* was started with threads 3"):
         other.begin()
     elsewhere, _ = make_runner(tmp_path, executor, device="cuda")
-    with pytest.raises(SpecError, match=r"--device: got cuda, but .* was started with device cpu"):
+    with pytest.raises(SpecError, match=r"device: got cuda, but .* was started with device cpu"):
         elsewhere.make(elsewhere.folder, runs, "runs")
 
 

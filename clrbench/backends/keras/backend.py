@@ -16,7 +16,9 @@ def set_threads(num_threads: int) -> None:
         # More would run operations side by side, on more cores than asked for.
         tf.config.threading.set_inter_op_parallelism_threads(1)
     except RuntimeError as err:
-        raise BackendError(f"--threads {num_threads}: TensorFlow has already started in this process") from err
+        raise BackendError(
+            f"threads: got {num_threads}, but TensorFlow has already started in this process; start a new process"
+        ) from err
 
 
 def find_device(wanted: str) -> str:
