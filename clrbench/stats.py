@@ -236,13 +236,17 @@ def far_pairs(differences: npt.ArrayLike, resolution: float = 0.0) -> npt.NDArra
     return far
 
 
-def highest_unseen_rate(runs: int, alpha: float = 0.05) -> float:
-    """Return the highest rate of an event that so many runs without one still leave possible: 1 - alpha**(1 / runs).
+UNSEEN_CHANCE = 0.05
+"""Chance that an event of the rate which `highest_unseen_rate` returns is not seen once."""
+
+
+def highest_unseen_rate(runs: int) -> float:
+    """Return the highest rate of an event that so many runs without one still leave possible: 1 - UNSEEN_CHANCE**(1 / runs).
 
     >>> round(highest_unseen_rate(6), 2), round(highest_unseen_rate(10), 2)
     (0.39, 0.26)
     """
-    return 1 - alpha ** (1 / runs) if runs > 0 else 1.0
+    return 1 - UNSEEN_CHANCE ** (1 / runs) if runs > 0 else 1.0
 
 
 def holm(p_values: npt.ArrayLike) -> DoubleArray:

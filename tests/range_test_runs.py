@@ -127,7 +127,7 @@ class WorldExecutor(FakeExecutor):
 def write_world_run(task: Task, world: World) -> None:
     """Write a run as it would be in a toy world, of a jitter that its seed decides."""
     run = task.run
-    dataset = load_dataset(task.library, run.data.dataset)
+    dataset = load_dataset(task.library, run.data.dataset, run.reading())
     rows = split_rows(run.data, dataset)
     sizes = SplitSizes(len(rows.train), len(rows.validation), 400)
     accuracy = world.accuracy(run.schedule.table(Clock(run.steps_per_epoch, run.num_steps)))

@@ -45,7 +45,7 @@ class Divergence:
 
 
 def supported_verdict(
-    word: str, metric: str, divergence: Divergence, collapsed: Collapsed, *, guesses_known: bool = True
+    word: str, metric: str, divergence: Divergence, collapsed: Collapsed, *, guesses_known: bool
 ) -> str:
     """Return the verdict of the pairs that count, or `cannot tell` where it rests on what failed runs do not show.
 

@@ -83,15 +83,15 @@ class Library:
         """
         if dataset in CATALOGUE:
             entry = CATALOGUE[dataset]
-            _refuse_reading(dataset, how, split=True, resize=True)
+            _refuse_reading(dataset, how, split=True)
             return entry.sizes if isinstance(entry, Bundled) else prepared.sizes(self._arrays(entry)) or entry.sizes
         if is_reference(dataset):
-            _refuse_reading(dataset, how, resize=True)
+            _refuse_reading(dataset, how)
             return user_function.measure(self._reference(dataset), self.place, how)
         path = self._existing(dataset)
         if path.is_dir() and not npy_folder.is_npy_folder(path):
             return image_folder.measure(path, how)
-        _refuse_reading(dataset, how, resize=True)
+        _refuse_reading(dataset, how)
         return npz.measure(path, how) if path.is_file() else npy_folder.measure(path, how)
 
     def load(self, dataset: str, show: Show = in_silence, how: Reading = AS_IT_IS) -> Dataset:
@@ -102,17 +102,17 @@ class Library:
             DataError: If it cannot be had, or is not what it should be.
         """
         if dataset in CATALOGUE:
-            _refuse_reading(dataset, how, split=True, resize=True)
+            _refuse_reading(dataset, how, split=True)
             return self._load_named(CATALOGUE[dataset], show)
         if is_reference(dataset):
-            _refuse_reading(dataset, how, resize=True)
+            _refuse_reading(dataset, how)
             reference = self._reference(dataset)
             content = user_function.content(reference, self.place, how)
             return _made(reference, content.arrays, how, content.remarks)
         path = self._existing(dataset)
         if path.is_dir() and not npy_folder.is_npy_folder(path):
             return self._load_images(path, show, how)
-        _refuse_reading(dataset, how, resize=True)
+        _refuse_reading(dataset, how)
         if path.is_file():
             return _made(str(path), npz.read(path, how), how, Remarks(warned=npz.unread(path)))
         return self._load_npy(path, show, how)
@@ -344,11 +344,11 @@ def _made(where: str, arrays: Arrays, how: Reading, remarks: Remarks = NO_REMARK
     return make_dataset(where, where, content.arrays, remarks=content.remarks, as_given=how.as_given)
 
 
-def _refuse_reading(dataset: str, how: Reading, *, split: bool = False, resize: bool = False) -> None:
+def _refuse_reading(dataset: str, how: Reading, *, split: bool = False) -> None:
     """Raise SpecError where a data set cannot be read as the spec asks for."""
     if split and how.splits:
         raise SpecError(f"{dataset} has test rows of its own; leave this key out", key=("data", "test"))
-    if resize and how.resize is not None:
+    if how.resize is not None:
         raise SpecError(
             f"{dataset} is not a folder of images, and only these can be resized; leave this key out",
             key=("data", "resize"),

@@ -86,7 +86,7 @@ class RayWorkers:
         if wanted != "auto":
             return wanted
         # Where no machine is large enough, nobody could answer; `run` says so, and waits for one.
-        return self._ask("cuda", _find_device, self._resources) if self.has_room("cuda") else "cpu"
+        return self._ask("cuda", _fastest_device, self._resources) if self.has_room("cuda") else "cpu"
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what a module-level function returns in a worker that has loaded its backend."""
@@ -284,8 +284,8 @@ def _fulfil(order: Order, desk: Any, sent: _Sent) -> Reply:
         return fulfil(order, node, tell, fetch_data, fetch_code)
 
 
-def _find_device(resources: Resources, wanted: str = "auto") -> str:
-    return load_backend(resources.backend, resources.threads).find_device(wanted)
+def _fastest_device(resources: Resources) -> str:
+    return load_backend(resources.backend, resources.threads).find_device("auto")
 
 
 def _call(resources: Resources, function: Callable[[], T]) -> T:

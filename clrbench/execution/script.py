@@ -239,9 +239,9 @@ def _printable(line: str) -> str:
     return plain if len(plain) <= SHOWN_CHARACTERS else f"{plain[:SHOWN_CHARACTERS]}..."
 
 
-def _end_of(log: Path, size: int = KEPT_LOG_BYTES) -> bytes:
+def _end_of(log: Path) -> bytes:
     with suppress(OSError), log.open("rb") as file:
-        file.seek(max(0, file.seek(0, 2) - size))
+        file.seek(max(0, file.seek(0, 2) - KEPT_LOG_BYTES))
         return file.read()
     return b""
 

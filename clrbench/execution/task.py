@@ -10,7 +10,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from clrbench import backends
 from clrbench.backends.protocol import Trainer
-from clrbench.data import AS_IT_IS, Library, Reading
+from clrbench.data import Library, Reading
 from clrbench.errors import DataError
 from clrbench.execution.provenance import Circumstances, describe, describe_script, processor, versions
 from clrbench.execution.script import ScriptRun
@@ -344,6 +344,6 @@ def first_losses(library: Library, run: RunSpec, device: str, num_steps: int, *,
 
 
 @lru_cache(maxsize=1)
-def load_dataset(library: Library, name: str, how: Reading = AS_IT_IS) -> Dataset:
+def load_dataset(library: Library, name: str, how: Reading) -> Dataset:
     """Return a data set; the last one is kept in memory, since the next run of a worker has the same."""
     return library.load(name, how=how)

@@ -14,7 +14,7 @@ LAST_PART = 0.25
 """The evaluations in this last part of a training at a constant rate count, all alike."""
 
 
-def end_of(outcome: Outcome, *, part: float = LAST_PART) -> tuple[float, float]:
+def end_of(outcome: Outcome, *, part: float) -> tuple[float, float]:
     """Return loss and accuracy at the end of a run, of validation rows or else of its mini-batches; nan if it diverged."""
     if outcome.diverged:
         return np.nan, np.nan

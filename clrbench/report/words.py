@@ -46,7 +46,7 @@ def metric_unit(metric: str, *, own: bool = False) -> str:
     return "" if own or not metric.endswith("loss") else "nats"
 
 
-def unit_label(metric: str, *, own: bool = False) -> str:
+def unit_label(metric: str, *, own: bool) -> str:
     """Return the unit of a metric as it follows a name on an axis, such as ` (nats)`; empty where it is not known."""
     unit = metric_unit(metric, own=own)
     return f" ({unit})" if unit else ""

@@ -58,7 +58,7 @@ class Simulated:
         for differences, counts in zip(self.candidate - self.baseline, collapsed, strict=True):
             word = verdict_word(differences, compared(differences, question).p_value, question)
             failed = Collapsed(*counts) if guarded else Collapsed(0, 0)
-            found.append(supported_verdict(word, "test_accuracy", Divergence(0, 0), failed))
+            found.append(supported_verdict(word, "test_accuracy", Divergence(0, 0), failed, guesses_known=True))
         return np.array(found)
 
 
