@@ -20,7 +20,7 @@ from clrbench.analysis.pairs import (
     runs_by_key,
 )
 from clrbench.analysis.questions import Question
-from clrbench.analysis.results import LookedAt, Results, compared_metrics
+from clrbench.analysis.results import Results, compared_metrics
 from clrbench.analysis.starts import is_paired, starts
 from clrbench.analysis.unpaired_contests import compared_samples, sample_word
 from clrbench.analysis.untuned import is_untuned
@@ -272,7 +272,7 @@ def _question(results: Results, metric: str, backend: str) -> Question:
     if metric != verdict.metric:
         return Question(verdict.alpha, None, higher_is_better)
     margin = shown_margin(verdict.margin, _resolution(results, metric, backend))
-    alpha = verdict.alpha / results.looks.get(backend, LookedAt()).index
+    alpha = verdict.alpha / results.look_of(backend).index
     return Question(alpha, margin, higher_is_better, comparisons=max(1, len(results.comparisons)))
 
 
@@ -305,7 +305,7 @@ def _evidence(results: Results, test: _Test) -> Evidence:
     low, high = row_sample.rows_interval(results, contest, question.alpha) if of_rows else (np.nan, np.nan)
     far = far_pairs(test.differences, _resolution(results, test.metric, contest.backend))
     collapsed = collapsed_pairs(results, contest)
-    index = results.looks.get(contest.backend, LookedAt()).index
+    index = results.look_of(contest.backend).index
     return Evidence(
         **contest._asdict(),
         metric=test.metric,

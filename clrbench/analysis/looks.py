@@ -62,7 +62,7 @@ def _runs_to_decide(look: Look) -> int:
 
 def left_out_seeds(results: Results, contest: Contest) -> list[int]:
     """Return the seeds that were looked at before and that a comparison now leaves out, though they were finished."""
-    looked = results.looks.get(contest.backend, LookedAt()).seeds
+    looked = results.look_of(contest.backend).seeds
     mixed = {pair.seed for pair in results.once(mixed_pairs) if pair.contest == contest}
     return sorted(looked - set(results.spec.seeds) | looked & mixed)
 
@@ -77,7 +77,7 @@ def unasked_seeds(results: Results) -> dict[str, list[int]]:
             for candidate, baseline in results.comparisons
             if key[:2] == (backend, candidate) and key._replace(arm=baseline) in results.stored_keys
         }
-        shown = results.looks.get(backend, LookedAt()).seeds
+        shown = results.look_of(backend).seeds
         if seeds := sorted(pairs - shown - set(results.spec.seeds)):
             found[backend] = seeds
     return found

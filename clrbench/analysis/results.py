@@ -79,6 +79,10 @@ class Results:
             self._made[make] = make(self)
         return cast(T, self._made[make])
 
+    def look_of(self, backend: str) -> LookedAt:
+        """Return what the looks at the verdict of a backend come to."""
+        return self.looks.get(backend, LookedAt())
+
     def with_looks(self, looks: Mapping[str, LookedAt]) -> Results:
         """Return the results with looks; what was made of them so far, which must not depend on looks, is kept."""
         looked = replace(self, looks=looks)

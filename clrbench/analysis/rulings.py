@@ -29,9 +29,7 @@ class Ruling:
         return self.verdict == "better" and not self.for_want_of_tuning
 
 
-def rulings(
-    comparison: pd.DataFrame, evidence: pd.DataFrame, spec: Spec, *, allow_untuned: bool = False
-) -> list[Ruling]:
+def rulings(comparison: pd.DataFrame, evidence: pd.DataFrame, spec: Spec) -> list[Ruling]:
     """Return what each verdict in comparison.csv and evidence.csv counts as.
 
     A tuned baseline stands for two verdicts. That against the rate given is no straw man, as the other stands beside it.
@@ -40,6 +38,6 @@ def rulings(
     found = []
     for row, behind in zip(read_rows(Comparison, primary), read_rows(Evidence, evidence), strict=True):
         alone = labelled_arm(spec, row.baseline) == row.baseline
-        wanting = row.verdict == "better" and behind.untuned and alone and not allow_untuned
+        wanting = row.verdict == "better" and behind.untuned and alone
         found.append(Ruling(row.backend, row.candidate, row.baseline, row.verdict, wanting))
     return found

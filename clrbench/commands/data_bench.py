@@ -9,6 +9,7 @@ import pandas as pd
 from clrbench.answer import Answer
 from clrbench.commands.dry_run import ANY_BOUNDS
 from clrbench.commands.setup import Job
+from clrbench.counted import counted
 from clrbench.errors import SpecError
 from clrbench.execution.executor import Resources
 from clrbench.execution.throughput import Measured, measure_pipelines
@@ -73,7 +74,7 @@ def _lines(table: pd.DataFrame) -> Iterator[str]:
     yield f"images per second, medians of {repetitions} stretches of about half a second; the pipelines took turns"
     for (backend, batch_size, threads, device), rows in table.groupby(CONDITIONS, sort=False):
         medians = rows.pivot_table("images_per_second", "pipeline", "measured", aggfunc="median")
-        yield f"\n{backend}: batches of {batch_size}, {threads} {'thread' if threads == 1 else 'threads'}, {device}"
+        yield f"\n{backend}: batches of {batch_size}, {counted(threads, 'thread')}, {device}"
         yield _line("", *get_args(Measured))
         for pipeline in get_args(Pipeline):
             yield _line(pipeline, *(_rounded(medians.loc[pipeline, measured]) for measured in get_args(Measured)))

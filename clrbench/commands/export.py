@@ -17,7 +17,7 @@ from clrbench.planning.tuning import labelled_arm
 from clrbench.progress import Display
 from clrbench.report.export import Exported, Format, export_source
 from clrbench.report.export.script import CSV_ADVICE
-from clrbench.report.words import comparison_words, level_words, plain, samples_words, valued_runs
+from clrbench.report.words import capital, comparison_words, level_words, plain, samples_words, valued_runs
 from clrbench.spec import BackendName, Clock, Ramp, Schedule, Spec
 from clrbench.spec.messages import nearest
 from clrbench.spec.train import SCRIPT
@@ -183,7 +183,7 @@ def _samples_words(folder: ResultsFolder, row: Comparison) -> str:
 
 
 def _nobody(spec: Spec, why: str) -> Answer:
-    text = f"{why[0].upper()}{why[1:]}: name an arm with --arm ({', '.join(spec.arms)})."
+    text = f"{capital(why)}: name an arm with --arm ({', '.join(spec.arms)})."
     return Answer(text, {"arm": None, "reason": why, "arms": list(spec.arms)}, ExitCode.NO_ANSWER)
 
 

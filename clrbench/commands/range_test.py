@@ -2,8 +2,6 @@
 
 from itertools import zip_longest
 
-import numpy as np
-
 from clrbench.analysis.bounds import RangeTest
 from clrbench.analysis.course import Circumstances, Course, follow
 from clrbench.answer import Answer
@@ -11,6 +9,7 @@ from clrbench.commands.dry_run import demo_line, dry_run_answer, estimate
 from clrbench.commands.report import range_tests_answer, write_range_test
 from clrbench.commands.setup import Job
 from clrbench.execution.runner import Runner
+from clrbench.hits import count_by_class
 from clrbench.planning.experiment import Experiment
 from clrbench.planning.plan import split_rows
 from clrbench.planning.runs import RangeTestGroup, all_range_tests, needed_range_tests, range_test_clock, split_sizes
@@ -95,4 +94,4 @@ def _validation_rows_by_class(runner: Runner) -> tuple[int, ...]:
     dataset = runner.dataset
     validation = split_rows(runner.experiment.spec.data, dataset).validation
     labels = dataset.arrays_of(Split.VALIDATION)[1][validation]
-    return tuple(np.bincount(labels, minlength=dataset.num_classes).tolist())
+    return count_by_class(labels, dataset.num_classes)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from clrbench import files
+from clrbench.hits import count_by_class
 from clrbench.records import Dataset, Images, IntArray, Remarks
 
 VERSION = 2
@@ -114,7 +115,7 @@ def _looked_at(images: Images) -> Images:
 def _facts(looked_at: Images, labels: IntArray, num_classes: int) -> SplitFacts:
     return SplitFacts(
         rows=len(labels),
-        class_counts=tuple(np.bincount(labels, minlength=num_classes).tolist()),
+        class_counts=count_by_class(labels, num_classes),
         looked_at=len(looked_at),
         smallest=float(looked_at.min()),
         largest=float(looked_at.max()),

@@ -35,13 +35,8 @@ def measure(folder: Path, how: Reading = AS_IT_IS) -> DatasetSizes:
     return DatasetSizes(train_rows, test_rows, shape, rows.get("validation", 0))
 
 
-def fingerprint(folder: Path, how: Reading = AS_IT_IS) -> str:
-    """Return a SHA-256, in hex, that changes when an image is added, removed, renamed or written again."""
-    return fingerprint_of(list_images(folder, splitting=how.splits))
-
-
 def fingerprint_of(listing: Listing) -> str:
-    """Return the `fingerprint` of images that have been listed."""
+    """Return a SHA-256, in hex, that changes when an image is added, removed, renamed or written again."""
     with decode.reading(listing.folder):
         return files.fingerprint(listing.folder, (os.path.relpath(image, listing.folder) for image in listing.paths))
 

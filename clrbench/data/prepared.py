@@ -77,9 +77,6 @@ def _save(folder: Path, dataset: Dataset) -> None:
         "test_rows": len(dataset.y_test),
         **({} if dataset.y_validation is None else {"validation_rows": len(dataset.y_validation)}),
         "image_shape": dataset.image_shape,
-        "num_classes": dataset.num_classes,
-        "train_class_counts": np.bincount(dataset.y_train).tolist(),
-        "test_class_counts": np.bincount(dataset.y_test).tolist(),
         **asdict(dataset.remarks),
     }
     with files.new_folder(folder) as temporary:

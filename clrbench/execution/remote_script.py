@@ -103,11 +103,10 @@ class _Watcher:
     def _send_kept(self) -> None:
         """Send the files of the run folder where the script's own ones are new, and it is not just writing them."""
         kept = _stamps(self.folder.path)
-        pause_seconds = max(self.pace.checkpoint_seconds, self._sending_seconds / self.pace.checkpoint_share)
         if self._is_too_large or not kept or kept == self._sent or _is_being_written(kept):
             return
         started = time.monotonic()
-        if started - self._sent_at < pause_seconds:
+        if started - self._sent_at < self.pace.pause_seconds(self._sending_seconds):
             return
         contents = self.folder.contents()
         if contents is None:

@@ -42,6 +42,10 @@ class Pace:
     checkpoint_seconds: float = 5.0
     checkpoint_share: float = 0.02
 
+    def pause_seconds(self, seconds: float) -> float:
+        """Return how long to wait before the next checkpoint where one takes so many seconds."""
+        return max(self.checkpoint_seconds, seconds / self.checkpoint_share)
+
 
 class Watcher(Protocol):
     """Follows one run, and may stop it."""
@@ -157,8 +161,7 @@ class Session:
         return count_by_class(classes if hits is None else classes[hits], self.plan.num_classes)
 
     def _checkpoint_is_due(self) -> bool:
-        pause_seconds = max(self.pace.checkpoint_seconds, self._keeping_seconds / self.pace.checkpoint_share)
-        return time.monotonic() - self._kept_at >= pause_seconds
+        return time.monotonic() - self._kept_at >= self.pace.pause_seconds(self._keeping_seconds)
 
     def _keep(self) -> None:
         started = time.monotonic()

@@ -66,7 +66,7 @@ def _course(ledger: Ledger) -> Course[Rates]:
         if start is None:
             return Rates(reason=_why_none_stands(found), updates=ledger.updates, finds=found.tried)
     swept = yield from sweep(ledger, found)
-    answer = _read(problem, ledger, found, swept)
+    answer = _read(ledger, found, swept)
     if start is None or not problem.confirm:
         return answer
     ledger.withhold()
@@ -88,9 +88,9 @@ def _why_none_stands(found: Found) -> str:
     return STARTS_DIVERGED
 
 
-def _read(problem: Problem, ledger: Ledger, found: Found | None, swept: Swept) -> Rates:
+def _read(ledger: Ledger, found: Found | None, swept: Swept) -> Rates:
     """Return what the sweep alone comes to."""
-    bounds = swept.bounds
+    problem, bounds = ledger.problem, swept.bounds
     caveats = [*bounds.caveats, NOT_CONFIRMED] if bounds.max_lr is not None else []
     if swept.left_for is not None:
         given, now = ("{:.3g} to {:.3g}".format(*limits) for limits in (swept.given, swept.limits))

@@ -41,11 +41,6 @@ class Found:
             for run in self.outcomes
         )
 
-    @property
-    def highest_alive(self) -> int:
-        """The highest place that did not diverge."""
-        return max((place for place, loss in self.losses.items() if np.isfinite(loss)), default=LOWEST)
-
 
 def find(ledger: Ledger) -> Course[Found]:
     """Train at a decade after the other; no ramp, so that no optimizer is special."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from clrbench.analysis.tables import Findings
 from clrbench.layers import BuiltNetwork
+from clrbench.report import words
 from clrbench.spec import OwnModel
 
 
@@ -23,7 +24,7 @@ def varied_words(findings: Findings) -> str:
     else:
         draws, is_seeded, random = model.settings().dropout > 0, True, "dropout"
     varied = [*(["initial weights"] if is_seeded else []), "batch order", *([random] if draws else [])]
-    return f"Seeds vary only {' and '.join(filter(None, [', '.join(varied[:-1]), varied[-1]]))}."
+    return f"Seeds vary only {words.listed(varied)}."
 
 
 def mixed_words(findings: Findings) -> str:

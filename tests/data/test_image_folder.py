@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from clrbench.data import DatasetSizes, image_folder
+from clrbench.data.image_listing import list_images
 from clrbench.errors import DataError, MisfitError
 
 Pixels = npt.NDArray[np.uint8]
@@ -45,8 +46,12 @@ def read(folder: Path) -> dict[str, npt.NDArray[Any]]:
     return image_folder.read(folder, lambda _: None)
 
 
+def fingerprint(folder: Path) -> str:
+    return image_folder.fingerprint_of(list_images(folder))
+
+
 READERS: list[Callable[[Path], object]] = [read, image_folder.measure]
-WALKERS = [*READERS, image_folder.fingerprint]
+WALKERS = [*READERS, fingerprint]
 
 
 def refusal(folder: Path, function: Callable[[Path], object], error: type[DataError]) -> str:
@@ -152,7 +157,7 @@ def test_jpeg_within_its_loss(name: str, folder: Path) -> None:
 
 
 def test_hidden_and_other_files_are_ignored(folder: Path) -> None:
-    before = image_folder.fingerprint(folder)
+    before = fingerprint(folder)
     saved(folder / "train/cat/.hidden.png", pixels(1, 9, 9))
     saved(folder / "train/.checkpoints/x.png", pixels(1, 9, 9))
     saved(folder / "train/stray.png", pixels(1, 9, 9))
@@ -161,7 +166,7 @@ def test_hidden_and_other_files_are_ignored(folder: Path) -> None:
     (folder / "train/cat/album.png").mkdir()
     assert image_folder.measure(folder) == DatasetSizes(3, 3, (4, 5, 1))
     assert len(read(folder)["x_train"]) == 3
-    assert image_folder.fingerprint(folder) == before
+    assert fingerprint(folder) == before
 
 
 def test_class_folders_and_images_may_be_links(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -190,21 +195,21 @@ def test_progress_counts_every_image(folder: Path) -> None:
 
 def test_fingerprint_changes_with_any_file_and_not_with_the_place(folder: Path) -> None:
     file = folder / "train/cat/a.png"
-    seen = [image_folder.fingerprint(folder)]
+    seen = [fingerprint(folder)]
     assert len(seen[0]) == 64
     os.utime(file, ns=(0, 1))
-    seen.append(image_folder.fingerprint(folder))
+    seen.append(fingerprint(folder))
     file.rename(folder / "train/cat/0.png")
-    seen.append(image_folder.fingerprint(folder))
+    seen.append(fingerprint(folder))
     for content in (b"four", b"seven77"):
         (folder / "test/dog/f.png").write_bytes(content)
         os.utime(folder / "test/dog/f.png", ns=(0, 1))
-        seen.append(image_folder.fingerprint(folder))
+        seen.append(fingerprint(folder))
     (folder / "test/dog/f.png").unlink()
-    seen.append(image_folder.fingerprint(folder))
+    seen.append(fingerprint(folder))
     assert len(set(seen)) == len(seen)
     moved = folder.rename(folder.with_name("moved"))
-    assert image_folder.fingerprint(moved) == seen[-1]
+    assert fingerprint(moved) == seen[-1]
 
 
 @pytest.mark.parametrize("function", WALKERS)

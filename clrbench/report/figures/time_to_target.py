@@ -15,7 +15,7 @@ from clrbench.records import DoubleArray
 from clrbench.report.figures import style
 from clrbench.report.figures.curves import arm_handles
 from clrbench.report.figures.plot import Plot, sentences
-from clrbench.report.words import divergence_caption, seeds_words, target_words
+from clrbench.report.words import capital, divergence_caption, seeds_words, target_words
 from clrbench.spec import Spec
 
 _ROW_INCHES = 2.1
@@ -138,7 +138,7 @@ def _captions(targets: pd.DataFrame, *, equals: bool) -> list[str]:
 def _clauses(targets: pd.DataFrame, spec: Spec) -> Iterator[str]:
     for goal in _goals(targets, spec):
         arms = [_crossings(str(arm), runs) for arm, runs in goal.runs.groupby("arm", sort=False)]
-        yield f"{goal.words[0].upper()}{goal.words[1:]} ({goal.backend}): {'; '.join(arms)}"
+        yield f"{capital(goal.words)} ({goal.backend}): {'; '.join(arms)}"
 
 
 def _crossings(arm: str, runs: pd.DataFrame) -> str:
