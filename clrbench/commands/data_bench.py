@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import get_args
+from typing import cast, get_args
 
 import pandas as pd
 
@@ -74,7 +74,7 @@ def _lines(table: pd.DataFrame) -> Iterator[str]:
     yield f"images per second, medians of {repetitions} stretches of about half a second; the pipelines took turns"
     for (backend, batch_size, threads, device), rows in table.groupby(CONDITIONS, sort=False):
         medians = rows.pivot_table("images_per_second", "pipeline", "measured", aggfunc="median")
-        yield f"\n{backend}: batches of {batch_size}, {counted(threads, 'thread')}, {device}"
+        yield f"\n{backend}: batches of {batch_size}, {counted(cast(int, threads), 'thread')}, {device}"
         yield _line("", *get_args(Measured))
         for pipeline in get_args(Pipeline):
             yield _line(pipeline, *(_rounded(medians.loc[pipeline, measured]) for measured in get_args(Measured)))
