@@ -72,6 +72,14 @@ class Confirmed:
         return {min(tried_at): "lowest", max(tried_at): "highest"}.get(self.place)
 
 
+@dataclass(frozen=True)
+class _Training:
+    """What the trials of a stage have in common: their updates and their seed."""
+
+    num_steps: int
+    seed: int
+
+
 Made: TypeAlias = dict[int, dict[Run, Outcome]]
 """Runs at each place and what they left behind, a seed each."""
 
@@ -86,14 +94,14 @@ def confirm(ledger: Ledger, start: int) -> Course[Confirmed]:
     short = ledger.length(SCREEN_SHARE * share / SCREEN_TRIALS, MIN_TRIAL_STEPS)
     long = ledger.length(REFINE_SHARE * share / REFINE_TRIALS, MIN_TRIAL_STEPS)
     trials = yield from _climb(
-        ledger, start, HALF_DECADE, (short, seeds[0]), ledger.left - SCREEN_SHARE * share * SLACK
+        ledger, start, HALF_DECADE, _Training(short, seeds[0]), ledger.left - SCREEN_SHARE * share * SLACK
     )
     screened, second = _tried(trials, floor), seeds[1 % len(seeds)]
     if all(one.collapsed for one in screened.values()):
         return _confirmed(ledger, screened, (yield from _slow(ledger, screened, second)))
     lower = max(int(places_lower(short, long) - BEGIN_ABOVE), 0)
     begin = max(best_place(screened, LOSS_WEIGHT) - lower, LOWEST)
-    refined = yield from _climb(ledger, begin, 1, (long, second), ledger.left - REFINE_SHARE * share * SLACK)
+    refined = yield from _climb(ledger, begin, 1, _Training(long, second), ledger.left - REFINE_SHARE * share * SLACK)
     for seed in seeds[2:]:
         found = _tried(refined, floor)
         best = best_place(found, LOSS_WEIGHT)
@@ -139,20 +147,17 @@ def _num_steps(found: dict[int, Tried]) -> int:
     return next(iter(found.values())).num_steps
 
 
-def _climb(
-    ledger: Ledger, start: int, stride: int, length_and_seed: tuple[int, int], floor_left: float
-) -> Course[Made]:
+def _climb(ledger: Ledger, start: int, stride: int, trial: _Training, updates_kept: float) -> Course[Made]:
     """Try a place and its neighbours, and on from there until the best is interior or no more can be afforded."""
-    num_steps, seed = length_and_seed
     found: Made = {}
     wanted = [place for place in (start - stride, start, start + stride) if LOWEST <= place <= HIGHEST]
     while wanted:
-        found |= yield from _at(ledger, wanted, num_steps, seed)
+        found |= yield from _at(ledger, wanted, trial.num_steps, trial.seed)
         best = best_place(_tried(found, ledger.problem.floor), LOSS_WEIGHT)
         wanted = [
             place
             for place in (best - stride, best + stride)
-            if place not in found and LOWEST <= place <= HIGHEST and ledger.left - num_steps > floor_left
+            if place not in found and LOWEST <= place <= HIGHEST and ledger.left - trial.num_steps > updates_kept
         ]
     return found
 
