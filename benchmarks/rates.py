@@ -94,7 +94,7 @@ def _outcome(run: Run, made: Mapping[str, DoubleArray], problem: Problem) -> Out
     """Return the first updates of a training."""
     there = made["steps"] <= run.num_steps
     loss = made["validation_loss"][there]
-    accuracy = made["validation_balanced" if problem.floor.balanced else "validation_accuracy"][there]
+    accuracy = made["validation_balanced" if problem.floor.uses_balanced_accuracy else "validation_accuracy"][there]
     train_loss = made["train_loss"]
     if len(train_loss) != run.num_steps:
         # Only the first is kept; what stands for the others ends where validation does.
@@ -175,7 +175,7 @@ def measured(trials: Trials, keys: Sequence[Key], metric: str) -> DoubleArray:
 def score(setting: Setting, folder: Path, *, sweeps: bool) -> list[dict[str, object]]:
     """Return a row for each way of asking for a range test."""
     trials = Trials(setting, folder)
-    metric = "balanced" if problem_of(setting, "linear").floor.balanced else "accuracy"
+    metric = "balanced" if problem_of(setting, "linear").floor.uses_balanced_accuracy else "accuracy"
     rows: list[dict[str, object]] = []
     truth = None if setting.hopeless else best_constant(trials, metric)
     cycles = None if truth is None else best_triangles(trials, metric, truth.lr)

@@ -32,16 +32,16 @@ class Floor:
         return sum(self.class_counts)
 
     @cached_property
-    def balanced(self) -> bool:
-        """Whether accuracy is the mean over the classes of the share that is classified rightly."""
+    def uses_balanced_accuracy(self) -> bool:
+        """Whether classes differ so much in size that accuracy is averaged over them."""
         there = [count for count in self.class_counts if count]
         return bool(there) and max(there) > MAX_EQUAL_RATIO * min(there)
 
     @cached_property
     def accuracy(self) -> float:
-        """Accuracy of guessing: the larger of chance and, where it is not balanced, the share of the largest class."""
+        """Accuracy of guessing: the larger of chance and, where it is not averaged over the classes, the share of the largest."""
         chance = 1 / self.num_classes if self.num_classes else 0.0
-        if self.balanced or not self.rows:
+        if self.uses_balanced_accuracy or not self.rows:
             return chance
         return max(chance, max(self.class_counts) / self.rows)
 
@@ -50,7 +50,7 @@ class Floor:
         if not self.rows:
             return 0.0
         variance = max(accuracy * (1 - accuracy), 1 / self.rows)
-        if not self.balanced:
+        if not self.uses_balanced_accuracy:
             return math.sqrt(variance / self.rows)
         there = [count for count in self.class_counts if count]
         return math.sqrt(sum(variance / count for count in there)) / len(there)

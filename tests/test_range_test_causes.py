@@ -75,9 +75,9 @@ def test_a_rise_to_the_majority_share_is_no_rise(share):
     # What "always class 0" reaches; the classes are near enough to even for plain accuracy in none of these.
     counts = (round(500 * share), 500 - round(500 * share))
     floor = Floor(counts, 2)
-    assert floor.balanced == (share > 0.8)
+    assert floor.uses_balanced_accuracy == (share > 0.8)
     lr = RAMPS["exponential"]
-    if not floor.balanced:
+    if not floor.uses_balanced_accuracy:
         risen = np.clip((np.log10(lr) + 4) / 1.0, 0, 1) * (share - 0.3) + 0.3
         assert suggest_bounds(lr, 1 - risen, risen, floor=floor).reason.startswith("flat")
     always_one_class = np.full(100, 0.5)

@@ -103,7 +103,7 @@ def follow(
                 missing.append(planned)
                 continue
             there = found.evaluated_at(planned.evaluation_steps)
-            evidence[run] = _outcome(found, planned.evaluation_steps, balanced=problem.floor.balanced)
+            evidence[run] = _outcome(found, planned.evaluation_steps, balanced=problem.floor.uses_balanced_accuracy)
             trials.append(Trial(stage, attempts[stage], run, there, evidence[run]))
         if missing:
             return Course(problem, Rates(reason=NOT_FINISHED), tuple(trials), tuple(missing))

@@ -104,8 +104,8 @@ class Outcome:
         train_loss: float64[num_steps], raw, of the mini-batch before each update; nan after a divergence.
         steps: int[evaluations], after how many updates it was evaluated, ascending; empty without validation rows.
         loss: float64[evaluations], of the validation rows; nan after a divergence.
-        accuracy: float64[evaluations], of the validation rows, balanced where `Floor.balanced`; nan after a divergence,
-            and everywhere where only losses are known.
+        accuracy: float64[evaluations], of the validation rows, balanced where `Floor.uses_balanced_accuracy`; nan after a
+            divergence, and everywhere where only losses are known.
     """
 
     train_loss: DoubleArray

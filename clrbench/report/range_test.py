@@ -99,7 +99,7 @@ def _sweep_words(backend: str, rates: Rates) -> str:
 def _tried_table(backend: str, course: Course, *, every_length: bool) -> WordTable:
     """Return the rates tried with what they reached; those of the longest trainings, or of all."""
     rates, problem = course.rates, course.problem
-    metric = "validation_balanced_accuracy" if problem.floor.balanced else "validation_accuracy"
+    metric = "validation_balanced_accuracy" if problem.floor.uses_balanced_accuracy else "validation_accuracy"
     if not any(np.isfinite(one.accuracy) for one in (*rates.constants, *rates.triangles)):
         metric = "validation_loss"
     values = Values.of(metric, sum(problem.class_counts))

@@ -135,7 +135,7 @@ class Scorer:
         self.trials = Trials(setting, folder)
         problem = problem_of(setting, next(iter(OURS)))
         self.plain_updates = problem.plain_updates
-        self.metric = "balanced" if problem.floor.balanced else "accuracy"
+        self.metric = "balanced" if problem.floor.uses_balanced_accuracy else "accuracy"
         self._truths: tuple[Truth, Truth] | None = None
         if not setting.hopeless:
             constant = best_constant(self.trials, self.metric)

@@ -159,12 +159,12 @@ def test_the_majority_share_is_no_answer():
     # 99 : 1, "always class 0": .5 in balanced accuracy, which is what counts there.
     world = World(height=0.0, floor=0.5, rows=500, classes=2)
     asked = problem(world, class_counts=(495, 5), num_classes=2)
-    assert asked.floor.balanced
+    assert asked.floor.uses_balanced_accuracy
     assert solve(world, asked)[0].reason.startswith("flat")
     # 70 : 30 is near enough to even: .7 in plain accuracy is no rise.
     plain = World(height=0.0, floor=0.7, rows=500, classes=2)
     asked = problem(plain, class_counts=(350, 150), num_classes=2)
-    assert not asked.floor.balanced
+    assert not asked.floor.uses_balanced_accuracy
     assert solve(plain, asked)[0].reason.startswith("flat")
 
 
