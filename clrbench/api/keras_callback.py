@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from keras.callbacks import Callback
 
+from clrbench.counted import counted
+
 if TYPE_CHECKING:
     from clrbench.api.current_run import CurrentRun
 
@@ -31,8 +33,8 @@ class _FollowRun(Callback):  # type: ignore[misc]
             )
         if self._step >= self._run.num_steps:
             raise ValueError(
-                f"fit: got {self._step} updates that are done; allowed: fewer than the run has, {self._run.num_steps}; leave "
-                "fit out"
+                f"fit: all {counted(self._run.num_steps, 'update')} of the run are done; leave fit out, or pass the number of "
+                "updates that the checkpoint was made after"
             )
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:

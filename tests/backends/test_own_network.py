@@ -230,7 +230,7 @@ BOTH = {
 REFUSED = {
     "torch": {
         **BOTH,
-        "keras_model": r"returned a keras.Model where the backend asks for a torch.nn.Module; set backends: \[keras\]",
+        "keras_model": r"returned a keras.Model where the backend expects a torch.nn.Module; set backends: \[keras\]",
         "double": "is float64",
         "detached": "depend on no trainable parameter",
         "squeezed": r"for 1 row its outputs have the shape \(10,\)",
@@ -239,7 +239,7 @@ REFUSED = {
     },
     "keras": {
         **BOTH,
-        "torch_module": r"returned a torch.nn.Module where the backend asks for a keras.Model; set backends: \[torch\]",
+        "torch_module": r"returned a torch.nn.Module where the backend expects a keras.Model; set backends: \[torch\]",
         "mixed": "its outputs are float16",
     },
 }
