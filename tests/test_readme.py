@@ -216,6 +216,19 @@ def test_results_say_of_the_article_what_its_comparison_says() -> None:
     assert said.format(**loss["mean_difference"]) in words_of("docs/results.md")
 
 
+def test_the_constant_rate_of_mnist_fair_is_the_best_of_five_and_cycles_beat_them_all() -> None:
+    folder = ROOT / "results" / "constant-rates"
+    means = pd.read_csv(folder / "summary.csv").pivot(index="arm", columns="backend", values="test_accuracy_mean")
+    assert set(means.drop(index="clr").idxmax()) == {"suggested"}
+    assert set(means.idxmax()) == {"clr"}
+    verdicts = verdicts_of_accuracy("constant-rates")
+    assert set(verdicts.drop(index="clr", level="candidate")) == {"worse", "no difference shown"}
+    assert set(verdicts.xs("clr", level="candidate")) == {"better"}
+    chosen = json.loads((ROOT / "results/mnist-fair/range-test/bounds.json").read_text(encoding="utf-8"))
+    suggested = EXPERIMENTS["constant-rates"].arms["suggested"].schedule.lr
+    assert {one["constant_lr"] for one in chosen.values()} == {suggested}
+
+
 def test_results_say_of_the_policies_what_their_comparisons_say() -> None:
     found = {}
     for name in ("policies", "policies-street-digits"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from speed.table import GOALS, MAX_REPETITIONS, ratios
+from speed.table import GOALS, ratios
 
 # Of Okabe and Ito, told apart by people who see two colours; the shapes differ too.
 FASTER, SLOWER, GOAL = "#0072B2", "#D55E00", "black"
@@ -16,7 +16,6 @@ FASTER, SLOWER, GOAL = "#0072B2", "#D55E00", "black"
 def draw(repetitions: pd.DataFrame, path: Path) -> None:
     """Draw and save it: a row a name that has a ratio, a point a repetition, a bar where its goal is."""
     rows = repetitions.assign(ratio=ratios(repetitions)).dropna(subset="ratio")
-    rows = rows.groupby("name", sort=False).tail(MAX_REPETITIONS)
     names = list(dict.fromkeys(rows["name"]))
     figure = Figure(figsize=(10, 1.6 + 0.3 * len(names)), layout="constrained")
     axes = figure.subplots()

@@ -11,10 +11,7 @@ import pandas as pd
 
 Unit: TypeAlias = Literal["images/s", "s", "bytes", "share"]
 
-MAX_REPETITIONS = 3
-"""The last so many of each name count."""
-
-NOT_MEASURED = "Not measured yet: `make bench`, three times, on a machine that does nothing else."
+NOT_MEASURED = "Not measured yet: `make bench`, a few times, on a machine that does nothing else."
 
 REPETITIONS_FILE, TABLE_FILE, MACHINE_FILE = "repetitions.csv", "benchmarks.csv", "machine.csv"
 REPETITION_COLUMNS = ("repetition", "date", "name", "ours", "theirs", "unit")
@@ -89,13 +86,12 @@ def ratios(rows: pd.DataFrame) -> pd.Series[float]:
 
 
 def summary(repetitions: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a name, over its last repetitions: medians, and the worst and best of what its goal is about.
+    """Return a row a name, over all its repetitions: medians, and the worst and best of what its goal is about.
 
     Where there is no goal, that is the ratio; `met` says whether the worst repetition reaches the goal.
     """
     rows = repetitions.assign(ratio=ratios(repetitions))
-    last = rows.groupby("name", sort=False).tail(MAX_REPETITIONS)
-    return pd.DataFrame([_row(str(name), group) for name, group in last.groupby("name", sort=False)])
+    return pd.DataFrame([_row(str(name), group) for name, group in rows.groupby("name", sort=False)])
 
 
 def _row(name: str, group: pd.DataFrame) -> dict[str, object]:
