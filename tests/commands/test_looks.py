@@ -253,7 +253,8 @@ def test_without_its_index_the_folder_still_names_the_pairs_that_lie_in_it(exper
     experiment.said(10)
     (experiment.folder.root / INDEX_FILE).unlink()
     answer = experiment.report(SUITABLE)
-    assert any("finished runs with seeds 7 to 9 are here but not in the spec" in warning for warning in experiment.part(answer, "warnings"))
+    said = "finished runs with seeds 7 to 9 are here but not in the spec"
+    assert any(said in warning for warning in experiment.part(answer, "warnings"))
     assert not any("are here but not" in warning for warning in experiment.part(experiment.report(10), "warnings"))
 
 
