@@ -125,7 +125,10 @@ class Killer:
             os.killpg(process.pid, signal.SIGINT)
         # On Ray, what a dead worker was at is made by another one, and the command goes on to its end.
         goes_on = how == "kill worker" and self.executor == "ray"
-        _, errors = process.communicate(timeout=LONGEST_SECONDS if goes_on else 60)
+        try:
+            _, errors = process.communicate(timeout=LONGEST_SECONDS if goes_on else 60)
+        except subprocess.TimeoutExpired as err:
+            raise AssertionError(f"{how}: the command, or a process that it left, had not ended in time") from err
         if how == "kill parent":
             errors = _WORKER_OF_A_DEAD_PARENT.sub("", errors)
         assert "Traceback" not in errors, errors
