@@ -1,32 +1,17 @@
 """Results in tables that other trainers wrote: which column is what, and a value for each arm and pair."""
 
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
+from clrbench.analysis.own_columns import ARM_NAMES, PAIR_NAMES, STEP_NAMES, Columns, cut, words_of
 from clrbench.errors import SpecError
-from clrbench.spec.messages import nearest
-from clrbench.store.own_table import MAX_NAMES, OwnTable, is_missing, number, number_advice
+from clrbench.store.own_table import OwnTable, is_missing, number, number_advice
 
 At: TypeAlias = int | Literal["end", "best"]
 
-ARM_NAMES = (
-    *("arm", "arms", "method", "model", "variant", "condition", "algorithm", "config", "configuration", "treatment"),
-    *("setting", "schedule", "optimizer", "system", "approach", "policy", "name"),
-)
-PAIR_NAMES = (
-    *("pair", "seed", "seeds", "random_seed", "rng_seed", "fold", "split", "replicate", "rep", "repeat", "repetition"),
-    *("trial", "run", "run_id", "subject", "block"),
-)
-STEP_NAMES = ("step", "global_step", "iteration", "iter", "update", "epoch", "round")
-METRIC_NAMES = (
-    *("test_accuracy", "test_acc", "accuracy", "acc", "val_accuracy", "validation_accuracy", "val_acc", "top1"),
-    *("score", "f1", "auc", "auroc", "bleu", "reward", "return", "metric", "value", "result"),
-    *("test_loss", "val_loss", "validation_loss", "loss", "error", "perplexity"),
-)
 LOWER_IS_BETTER = (
     *(
         "loss",
@@ -138,7 +123,7 @@ def read_own_results(tables: Sequence[OwnTable], asked: Asked) -> OwnResults:
 
 
 def _long(tables: Sequence[OwnTable], asked: Asked, notes: list[str]) -> tuple[list[_Row], str, bool]:
-    columns = _Columns(tables, notes)
+    columns = Columns(tables, notes)
     by = columns.named("by", asked.by)
     arm = columns.named("arm", asked.arm) or columns.guessed("arm", ARM_NAMES, {by}, varies=True)
     if arm is None and len(tables) < 2:
@@ -167,7 +152,7 @@ def _long(tables: Sequence[OwnTable], asked: Asked, notes: list[str]) -> tuple[l
 
 
 def _wide(tables: Sequence[OwnTable], asked: Asked, notes: list[str]) -> tuple[list[_Row], str]:
-    columns = _Columns(tables, notes)
+    columns = Columns(tables, notes)
     for name in asked.arms:
         columns.named("arms", name)
     if len(set(asked.arms)) < len(asked.arms) or len(asked.arms) < 2:
@@ -237,110 +222,6 @@ def _has_pairs(runs: Iterable[RunKey]) -> bool:
     return any(arms.setdefault((run.group, run.pair), run.arm) != run.arm for run in runs)
 
 
-_BY_NAME, _BY_NUMBERS = "by its name", "the only other one that holds numbers"
-"""Why a column was taken for what it is."""
-
-
-class _Columns:
-    """The columns that all tables share, and the guesses that are said."""
-
-    def __init__(self, tables: Sequence[OwnTable], notes: list[str]) -> None:
-        self._tables, self._notes = tables, notes
-        first, *others = tables
-        self._names = [name for name in first.columns if all(name in table.columns for table in others)]
-
-    def named(self, role: str, name: str | None) -> str | None:
-        """Return a column that somebody named; a SpecError says which are there where it is not."""
-        if name is None or name in self._names:
-            return name
-        table = next(table for table in self._tables if name not in table.columns)
-        raise SpecError(
-            f"{table.path}: has no column {name!r} (option {role}); it has {table.listed}{nearest(name, table.columns)}"
-        )
-
-    def guessed(
-        self, role: str, known: Collection[str], taken: Collection[str | None], *, varies: bool = False
-    ) -> str | None:
-        """Return the one column that sounds like a role; None without any. Of several, none is taken."""
-        found = [name for name in self._like(known, taken) if not varies or self._varies(name)]
-        if len(found) > 1:  # the name or number of a run says neither what it is of nor what it goes with
-            found = [name for name in found if not self._is_key(name)] or found
-        if len(found) > 1:
-            raise SpecError(
-                f"{self._tables[0].path}: {' and '.join(found)} may each be the {role}; name the one with the option {role}"
-            )
-        return self._said(role, found)
-
-    def first(self, role: str, known: Collection[str], taken: Collection[str | None]) -> str | None:
-        """Return the first of the columns that sound like a role."""
-        return self._said(role, sorted(self._like(known, taken), key=lambda name: list(known).index(name.lower()))[:1])
-
-    def metric(self, taken: Collection[str | None]) -> str:
-        """Return the one column that sounds like a metric, or the one that holds numbers."""
-        why, found = _BY_NAME, self._like(METRIC_NAMES, taken)
-        if not found:
-            why, found = _BY_NUMBERS, [name for name in self._names if name not in taken and self._numeric(name)]
-        if len(found) == 1:
-            self._said("metric", found, why)
-            return found[0]
-        if found:
-            raise SpecError(
-                f"{self._tables[0].path}: {_cut(found)} may each be the metric; name it with the option metric"
-            )
-        raise SpecError(f"{self._lacking('the metric')}; name it with the option metric")
-
-    def no_arms(self, taken: Collection[str | None]) -> str:
-        """Return why no column is taken for that of the arms, and what to do."""
-        for name in self._like(ARM_NAMES, taken):
-            value = self._tables[0].column(name)[0]
-            return (
-                f"{self._tables[0].path}: column {name} has one value ({value[:60]!r}), so there is nothing to compare; "
-                "add the runs of another arm, or name other columns with the option arm or arms"
-            )
-        return (
-            f"{self._lacking('the arms')}; name it with the option arm, or, where each arm is a column, these with arms"
-        )
-
-    def _lacking(self, what: str) -> str:
-        return f"{self._tables[0].path}: no column looks like {what}; it has {_cut(self._names)}"
-
-    def _like(self, known: Collection[str], taken: Collection[str | None]) -> list[str]:
-        """Return the columns of known names, alone or after what they are of: `params.seed`, `test/accuracy`."""
-        return [name for name in self._names if name not in taken and _known_part(name) in known]
-
-    def _varies(self, name: str) -> bool:
-        return len({field for table in self._tables for field in table.column(name)}) > 1
-
-    def _is_key(self, name: str) -> bool:
-        """Return whether each row has a value of its own."""
-        fields = [field for table in self._tables for field in table.column(name)]
-        return len(fields) > 1 and len(set(fields)) == len(fields)
-
-    def _numeric(self, name: str) -> bool:
-        return all(number(field) is not None for table in self._tables for field in table.column(name))
-
-    def _said(self, role: str, found: list[str], why: str = _BY_NAME) -> str | None:
-        if found:
-            self._notes.append(f"{role}: column {found[0]}, {why}")
-        return found[0] if found else None
-
-
-def _known_part(name: str) -> str:
-    """Return the name of a column without what it is of, such as `params.` or `test/`; of training rows, as it is."""
-    whole = name.lower()
-    of, _, last = whole.replace("/", ".").rpartition(".")
-    return whole if _words(of) & {"train", "training", "trn"} else last
-
-
-def _words(name: str) -> set[str]:
-    return set(re.split(r"[\W_]+", name.lower()))
-
-
-def _cut(names: Sequence[str]) -> str:
-    more = f", and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-    return ", ".join(names[:MAX_NAMES]) + more
-
-
 def _texts(table: OwnTable, name: str) -> list[str]:
     fields = table.column(name)
     for row, field in enumerate(fields):
@@ -393,7 +274,7 @@ def _plain(pair: str) -> str:
 
 
 def _sounds_lower(metric: str, notes: list[str]) -> bool:
-    lower = not _words(metric).isdisjoint(LOWER_IS_BETTER)
+    lower = not words_of(metric).isdisjoint(LOWER_IS_BETTER)
     notes.append(f"{metric}: {'lower' if lower else 'higher'} is better" + (", by its name" if lower else ""))
     return lower
 
@@ -442,7 +323,7 @@ def _twice(row: _Row, other: _Row) -> str:
 
 
 def _steps_of(runs: Iterable[Mapping[float, _Row]]) -> str:
-    return _cut([f"{step:g}" for step in sorted({step for steps in runs for step in steps})])
+    return cut([f"{step:g}" for step in sorted({step for steps in runs for step in steps})])
 
 
 def _listed(keys: Sequence[RunKey], most: int = 8) -> str:
