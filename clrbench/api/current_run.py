@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import operator
 import os
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
+from clrbench.api.whole_number import whole_number
 from clrbench.counted import counted
 from clrbench.errors import ResultsError
 from clrbench.metric_names import ALLOWED_COLUMNS, is_column
@@ -111,7 +111,7 @@ class CurrentRun:
                 tables have a column of that name.
             ResultsError: If the folder of the run is gone.
         """
-        number = _whole(step)
+        number = whole_number(step)
         if number is None or not 1 <= number <= self.num_steps:
             beyond = f"; {_STOP}" if number is not None and number > self.num_steps else ""
             raise ValueError(
@@ -190,7 +190,7 @@ class CurrentRun:
 
     def _done(self, updates_done: SupportsIndex) -> int:
         """Return after how many updates a checkpoint was made."""
-        number = _whole(updates_done)
+        number = whole_number(updates_done)
         if number is None or not 0 <= number <= self.num_steps:
             raise ValueError(
                 f"got updates_done {updates_done}; allowed: 0 to {self.num_steps}, the whole number of updates before the "
@@ -201,16 +201,6 @@ class CurrentRun:
     def log_keras(self, step: int, logs: dict[str, Any] | None) -> None:
         """Write down what Keras reports as `logs`, under the names that tables have."""
         self.log(step, **dict(_renamed(logs or {})))
-
-
-def _whole(number: object) -> int | None:
-    """Return a whole number of any library; None for anything else."""
-    if isinstance(number, bool):
-        return None
-    try:
-        return operator.index(number)  # type: ignore[arg-type]
-    except TypeError:
-        return None
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import base64
 import html
-import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from clrbench.analysis.looks import looked_at
 from clrbench.analysis.results import Results
 from clrbench.analysis.tables import Findings, analyse
 from clrbench.answer import PLAIN_COLUMNS
+from clrbench.api.whole_number import whole_number
 from clrbench.commands.compare import compare as compare_command
 from clrbench.commands.setup import Job, Setup
 from clrbench.errors import ResultsError, SpecError
@@ -177,11 +177,8 @@ def _at_least_1(name: str, number: object) -> int | None:
     """Return a whole number of any library, or None; raise SpecError for anything else."""
     if number is None:
         return None
-    try:
-        whole = 0 if isinstance(number, bool) else operator.index(number)  # type: ignore[arg-type]
-    except TypeError:
-        whole = 0
-    if whole < 1:
+    whole = whole_number(number)
+    if whole is None or whole < 1:
         raise SpecError(f"{name}: got {number!r}; allowed: a whole number of at least 1, or None")
     return whole
 
