@@ -243,10 +243,11 @@ CLAIMS: Sequence[Claim] = (
             "At constant rates and equal epochs, batch 2000 against 100, at the same rate: "
             f"{effects('batch-sizes', 'large', 'small')}; at three times the rate: "
             f"{effects('batch-sizes', 'large_3_times', 'small')}; at ten times: "
-            f"{effects('batch-sizes', 'large_10_times', 'small')}, where one of ten Keras runs collapsed"
+            f"{effects('batch-sizes', 'large_10_times', 'small')} (collapsed runs: "
+            f"{each('batch-sizes', 'collapse', 'collapsed', 'd', arm='large_10_times')})"
         ),
         ("big batches help", lambda: f"{verdicts('batch-sizes', 'large', 'small')}, at equal rates"),
-        ("batch-sizes/comparison.csv",),
+        ("batch-sizes/comparison.csv", "batch-sizes/collapse.csv"),
     ),
     Claim(
         "A step size of 2 to 10 epochs; 3 cycles or more",
