@@ -34,9 +34,10 @@ def draw_overview(findings: Findings) -> Figure:
     lr_panel, loss_panel = upper.subplots(1, 2)
     metric_panel, difference_panel = lower.subplots(1, 2)
     _draw_rates_panel(lr_panel, findings, backends)
-    outside = [
-        _draw_metric_panel(axes, findings, name, backends)
+    notes = [
+        note
         for axes, name in ((loss_panel, "train_loss"), (metric_panel, metric))
+        for note in _draw_metric_panel(axes, findings, name, backends)
     ]
     _draw_differences_panel(difference_panel, findings, primary)
     handles = curves.arm_handles(findings.tables["summary"], findings.arms)
@@ -47,7 +48,7 @@ def draw_overview(findings: Findings) -> Figure:
     style.write_legend(figure, handles, title=findings.spec.name)
     line, diverged = curves.line_caption(shown, with_seeds=False), curves.divergence_note(findings.tables["summary"])
     rule = divergence_rule(metric, own=findings.spec.train is not None) if diverged else ""
-    style.write_caption(figure, [line, *_pairs_caption(primary), diverged, rule, *outside])
+    style.write_caption(figure, [line, *_pairs_caption(primary), diverged, rule, *dict.fromkeys(notes)])
     return figure
 
 
@@ -67,8 +68,8 @@ def _draw_rates_panel(axes: Axes, findings: Findings, backends: Sequence[str]) -
     axes.set_title("learning rate")
 
 
-def _draw_metric_panel(axes: Axes, findings: Findings, metric: str, backends: Sequence[str]) -> str:
-    """Draw the mean of each arm, and return what to say about means outside the axis."""
+def _draw_metric_panel(axes: Axes, findings: Findings, metric: str, backends: Sequence[str]) -> tuple[str, str]:
+    """Draw the mean of each arm, and return what to say about means outside the axis and bands at its edge."""
     shown = findings.curves[metric]
     for curve in shown:
         curves.draw_mean(axes, curve, findings.arms, _backend_style(curve.backend, backends))
@@ -76,7 +77,8 @@ def _draw_metric_panel(axes: Axes, findings: Findings, metric: str, backends: Se
     axes.set_title(metric_label(metric, own=findings.spec.train is not None))
     curves.scale_values(axes, shown, metric, np.empty(0))
     means = np.concatenate([curve.mean for curve in shown])
-    return curves.outside_words(axes, means, f"mean {plain(metric)} value", metric)
+    outside = curves.outside_words(axes, means, f"mean {plain(metric)} value", metric)
+    return outside, curves.band_words(axes, shown)
 
 
 def _draw_differences_panel(axes: Axes, findings: Findings, primary: PrimaryDifferences) -> None:

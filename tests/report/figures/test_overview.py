@@ -54,6 +54,13 @@ def test_overview_shows_rates_loss_metric_and_differences() -> None:
     assert difference.get_ylim()[0] > difference.get_ylim()[1]
 
 
+def test_a_band_that_ends_below_zero_is_said_once() -> None:
+    metrics = metrics_table(["torch"], ["clr"], seeds=range(3))
+    metrics.loc[metrics["seed"] == 0, ["train_loss", "test_loss"]] *= 1000
+    assert caption(overview(metrics, ("clr",), "test_loss")).count("a band down to the edge ends below 0") == 1
+    assert "a band" not in caption(overview(metrics_table()))
+
+
 def test_schedules_that_differ_between_backends_have_the_line_styles_of_these() -> None:
     schedule = schedule_table()
     schedule.loc[(schedule["backend"] == "keras") & (schedule["arm"] == "clr"), "lr"] *= 2
