@@ -32,11 +32,12 @@ LAYOUT_WIDTHS = (40, 60, 80, 90, 100, 110, 130, 160)
 """Columns that an answer is laid out for; a terminal shows the widest that fits."""
 _ANY_WIDTH = 10_000
 BAR_WIDTH = 110
-"""From so many columns on, each interval is also drawn as a bar."""
+"""From so many columns on, each interval is also drawn as a bar, where the table stays as narrow as the text."""
 TARGETS_WIDTH = 90
 """From so many columns on, the table shows when each arm reached the targets."""
 MAX_WARNINGS = 3
-_BAR_CHARACTERS = 8
+_BAR_CHARACTERS = (8, 5)
+"""Characters of a bar, and how many where the table has no room for it."""
 _COLOURS = {"better": "green", "worse": "red", "equivalent": "cyan", "no difference shown": "", "cannot tell": "yellow"}
 
 
@@ -76,18 +77,19 @@ def answer_text(
 
 def fitting_table(console: Console, table: StandingsTable) -> Table:
     """Return the arms of a backend in as many columns as fit: first the bar goes, then the times, then who is the baseline."""
+    text_width = min(MAX_TEXT_WIDTH, console.width)
     for bar, targets, baselines in (
-        (True, True, True),
-        (False, True, True),
-        (False, False, True),
-        (False, False, False),
+        *((characters, True, True) for characters in _BAR_CHARACTERS),
+        (0, True, True),
+        (0, False, True),
+        (0, False, False),
     ):
         several = table.several_baselines and baselines
         shown = _standings(replace(table, several_baselines=several), bar=bar, targets=targets)
-        if _full_width(console, shown) > min(MAX_TEXT_WIDTH, console.width):
+        if _full_width(console, shown) > text_width:
             shown.padding = (0, 1, 0, 0)
         least = BAR_WIDTH if bar else TARGETS_WIDTH if targets else 0
-        if console.width >= least and _full_width(console, shown) <= console.width:
+        if console.width >= least and _full_width(console, shown) <= (text_width if bar else console.width):
             break
     return shown
 
@@ -97,11 +99,11 @@ def _full_width(console: Console, table: Table) -> int:
     return console.measure(table, options=console.options.update(max_width=_ANY_WIDTH)).maximum
 
 
-def _standings(table: StandingsTable, *, bar: bool, targets: bool) -> Table:
+def _standings(table: StandingsTable, *, bar: int, targets: bool) -> Table:
     shown = plain_table()
     headings = table.headings if targets else table.headings[: len(table.headings) - len(table.targets)]
     for number, heading in enumerate(headings):
-        indent = " " * (_BAR_CHARACTERS + 1) if bar and heading == table.difference else ""
+        indent = " " * (bar + 1) if bar and heading == table.difference else ""
         shown.add_column(f"{indent}{heading}", overflow="fold", no_wrap=number > 0)
     span = _span([row.standing for row in table.rows])
     for row in table.rows:
@@ -110,26 +112,27 @@ def _standings(table: StandingsTable, *, bar: bool, targets: bool) -> Table:
         if comparison is not None:
             cells["verdict"].stylize(_COLOURS[comparison.verdict])
         if bar and table.compared:
-            drawn = "" if comparison is None or not comparison.pairs else interval_bar(comparison, span)
-            cells[table.difference] = Text(f"{drawn:<{_BAR_CHARACTERS}} {row.difference}")
+            drawn = "" if comparison is None or not comparison.pairs else interval_bar(comparison, span, bar)
+            cells[table.difference] = Text(f"{drawn:<{bar}} {row.difference}")
         shown.add_row(*(cells[heading] for heading in headings))
     return shown
 
 
-def interval_bar(row: Comparison, span: tuple[float, float]) -> str:
+def interval_bar(row: Comparison, span: tuple[float, float], characters: int) -> str:
     """Draw an interval with characters: `|` is zero, `o` the mean; where there are no ends, an arrow points each way.
 
     Args:
         row: The comparison.
         span: What the first and the last character stand for.
+        characters: How many there are.
     """
-    last = _BAR_CHARACTERS - 1
+    last = characters - 1
     left, right = span
 
     def place(value: float) -> int:
         return round(min(1.0, max(0.0, (value - left) / ((right - left) or 1.0))) * last)
 
-    cells = [" "] * _BAR_CHARACTERS
+    cells = [" "] * characters
     cells[place(row.ci_low) : place(row.ci_high) + 1] = "-" * (place(row.ci_high) - place(row.ci_low) + 1)
     if math.isinf(row.ci_low):
         cells[0], cells[last] = "<", ">"

@@ -23,7 +23,7 @@ from clrbench.report import answer as said
 from clrbench.report.console import plain, print_line, rendered
 from clrbench.report.details import notes
 from clrbench.report.standings import standings_table
-from clrbench.report.terminal import answer_text, interval_bar
+from clrbench.report.terminal import answer_text, fitting_table, interval_bar
 from clrbench.report.values import Values
 
 ARMS = ("constant", "clr", "triangular2", "linear_decay", "one_cycle", "cosine")
@@ -141,6 +141,20 @@ def test_columns_go_where_there_is_no_room_for_them(findings: Findings) -> None:
     assert bars == [False, False, True]
 
 
+def test_a_bar_grows_shorter_and_goes_before_it_makes_a_table_wider_than_text(findings: Findings) -> None:
+    answer = glance(findings)
+    table = standings_table(answer, answer.backends[0])
+    bars = []
+    for extra in range(40):
+        longer = replace(table, rows=tuple(replace(row, label=row.label + "x" * extra) for row in table.rows))
+        text = plain(rendered(lambda console, rows=longer: console.print(fitting_table(console, rows)), 200))
+        bars.append(max(map(len, re.findall(r" ([|o-]{2,})", text)), default=0))
+        assert max(map(len, text.splitlines())) <= 100 or not bars[-1]
+    assert len(set(bars)) == 3
+    assert bars == sorted(bars, reverse=True)
+    assert bars[-1] == 0
+
+
 def test_three_warnings_are_shown_a_line_each_and_the_others_counted(findings: Findings) -> None:
     lines = lines_at(findings, 80)
     start = next(number for number, line in enumerate(lines) if line.startswith("Warnings"))
@@ -174,13 +188,17 @@ def test_colour_marks_verdicts_and_headings_alone(findings: Findings) -> None:
 
 @pytest.mark.parametrize(
     ("low", "mean", "high", "bar"),
-    [(0.01, 0.02, 0.03, "  | -o--"), (-0.01, 0.0, 0.01, "--o--   "), (-math.inf, 0.02, math.inf, "<-|--o->")],
+    [
+        (0.01, 0.02, 0.03, "  | -o--"),
+        (-0.01, 0.0, 0.01, "--o--   "),
+        (-math.inf, 0.02, math.inf, "<-|--o->"),
+        (0.01, 0.02, 0.03, " |-o-"),
+        (-0.01, 0.0, 0.01, "-o-  "),
+    ],
 )
 def test_a_bar_marks_zero_mean_and_ends(low: float, mean: float, high: float, bar: str) -> None:
     row = Comparison(6, mean, low, high, 0.03, 6, 0, 0, "torch", "test_accuracy", "clr", "constant", "better")
-    drawn = interval_bar(row, (-0.01, 0.03))
-    assert (len(drawn), drawn.count("o")) == (8, 1)
-    assert drawn == bar
+    assert interval_bar(row, (-0.01, 0.03), len(bar)) == bar
 
 
 @pytest.mark.parametrize(
