@@ -17,6 +17,7 @@ from specs import CONSTANT
 
 from clrbench.analysis.glance import glance
 from clrbench.report.answer import NOTHING_TO_COMPARE
+from clrbench.report.figures.style import arm_colours
 from clrbench.report.page import PageContent, page_content, provenance_entries, render_page
 from clrbench.report.page_table import PageTable
 from clrbench.store import ResultsFolder
@@ -287,17 +288,25 @@ def test_a_single_arm_without_targets_makes_a_page(tmp_path: Path) -> None:
 
 
 def test_colours_have_enough_contrast_in_both_schemes() -> None:
-    css = files("clrbench.report").joinpath("templates/page.css").read_text()
-    light, dark = (dict(colours(scheme)) for scheme in css.split("@media", 2)[:2])
+    light, dark = schemes()
     for scheme in (light, dark):
         for text, ground in product(("text", "quiet"), ("ground", "warning")):
             assert contrast(scheme[text], scheme[ground]) >= 4.5
         assert contrast(scheme["focus"], scheme["ground"]) >= 3
+        assert contrast(scheme["bound"], scheme["ground"]) >= 4.5
     assert set(light) == set(dark)
 
 
-def colours(css: str) -> list[tuple[str, str]]:
-    return re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", css)
+def test_lines_of_arms_are_seen_in_the_dark() -> None:
+    _, dark = schemes()
+    arms = set(arm_colours([f"arm {number}" for number in range(20)]).values()) - {"#000000"}
+    assert all(contrast(colour, dark["ground"]) >= 3 for colour in arms)
+
+
+def schemes() -> list[dict[str, str]]:
+    """Return the colours of the light and of the dark scheme."""
+    css = files("clrbench.report").joinpath("templates/page.css").read_text()
+    return [dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", part)) for part in css.split("@media", 2)[:2]]
 
 
 def contrast(first: str, second: str) -> float:

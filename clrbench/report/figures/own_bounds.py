@@ -10,7 +10,6 @@ from clrbench.counted import counted
 from clrbench.report.figures import style
 
 _COLOURS = {"accuracy": "#0072B2", "loss": "#D55E00"}
-_BOUND_COLOUR = "#00734F"
 _HIGHEST_LOSS = 3.0
 
 
@@ -59,7 +58,7 @@ def _mark(panels: np.ndarray[tuple[int], np.dtype[np.object_]], name: str, lr: f
         return
     dashes = (0, (2, 2)) if name == "constant_lr" else "-"
     for axes in panels:
-        axes.axvline(lr, color=_BOUND_COLOUR, linewidth=1.2, linestyle=dashes, label="_bound")
+        axes.axvline(lr, color=style.BOUND_COLOUR, linewidth=1.2, linestyle=dashes, label="_bound")
     heights = {"base_lr": 0.95, "constant_lr": 0.5, "max_lr": 0.05}
     panels[0].annotate(
         f"{name} {lr:.3g}",
@@ -68,7 +67,7 @@ def _mark(panels: np.ndarray[tuple[int], np.dtype[np.object_]], name: str, lr: f
         xytext=(4, 0),
         textcoords="offset points",
         va="center",
-        color=_BOUND_COLOUR,
+        color=style.BOUND_COLOUR,
         fontweight="bold",
         bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1},
     )

@@ -20,7 +20,6 @@ from clrbench.spec import BackendName
 
 _ACCURACY_COLOUR = "#0072B2"
 _LOSS_COLOUR = "#D55E00"
-_BOUND_COLOUR = "#00734F"
 _SMOOTHED_FRACTION = 0.03
 _HIGHEST_LOSS = 3.0
 _REASON_CHARACTERS = 108
@@ -179,9 +178,9 @@ def _draw_bounds(column: Sequence[Axes], rates: Rates) -> None:
     base_lr, max_lr = rates.bounds
     dashes = "-" if rates.base_lr is not None else (0, (2, 2))
     for axes in column:
-        axes.axvspan(base_lr, max_lr, color=_BOUND_COLOUR, alpha=0.09, linewidth=0)
-        axes.axvline(base_lr, color=_BOUND_COLOUR, linewidth=1.3, linestyle=dashes, label="_bound")
-        axes.axvline(max_lr, color=_BOUND_COLOUR, linewidth=1.3, label="_bound")
+        axes.axvspan(base_lr, max_lr, color=style.BOUND_COLOUR, alpha=0.09, linewidth=0)
+        axes.axvline(base_lr, color=style.BOUND_COLOUR, linewidth=1.3, linestyle=dashes, label="_bound")
+        axes.axvline(max_lr, color=style.BOUND_COLOUR, linewidth=1.3, label="_bound")
     axes = column[0]
     # Both beside the band, where neither can be taken for the name of the other's line.
     left = _place(axes, np.array([max_lr, 0.0]))[0] > _LABEL_RIGHT_UP_TO
@@ -194,7 +193,7 @@ def _draw_bounds(column: Sequence[Axes], rates: Rates) -> None:
         textcoords="offset points",
         ha="right" if left else "left",
         va="bottom",
-        color=_BOUND_COLOUR,
+        color=style.BOUND_COLOUR,
         fontweight="bold",
         bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1},
     )

@@ -21,6 +21,8 @@ Dashes: TypeAlias = tuple[float, Sequence[float]]
 MEAN_WIDTH = 1.8
 BAND_COLOUR = "#ececec"
 """Of what is within the margin."""
+BOUND_COLOUR = "#00734f"
+"""Of the rates that a range test names."""
 LINE_STYLES: tuple[LineStyle, ...] = ("-", "--", ":", "-.")
 _WIDTH_INCHES = 8.0
 _PNG_WIDTH_PIXELS = 1600

@@ -11,7 +11,8 @@ from figure_samples import assert_texts_are_whole_and_apart, caption, labelled
 from clrbench.analysis.bounds import CONFIRMATION_COLUMNS, is_exponential
 from clrbench.rates import Rates
 from clrbench.report.figures.range_test import _clauses, draw_range_test
-from clrbench.report.figures.style import to_png
+from clrbench.report.figures.style import BOUND_COLOUR, to_png
+from clrbench.report.figures.svg import to_svg
 
 BOUNDS = Rates(base_lr=0.012, max_lr=0.48, constant_lr=0.1, triangle_base_lr=0.012)
 REFUSAL = Rates(reason="the accuracy was still rising at the end of the ramp; raise end_lr")
@@ -202,6 +203,12 @@ def test_the_bounds_are_in_sight_where_the_sweep_began_above_them() -> None:
     begun = curve[curve["lr"] > 0.01]
     figure = draw_range_test(begun, NOTHING_TRIED, {"torch": replace(BOUNDS, base_lr=0.004, triangle_base_lr=0.004)})
     assert figure.axes[0].get_xlim()[0] == 0.004
+
+
+def test_on_a_page_the_bounds_have_the_colour_of_its_scheme() -> None:
+    body = to_svg(draw_range_test(range_test_curve(), NOTHING_TRIED, {"torch": BOUNDS}), "range-test").body
+    assert body.count("var(--bound)") >= 4
+    assert BOUND_COLOUR not in body.lower()
 
 
 def test_a_base_lr_that_is_not_known_is_not_called_one() -> None:
