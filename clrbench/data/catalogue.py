@@ -23,8 +23,13 @@ class Named:
 
 @dataclass(frozen=True)
 class Bundled(Named):
-    """A data set in the package; `read` verifies it, too."""
+    """A data set in the package; `read` unpacks it, and verifies it, too.
 
+    Attributes:
+        checksum: The `content_checksum` of its arrays.
+    """
+
+    checksum: str
     read: Callable[[], Arrays]
 
 
@@ -65,7 +70,7 @@ def _make_street_digits(show: Show) -> Arrays:
 
 _DEBIAN = Installed(fashion_mnist.DEBIAN_FOLDER, fashion_mnist.has_debian_files, fashion_mnist.read_debian)
 _ENTRIES: tuple[Entry, ...] = (
-    Bundled("mnist", "CC BY-SA 3.0", mnist.SIZES, mnist.read),
+    Bundled("mnist", "CC BY-SA 3.0", mnist.SIZES, mnist.CHECKSUM, mnist.read),
     Fetched("fashion_mnist", "MIT", mnist.SIZES, fashion_mnist.FILES, fashion_mnist.read, _DEBIAN),
     Fetched("svhn", "non-commercial use only", svhn.SIZES, svhn.FILES, svhn.read),
     Fetched("cifar10", "not stated; cite Krizhevsky 2009", cifar10.SIZES, cifar10.FILES, cifar10.read),

@@ -251,7 +251,7 @@ class Library:
 
     def _load_named(self, entry: Entry, show: Show) -> Dataset:
         if isinstance(entry, Bundled):
-            return make_dataset(entry.name, entry.name, entry.read())
+            return prepared.load_unpacked(self._arrays(entry), entry.name, entry.checksum, entry.read)
 
         def make() -> Content:
             content = Content(entry.make(show) if isinstance(entry, Made) else self._fetch(entry, show))
@@ -281,10 +281,12 @@ class Library:
         replaced = {other.file: other for other in self.replacements if other.dataset == entry.name}
         return {key: replaced[key].apply(file) if key in replaced else file for key, file in entry.files.items()}
 
-    def _arrays(self, entry: Fetched | Made) -> Path:
+    def _arrays(self, entry: Entry) -> Path:
         """Return the folder of the prepared arrays; other files, or other versions of what made them, give another."""
         if isinstance(entry, Made):
             key = entry.made_with()
+        elif isinstance(entry, Bundled):
+            key = entry.checksum[:12]
         else:
             key = checksum("".join(file.sha256 for file in self._files(entry).values()).encode())[:12]
         return self.folder / entry.name / f"arrays-{key}"

@@ -18,6 +18,8 @@ from clrbench.errors import DataError
 from clrbench.files import checksum
 
 SIZES = DatasetSizes(train_rows=60_000, test_rows=10_000, image_shape=(28, 28, 1))
+CHECKSUM = "ceda791d3e53beaf95f8e213c414aa4d975006504eff93f785d685ecea3e892c"
+"""The `content_checksum` of its arrays."""
 MAX_BYTES = 16 + math.prod(SIZES.image_shape) * SIZES.train_rows
 """Size of the largest idx file of MNIST and Fashion-MNIST once unzipped; no more is unzipped of any."""
 

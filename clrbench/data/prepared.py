@@ -7,7 +7,7 @@ refused with a DataError.
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from clrbench.data.content import (
     content_checksum,
     make_dataset,
 )
-from clrbench.data.progress import Show
+from clrbench.data.progress import Show, in_silence
 from clrbench.data.refusal import DECODING_ERRORS, reason
 from clrbench.errors import DataError
 from clrbench.records import Dataset, Images, IntArray, Remarks
@@ -119,6 +119,29 @@ def load_or_make(folder: Path, name: str, make: Callable[[], Content], show: Sho
     if found is None:
         raise _damaged(folder, f"{ABOUT} has gone")
     return found
+
+
+def load_unpacked(folder: Path, name: str, checksum: str, unpack: Callable[[], Arrays]) -> Dataset:
+    """Return a data set of the package, mapped from its unpacked copy, which is checked at every load.
+
+    The copy only saves time: where none is whole the data set is unpacked, and a copy is left for the next load if it can be.
+    """
+    found = _whole_copy(folder, name, checksum)
+    if found is not None:
+        return found
+    dataset = make_dataset(name, name, unpack())
+    with suppress(OSError), _locked(folder.parent, in_silence):
+        if _whole_copy(folder, name, checksum) is None:  # another process may have left one meanwhile
+            _save(folder, dataset)
+    return dataset
+
+
+def _whole_copy(folder: Path, name: str, checksum: str) -> Dataset | None:
+    with suppress(DataError):
+        found = load(folder, name)
+        if found is not None and content_checksum(*_arrays(found).values()) == checksum:
+            return replace(found, checksum=checksum)
+    return None
 
 
 def check_once(checked: Path, name: str, arrays: Arrays, *, as_given: bool) -> Dataset:

@@ -53,7 +53,16 @@ def test_measure_agrees_with_load(dataset: Dataset) -> None:
 
 def test_checksum_is_fixed(dataset: Dataset) -> None:
     # Part of the identity of every stored run: another value would have them all made again.
-    assert dataset.checksum == "ceda791d3e53beaf95f8e213c414aa4d975006504eff93f785d685ecea3e892c"
+    assert dataset.checksum == "ceda791d3e53beaf95f8e213c414aa4d975006504eff93f785d685ecea3e892c" == mnist.CHECKSUM
+
+
+def test_the_unpacked_copy_is_what_the_package_holds(dataset: Dataset, tmp_path: Path) -> None:
+    library = Library(tmp_path / "data")
+    library.load("mnist")
+    again = library.load("mnist")
+    assert again.checksum == dataset.checksum
+    for name, array in mnist.read().items():
+        np.testing.assert_array_equal(getattr(again, name).squeeze(), array)
 
 
 def flipped_bit(raw: bytes) -> bytes:
@@ -88,7 +97,7 @@ def test_damaged_file_is_a_data_error_that_names_it(
     (folder / LABELS).write_bytes(damage((BUNDLED / LABELS).read_bytes()))
     monkeypatch.setattr(mnist, "files", lambda _: tmp_path)
     with pytest.raises(DataError) as caught:
-        LIBRARY.load("mnist")
+        Library(tmp_path / "data").load("mnist")
     assert str(caught.value).startswith(f"{folder / LABELS}: {expected}")
     assert str(caught.value).endswith("; reinstall clrbench")
 
@@ -96,4 +105,4 @@ def test_damaged_file_is_a_data_error_that_names_it(
 def test_missing_file_is_a_data_error_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mnist, "files", lambda _: tmp_path)
     with pytest.raises(DataError, match=r"train-images-idx3-ubyte.gz: cannot be read .*; reinstall clrbench"):
-        LIBRARY.load("mnist")
+        Library(tmp_path / "data").load("mnist")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import bad_data as bad
@@ -18,6 +19,7 @@ from mirror import ROWS, Mirror, assert_is_svhn, content, files_in, serving
 
 from clrbench.data import Library, prepared, svhn
 from clrbench.errors import DataError
+from clrbench.records import Dataset
 
 
 @pytest.fixture
@@ -196,3 +198,87 @@ def test_verify_finds_a_damaged_file_beside_good_arrays(mirror: Mirror, tmp_path
         file.write(b"\0")
     with pytest.raises(DataError, match=r"test_32x32.mat: got sha256"):
         library.verify("svhn")
+
+
+def tiny() -> dict[str, np.ndarray]:
+    images = np.arange(6 * 4, dtype=np.uint8).reshape(6, 2, 2, 1)
+    return {"x_train": images[:4], "y_train": np.arange(4) % 2, "x_test": images[4:], "y_test": np.arange(2)}
+
+
+TINY = "898d4ac585607e6feb2bf55e663e239070f2e28399b4dabfacd1c2eb62428e7e"
+
+
+class Unpacked:
+    """A data set of the package, and how often it was unpacked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.times = folder, 0
+
+    def load(self) -> Dataset:
+        return prepared.load_unpacked(self.folder, "tiny", TINY, self._unpack)
+
+    def _unpack(self) -> dict[str, np.ndarray]:
+        self.times += 1
+        return tiny()
+
+
+def assert_is_tiny(found: Dataset) -> None:
+    for name, array in tiny().items():
+        np.testing.assert_array_equal(getattr(found, name), array)
+    assert (found.checksum, found.num_classes, found.name) == (TINY, 2, "tiny")
+
+
+def test_a_copy_is_unpacked_once_and_mapped_from_then_on(tmp_path: Path) -> None:
+    packed = Unpacked(tmp_path / "tiny" / "arrays")
+    for _ in range(3):
+        assert_is_tiny(packed.load())
+    assert packed.times == 1
+    assert isinstance(packed.load().x_train.base, np.memmap)
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "a pixel": lambda copy: flip(copy / "x_test.npy", -1),
+    "a label": lambda copy: flip(copy / "y_train.npy", -4),
+    "half": lambda copy: os.truncate(copy / "x_train.npy", 130),
+    "empty": lambda copy: os.truncate(copy / "y_test.npy", 0),
+    "gone": lambda copy: (copy / "x_train.npy").unlink(),
+    "no note": lambda copy: (copy / prepared.ABOUT).unlink(),
+    "a bad note": lambda copy: (copy / prepared.ABOUT).write_text("[]"),
+}
+
+
+def flip(path: Path, at: int) -> None:
+    """Change one bit of a file."""
+    raw = bytearray(path.read_bytes())
+    raw[at] ^= 1
+    path.write_bytes(raw)
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_a_damaged_copy_is_never_believed_and_replaced(damage: Callable[[Path], object], tmp_path: Path) -> None:
+    packed = Unpacked(tmp_path / "tiny" / "arrays")
+    packed.load()
+    damage(packed.folder)
+    assert_is_tiny(packed.load())
+    assert packed.times == 2
+    assert_is_tiny(packed.load())
+    assert packed.times == 2
+
+
+def test_a_copy_that_cannot_be_kept_costs_only_time(tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+    packed = Unpacked(tmp_path / "a file" / "arrays")
+    assert_is_tiny(packed.load())
+    assert_is_tiny(packed.load())
+    assert packed.times == 2
+
+
+def test_a_full_disk_leaves_no_half_of_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = Unpacked(tmp_path / "tiny" / "arrays")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np.lib.format, "write_array", full)
+    assert_is_tiny(packed.load())
+    assert [path.name for path in packed.folder.parent.iterdir()] == [".lock"]
