@@ -3,15 +3,14 @@
 import logging
 import secrets
 import shutil
-import signal
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import ray
 from ray._private import ray_constants, services
+from ray._private import utils as ray_utils
 from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined, unused-ignore]
 
 from clrbench.errors import BackendError
@@ -153,26 +152,26 @@ def _on_loopback() -> Iterator[None]:
 
 
 def _init(**options: Any) -> None:
-    """Start or join a cluster, and leave SIGTERM to whom it belonged to."""
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGTERM)
+    """Start or join a cluster."""
     try:
-        ray.init(log_to_driver=False, logging_level=logging.CRITICAL, configure_logging=False, **options)
+        with _sigterm_as_it_is():
+            ray.init(log_to_driver=False, logging_level=logging.CRITICAL, configure_logging=False, **options)
     except Exception as err:  # Ray raises ConnectionError, RuntimeError, ValueError and plain Exception
         where = options["address"]
         raise BackendError(
             f"Ray at {where} cannot be {'started' if where == 'local' else 'joined'}: {first_line(err)}; this machine must be a "
             "node of the cluster, with the same versions of Python and Ray; ray status says what it has"
         ) from err
-    except SystemExit:
-        # So Ray answers a SIGTERM meanwhile; it is passed on.
-        if in_main_thread:
-            signal.signal(signal.SIGTERM, before)
-            signal.raise_signal(signal.SIGTERM)
-        raise
+
+
+@contextmanager
+def _sigterm_as_it_is() -> Iterator[None]:
+    """Have Ray leave SIGTERM to whom it belongs to: what its own handler raises is lost where Python ignores it."""
+    before, ray_utils.set_sigterm_handler = ray_utils.set_sigterm_handler, lambda _: None
+    try:
+        yield
     finally:
-        if in_main_thread:
-            signal.signal(signal.SIGTERM, before)
+        ray_utils.set_sigterm_handler = before
 
 
 def nodes() -> list[dict[str, Any]]:

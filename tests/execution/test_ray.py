@@ -409,6 +409,26 @@ def test_where_there_is_no_cluster_auto_says_so(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_sigterm_stays_whose_it_is_while_ray_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from clrbench.execution import ray_connection
+
+    came: list[int] = []
+
+    def init(**_: object) -> None:
+        ray_connection.ray_utils.set_sigterm_handler(lambda *_: sys.exit(15))
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(ray_connection.ray, "init", init)
+    as_it_was, handler = ray_connection.ray_utils.set_sigterm_handler, signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
+    try:
+        ray_connection._init(address="local")
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+    assert came == [signal.SIGTERM]
+    assert ray_connection.ray_utils.set_sigterm_handler is as_it_was
+
+
 @pytest.mark.parametrize("call", ["get", "wait"])
 def test_what_a_signal_raises_while_ray_waits_comes_through(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     from clrbench.execution import ray
