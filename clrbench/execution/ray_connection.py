@@ -3,7 +3,9 @@
 import logging
 import secrets
 import shutil
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
@@ -166,12 +168,18 @@ def _init(**options: Any) -> None:
 
 @contextmanager
 def _sigterm_as_it_is() -> Iterator[None]:
-    """Have Ray leave SIGTERM to whom it belongs to: what its own handler raises is lost where Python ignores it."""
-    before, ray_utils.set_sigterm_handler = ray_utils.set_sigterm_handler, lambda _: None
+    """Have Ray leave SIGTERM to whom it belongs to.
+
+    What its own handler raises is lost where Python ignores it. The part of Ray that is written in C++ sets another one, which nobody can keep it from.
+    """
+    setter, handler = ray_utils.set_sigterm_handler, signal.getsignal(signal.SIGTERM)
+    ray_utils.set_sigterm_handler = lambda _: None
     try:
         yield
     finally:
-        ray_utils.set_sigterm_handler = before
+        ray_utils.set_sigterm_handler = setter
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 def nodes() -> list[dict[str, Any]]:

@@ -417,15 +417,17 @@ def test_sigterm_stays_whose_it_is_while_ray_starts(monkeypatch: pytest.MonkeyPa
     def init(**_: object) -> None:
         ray_connection.ray_utils.set_sigterm_handler(lambda *_: sys.exit(15))
         signal.raise_signal(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     monkeypatch.setattr(ray_connection.ray, "init", init)
     as_it_was, handler = ray_connection.ray_utils.set_sigterm_handler, signal.getsignal(signal.SIGTERM)
     signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
     try:
         ray_connection._init(address="local")
+        signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, handler)
-    assert came == [signal.SIGTERM]
+    assert came == [signal.SIGTERM] * 2
     assert ray_connection.ray_utils.set_sigterm_handler is as_it_was
 
 
