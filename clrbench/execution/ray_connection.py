@@ -170,7 +170,8 @@ def _init(**options: Any) -> None:
 def _sigterm_as_it_is() -> Iterator[None]:
     """Have Ray leave SIGTERM to whom it belongs to.
 
-    What its own handler raises is lost where Python ignores it. The part of Ray that is written in C++ sets another one, which nobody can keep it from.
+    What its own handler raises is lost where Python ignores it. The part of Ray that is written in C++ sets another one, which
+    nobody can keep it from.
     """
     setter, handler = ray_utils.set_sigterm_handler, signal.getsignal(signal.SIGTERM)
     ray_utils.set_sigterm_handler = lambda _: None
