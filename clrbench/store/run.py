@@ -1,6 +1,7 @@
 """A finished run on disk: its files, and the record that they are parsed into once they are known to be intact."""
 
 import io
+import json
 import re
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -15,7 +16,7 @@ from clrbench.errors import ResultsError
 from clrbench.files import checksum
 from clrbench.hits import pack, unpack
 from clrbench.layers import BuiltNetwork
-from clrbench.records import BoolArray, ByteArray, Evaluation, Json, Provenance, RunLog, RunStatus, Split, SplitSizes
+from clrbench.records import BoolArray, ByteArray, Evaluation, Json, Provenance, RunLog, RunStatus, Split, SplitSizes, T
 from clrbench.spec import RunSpec
 from clrbench.store.files import Stamp, file_stamp, read_checked_file, read_sealed_json, to_sealed_json
 
@@ -29,6 +30,7 @@ LOG_FILE = "train.log"
 """What it printed, or the end of that."""
 _DATA_FILES = (STEPS_FILE, EVALUATIONS_FILE, TEST_HITS_FILE, WRITTEN_FILE, LOG_FILE)
 MAX_CACHED_RUNS = 20_000
+MAX_SHARED_PARTS = 1_000
 
 RUN_COLUMNS = ("step", "lr", "train_loss", "train_accuracy")
 TEST_COLUMNS = ("test_loss", "test_accuracy", "test_balanced_accuracy")
@@ -281,19 +283,15 @@ def _provenance(found: Provenance) -> dict[str, Json]:
 
 
 def _from_json(folder: Path, content: dict[str, Any]) -> StoredRun:
-    provenance = {**content["provenance"], "rows": SplitSizes(**content["provenance"]["rows"])}
-    if provenance.get("network") is not None:
-        network = {**provenance["network"]}
-        provenance["network"] = BuiltNetwork(**{**network, "warnings": tuple(network["warnings"])})
-    spec, checksums = RunSpec.model_validate(content["spec"]), content[_FILES_KEY]
-    rows, hits = tuple(content["test_rows_by_class"]), content["test_hits_by_class"]
+    spec, checksums = _spec_from(content["spec"]), content[_FILES_KEY]
+    rows, hits = _shared(tuple(content["test_rows_by_class"])), content["test_hits_by_class"]
     of_script = spec.train is not None
     return StoredRun(
         folder=folder,
         record=RunRecord(
             spec=spec,
-            provenance=Provenance(**provenance),
-            validation_rows_by_class=tuple(content["validation_rows_by_class"]),
+            provenance=_provenance_from(json.dumps(content["provenance"])),
+            validation_rows_by_class=_shared(tuple(content["validation_rows_by_class"])),
             test_rows_by_class=rows,
             **{name: content[name] for name in ("run_id", "identity", "num_classes")},
         ),
@@ -307,6 +305,26 @@ def _from_json(folder: Path, content: dict[str, Any]) -> StoredRun:
         test_hits_by_class=None if hits is None else tuple(hits),
         packed_test_hits=None if hits is None else _read_hits(folder / TEST_HITS_FILE, sum(rows), checksums),
     )
+
+
+@lru_cache(maxsize=MAX_SHARED_PARTS, typed=True)
+def _shared(part: T) -> T:
+    """Return what is equal to a part and was read first, so that thousands of runs hold it once."""
+    return part
+
+
+def _spec_from(content: Json) -> RunSpec:
+    spec = RunSpec.model_validate(content)
+    return spec.model_copy(update={name: _shared(getattr(spec, name)) for name in spec.model_fields_set})
+
+
+@lru_cache(maxsize=MAX_SHARED_PARTS)
+def _provenance_from(text: str) -> Provenance:
+    content = {**json.loads(text)}
+    network = content.get("network")
+    if network is not None:
+        content["network"] = BuiltNetwork(**{**network, "warnings": tuple(network["warnings"])})
+    return Provenance(**{**content, "rows": SplitSizes(**content["rows"])})
 
 
 def _read_current(folder: Path) -> StoredRun:
