@@ -1,5 +1,7 @@
 """Architectures as layer records, and their initial weights in numpy: no framework, so every backend gets the same."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
 """Rows drawn so that every class keeps its share: those of validation, and those of testing where a data set has none."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from clrbench.counted import counted

@@ -8,12 +8,10 @@ where that cannot be downloaded. The pixels are drawn from fonts, much like the 
 from __future__ import annotations
 
 import math
-import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Callable, Generator
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing
 from functools import cache, partial
 from importlib.util import find_spec
@@ -94,6 +92,10 @@ def make(
 
 
 def _render_all(blocks: list[tuple[str, range]], num_processes: int | None) -> Generator[Block]:
+    # Only here: this module is imported by every command, for the name and the sizes.
+    import multiprocessing
+    from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
+
     try:
         pool = ProcessPoolExecutor(
             num_processes or available_cpus(), multiprocessing.get_context("spawn"), initializer=_end_with_parent
@@ -118,6 +120,7 @@ def _render_all(blocks: list[tuple[str, range]], num_processes: int | None) -> G
 
 def _end_with_parent() -> None:
     """End this worker when its parent is gone, even if that was killed."""
+    import multiprocessing
 
     def wait_for_parent() -> None:
         if parent := multiprocessing.parent_process():

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from filelock import SoftFileLease, Timeout
-
 from clrbench import files
 from clrbench.errors import ResultsError
 from clrbench.records import Json
@@ -84,6 +82,8 @@ def lock(path: Path, give_up: Callable[[], bool] = lambda: False, times: LockTim
     A lock is a file with its owner's name, renewed while it is held: it needs no `flock`, which shared folders often lack.
     While another process holds it, `give_up` says again and again whether to stop waiting.
     """
+    from filelock import SoftFileLease, Timeout
+
     lease = SoftFileLease(path, lease_duration=times.lease, poll_interval=LOCK_POLL_SECONDS)
     abandoned = _AbandonedLock(path, times)
 
