@@ -7,7 +7,7 @@ refused with a DataError.
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -55,13 +55,17 @@ def load(folder: Path, name: str) -> Dataset | None:
 
 def verify(folder: Path, name: str) -> bool:
     """Return whether a prepared data set is there, with the content it was made with."""
+    return _load_verified(folder, name) is not None
+
+
+def _load_verified(folder: Path, name: str) -> Dataset | None:
     found = load(folder, name)
     if found is None:
-        return False
+        return None
     got = content_checksum(*_arrays(found).values())
     if got != found.checksum:
         raise _damaged(folder, f"got checksum {got}, expected {found.checksum}")
-    return True
+    return found
 
 
 def _arrays(dataset: Dataset) -> dict[str, Images | IntArray]:
@@ -138,9 +142,9 @@ def load_unpacked(folder: Path, name: str, checksum: str, unpack: Callable[[], A
 
 def _whole_copy(folder: Path, name: str, checksum: str) -> Dataset | None:
     with suppress(DataError):
-        found = load(folder, name)
-        if found is not None and content_checksum(*_arrays(found).values()) == checksum:
-            return replace(found, checksum=checksum)
+        found = _load_verified(folder, name)
+        if found is not None and found.checksum == checksum:
+            return found
     return None
 
 

@@ -244,6 +244,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "gone": lambda copy: (copy / "x_train.npy").unlink(),
     "no note": lambda copy: (copy / prepared.ABOUT).unlink(),
     "a bad note": lambda copy: (copy / prepared.ABOUT).write_text("[]"),
+    "a false note": lambda copy: (copy / prepared.ABOUT).write_text(json.dumps(ABOUT)),
 }
 
 
