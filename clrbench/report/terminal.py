@@ -84,12 +84,13 @@ def fitting_table(console: Console, table: StandingsTable) -> Table:
         (0, False, True),
         (0, False, False),
     ):
+        if console.width < (BAR_WIDTH if bar else TARGETS_WIDTH if targets else 0):
+            continue
         several = table.several_baselines and baselines
         shown = _standings(replace(table, several_baselines=several), bar=bar, targets=targets)
         if _full_width(console, shown) > text_width:
             shown.padding = (0, 1, 0, 0)
-        least = BAR_WIDTH if bar else TARGETS_WIDTH if targets else 0
-        if console.width >= least and _full_width(console, shown) <= (text_width if bar else console.width):
+        if _full_width(console, shown) <= (text_width if bar else console.width):
             break
     return shown
 

@@ -8,7 +8,7 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from clrbench.report.figures.style import BOUND_COLOUR, lay_out
+from clrbench.report.figures.style import BAND_COLOUR, BOUND_COLOUR, lay_out
 
 _COLOURS = {
     "#000000": "currentColor",
@@ -18,7 +18,7 @@ _COLOURS = {
     "#555555": "var(--quiet)",
     "#777777": "var(--quiet)",
     "#e4e4e4": "var(--grid)",
-    "#ececec": "var(--band)",
+    BAND_COLOUR: "var(--band)",
     BOUND_COLOUR: "var(--bound)",
 }
 """What stands in for each neutral or dark colour of the house style; those of the arms are seen on light and dark alike."""
