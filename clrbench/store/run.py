@@ -1,7 +1,6 @@
 """A finished run on disk: its files, and the record that they are parsed into once they are known to be intact."""
 
 import io
-import json
 import re
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -15,10 +14,10 @@ from clrbench.counted import counted
 from clrbench.errors import ResultsError
 from clrbench.files import checksum
 from clrbench.hits import pack, unpack
-from clrbench.layers import BuiltNetwork
-from clrbench.records import BoolArray, ByteArray, Evaluation, Json, Provenance, RunLog, RunStatus, Split, SplitSizes, T
+from clrbench.records import BoolArray, ByteArray, Evaluation, Json, Provenance, RunLog, RunStatus, Split
 from clrbench.spec import RunSpec
 from clrbench.store.files import Stamp, file_stamp, read_checked_file, read_sealed_json, to_sealed_json
+from clrbench.store.shared_parts import provenance_from, shared, spec_from
 
 RUN_FILE = "run.json"
 STEPS_FILE = "steps.csv"
@@ -30,7 +29,6 @@ LOG_FILE = "train.log"
 """What it printed, or the end of that."""
 _DATA_FILES = (STEPS_FILE, EVALUATIONS_FILE, TEST_HITS_FILE, WRITTEN_FILE, LOG_FILE)
 MAX_CACHED_RUNS = 20_000
-MAX_SHARED_PARTS = 1_000
 
 RUN_COLUMNS = ("step", "lr", "train_loss", "train_accuracy")
 TEST_COLUMNS = ("test_loss", "test_accuracy", "test_balanced_accuracy")
@@ -283,15 +281,15 @@ def _provenance(found: Provenance) -> dict[str, Json]:
 
 
 def _from_json(folder: Path, content: dict[str, Any]) -> StoredRun:
-    spec, checksums = _spec_from(content["spec"]), content[_FILES_KEY]
-    rows, hits = _shared(tuple(content["test_rows_by_class"])), content["test_hits_by_class"]
+    spec, checksums = spec_from(content["spec"]), content[_FILES_KEY]
+    rows, hits = shared(tuple(content["test_rows_by_class"])), content["test_hits_by_class"]
     of_script = spec.train is not None
     return StoredRun(
         folder=folder,
         record=RunRecord(
             spec=spec,
-            provenance=_provenance_from(json.dumps(content["provenance"])),
-            validation_rows_by_class=_shared(tuple(content["validation_rows_by_class"])),
+            provenance=provenance_from(content["provenance"]),
+            validation_rows_by_class=shared(tuple(content["validation_rows_by_class"])),
             test_rows_by_class=rows,
             **{name: content[name] for name in ("run_id", "identity", "num_classes")},
         ),
@@ -305,26 +303,6 @@ def _from_json(folder: Path, content: dict[str, Any]) -> StoredRun:
         test_hits_by_class=None if hits is None else tuple(hits),
         packed_test_hits=None if hits is None else _read_hits(folder / TEST_HITS_FILE, sum(rows), checksums),
     )
-
-
-@lru_cache(maxsize=MAX_SHARED_PARTS, typed=True)
-def _shared(part: T) -> T:
-    """Return what is equal to a part and was read first, so that thousands of runs hold it once."""
-    return part
-
-
-def _spec_from(content: Json) -> RunSpec:
-    spec = RunSpec.model_validate(content)
-    return spec.model_copy(update={name: _shared(getattr(spec, name)) for name in spec.model_fields_set})
-
-
-@lru_cache(maxsize=MAX_SHARED_PARTS)
-def _provenance_from(text: str) -> Provenance:
-    content = {**json.loads(text)}
-    network = content.get("network")
-    if network is not None:
-        content["network"] = BuiltNetwork(**{**network, "warnings": tuple(network["warnings"])})
-    return Provenance(**{**content, "rows": SplitSizes(**content["rows"])})
 
 
 def _read_current(folder: Path) -> StoredRun:

@@ -30,7 +30,6 @@ from store_samples import (
 from clrbench.errors import ResultsError
 from clrbench.layers import BuiltNetwork
 from clrbench.records import Hits, RunStatus
-from clrbench.spec import RunSpec
 from clrbench.store import ResultsFolder, RunId, RunKey, RunTiming, StoredRun, to_csv
 from clrbench.store.run import EVALUATION_COLUMNS, RUN_COLUMNS, is_run, read_run
 
@@ -91,22 +90,6 @@ def test_a_run_reads_back_as_it_was_written(folder: ResultsFolder) -> None:
     np.testing.assert_array_equal(run.test_hits, np.arange(400) % 3 == 0, strict=True)
     assert run.test_hits_by_class == (34, 33, 33, 34)
     assert run.record.test_rows_by_class == (100, 100, 100, 100)
-
-
-def test_runs_hold_what_is_equal_once_and_what_differs_apart(tmp_path: Path) -> None:
-    folder = ResultsFolder(tmp_path)
-    names = [write_run(folder, arm, seed, [0.1, 0.2, 0.3]) for arm, seed in (("a", 0), ("a", 1), ("b", 0))]
-    first, *others = (read_run(tmp_path / "runs" / name) for name in names)
-    for other in others:
-        assert other.provenance is first.provenance
-        assert other.record.test_rows_by_class is first.record.test_rows_by_class
-        for part in ("data", "model", "optimizer", "schedule"):
-            assert getattr(other.spec, part) is getattr(first.spec, part)
-    assert [(run.spec.arm, run.spec.seed) for run in (first, *others)] == [("a", 0), ("a", 1), ("b", 0)]
-    assert first.spec == RunSpec.model_validate(first.spec.model_dump(mode="json", exclude_none=True))
-    assert (
-        first.spec.model_fields_set == RunSpec.model_validate(first.spec.model_dump(exclude_none=True)).model_fields_set
-    )
 
 
 def test_what_a_network_of_ones_own_was_reads_back_and_of_others_nothing_is_said(tmp_path: Path) -> None:
